@@ -1,0 +1,216 @@
+"""Every error the library raises, one tree.
+
+::
+
+    CloudpubError
+    ├── ConfigurationError          no database named, a malformed URL, a missing driver
+    ├── InvalidQueryError           a query that cannot be sent as it is
+    │   ├── UnknownColumnError
+    │   ├── UnknownTableError
+    │   ├── InvalidIdentifierError
+    │   ├── UnboundedWriteError
+    │   ├── ParameterError
+    │   └── InvalidCursorError
+    ├── InvalidValueError           a value that its column cannot hold
+    ├── NotFoundError
+    ├── DomainRuleError
+    ├── LazyLoadingError
+    ├── ConstraintError             the database refused a row
+    │   ├── UniqueViolationError
+    │   ├── ForeignKeyViolationError
+    │   ├── NotNullViolationError
+    │   └── CheckViolationError
+    ├── ConnectionFailedError       no connection could be opened
+    ├── ConnectionLostError         a connection broke while in use
+    ├── PoolTimeoutError
+    ├── CommitUnknownError          a connection broke while COMMIT was under way
+    ├── TransactionAbortedError
+    ├── RetryableError              the same transaction may succeed when run again
+    │   ├── SerializationError
+    │   └── DeadlockError
+    ├── LockNotAvailableError
+    ├── QueryTimeoutError
+    ├── StorageError                disk full, file read-only
+    ├── MigrationError
+    └── DatabaseError               whatever else the database reports
+
+Each is also the Peewee error that code written for Peewee catches today, so ``except peewee.IntegrityError`` keeps
+working. This module only defines the tree; driver errors are classified in ``connection``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import peewee
+
+
+class CloudpubError(Exception):
+    """The base of every error that the library raises."""
+
+
+class ConfigurationError(CloudpubError, peewee.ImproperlyConfigured):
+    """The library was asked to work without knowing how: no database URL, a malformed one, a missing driver."""
+
+
+class InvalidQueryError(CloudpubError, peewee.ProgrammingError):
+    """A query that cannot be sent, or that the database could not understand."""
+
+
+class UnknownColumnError(InvalidQueryError):
+    """A column name that the model does not have."""
+
+
+class UnknownTableError(InvalidQueryError):
+    """A table name that no registered model has."""
+
+
+class InvalidIdentifierError(InvalidQueryError):
+    """A string where a name was expected, and which is not one."""
+
+
+class UnboundedWriteError(InvalidQueryError):
+    """An update or delete without a condition that does not say that it means every row."""
+
+
+class ParameterError(InvalidQueryError):
+    """A ``@name`` without a value, or a value without a ``@name``."""
+
+
+class InvalidCursorError(InvalidQueryError):
+    """A page cursor that was tampered with or that belongs to another order."""
+
+
+class InvalidValueError(CloudpubError, peewee.DataError, ValueError):
+    """A value that its column cannot hold."""
+
+
+class NotFoundError(CloudpubError, peewee.DoesNotExist):
+    """A row that has to exist does not."""
+
+
+class DomainRuleError(CloudpubError, peewee.PeeweeException):
+    """An operation that a rule of the platform forbids."""
+
+
+class LazyLoadingError(CloudpubError, peewee.PeeweeException):
+    """A value was read that the query did not load."""
+
+
+class ConstraintError(CloudpubError, peewee.IntegrityError):
+    """The database refused a row.
+
+    Attributes:
+        table: the table, where the database tells.
+        columns: the columns, where the database tells; else empty.
+        constraint: the constraint's name, where the database tells.
+    """
+
+    def __init__(
+        self, message: str, *, table: str | None = None, columns: Iterable[str] = (), constraint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.table = table
+        self.columns = tuple(columns)
+        self.constraint = constraint
+
+
+class UniqueViolationError(ConstraintError):
+    """Another row already has this value."""
+
+
+class ForeignKeyViolationError(ConstraintError):
+    """The row refers to one that does not exist, or is still referred to."""
+
+
+class NotNullViolationError(ConstraintError):
+    """A required column has no value."""
+
+
+class CheckViolationError(ConstraintError):
+    """A value that the column's check does not allow."""
+
+
+class ConnectionFailedError(CloudpubError, peewee.OperationalError):
+    """No connection to the database could be opened."""
+
+
+class ConnectionLostError(CloudpubError, peewee.OperationalError):
+    """A connection broke while it was in use; nothing of an open transaction was kept."""
+
+
+class PoolTimeoutError(CloudpubError, peewee.OperationalError):
+    """Every connection of the pool stayed in use for as long as this call was willing to wait."""
+
+
+CommitOutcome = Literal["committed", "rolled back", "unknown"]
+
+
+class CommitUnknownError(CloudpubError, peewee.OperationalError):
+    """A connection broke while COMMIT was under way, so the transaction may or may not have been committed."""
+
+    def __init__(self, message: str, resolver: Callable[[], CommitOutcome] | None = None) -> None:
+        super().__init__(message)
+        self._resolver = resolver
+
+    def resolve(self) -> CommitOutcome:
+        """Ask the database what became of the transaction.
+
+        Returns:
+            ``"committed"``, ``"rolled back"``, or ``"unknown"`` where the database no longer knows.
+
+        Raises:
+            ConnectionFailedError: when the database cannot be reached; ask again later.
+        """
+        return "unknown" if self._resolver is None else self._resolver()
+
+
+class TransactionAbortedError(CloudpubError, peewee.InternalError):
+    """A statement of this transaction failed, so nothing of it can be committed."""
+
+
+class RetryableError(CloudpubError, peewee.OperationalError):
+    """The transaction lost against a concurrent one and may succeed when it is run again from its start."""
+
+
+class SerializationError(RetryableError):
+    """Concurrent transactions could not be put into a serial order."""
+
+
+class DeadlockError(RetryableError):
+    """Two transactions waited for each other's locks, and this one was chosen to give way."""
+
+
+class LockNotAvailableError(CloudpubError, peewee.OperationalError):
+    """A lock was not to be had within the time allowed."""
+
+
+class QueryTimeoutError(CloudpubError, peewee.OperationalError):
+    """A statement was cancelled, because it ran longer than allowed or because somebody asked for it."""
+
+
+class StorageError(CloudpubError, peewee.OperationalError):
+    """The database could not write: its disk is full, or its file is read-only or damaged."""
+
+
+class MigrationError(CloudpubError, peewee.PeeweeException):
+    """The migrations cannot be applied as they stand."""
+
+
+class DatabaseError(CloudpubError, peewee.DatabaseError):
+    """An error of the database that has no class of its own here."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a message about an unknown name: the nearest known one, else all of them.
+
+    >>> did_you_mean("stauts", ["id", "name", "status"])
+    "did you mean 'status'?"
+    >>> did_you_mean("zzz", ["id", "name"])
+    'known are: id, name'
+    """
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name.lower(), names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"known are: {', '.join(names)}"
