@@ -1,0 +1,330 @@
+"""``Database``: the object through which a program opens a database, runs transactions and sends raw SQL.
+
+It holds the URL and the options, and opens an engine on first use; what a statement or a transaction does is the
+engine's business.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, TypeVar, Unpack
+
+import peewee
+
+from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
+from cloudpub_models.connection.options import DatabaseOptions, Options
+from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction
+from cloudpub_models.connection.url import DatabaseUrl, parse_url
+from cloudpub_models.errors import (
+    ConfigurationError,
+    ConnectionLostError,
+    InvalidQueryError,
+    RetryableError,
+)
+from cloudpub_models.models.binding import current_database
+
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[[], object])
+
+URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
+
+_FIRST_BACK_OFF_SECONDS = 0.01
+_LONGEST_BACK_OFF_SECONDS = 1.0
+
+
+class Database:
+    """One database, PostgreSQL or SQLite, shared by all threads of the process.
+
+    Args:
+        url: ``sqlite:///:memory:``, ``sqlite:///file.db`` or a libpq URI; ``None`` reads ``$CLOUDPUB_DATABASE_URL``
+            when the database is first used.
+        options: see ``DatabaseOptions``; all times are seconds.
+
+    Raises:
+        ConfigurationError: the URL or an option is malformed.
+
+    >>> shop = Database("sqlite:///:memory:")
+    >>> shop.raw_query_single("SELECT 1 + @n AS sum", {"n": 2})
+    {'sum': 3}
+    >>> shop.close()
+    """
+
+    def __init__(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> None:
+        self._lock = threading.RLock()
+        self._engine: Engine | None = None
+        self._url = parse_url(url) if url is not None else None
+        self._options = Options.from_keywords(dict(options))
+
+    def __repr__(self) -> str:
+        return f"Database({self._url.masked!r})" if self._url else "Database()"
+
+    # Opening and closing
+
+    def initialize(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> Database:
+        """Point this object at a database, closing the one that was open.
+
+        Args:
+            url: as for ``Database``; ``None`` reads ``$CLOUDPUB_DATABASE_URL``.
+            options: as for ``Database``.
+
+        Returns:
+            this object.
+
+        Raises:
+            ConfigurationError: there is neither a URL nor the variable, or one is malformed.
+        """
+        parsed = parse_url(url) if url is not None else _url_from_environment()
+        checked = Options.from_keywords(dict(options))
+        with self._lock:
+            self.close()
+            self._url, self._options = parsed, checked
+        return self
+
+    def close(self) -> None:
+        """Close every connection; the next use opens the database again.
+
+        Raises:
+            InvalidQueryError: this thread has a transaction open.
+        """
+        with self._lock:
+            if self._engine is None:
+                return
+            if self._engine.scopes():
+                raise InvalidQueryError("this thread has a transaction open: end it before closing the database")
+            self._engine.dispose_all()
+            self._engine = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database has been used since it was named or closed."""
+        return self._engine is not None
+
+    @property
+    def url(self) -> str:
+        """The URL, with its password masked."""
+        return self._known_url().masked
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which kind of database this is."""
+        return self._known_url().dialect
+
+    @property
+    def engine(self) -> Engine:
+        """The Peewee database underneath, for Peewee's own tools; opened on first use."""
+        engine = self._engine
+        return engine if engine is not None else self._open()
+
+    def ping(self) -> bool:
+        """Ask the database for a sign of life.
+
+        Returns:
+            ``True``.
+
+        Raises:
+            ConnectionFailedError: the database cannot be reached.
+            ConnectionLostError: the connection broke.
+        """
+        return self.engine.fetch("SELECT 1", None)[0][0] == 1
+
+    # Units of work
+
+    @contextmanager
+    def session(self) -> Iterator[Database]:
+        """Keep one connection, alive when the block begins, for this thread until its end."""
+        engine = self.engine
+        opened = engine.pin(check=True)
+        try:
+            yield self
+        finally:
+            if opened and not engine.scopes():
+                engine.unpin()
+
+    def transaction(self, *, isolation: IsolationLevel | None = None, read_only: bool = False) -> Transaction:
+        """Return a context manager and decorator that commits everything in its block, or nothing.
+
+        Inside another transaction it is a savepoint. A statement that failed aborts its transaction on both databases:
+        what may fail goes into a nested ``transaction()``.
+
+        Args:
+            isolation: ``"READ COMMITTED"``, ``"REPEATABLE READ"`` or ``"SERIALIZABLE"``; SQLite is always the last.
+            read_only: refuse writes.
+
+        Raises:
+            TransactionAbortedError: on leaving the block normally after a statement in it had failed.
+            ConnectionLostError: the connection broke; nothing of the transaction was kept.
+            CommitUnknownError: the connection broke while COMMIT was under way.
+
+        >>> shop = Database("sqlite:///:memory:")
+        >>> with shop.transaction() as connection:  # BEGIN IMMEDIATE … COMMIT
+        ...     connection.execute("SELECT @a AS a", {"a": 1})
+        [{'a': 1}]
+        >>> shop.close()
+        """
+        return Transaction(self.engine, isolation, read_only)
+
+    def run_transaction(
+        self, fn: Callable[[Connection], R], *, retries: int = 5, isolation: IsolationLevel | None = None
+    ) -> R:
+        """Call ``fn`` in a transaction, again from its start when it lost against another one.
+
+        That is after a serialization failure, a deadlock, or a connection lost before COMMIT was sent, with a growing
+        pause in between. A nested call runs once: only the outermost transaction can be repeated.
+
+        Args:
+            fn: the work; gets the transaction's connection.
+            retries: how many times to run it again at most.
+            isolation: as for ``transaction``.
+
+        Returns:
+            what ``fn`` returned.
+
+        Raises:
+            RetryableError: the transaction still lost after the last retry.
+            CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
+        """
+        attempts = 0
+        nested = bool(self.engine.scopes())
+        while True:
+            try:
+                with self.transaction(isolation=isolation) as connection:
+                    return fn(connection)
+            except (RetryableError, ConnectionLostError):
+                if nested or attempts >= retries:
+                    raise
+            longest = min(_FIRST_BACK_OFF_SECONDS * 2**attempts, _LONGEST_BACK_OFF_SECONDS)
+            time.sleep(random.uniform(longest / 2, longest))
+            attempts += 1
+
+    def on_commit(self, fn: F) -> F:
+        """Run ``fn`` once the outermost transaction has committed; outside of one, at once.
+
+        It is dropped with a savepoint or transaction that is rolled back. An error that it raises after a commit is
+        logged: the commit has happened, and the callbacks behind it still run.
+        """
+        return self.engine.after_commit(fn)
+
+    def bind(self) -> AbstractContextManager[peewee.Database]:
+        """Return a context manager inside which Peewee's own calls on our models use this database."""
+        return current_database.bound_to(self.engine)
+
+    # Raw SQL
+
+    def raw_query_all(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Send one statement with ``@name`` parameters and return its rows.
+
+        Args:
+            sql: the statement; strings, comments, casts and operators with an ``@`` in them stay as they are.
+            parameters: a value for each name; a tuple is a list for ``IN``.
+
+        Raises:
+            ParameterError: a name has no value, or a value no name.
+        """
+        return self.engine.fetch_dicts(sql, parameters)
+
+    def raw_query_single(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Like ``raw_query_all``, but return the first row, or ``None`` when there is none."""
+        rows = self.engine.fetch_dicts(sql, parameters)
+        return rows[0] if rows else None
+
+    def raw_query_iter(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, chunk_size: int = STREAM_CHUNK_SIZE
+    ) -> Iterator[dict[str, Any]]:
+        """Like ``raw_query_all``, but stream the rows of a SELECT in constant memory.
+
+        Args:
+            sql: the SELECT.
+            parameters: a value for each name.
+            chunk_size: how many rows are fetched at a time.
+        """
+        engine = self.engine
+        text, values = engine.bind_parameters(sql, parameters)
+        return _stream_dicts(engine, text, values, chunk_size)
+
+    def raw_execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """Send one statement with ``@name`` parameters and return how many rows it touched."""
+        engine = self.engine
+        return engine.run(*engine.bind_parameters(sql, parameters))
+
+    def batch_execute(self, statements: Iterable[str | tuple[str, Mapping[str, Any]]]) -> list[int]:
+        """Send several statements, all or nothing.
+
+        Args:
+            statements: each a statement, or a pair of a statement and its parameters.
+
+        Returns:
+            how many rows each one touched.
+        """
+        with self.transaction():
+            return [
+                self.raw_execute(statement) if isinstance(statement, str) else self.raw_execute(*statement)
+                for statement in statements
+            ]
+
+    # Migrations
+
+    def migrate(self, target: str | None = None) -> list[str]:
+        """Apply the migrations that are pending, one process at a time.
+
+        Args:
+            target: the last one to apply, by name; ``None`` applies all.
+
+        Returns:
+            the names of those applied.
+
+        Raises:
+            MigrationError: a migration that was applied has been edited or is missing, or the target is unknown.
+        """
+        from cloudpub_models.schema.migrations import Migrator
+
+        return Migrator(self.engine).up(target)
+
+    def _known_url(self) -> DatabaseUrl:
+        if self._url is None:
+            with self._lock:
+                self._url = self._url or _url_from_environment()
+        return self._url
+
+    def _open(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = _open_engine(self._known_url(), self._options)
+            return self._engine
+
+
+def _url_from_environment() -> DatabaseUrl:
+    url = os.environ.get(URL_VARIABLE, "")
+    if not url:
+        raise ConfigurationError(
+            f"no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), or set ${URL_VARIABLE}"
+        )
+    return parse_url(url)
+
+
+def _open_engine(url: DatabaseUrl, options: Options) -> Engine:
+    if url.dialect == "sqlite":
+        from cloudpub_models.connection.sqlite import SqliteEngine
+
+        return SqliteEngine(url.target, url.masked, options)
+    try:
+        from cloudpub_models.connection.postgresql import PostgresqlEngine
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the PostgreSQL driver cannot be imported ({error}): run 'pip install psycopg2-binary'"
+        ) from error
+    return PostgresqlEngine(url.target, url.masked, options)
+
+
+def _stream_dicts(
+    engine: Engine, sql: str, values: Sequence[Any] | None, chunk_size: int
+) -> Iterator[dict[str, Any]]:
+    for names, rows in engine.stream_described(sql, values, chunk_size):
+        for row in rows:
+            yield dict(zip(names, row, strict=True))
+
+

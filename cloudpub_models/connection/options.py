@@ -1,0 +1,74 @@
+"""The options of a database, their defaults and what each one is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+from cloudpub_models.errors import ConfigurationError, did_you_mean
+
+
+class DatabaseOptions(TypedDict, total=False):
+    """The keyword arguments of ``Database`` and ``Database.initialize``, for type checkers."""
+
+    max_connections: int
+    pool_timeout: float
+    connect_timeout: float
+    statement_timeout: float
+    lock_timeout: float
+    idle_in_transaction_timeout: float
+    tcp_user_timeout: float
+    busy_timeout: float
+    application_name: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a database is opened and how long it may take; all times are seconds, and 0 means no limit.
+
+    Attributes:
+        max_connections: PostgreSQL: how many connections the process opens at most.
+        pool_timeout: PostgreSQL: how long a call waits for one of them to be free.
+        connect_timeout: PostgreSQL: how long opening a connection may take (libpq knows whole seconds, two at least).
+        statement_timeout: PostgreSQL: how long one statement may run.
+        lock_timeout: PostgreSQL: how long one statement may wait for a lock.
+        idle_in_transaction_timeout: PostgreSQL: how long an open transaction may stay without a statement.
+        tcp_user_timeout: PostgreSQL: how long sent data may stay unacknowledged before the connection counts as lost.
+        busy_timeout: SQLite: how long a statement waits while another connection writes.
+        application_name: PostgreSQL: what ``pg_stat_activity`` shows.
+    """
+
+    max_connections: int = 20
+    pool_timeout: float = 10
+    connect_timeout: float = 5
+    statement_timeout: float = 30
+    lock_timeout: float = 5
+    idle_in_transaction_timeout: float = 60
+    tcp_user_timeout: float = 15
+    busy_timeout: float = 5
+    application_name: str = "cloudpub_models"
+
+    @classmethod
+    def from_keywords(cls, keywords: dict[str, Any]) -> Options:
+        """Return the options named, checked, with the defaults for the rest.
+
+        Raises:
+            ConfigurationError: an option is unknown or its value out of range.
+        """
+        defaults = {field.name: field.default for field in fields(cls)}
+        for name, value in keywords.items():
+            if name not in defaults:
+                raise ConfigurationError(f"unknown database option {name!r}: {did_you_mean(name, defaults)}")
+            _check_option(name, value, defaults[name])
+        return cls(**keywords)
+
+
+def _check_option(name: str, value: Any, default: Any) -> None:
+    if isinstance(default, str):
+        if not isinstance(value, str) or "\0" in value:
+            raise ConfigurationError(f"expected text for the database option {name}; got {value!r}")
+        return
+    number = int if name == "max_connections" else (int, float)
+    smallest = 1 if name == "max_connections" else 0
+    if isinstance(value, bool) or not isinstance(value, number) or not smallest <= value < 10**7:
+        raise ConfigurationError(f"expected a number of at least {smallest} for the database option {name}; got {value!r}")

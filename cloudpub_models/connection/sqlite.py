@@ -1,0 +1,265 @@
+"""The SQLite engine: one connection a thread, settings that make it behave like PostgreSQL, and files shared safely.
+
+A write transaction begins IMMEDIATE: two that begin by reading could otherwise each wait for the other's lock, which
+SQLite answers with an error that no waiting mends. ``:memory:`` is one database for all threads, kept in SQLite's memdb
+file system (https://sqlite.org/src/file/src/memdb.c), where connections wait for each other's locks as they do on a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import peewee
+
+from cloudpub_models.connection.classification import classify_sqlite
+from cloudpub_models.connection.engine import Engine, Row
+from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.errors import (
+    CloudpubError,
+    ConnectionFailedError,
+    InvalidValueError,
+    TransactionAbortedError,
+)
+from cloudpub_models.sql import SQLITE
+from cloudpub_models.sql.patterns import ilike_matches, like_matches
+
+MEMORY = ":memory:"
+OLDEST_SUPPORTED = (3, 39, 0)
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A driver connection that closes itself when its thread has ended."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+# A forked child's copies of its parent's connections: never used, and never closed, since closing one would drop the
+# parent's locks on the file (https://sqlite.org/howtocorrupt.html, section 2.2 and 2.6).
+_inherited: list[sqlite3.Connection] = []
+
+
+class SqliteEngine(Engine, peewee.SqliteDatabase):
+    """A SQLite database as Peewee sees it."""
+
+    sql_dialect = SQLITE
+    driver_error = sqlite3.Error
+
+    def __init__(self, path: str, masked_url: str, options: Options) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
+            raise ConnectionFailedError(
+                f"expected SQLite 3.39 or later; this Python was built with {sqlite3.sqlite_version}"
+            )
+        self._in_memory = path == MEMORY
+        self._uri = (
+            f"file:/cloudpub-{uuid.uuid4()}?vfs=memdb" if self._in_memory else f"file:{quote(str(Path(path).absolute()))}"
+        )
+        self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()
+        super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
+        # A database in memory lives as long as one connection to it does.
+        self._anchor = self._connect() if self._in_memory else None
+
+    # Connections
+
+    def _connect(self) -> SqliteConnection:
+        try:
+            connection = sqlite3.connect(
+                self._uri,
+                uri=True,
+                timeout=self.options.busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+                factory=SqliteConnection,
+            )
+            self._configure(connection)
+        except sqlite3.Error as error:
+            raise ConnectionFailedError(
+                f"cannot open the database file {self.database!r}: {error}; check that its directory exists and may be "
+                "written to, and that it is a SQLite database"
+            ) from None
+        self._connections.add(connection)
+        return connection
+
+    def _configure(self, connection: SqliteConnection) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("cloudpub_like", 2, like_matches, deterministic=True)
+        connection.create_function("cloudpub_ilike", 2, ilike_matches, deterministic=True)
+        self._add_conn_hooks(connection)
+        if not self._in_memory:
+            # Reading the setting first spares a read-only file, and a lock where it is WAL already.
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and not _is_read_only(connection):
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    def pin(self, *, check: bool = False) -> bool:
+        if not self._state.closed:
+            return False
+        self._state.set_connection(self._connect())
+        return True
+
+    def unpin(self) -> None:
+        # A thread keeps its connection: opening one costs more than keeping it, and nobody waits for it.
+        connection = self._state.conn
+        if connection is not None and connection.in_transaction:
+            self.rollback_transaction()
+
+    def close(self) -> bool:
+        """Close this thread's connection."""
+        connection = self._state.conn
+        closed = super().close()
+        if closed and connection is not None:
+            self._state.reset()
+            connection.close()
+        return closed
+
+    def dispose_all(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+        self._state.reset()
+
+    def after_fork_in_child(self) -> None:
+        _inherited.extend(self._connections)
+        self._connections = weakref.WeakSet()
+        self._state.reset()
+
+    # Statements
+
+    def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        connection = self._usable_connection()
+        try:
+            return connection.execute(sql, parameters or ()).fetchall()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        connection = self._usable_connection()
+        try:
+            cursor = connection.execute(sql, parameters or ())
+            cursor.fetchall()
+            return max(cursor.rowcount, 0)
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def fetch_described(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row]]:
+        connection = self._usable_connection()
+        try:
+            cursor = connection.execute(sql, parameters or ())
+            return _names(cursor), cursor.fetchall()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
+        for _, rows in self.stream_described(sql, parameters, chunk_size):
+            yield rows
+
+    def stream_described(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[list[str], list[Row]]]:
+        # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
+        # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out.
+        separate = not self._in_memory and not self._stack.scopes
+        connection = self._connect() if separate else self._usable_connection()
+        try:
+            cursor = connection.execute(sql, parameters or ())
+            names = _names(cursor)
+            while rows := cursor.fetchmany(chunk_size):
+                yield names, rows
+            cursor.close()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+        finally:
+            if separate:
+                connection.close()
+
+    def _usable_connection(self) -> SqliteConnection:
+        if self._stack.scopes:
+            self.check_usable()
+        connection: SqliteConnection | None = self._state.conn
+        if connection is None:
+            self.pin()
+            connection = self._state.conn
+            assert connection is not None
+        return connection
+
+    # Transactions
+
+    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        if read_only:
+            self.run_control("PRAGMA query_only = ON")
+        self.run_control("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    def commit_transaction(self, scope: Scope) -> None:
+        connection: SqliteConnection = self._state.conn
+        if not connection.in_transaction:
+            self._allow_writes(connection)
+            raise TransactionAbortedError(
+                "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
+            )
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            typed = self.classify(error)
+            self.rollback_transaction()
+            raise typed from error
+        self._allow_writes(connection)
+
+    def rollback_transaction(self) -> None:
+        connection: SqliteConnection = self._state.conn
+        try:
+            # Some failures, a full disk among them, make SQLite roll back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._allow_writes(connection)
+        except sqlite3.Error:
+            # A connection that cannot roll back is closed, which rolls back as well.
+            self._state.reset()
+            connection.close()
+
+    def _allow_writes(self, connection: SqliteConnection) -> None:
+        if self.read_only_transaction():
+            connection.execute("PRAGMA query_only = OFF")
+
+    def run_control(self, sql: str) -> None:
+        try:
+            self._state.conn.execute(sql)
+        except sqlite3.Error as error:
+            self.fail(error)
+
+    def classify(self, error: Exception) -> CloudpubError:
+        assert isinstance(error, sqlite3.Error)
+        return classify_sqlite(error, read_only=self.read_only_transaction())
+
+
+def _names(cursor: sqlite3.Cursor) -> list[str]:
+    return [column[0] for column in cursor.description or ()]
+
+
+def _too_large(error: OverflowError) -> InvalidValueError:
+    return InvalidValueError(f"expected an integer of at most 64 bits: {error}")
+
+
+def _is_read_only(connection: sqlite3.Connection) -> bool:
+    """Return whether SQLite could open the file for reading only."""
+    path = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
+    return bool(path) and not _may_write(Path(path))
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

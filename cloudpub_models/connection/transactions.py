@@ -1,0 +1,205 @@
+"""Transactions and savepoints, honest about what became of them.
+
+Peewee's own ``atomic()`` leaves a block cleanly after a caught error although the server turns its COMMIT into a
+ROLLBACK, and masks a lost connection by the error of the ROLLBACK that follows. The scopes here remember the first
+failure instead. How a statement reaches the database is the engine's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from cloudpub_models.errors import (
+    CloudpubError,
+    ConnectionLostError,
+    InvalidQueryError,
+    TransactionAbortedError,
+)
+
+if TYPE_CHECKING:
+    from cloudpub_models.connection.engine import Engine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("cloudpub_models")
+
+IsolationLevel = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+
+class Scope:
+    """One open transaction or savepoint of a thread.
+
+    Attributes:
+        failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
+        callbacks: what to run once the outermost transaction has committed.
+        read_only: whether the outermost transaction was declared read-only.
+    """
+
+    __slots__ = ("callbacks", "failure", "number", "read_only")
+
+    def __init__(self, number: int, read_only: bool) -> None:
+        self.number = number
+        self.read_only = read_only
+        self.failure: CloudpubError | None = None
+        self.callbacks: list[Callable[[], object]] = []
+
+
+class ScopeStack(threading.local):
+    """The open scopes of each thread, outermost first."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+
+
+class Connection:
+    """The connection of an open transaction, for raw SQL in it."""
+
+    def __init__(self, engine: Engine, scope: Scope) -> None:
+        self._engine = engine
+        self._scope = scope
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Send one statement with ``@name`` parameters and return its rows, if it has any.
+
+        Raises:
+            InvalidQueryError: the transaction is over, or another thread's.
+            ParameterError: a name has no value, or a value no name.
+        """
+        if self._scope not in self._engine.scopes():
+            raise InvalidQueryError(
+                "this connection's transaction is over, or belongs to another thread: "
+                "use the one that the innermost transaction() gives"
+            )
+        return self._engine.fetch_dicts(sql, parameters)
+
+
+class Transaction:
+    """A transaction as a context manager and decorator; a savepoint where one is open already."""
+
+    def __init__(self, engine: Engine, isolation: str | None, read_only: bool) -> None:
+        if isolation is not None and (not isinstance(isolation, str) or isolation.upper() not in ISOLATION_LEVELS):
+            raise InvalidQueryError(f"expected an isolation level of {', '.join(ISOLATION_LEVELS)}; got {isolation!r}")
+        self._engine = engine
+        self._isolation = isolation.upper() if isolation else None
+        self._read_only = read_only
+        self._scope: Scope | None = None
+        self._opened_connection = False
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Run every call of ``function`` in a transaction of its own."""
+
+        @functools.wraps(function)
+        def in_transaction(*arguments: P.args, **keywords: P.kwargs) -> R:
+            with Transaction(self._engine, self._isolation, self._read_only):
+                return function(*arguments, **keywords)
+
+        return in_transaction
+
+    def __enter__(self) -> Connection:
+        if self._scope is not None:
+            raise InvalidQueryError("this transaction object is open already: call transaction() again for a nested one")
+        scopes = self._engine.scopes()
+        if scopes:
+            if self._isolation is not None or (self._read_only and not scopes[0].read_only):
+                raise InvalidQueryError("isolation and read_only belong to the outermost transaction; this one is nested")
+            scope = Scope(len(scopes), scopes[0].read_only)
+            self._engine.run_control(f"SAVEPOINT cloudpub_{scope.number}")
+        else:
+            scope = Scope(0, self._read_only)
+            self._opened_connection = self._engine.pin()
+            try:
+                self._engine.begin_transaction(self._isolation, self._read_only)
+            except BaseException:
+                self._unpin()
+                raise
+        scopes.append(scope)
+        self._scope = scope
+        return Connection(self._engine, scope)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        scope, self._scope = self._scope, None
+        scopes = self._engine.scopes()
+        if scope is None or scope not in scopes:
+            self._unpin()
+            if error is None:
+                raise ConnectionLostError("this transaction belongs to another process or thread, which alone can end it")
+            return False
+        # A scope that was opened in between and never left (a generator that stopped) ends with this one.
+        del scopes[scopes.index(scope) + 1 :]
+        if scope.number == 0:
+            self._end_transaction(scope, error)
+        else:
+            self._end_savepoint(scope, scopes, error)
+        return False
+
+    def _end_savepoint(self, scope: Scope, scopes: list[Scope], error: BaseException | None) -> None:
+        scopes.pop()
+        parent = scopes[-1]
+        if isinstance(scope.failure, ConnectionLostError):
+            parent.failure = parent.failure or scope.failure
+            if error is None:
+                raise scope.failure
+            return
+        name = f"cloudpub_{scope.number}"
+        if error is None and scope.failure is None:
+            self._engine.run_control(f"RELEASE SAVEPOINT {name}")
+            parent.callbacks.extend(scope.callbacks)
+            return
+        try:
+            self._engine.run_control(f"ROLLBACK TO SAVEPOINT {name}")
+            self._engine.run_control(f"RELEASE SAVEPOINT {name}")
+        except CloudpubError:
+            # The parent's scope now carries this failure; the error under way came first and says more.
+            if error is None:
+                raise
+            return
+        if error is None and scope.failure is not None:
+            raise aborted(scope.failure) from scope.failure
+
+    def _end_transaction(self, scope: Scope, error: BaseException | None) -> None:
+        scopes = self._engine.scopes()
+        try:
+            if error is None and scope.failure is None:
+                self._engine.commit_transaction(scope)
+            else:
+                self._engine.rollback_transaction()
+        finally:
+            scopes.clear()
+            self._unpin()
+        if error is None and scope.failure is not None:
+            if isinstance(scope.failure, ConnectionLostError):
+                raise scope.failure
+            raise aborted(scope.failure) from scope.failure
+        if error is None:
+            run_callbacks(scope.callbacks)
+
+    def _unpin(self) -> None:
+        if self._opened_connection:
+            self._opened_connection = False
+            self._engine.unpin()
+
+
+def aborted(cause: CloudpubError) -> TransactionAbortedError:
+    """Return the error for going on in, or committing, a transaction in which a statement has failed."""
+    return TransactionAbortedError(
+        f"a statement of this transaction failed ({type(cause).__name__}: {cause}), so nothing of it can be committed: "
+        "let the error leave the block, or put work that may fail into a nested transaction()"
+    )
+
+
+def run_callbacks(callbacks: list[Callable[[], object]]) -> None:
+    """Run what waited for a commit, in order; one that raises is logged, since the commit has happened."""
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            _log.exception("an on_commit callback failed; the transaction has been committed all the same")

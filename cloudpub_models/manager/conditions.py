@@ -1,0 +1,104 @@
+"""The ``where`` argument of the managers: a dict or a Peewee expression becomes a shape and its values.
+
+The shape (columns and operators) decides the SQL and is what statements are cached by; the values travel beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import peewee
+
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.table import Column, Table
+from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.conditions import Comparison, Condition, PositionalCondition
+from cloudpub_models.sql.operators import Operator, in_
+from cloudpub_models.sql.patterns import check_pattern
+
+
+class AllRows:
+    """The type of ``ALL_ROWS``, which says of an update or delete that every row is meant."""
+
+    def __repr__(self) -> str:
+        return "ALL_ROWS"
+
+
+ALL_ROWS: Final = AllRows()
+
+Where = Mapping[str, Any] | peewee.Node | AllRows | None
+
+_MARK = "\0"
+_PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
+_MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions that all hold, and the encoded values of their parameters in order."""
+
+    shape: tuple[Condition, ...]
+    values: tuple[Any, ...]
+
+
+NO_CONDITIONS = Conditions((), ())
+
+
+def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
+    """Return the shape and the values of a ``where`` argument.
+
+    Raises:
+        UnknownColumnError: a key is no column of the table.
+        InvalidValueError: a value does not fit its column.
+        InvalidQueryError: the argument is of no kind that conditions can be read from.
+    """
+    if where is None or where is ALL_ROWS:
+        return NO_CONDITIONS
+    if isinstance(where, peewee.Node):
+        return _from_expression(where, engine)
+    if not isinstance(where, Mapping):
+        raise InvalidQueryError(
+            f"expected where to be a dict of column name to value, or a Peewee expression; got {type(where).__name__}"
+        )
+    shape: list[Condition] = []
+    values: list[Any] = []
+    for name, value in where.items():
+        column = table.column(name)
+        operator, operands = _operator_and_operands(value, column, engine.sql_dialect)
+        shape.append(Comparison(column.name, operator))
+        values.extend(operands)
+    return Conditions(tuple(shape), tuple(values))
+
+
+def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+    if value is None:
+        return "IS NULL", ()
+    if isinstance(value, list | tuple | set | frozenset):
+        value = in_(value)
+    if not isinstance(value, Operator):
+        return "=", (column.encode(value),)
+    operator = value.name
+    if operator in _MEMBERSHIP_OPERATORS:
+        return operator, (dialect.encode_list([column.encode(member) for member in value.values[0]]),)
+    if operator in _PATTERN_OPERATORS:
+        return operator, (_pattern(value.values[0], column),)
+    return operator, tuple(column.encode(operand) for operand in value.values)
+
+
+def _pattern(pattern: Any, column: Column) -> str:
+    if not column.is_text:
+        raise InvalidQueryError(f"expected a text column for a pattern; {column.name} is none: compare it with eq, gt or lt")
+    return check_pattern(pattern)
+
+
+def _from_expression(expression: peewee.Node, engine: Engine) -> Conditions:
+    """Let Peewee render its expression, with columns qualified by their table and a mark for each parameter."""
+    context = engine.get_sql_context(param=_MARK)
+    text, parameters = context.scope_values(subquery=True).sql(expression).query()
+    pieces = tuple(text.split(_MARK))
+    if len(pieces) != len(parameters) + 1:
+        raise InvalidQueryError("expected a Peewee expression without NUL characters in its SQL")
+    return Conditions((PositionalCondition(pieces),), tuple(parameters))

@@ -1,0 +1,52 @@
+"""The ``order_by``, ``order_direction``, ``limit`` and ``offset`` arguments of the managers, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.table import Table
+
+Direction = Literal["ASC", "DESC"]
+OrderBy = str | Sequence[str | tuple[str, str]] | None
+Order = tuple[tuple[str, str], ...]
+
+_LARGEST_COUNT = 2**63 - 1
+
+
+def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
+    """Return the columns to order by, each with its direction.
+
+    Raises:
+        UnknownColumnError: a name is no column.
+        InvalidQueryError: a direction is neither ASC nor DESC, or the argument is of no known form.
+    """
+    direction = _direction(order_direction)
+    if order_by is None:
+        return ()
+    items = [order_by] if isinstance(order_by, str) else order_by
+    if not isinstance(items, Sequence):
+        raise InvalidQueryError(f"expected order_by to be a column or a list of columns; got {order_by!r}")
+    order: list[tuple[str, str]] = []
+    for item in items:
+        if isinstance(item, tuple):
+            if len(item) != 2:
+                raise InvalidQueryError(f"expected (column, direction) in order_by; got {item!r}")
+            order.append((table.column(item[0]).name, _direction(item[1])))
+        else:
+            order.append((table.column(item).name, direction))
+    return tuple(order)
+
+
+def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
+    """Return a limit, an offset or the like, or raise InvalidQueryError where it is no integer of the right size."""
+    if isinstance(number, bool) or not isinstance(number, int) or not smallest <= number <= _LARGEST_COUNT:
+        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {number!r}")
+    return number
+
+
+def _direction(direction: Any) -> str:
+    if isinstance(direction, str) and direction.upper() in ("ASC", "DESC"):
+        return direction.upper()
+    raise InvalidQueryError(f"expected a direction of 'ASC' or 'DESC'; got {direction!r}")

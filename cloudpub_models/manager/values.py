@@ -1,0 +1,209 @@
+"""Values on their way to the database: checked against their column and put into the form the drivers take.
+
+One encoder per field, made once; what it refuses never reaches the wire, on either database. Which statement a value
+goes into is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import peewee
+
+from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField
+from cloudpub_models.sql import values as sql_values
+
+Encoder = Callable[[Any], Any]
+
+# PostgreSQL's limit for one field is 1 GB; a longer text makes the server drop the connection.
+_LONGEST_TEXT = 250_000_000
+
+_INTEGER_BITS: tuple[tuple[type[peewee.Field[Any]], int], ...] = (
+    (peewee.SmallIntegerField, 16),
+    (peewee.BigIntegerField, 64),
+    (peewee.BigAutoField, 64),
+    (peewee.IntegerField, 32),
+)
+
+
+def encoder_for(field: peewee.Field[Any]) -> Encoder:
+    """Return the function that checks a value for a field's column and returns it as the drivers take it.
+
+    It passes ``None``, since the database itself keeps NOT NULL, and raises InvalidValueError, naming the column, for
+    what the column cannot hold.
+    """
+    check = _encoder_of_kind(field, _column_name(field))
+
+    def encode(value: Any) -> Any:
+        return None if value is None else check(value)
+
+    return encode
+
+
+def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
+    if isinstance(field, peewee.ForeignKeyField):
+        return _reference_encoder(field, column)
+    if isinstance(field, UuidField | TimestampField | EnumField | JsonField):
+        return _field_encoder(field, column)
+    for kind, bits in _INTEGER_BITS:
+        if isinstance(field, kind):
+            return _integer_encoder(field, column, bits)
+    if isinstance(field, peewee.BooleanField):
+        return lambda value: _boolean(value, column)
+    if isinstance(field, peewee.FloatField):
+        return lambda value: _float(value, column)
+    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+        return _text_encoder(column, getattr(field, "max_length", None))
+    return _field_encoder(field, column)
+
+
+def _column_name(field: peewee.Field[Any]) -> str:
+    return f"{field.model._meta.table_name}.{field.column_name}"
+
+
+def _keeps_values(field: peewee.Field[Any]) -> bool:
+    return type(field).db_value in (peewee.Field.db_value, peewee.CharField.db_value, peewee.TextField.db_value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _field_encoder(field: peewee.Field[Any], column: str) -> Encoder:
+    """Use the field's own conversion, and name the column in what it refuses."""
+
+    def encode(value: Any) -> Any:
+        try:
+            encoded = field.db_value(value)
+            return sql_values.encode(encoded) if isinstance(encoded, str) else encoded
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{column}: {_with_hint(field, value, str(error))}") from None
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise InvalidValueError(f"{column}: expected a value for {type(field).__name__}; got {_shown(value)} ({error})") from error
+
+    return encode
+
+
+def _with_hint(field: peewee.Field[Any], value: Any, message: str) -> str:
+    if isinstance(field, UuidField) and isinstance(value, int):
+        return f"{message}; this column holds the public UUID, not the internal integer id: pass the row's .uuid"
+    return message
+
+
+def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encoder:
+    encode_key = _encoder_of_kind(field.rel_field, column)
+    target, key = field.rel_model, field.rel_field.name
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, target):
+            value = getattr(value, key)
+            if value is None:
+                raise InvalidValueError(f"{column}: expected a saved {target.__name__}; this one has no {key} yet: insert it first")
+        return encode_key(value)
+
+    return encode
+
+
+def _integer_encoder(field: peewee.Field[Any], column: str, bits: int) -> Encoder:
+    smallest, largest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def encode(value: Any) -> Any:
+        if type(value) is not int:
+            value = _as_integer(value, field, column)
+        if not smallest <= value <= largest:
+            raise InvalidValueError(f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {value}")
+        return value
+
+    return encode
+
+
+def _as_integer(value: Any, field: peewee.Field[Any], column: str) -> int:
+    if isinstance(value, UUID) or (isinstance(value, str) and _is_uuid_text(value)):
+        raise InvalidValueError(
+            f"{column}: expected an internal integer id; got the public UUID {str(value)!r}: "
+            f"look the row up with {_manager_of_ids(field)}.find_by_uuid(…) and pass its .id"
+        )
+    if isinstance(value, bool) or isinstance(value, float | str):
+        raise InvalidValueError(f"{column}: expected an integer; got {_shown(value)}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidValueError(f"{column}: expected an integer; got {_shown(value)}") from None
+
+
+def _manager_of_ids(field: peewee.Field[Any]) -> str:
+    return f"managers.{field.model._meta.table_name}"
+
+
+def _is_uuid_text(value: str) -> bool:
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _boolean(value: Any, column: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if type(value) is int and value in (0, 1):
+        return value == 1
+    raise InvalidValueError(f"{column}: expected True or False; got {_shown(value)}")
+
+
+def _float(value: Any, column: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise InvalidValueError(f"{column}: expected a number; got {_shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise InvalidValueError(f"{column}: expected a number that a double can hold; got {_shown(value)}") from None
+    if math.isnan(number):
+        raise InvalidValueError(f"{column}: expected a number; got NaN, which SQLite would store as NULL")
+    return number
+
+
+def _text_encoder(column: str, max_length: int | None) -> Encoder:
+    longest = max_length if max_length is not None else _LONGEST_TEXT
+
+    def encode(value: Any) -> Any:
+        if type(value) is not str:
+            value = _as_text(value, column)
+        if len(value) > longest:
+            raise InvalidValueError(f"{column}: expected at most {longest} characters; got {len(value)}")
+        if "\0" in value:
+            raise InvalidValueError(
+                f"{column}: expected text without NUL characters, which PostgreSQL cannot store; got one at position "
+                f"{value.index(chr(0))}"
+            )
+        if not value.isascii():
+            _refuse_surrogates(value, column)
+        return value
+
+    return encode
+
+
+def _as_text(value: Any, column: str) -> str:
+    if isinstance(value, Enum) and isinstance(value.value, str):
+        return value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise InvalidValueError(f"{column}: expected text; got {_shown(value)}")
+
+
+def _refuse_surrogates(value: str, column: str) -> None:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(
+            f"{column}: expected valid Unicode; got a lone surrogate at position {error.start}: "
+            "decode the bytes it came from with their real encoding"
+        ) from None

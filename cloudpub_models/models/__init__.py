@@ -1,0 +1,37 @@
+"""The platform's eight tables as Peewee models, one module per aggregate.
+
+This room knows the schema and how values are represented; it opens no connection and sends nothing by itself.
+"""
+
+from cloudpub_models.models.binding import current_database
+from cloudpub_models.models.entity import Entity
+from cloudpub_models.models.functions import Function, FunctionDeployment, FunctionInvocation, FunctionLog
+from cloudpub_models.models.organizations import Organization, OrganizationMember
+from cloudpub_models.models.users import Role, User, UserInformation
+
+ALL_MODELS: tuple[type[Entity], ...] = (
+    User,
+    UserInformation,
+    Organization,
+    OrganizationMember,
+    Function,
+    FunctionDeployment,
+    FunctionLog,
+    FunctionInvocation,
+)
+"""Every model, each after those it refers to (only `Function` and `FunctionDeployment` refer to each other)."""
+
+__all__ = [
+    "ALL_MODELS",
+    "Entity",
+    "Function",
+    "FunctionDeployment",
+    "FunctionInvocation",
+    "FunctionLog",
+    "Organization",
+    "OrganizationMember",
+    "Role",
+    "User",
+    "UserInformation",
+    "current_database",
+]

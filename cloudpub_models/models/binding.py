@@ -1,0 +1,153 @@
+"""Which database Peewee's own calls on the models use.
+
+Managers always use their own database. What users write in Peewee (``Function.select()``, ``function.user``,
+``save()``) asks the model, and every model of this library answers with one object, `current_database`. It stands for
+the database bound in the running context, and otherwise for the process's default one. The binding is a context
+variable: a thread that binds another database does not disturb its neighbours.
+
+This module opens nothing and knows no URL; the connection side names the databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal, cast
+
+import peewee
+
+from cloudpub_models.errors import ConfigurationError
+
+Dialect = Literal["sqlite", "postgresql"]
+
+_bound_database: ContextVar[peewee.Database | None] = ContextVar("cloudpub_models_bound_database", default=None)
+
+
+class CurrentDatabase(peewee.DatabaseProxy):
+    """A Peewee database proxy that is resolved at each use, not once for the process.
+
+    >>> current = CurrentDatabase()
+    >>> first, second = peewee.SqliteDatabase(":memory:"), peewee.SqliteDatabase(":memory:")
+    >>> current.initialize(first)
+    >>> with current.bound_to(second):
+    ...     current.resolve() is second
+    True
+    >>> current.resolve() is first
+    True
+    """
+
+    __slots__ = ("_default", "_provider")
+
+    def __init__(self) -> None:
+        """Stand for nothing yet."""
+        object.__setattr__(self, "_callbacks", [])
+        object.__setattr__(self, "_default", None)
+        object.__setattr__(self, "_provider", None)
+
+    # Peewee asks for `obj` while it builds model classes and takes None for "not known yet", so reading it must never
+    # open the default database. Everything else goes through resolve().
+    @property
+    def obj(self) -> peewee.Database | None:
+        """The database in force, or None while none is known."""
+        bound = _bound_database.get()
+        return bound if bound is not None else cast("peewee.Database | None", self._default)
+
+    def initialize(self, obj: peewee.Database | None) -> None:
+        """Name the process's default database; None forgets it."""
+        object.__setattr__(self, "_default", obj)
+        for callback in self._callbacks:
+            callback(obj)
+
+    def provide_default(self, provider: Callable[[], peewee.Database] | None) -> None:
+        """Name a function that gives the default database, called at the first use that finds none."""
+        object.__setattr__(self, "_provider", provider)
+
+    def resolve(self) -> peewee.Database:
+        """Return the database in force.
+
+        Raises:
+            ConfigurationError: when none is bound here and the process has no default one.
+        """
+        database = self.obj
+        if database is None and self._provider is not None:
+            database = cast("peewee.Database", self._provider())
+        if database is None:
+            raise ConfigurationError(
+                "expected a database for this model, but the process has none: call database.initialize(url) first, "
+                "or wrap the call in `with database.bind():`"
+            )
+        return database
+
+    @contextmanager
+    def bound_to(self, database: peewee.Database) -> Iterator[peewee.Database]:
+        """Use `database` in this context (thread, task) until the block ends; blocks may be nested."""
+        token = _bound_database.set(database)
+        try:
+            yield database
+        finally:
+            _bound_database.reset(token)
+
+    def __getattr__(self, attr: str) -> Any:
+        """As the current database's."""
+        return getattr(self.resolve(), attr)
+
+    def __enter__(self) -> Any:
+        """As the current database's."""
+        return self.resolve().__enter__()
+
+    def __exit__(self, *exc_info: Any) -> None:
+        """As the current database's."""
+        self.resolve().__exit__(*exc_info)
+
+    # Peewee's proxy would build these with itself as the database, past the overrides of the database it stands for
+    # (whose transactions close gaps that Peewee's leave), and could end one on another database than it began on.
+    def connection_context(self) -> Any:
+        """As the current database's."""
+        return self.resolve().connection_context()
+
+    def atomic(self, *args: Any, **kwargs: Any) -> Any:
+        """As the current database's."""
+        return self.resolve().atomic(*args, **kwargs)
+
+    def manual_commit(self) -> Any:
+        """As the current database's."""
+        return self.resolve().manual_commit()
+
+    def transaction(self, *args: Any, **kwargs: Any) -> Any:
+        """As the current database's."""
+        return self.resolve().transaction(*args, **kwargs)
+
+    def savepoint(self) -> Any:
+        """As the current database's."""
+        return self.resolve().savepoint()
+
+
+current_database = CurrentDatabase()
+"""The database of every model in this library."""
+
+
+def concrete_database(database: peewee.Database | peewee.Proxy | None) -> peewee.Database | None:
+    """Return the database behind a proxy, or the database itself."""
+    if isinstance(database, CurrentDatabase):
+        return database.resolve()
+    if isinstance(database, peewee.Proxy):
+        return cast("peewee.Database | None", database.obj)
+    return database
+
+
+def dialect_of(database: peewee.Database | peewee.Proxy | None) -> Dialect:
+    """Return ``"sqlite"`` or ``"postgresql"``.
+
+    Raises:
+        ConfigurationError: for a database of any other kind, or none.
+
+    >>> dialect_of(peewee.SqliteDatabase(":memory:"))
+    'sqlite'
+    """
+    found = concrete_database(database)
+    if isinstance(found, peewee.SqliteDatabase):
+        return "sqlite"
+    if isinstance(found, peewee.PostgresqlDatabase):
+        return "postgresql"
+    raise ConfigurationError(f"expected a SQLite or PostgreSQL database, got {type(found).__name__}")

@@ -1,0 +1,77 @@
+"""Users and what is known about them: `User`, `UserInformation`, `Role`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from peewee import AutoField, CharField, ModelSelect, TextField
+
+from cloudpub_models.models.entity import Entity
+from cloudpub_models.models.fields import RANDOM_UUID, UTC_NOW, EnumField, TimestampField, UuidField
+from cloudpub_models.models.relations import OneToOneKey
+from cloudpub_models.models.values import utc_now
+
+if TYPE_CHECKING:
+    from cloudpub_models.models.functions import Function
+    from cloudpub_models.models.organizations import Organization
+
+
+class Role(StrEnum):
+    """What a user is on the platform; the database checks it."""
+
+    DEVELOPER = "developer"
+    TEAM = "team"
+    SUB_TEAM_DEVELOPER = "sub_team_developer"
+
+
+class User(Entity):
+    """An account. ``id`` stays inside; ``uuid`` is what others see."""
+
+    secret_columns = frozenset({"password_hash"})
+    shown_columns = ("email",)
+
+    id = AutoField()
+    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    email = CharField(max_length=255, unique=True)
+    password_hash = CharField(max_length=255)
+    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+
+    information: UserInformation | None
+    organization: Organization | None
+    functions: ModelSelect[Function]
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "users"
+
+
+class UserInformation(Entity):
+    """A user's profile; at most one for each user."""
+
+    shown_columns = ("first_name", "last_name", "role")
+
+    id = AutoField()
+    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    user = OneToOneKey(User, field="uuid", backref="information", on_delete="CASCADE")
+    first_name = CharField(max_length=100)
+    last_name = CharField(max_length=100)
+    phone_number = CharField(max_length=20, null=True)
+    country = CharField(max_length=100, null=True)
+    city = CharField(max_length=100, null=True)
+    address = TextField(null=True)
+    zip_code = CharField(max_length=20, null=True)
+    avatar = TextField(null=True)
+    role = EnumField(Role, max_length=50, index=True)
+    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+
+    user_id: UUID
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "user_information"

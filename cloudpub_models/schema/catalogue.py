@@ -1,0 +1,174 @@
+"""A database's real schema, read from its own catalogue into plain values that can be compared.
+
+PostgreSQL is asked through pg_catalog, SQLite through its pragmas and ``sqlite_master``. Types, defaults, checks and
+triggers are normalised (see `expressions`), so that the values of a database and those derived from the models are
+equal where they mean the same. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import peewee
+
+from cloudpub_models.models.binding import Dialect, dialect_of
+
+# The default of a primary key that counts by itself: SERIAL, IDENTITY, AUTOINCREMENT.
+COUNTING = "autoincrement"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type in lower case (``varchar(255)``), and its default in comparable form or None."""
+
+    name: str
+    type: str
+    nullable: bool
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Unique:
+    """A UNIQUE constraint, or a unique index over plain columns and all rows, which is the same rule."""
+
+    columns: tuple[str, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index that is no constraint's; ``plain`` when it is over columns only and covers all rows."""
+
+    name: str
+    columns: tuple[str, ...]
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A reference, with what happens to this row when the other goes or changes its key."""
+
+    columns: tuple[str, ...]
+    table: str
+    referenced: tuple[str, ...]
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A CHECK, its expression in comparable form."""
+
+    expression: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """An enabled trigger: its statement in comparable form, and the body of the function that it calls, if any."""
+
+    name: str
+    definition: str
+    body: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; constraints in an order that depends on what they say, not on how they were made."""
+
+    name: str
+    columns: Mapping[str, Column]
+    primary_key: tuple[str, ...] = ()
+    uniques: tuple[Unique, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tables of a database, or of one schema of it, by name."""
+
+    dialect: Dialect
+    tables: Mapping[str, Table]
+
+
+@dataclass
+class TableParts:
+    """A table while it is being read."""
+
+    name: str
+    columns: list[Column] = field(default_factory=list)
+    primary_key: tuple[str, ...] = ()
+    uniques: list[Unique] = field(default_factory=list)
+    indexes: list[Index] = field(default_factory=list)
+    foreign_keys: list[ForeignKey] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+
+    def table(self) -> Table:
+        """Return the finished table."""
+        return Table(
+            name=self.name,
+            columns={column.name: column for column in self.columns},
+            primary_key=self.primary_key,
+            uniques=_ordered(self.uniques),
+            indexes=_ordered(self.indexes),
+            foreign_keys=_ordered(self.foreign_keys),
+            checks=_ordered(self.checks),
+            triggers=_ordered(self.triggers),
+        )
+
+
+def read_catalogue(database: peewee.Database, tables: Iterable[str] | None = None) -> Catalogue:
+    """Return the schema that a database has.
+
+    Args:
+        database: the database; on PostgreSQL its current schema is read.
+        tables: the tables to read; all when None.
+
+    Raises:
+        ConfigurationError: for a database that is neither SQLite nor PostgreSQL.
+
+    >>> database = peewee.SqliteDatabase(":memory:")
+    >>> _ = database.execute_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL DEFAULT 'x')")
+    >>> read_catalogue(database).tables["t"].columns["name"]
+    Column(name='name', type='varchar(20)', nullable=False, default="'x'")
+    """
+    dialect = dialect_of(database)
+    wanted = None if tables is None else set(tables)
+    if dialect == "postgresql":
+        from cloudpub_models.schema.postgresql_catalogue import read_tables
+    else:
+        from cloudpub_models.schema.sqlite_catalogue import read_tables
+    parts = read_tables(database, wanted)
+    return Catalogue(dialect, {part.name: part.table() for part in parts})
+
+
+def normalised_type(declared: str) -> str:
+    """Return a type's name in the short form that both catalogues and models are compared in.
+
+    >>> normalised_type("CHARACTER VARYING(255)"), normalised_type("timestamp without time zone")
+    ('varchar(255)', 'timestamp')
+    """
+    text = " ".join(declared.lower().split())
+    for long, short in (
+        ("character varying", "varchar"),
+        ("timestamp without time zone", "timestamp"),
+        ("timestamp with time zone", "timestamptz"),
+        ("bigserial", "bigint"),
+        ("serial", "integer"),
+        ("int8", "bigint"),
+        ("int4", "integer"),
+    ):
+        if text == long or text.startswith(long + "("):
+            return short + text[len(long) :].replace(" ", "")
+    return "integer" if text == "int" else "boolean" if text == "bool" else text
+
+
+def _ordered(items: list[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(items, key=repr))

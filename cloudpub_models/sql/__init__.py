@@ -1,0 +1,35 @@
+"""Text in, SQL out: the query builder, operators, dialects, and the ``@name`` parameters of raw SQL.
+
+This room is pure. It knows no connection, no driver, no Peewee and no model; whoever has those calls it.
+
+- what users write: `QueryBuilder`, `operators`, `raw`
+- what comes out: `Statement`
+- what the rooms above share: `query.Query` and `rendering.render`, `parameters.bind`, `values.encode`, `Dialect`
+"""
+
+from cloudpub_models.sql import operators
+from cloudpub_models.sql.builder import QueryBuilder
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
+from cloudpub_models.sql.expressions import raw
+from cloudpub_models.sql.query import PARAMETER, Conflict, Join, OrderBy, Query
+from cloudpub_models.sql.rendering import render
+from cloudpub_models.sql.statement import Statement
+from cloudpub_models.sql.values import Members, encode
+
+__all__ = [
+    "PARAMETER",
+    "POSTGRESQL",
+    "SQLITE",
+    "Conflict",
+    "Dialect",
+    "Join",
+    "Members",
+    "OrderBy",
+    "Query",
+    "QueryBuilder",
+    "Statement",
+    "encode",
+    "operators",
+    "raw",
+    "render",
+]

@@ -1,0 +1,91 @@
+"""Names of tables, columns and aliases: what counts as one.
+
+For: checking every name before it becomes part of SQL. A name is ASCII, at most 63 characters (PostgreSQL's limit), a
+letter or underscore first; nothing else needs to be escaped later, because nothing else gets through.
+
+Not for: whether the named thing exists; that is checked where the model is known.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from cloudpub_models.errors import InvalidIdentifierError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_TABLE = re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
+
+RULE = "a name of ASCII letters, digits and underscores, not starting with a digit, at most 63 characters"
+
+
+def shown(value: Any, limit: int = 60) -> str:
+    """Return `value` for an error message: its representation, cut when it is long.
+
+    >>> shown("id; DROP TABLE users"), shown(5)
+    ("'id; DROP TABLE users'", '5 (int)')
+    """
+    if isinstance(value, str):
+        text = exact(value)
+        return repr(text) if len(text) <= limit else f"{text[:limit]!r}… ({len(text)} characters)"
+    if value is None or isinstance(value, (bool, int, float)):
+        return f"{value!r} ({type(value).__name__})" if value is not None else "None"
+    return f"a value of type {type(value).__name__}"
+
+
+def exact(text: str) -> str:
+    """Return `text` as a plain `str`, also when it is an enum member or another subclass with a mind of its own."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def check_identifier(name: Any, what: str = "column") -> str:
+    """Return `name`, unless it is none.
+
+    >>> check_identifier("user_id")
+    'user_id'
+    >>> check_identifier("id; DROP TABLE users", "table")
+    Traceback (most recent call last):
+    ...
+    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...), got 'id; DROP TABLE users'...
+
+    Args:
+        name: anything; only text can be a name.
+        what: what the name is of, for the message.
+
+    Raises:
+        InvalidIdentifierError: when it is not a name.
+    """
+    if isinstance(name, str):
+        text = exact(name)
+        if _NAME.fullmatch(text):
+            return text
+    raise InvalidIdentifierError(
+        f'expected a {what} name ({RULE}), got {shown(name)}; SQL of your own goes into raw("…") where that is taken'
+    )
+
+
+def parse_table(text: Any) -> tuple[str, str | None]:
+    """Return the name and the alias of ``name``, ``name alias`` or ``name AS alias``.
+
+    >>> parse_table("users"), parse_table("functions f")
+    (('users', None), ('functions', 'f'))
+
+    Raises:
+        InvalidIdentifierError: for anything else.
+    """
+    if isinstance(text, str):
+        return _parse_table(exact(text))
+    raise InvalidIdentifierError(f'expected a table as "name" or "name alias", got {shown(text)}')
+
+
+@lru_cache(maxsize=512)
+def _parse_table(text: str) -> tuple[str, str | None]:
+    match = _TABLE.fullmatch(text)
+    if match is None:
+        raise InvalidIdentifierError(
+            f'expected a table as "name" or "name alias", got {shown(text)}; '
+            'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
+        )
+    name, alias = match.groups()
+    return check_identifier(name, "table"), None if alias is None else check_identifier(alias, "alias")

@@ -1,0 +1,341 @@
+r"""The ``@name`` parameters of raw SQL: finding them, and putting the driver's placeholders in their place.
+
+A parameter is ``@`` and an ASCII name. It is none inside strings (``'…'``, ``E'…\'…'``, ``$tag$…$tag$``), quoted
+names and comments; directly after a letter, digit, ``_`` or ``$`` (``foo@bar``); and where the ``@`` ends one of the
+operators of PostgreSQL (``@@``, ``<@``, ``@-@`` …), on both databases. So ``x<@limit`` is the operator ``<@``, and
+``x < @limit`` a parameter; ``x>@limit`` and ``x=@limit`` are parameters.
+
+For: `parse`, which finds them, `driver_text`, and `bind`, which also puts the values in order.
+
+Not for: understanding SQL beyond its tokens, or running it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
+from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
+from cloudpub_models.sql.identifiers import check_identifier, exact, shown
+from cloudpub_models.sql.values import Members, json_holds
+
+# Of texts longer than this only a few are kept.
+_LONG = 10_000
+
+# The operators of PostgreSQL and its common extensions that end with an @; after any other run of operator characters
+# an @ begins a parameter.
+_OPERATORS_ENDING_WITH_AT = frozenset(["@@", "@@@", "<@", "^@", "@-@", "~@", "?@", "^<@", "?<@", "@>@"])
+
+
+class Membership(NamedTuple):
+    """An ``IN`` or ``NOT IN`` directly before a parameter."""
+
+    start: int  # where the keyword begins in the piece of text before the parameter
+    negated: bool
+
+
+@dataclass(frozen=True)
+class ParsedSql:
+    """SQL taken apart at its parameters.
+
+    Attributes:
+        pieces: the text between the parameters; always one more than there are names.
+        names: the parameters' names in order, repeated ones too.
+        memberships: for each of `names`, whether an ``IN`` stands before it.
+        unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else `None`.
+        ends_in_line_comment: whether text appended on the same line would be part of a comment.
+    """
+
+    pieces: tuple[str, ...]
+    names: tuple[str, ...]
+    memberships: tuple[Membership | None, ...]
+    unfinished: str | None = None
+    ends_in_line_comment: bool = False
+
+    @property
+    def unique_names(self) -> frozenset[str]:
+        """The names, each once."""
+        return frozenset(self.names)
+
+
+def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
+    """Return `sql` taken apart at its ``@name`` parameters. The last few hundred texts are remembered.
+
+    >>> parse("SELECT * FROM users WHERE id = @id AND tags @> '@no' -- @neither").names
+    ('id',)
+
+    Raises:
+        InvalidQueryError: when `sql` is not text, or text that no database takes (a NUL character, a lone surrogate).
+        ParameterError: for a parameter whose name is not ASCII.
+    """
+    if not isinstance(sql, str):
+        raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
+    text = exact(sql)
+    return _parsed(text, dialect) if len(text) <= _LONG else _long_parsed(text, dialect)
+
+
+def driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    """Return `sql` with the driver's placeholders, and the names of the parameters in their order.
+
+    Where there are parameters and the driver wants it, every other ``%`` is doubled; without parameters the text stays
+    as it is and has to be sent without any (`None`).
+
+    >>> driver_text("SELECT 5 % 2 FROM users WHERE id = @id", POSTGRESQL)
+    ('SELECT 5 %% 2 FROM users WHERE id = %s', ('id',))
+    """
+    if not isinstance(sql, str):
+        raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
+    text = exact(sql)
+    return _short_driver_text(text, dialect) if len(text) <= _LONG else _long_driver_text(text, dialect)
+
+
+def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+    """Return the text and the values, in order and encoded, as the driver takes them.
+
+    A tuple is the members of ``IN @name``; a list or dict is JSON.
+
+    >>> from cloudpub_models.sql.dialects import SQLITE
+    >>> bind("SELECT * FROM users WHERE id = @id", {"id": 5}, SQLITE)
+    ('SELECT * FROM users WHERE id = ?', (5,))
+    >>> bind("SELECT * FROM users WHERE id IN @ids", {"ids": (1, 2)}, POSTGRESQL)
+    ('SELECT * FROM users WHERE id IN (%s, %s)', (1, 2))
+
+    Raises:
+        ParameterError: for a name without a value and a value without a name.
+        InvalidValueError: for a value that no column can hold.
+    """
+    text, names = driver_text(sql, dialect)
+    if values is None:
+        values = {}
+    check_names(names, values)
+    if not names:
+        return text, ()
+    # Only an exact tuple takes the slow way; named tuples and other subclasses are caught when they are encoded.
+    for name in names:
+        if type(values[name]) is tuple:
+            return _bind_with_tuples(parse(sql, dialect), values, dialect)
+    return text, tuple([_driver_value(values[name], name, dialect) for name in names])
+
+
+def check_names(names: tuple[str, ...] | frozenset[str], values: Any) -> None:
+    """Raise `ParameterError` unless `values` has a value for each of `names` and no other."""
+    if not isinstance(values, Mapping):
+        raise ParameterError(f"expected the parameters as a mapping of name to value, got {shown(values)}")
+    for name in names:
+        if name not in values:
+            raise ParameterError(f"expected a value for @{name}, got none; {_hint(name, values, 'pass')}")
+    if len(values) != len(names) or len(set(names)) != len(names):
+        for name in values:
+            if name not in names:
+                raise ParameterError(
+                    f"expected every parameter in the SQL, got a value for {shown(name)} but no @{_plain(name)} in it "
+                    "(outside strings and comments, and not written onto an operator or a word); "
+                    f"{_hint(name, names, 'write')}"
+                )
+
+
+def _plain(name: Any) -> str:
+    return exact(name)[:60] if isinstance(name, str) else "name"
+
+
+def _hint(name: Any, known: Any, verb: str) -> str:
+    candidates = [exact(candidate) for candidate in known if isinstance(candidate, str)]
+    if not candidates or not isinstance(name, str):
+        return f"{verb} it" if verb == "pass" else "leave it out, or use it"
+    return did_you_mean(exact(name), candidates)
+
+
+def _driver_value(value: Any, name: str, dialect: Dialect) -> Any:
+    try:
+        return dialect.encode_list(value) if type(value) is Members else dialect.encode(value)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"@{name}: {error}") from None
+
+
+def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+    text: list[str] = []
+    driver_values: list[Any] = []
+    for index, (name, membership) in enumerate(zip(parsed.names, parsed.memberships, strict=True)):
+        piece, following = parsed.pieces[index], parsed.pieces[index + 1]
+        value = values[name]
+        if type(value) is not tuple:
+            text += [_escape(piece, dialect), dialect.placeholder]
+            driver_values.append(_driver_value(value, name, dialect))
+        elif value:
+            _refuse_parentheses(piece, following, name)
+            members = [_driver_value(member, name, dialect) for member in value]
+            if membership is not None and dialect.member_query and all(map(json_holds, members)):
+                text += [_escape(piece, dialect), dialect.member_query]
+                driver_values.append(dialect.pack_members(members))
+            else:
+                text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
+                driver_values += members
+        elif membership is not None:
+            # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
+            text += [
+                _escape(piece[: membership.start], dialect),
+                dialect.empty_not_in if membership.negated else dialect.empty_in,
+            ]
+        else:
+            raise ParameterError(f"expected IN or NOT IN before @{name}, whose value is an empty tuple")
+    text.append(_escape(parsed.pieces[-1], dialect))
+    return "".join(text), tuple(driver_values)
+
+
+def _refuse_parentheses(before: str, after: str, name: str) -> None:
+    if before.rstrip().endswith("(") and after.lstrip().startswith(")"):
+        raise ParameterError(
+            f"expected no parentheses around @{name}, whose value is a tuple and brings its own; write IN @{name}"
+        )
+
+
+def _escape(piece: str, dialect: Dialect) -> str:
+    return piece.replace("%", "%%") if dialect.doubles_percent else piece
+
+
+def _driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    parsed = _parse(sql, dialect)
+    if not parsed.names:
+        return sql, ()
+    return dialect.placeholder.join([_escape(piece, dialect) for piece in parsed.pieces]), parsed.names
+
+
+_short_driver_text = lru_cache(maxsize=1024)(_driver_text)
+_long_driver_text = lru_cache(maxsize=8)(_driver_text)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The tokenizer. One pattern per database finds the next token that matters; what lies between is left alone.
+
+
+@lru_cache(maxsize=2)
+def _tokens(dialect: Dialect) -> re.Pattern[str]:
+    # Possessive quantifiers (*+) throughout: a token is never given up to try another reading, so time is linear.
+    line_end = r"\r\n" if dialect.carriage_return_ends_line else r"\n"
+    alternatives = [
+        ("line_comment", rf"--[^{line_end}]*+"),
+        ("comment", r"/\*"),
+        ("string", r"'(?:[^']++|'')*+(?P<string_end>'?)"),
+        ("quoted", r'"(?:[^"]++|"")*+(?P<quoted_end>"?)'),
+    ]
+    if dialect.backslash_strings:
+        # Strings that follow each other on separate lines are one string, and the E is true of all of it.
+        body = r"'(?:[^'\\]++|\\.|'')*+"
+        between = r"[ \t\f\v]*+[\r\n](?:\s++|--[^\r\n]*+[\r\n])*+"
+        alternatives.append(("escape_string", rf"[eE]{body}(?:'{between}{body})*+(?P<escape_string_end>'?)"))
+    if dialect.dollar_quotes:
+        alternatives.append(("dollar", r"\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*+)?+)\$"))
+    if dialect.backtick_names:
+        alternatives.append(("backtick", r"`(?:[^`]++|``)*+(?P<backtick_end>`?)"))
+    if dialect.bracket_names:
+        alternatives.append(("bracket", r"\[[^\]]*+(?P<bracket_end>\]?)"))
+    alternatives += [
+        ("word", r"[A-Za-z0-9_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+(?:@(?=[A-Za-z_\x80-\U0010ffff]))?+"),
+        ("operator", r"(?:(?!--|/\*)[+\-*/<>=~!@#%^&|?])++"),
+        ("other", r"\S"),
+    ]
+    return re.compile("|".join([f"(?P<{name}>{pattern})" for name, pattern in alternatives]), re.DOTALL)
+
+
+_PARAMETER_NAME = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+")
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+
+
+def _parse(sql: str, dialect: Dialect) -> ParsedSql:
+    _check_text(sql)
+    search = _tokens(dialect).search
+    pieces: list[str] = []
+    names: list[str] = []
+    memberships: list[Membership | None] = []
+    unfinished: str | None = None
+    last_kind: str | None = None
+    piece_start = position = 0
+    # The words IN and NOT IN matter only directly before a parameter: where the last word and the one before it began.
+    in_start: int | None = None
+    not_start: int | None = None
+    negated = False
+    while token := search(sql, position):
+        last_kind = kind = token.lastgroup or ""
+        position = token.end()
+        if kind == "comment":
+            position, finished = _end_of_comment(sql, position, dialect)
+            unfinished = None if finished else "comment"
+            continue
+        if kind == "line_comment":
+            continue
+        if kind == "operator" and (name_match := _parameter_after(token, sql)) is not None:
+            name = _checked_name(name_match.group())
+            pieces.append(sql[piece_start : token.end() - 1])
+            names.append(name)
+            alone = token.group() == "@"
+            memberships.append(Membership(in_start - piece_start, negated) if alone and in_start is not None else None)
+            piece_start = position = name_match.end()
+            in_start = not_start = None
+            continue
+        word = token.group().upper() if kind == "word" and position - token.start() <= 3 else ""
+        negated = word == "IN" and not_start is not None
+        in_start = (not_start if negated else token.start()) if word == "IN" else None
+        not_start = token.start() if word == "NOT" else None
+        if kind == "dollar":
+            end = sql.find(token.group(), position)
+            unfinished, position = ("string", len(sql)) if end < 0 else (None, end + len(token.group()))
+        elif kind in _CLOSING and not token.group(f"{kind}_end"):
+            unfinished = _CLOSING[kind]
+    pieces.append(sql[piece_start:])
+    return ParsedSql(
+        tuple(pieces), tuple(names), tuple(memberships), unfinished, ends_in_line_comment=last_kind == "line_comment"
+    )
+
+
+_parsed = lru_cache(maxsize=1024)(_parse)
+_long_parsed = lru_cache(maxsize=8)(_parse)
+
+_CLOSING: dict[str, Literal["string", "quoted name"]] = {
+    "string": "string",
+    "escape_string": "string",
+    "quoted": "quoted name",
+    "backtick": "quoted name",
+    "bracket": "quoted name",
+}
+
+
+def _parameter_after(operator: re.Match[str], sql: str) -> re.Match[str] | None:
+    run = operator.group()
+    if not run.endswith("@") or run in _OPERATORS_ENDING_WITH_AT:
+        return None
+    return _PARAMETER_NAME.match(sql, operator.end())
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return check_identifier(name, "parameter")
+    except InvalidQueryError as error:
+        raise ParameterError(str(error)) from None
+
+
+def _end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, bool]:
+    depth = 1
+    while mark := _COMMENT_MARK.search(sql, position):
+        position = mark.end()
+        if mark.group() == "*/":
+            depth -= 1
+        elif dialect.nested_comments:
+            depth += 1
+        else:
+            position -= 1  # in SQLite, "/*/" inside a comment ends it
+        if depth == 0:
+            return position, True
+    return len(sql), False
+
+
+def _check_text(sql: str) -> None:
+    if "\0" in sql:
+        raise InvalidQueryError(f"expected SQL text, got one with a NUL character at position {sql.index(chr(0))}")
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"expected SQL text, got one with a lone surrogate at position {error.start}") from None

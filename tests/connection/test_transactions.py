@@ -1,0 +1,316 @@
+"""Transactions on both databases: what is kept, what is not, and which error says so."""
+
+import logging
+import threading
+
+import peewee
+import pytest
+
+from cloudpub_models import Database, User
+from cloudpub_models.errors import (
+    InvalidQueryError,
+    SerializationError,
+    TransactionAbortedError,
+    UniqueViolationError,
+)
+
+ADA = {"email": "ada@example.com", "password_hash": "x"}
+BOB = {"email": "bob@example.com", "password_hash": "x"}
+
+
+def emails(managers):
+    return [user.email for user in managers.users.find_all(order_by="email")]
+
+
+def test_a_block_that_ends_normally_commits(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        managers.users.insert(BOB)
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_a_block_that_raises_keeps_nothing(database, managers):
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        managers.users.insert(ADA)
+        raise ZeroDivisionError
+    assert emails(managers) == []
+
+
+def test_the_connection_runs_raw_sql_in_the_transaction(database, managers):
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        inserted = connection.execute(
+            "INSERT INTO users (email, password_hash) VALUES (@email, @password_hash) RETURNING email", ADA
+        )
+        assert inserted == [{"email": "ada@example.com"}]
+        assert connection.execute("SELECT COUNT(*) AS n FROM users") == [{"n": 1}]
+        raise ZeroDivisionError
+    assert emails(managers) == []
+
+
+def test_the_connection_is_of_no_use_after_the_block(database):
+    with database.transaction() as connection:
+        pass
+    with pytest.raises(InvalidQueryError, match="over"):
+        connection.execute("SELECT 1")
+
+
+def test_a_nested_block_is_a_savepoint(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            managers.users.insert(BOB)
+            raise ZeroDivisionError
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_a_swallowed_error_aborts_the_transaction(database, managers):
+    with pytest.raises(TransactionAbortedError, match=r"UniqueViolationError.*nested transaction\(\)") as caught:
+        with database.transaction():
+            managers.users.insert(BOB)
+            managers.users.insert(ADA)
+            try:
+                managers.users.insert(ADA)
+            except UniqueViolationError:
+                pass
+    assert isinstance(caught.value.__cause__, UniqueViolationError)
+    assert isinstance(caught.value, peewee.InternalError)
+    assert emails(managers) == []
+
+
+def test_nothing_runs_in_a_transaction_that_is_aborted(database, managers):
+    with pytest.raises(TransactionAbortedError), database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(UniqueViolationError):
+            managers.users.insert(ADA)
+        managers.users.insert(BOB)
+    assert emails(managers) == []
+
+
+def test_what_may_fail_goes_into_a_nested_block(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(UniqueViolationError), database.transaction():
+            managers.users.insert(ADA)
+        managers.users.insert(BOB)
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_a_swallowed_error_in_a_nested_block_aborts_only_that(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(TransactionAbortedError), database.transaction():
+            managers.users.insert(BOB)
+            with pytest.raises(UniqueViolationError):
+                managers.users.insert(BOB)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_peewee_code_takes_part(database, managers):
+    with database.bind():
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            User.create(**ADA)
+            assert managers.users.count() == 1
+            raise ZeroDivisionError
+        assert User.select().count() == 0
+        with User._meta.database.atomic():
+            User.create(**ADA)
+            with pytest.raises(peewee.IntegrityError), User._meta.database.atomic():
+                User.create(**ADA)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_peewee_errors_are_ours_and_abort_too(database, managers):
+    with database.bind(), pytest.raises(TransactionAbortedError), database.transaction():
+        User.create(**ADA)
+        with pytest.raises(UniqueViolationError):
+            User.create(**ADA)
+    assert emails(managers) == []
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
+def test_ending_the_transaction_inside_its_block_is_noticed(database, managers, statement):
+    with pytest.raises(TransactionAbortedError, match="inside its block"), database.transaction() as connection:
+        connection.execute(statement)
+    managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_a_transaction_is_a_decorator(database, managers):
+    @database.transaction()
+    def register(data, fail=False):
+        """Register somebody."""
+        user = managers.users.insert(data)
+        if fail:
+            raise ZeroDivisionError
+        return user.email
+
+    assert register.__doc__ == "Register somebody."
+    assert register(ADA) == "ada@example.com"
+    with pytest.raises(ZeroDivisionError):
+        register(BOB, fail=True)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_a_read_only_transaction_refuses_writes(database, managers):
+    with pytest.raises(InvalidQueryError, match="read-only"), database.transaction(read_only=True):
+        managers.users.count()
+        managers.users.insert(ADA)
+    managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_an_isolation_level_has_to_be_one(database):
+    with pytest.raises(InvalidQueryError, match="READ COMMITTED"):
+        database.transaction(isolation="SERIALIZABLE; DROP TABLE users")
+    with database.transaction(isolation="serializable"):
+        pass
+    with database.transaction(), pytest.raises(InvalidQueryError, match="outermost"):
+        database.transaction(isolation="SERIALIZABLE").__enter__()
+
+
+def test_callbacks_run_once_after_the_commit_in_order(database, managers):
+    ran = []
+    with database.transaction():
+        database.on_commit(lambda: ran.append("first"))
+        with database.transaction():
+            database.on_commit(lambda: ran.append("second"))
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            database.on_commit(lambda: ran.append("never"))
+            raise ZeroDivisionError
+        database.on_commit(lambda: ran.append(f"third, {managers.users.count()} users, committed"))
+        managers.users.insert(ADA)
+        assert ran == []
+    assert ran == ["first", "second", "third, 1 users, committed"]
+
+
+def test_callbacks_of_a_rolled_back_transaction_are_dropped(database):
+    ran = []
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.on_commit(lambda: ran.append("never"))
+        raise ZeroDivisionError
+    with database.transaction():
+        pass
+    assert ran == []
+
+
+def test_a_failing_callback_is_logged_and_does_not_stop_the_others(database, managers, caplog):
+    ran = []
+
+    def fail():
+        raise RuntimeError("mail server down")
+
+    with caplog.at_level(logging.ERROR, "cloudpub_models"), database.transaction():
+        database.on_commit(fail)
+        database.on_commit(lambda: ran.append("second"))
+        managers.users.insert(ADA)
+    assert ran == ["second"]
+    assert emails(managers) == ["ada@example.com"]
+    assert "mail server down" in caplog.text
+
+
+def test_outside_a_transaction_a_callback_runs_at_once(database):
+    ran = []
+    database.on_commit(lambda: ran.append(1))
+    assert ran == [1]
+
+
+def test_run_transaction_repeats_what_lost(database, managers):
+    attempts = []
+
+    def work(connection):
+        attempts.append(len(attempts))
+        managers.users.insert(ADA)
+        if len(attempts) < 3:
+            raise SerializationError("lost")
+        return "done"
+
+    assert database.run_transaction(work) == "done"
+    assert attempts == [0, 1, 2]
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_run_transaction_gives_up_after_its_retries(database):
+    attempts = []
+
+    def work(connection):
+        attempts.append(1)
+        raise SerializationError("lost")
+
+    with pytest.raises(SerializationError):
+        database.run_transaction(work, retries=2)
+    assert len(attempts) == 3
+
+
+def test_run_transaction_repeats_nothing_else_and_never_nested(database):
+    attempts = []
+
+    def work(connection, error):
+        attempts.append(1)
+        raise error
+
+    with pytest.raises(ZeroDivisionError):
+        database.run_transaction(lambda connection: work(connection, ZeroDivisionError()))
+    assert len(attempts) == 1
+    with pytest.raises(SerializationError), database.transaction():
+        database.run_transaction(lambda connection: work(connection, SerializationError("lost")))
+    assert len(attempts) == 2
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_real_serialization_failure_is_repeated(database, managers):
+    managers.users.insert(ADA)
+    attempts = []
+
+    def work(connection):
+        attempts.append(1)
+        connection.execute("SELECT * FROM users")
+        if len(attempts) == 1:
+            other = threading.Thread(target=lambda: managers.users.update({"password_hash": "other"}, {"email": ADA["email"]}))
+            other.start()
+            other.join()
+        connection.execute("UPDATE users SET password_hash = 'mine'")
+
+    database.run_transaction(work, isolation="SERIALIZABLE")
+    assert len(attempts) == 2
+    assert managers.users.find_one().password_hash == "mine"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_threads_have_transactions_of_their_own(database, managers):
+    seen = []
+    with database.transaction():
+        managers.users.insert(ADA)
+        other = threading.Thread(target=lambda: seen.append(managers.users.count()))
+        other.start()
+        other.join()
+    assert seen == [0]
+
+
+def test_a_transaction_object_is_used_once_at_a_time(database):
+    transaction = database.transaction()
+    with transaction, pytest.raises(InvalidQueryError, match="open already"):
+        transaction.__enter__()
+
+
+def test_closing_inside_a_transaction_is_refused(database):
+    with database.transaction(), pytest.raises(InvalidQueryError, match="end it before"):
+        database.close()
+
+
+def test_memory_is_one_database_for_all_threads():
+    database = Database("sqlite:///:memory:")
+    database.raw_execute("CREATE TABLE counts (n INTEGER)")
+
+    def add():
+        for _ in range(50):
+            database.run_transaction(
+                lambda connection: connection.execute("INSERT INTO counts SELECT COUNT(*) FROM counts RETURNING n")
+            )
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert database.raw_query_single("SELECT COUNT(DISTINCT n) AS n FROM counts") == {"n": 200}
+    database.close()

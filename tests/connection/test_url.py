@@ -1,0 +1,88 @@
+import pytest
+
+from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.url import mask_password, parse_url
+from cloudpub_models.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect", "target"),
+    [
+        ("sqlite:///:memory:", "sqlite", ":memory:"),
+        ("sqlite:///cloud.db", "sqlite", "cloud.db"),
+        ("sqlite:////var/lib/cloud.db", "sqlite", "/var/lib/cloud.db"),
+        ("sqlite:///with%20space.db", "sqlite", "with space.db"),
+        ("postgresql://ada@db/cloud", "postgresql", "postgresql://ada@db/cloud"),
+        ("postgres://db/cloud", "postgresql", "postgres://db/cloud"),
+        (
+            "postgresql:///cloud?host=/run/postgresql&target_session_attrs=read-write",
+            "postgresql",
+            "postgresql:///cloud?host=/run/postgresql&target_session_attrs=read-write",
+        ),
+    ],
+)
+def test_a_url_names_a_database(url, dialect, target):
+    parsed = parse_url(url)
+    assert (parsed.dialect, parsed.target) == (dialect, target)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        ("mysql://x/y", "mysql"),
+        ("cloud.db", "write 'sqlite:///cloud.db'"),
+        ("postgresql+psycopg2://ada:secret@db/cloud", "write 'postgresql://ada:***@db/cloud'"),
+        ("sqlite://cloud.db", "three slashes"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///cloud.db?mode=ro", "no parameters"),
+        ("postgresql://a\nb/c", "control characters"),
+    ],
+)
+def test_a_malformed_url_says_what_is_expected(url, hint):
+    with pytest.raises(ConfigurationError, match="expected|takes") as caught:
+        parse_url(url)
+    assert hint in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://ada:s3cr3t@db/cloud",
+        "postgresql://ada:s3cr3t@db1,db2/cloud",
+        "postgresql://db/cloud?user=ada&password=s3cr3t",
+        "postgresql://db/cloud?password=s3cr3t&user=ada",
+        "could not connect to postgresql://ada:s3cr3t@db/cloud: refused",
+    ],
+)
+def test_no_password_survives_masking(text):
+    assert "s3cr3t" not in mask_password(text)
+    assert "ada" in mask_password(text)
+
+
+def test_a_repr_shows_no_password():
+    assert "s3cr3t" not in repr(parse_url("postgresql://ada:s3cr3t@db/cloud"))
+
+
+def test_an_unknown_option_names_its_neighbour():
+    with pytest.raises(ConfigurationError, match="did you mean 'statement_timeout'"):
+        Options.from_keywords({"statement_timout": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_connections", 0),
+        ("max_connections", 1.5),
+        ("max_connections", True),
+        ("lock_timeout", -1),
+        ("lock_timeout", "5"),
+        ("pool_timeout", float("nan")),
+        ("application_name", 7),
+    ],
+)
+def test_an_option_out_of_range_is_refused(name, value):
+    with pytest.raises(ConfigurationError, match=name):
+        Options.from_keywords({name: value})
