@@ -8,12 +8,16 @@
     managers.functions.find_all({"status": "active"}, order_by="created_at", limit=10)
 
 ``database`` is the process's default database and ``managers`` its managers; they are the package's only global state.
+
+The DTOs are reached from here too. They are imported on first use, since most workers need neither them nor pydantic.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from cloudpub_models import errors
 from cloudpub_models.connection import Connection, Database, DatabaseOptions
 from cloudpub_models.connection.default import database
-from cloudpub_models.manager import ALL_ROWS, Manager, Managers, PaginatedResult
+from cloudpub_models.manager import ALL_ROWS, CursorPage, Manager, Managers, PaginatedResult
 from cloudpub_models.manager.default import managers
 from cloudpub_models.models import (
     Function,
@@ -26,32 +30,95 @@ from cloudpub_models.models import (
     User,
     UserInformation,
 )
+from cloudpub_models.models.lazy_loading import forbid_lazy_loading
 from cloudpub_models.sql import QueryBuilder, Statement, operators, raw
+
+if TYPE_CHECKING:
+    from cloudpub_models.dto import (
+        FunctionDeploymentDto,
+        FunctionDto,
+        FunctionInvocationDto,
+        FunctionLogDto,
+        OrganizationDto,
+        OrganizationMemberDto,
+        OrganizationWithMembersDto,
+        UserDto,
+        UserInformationDto,
+        UserProfileDto,
+        UserWithOrganizationDto,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ALL_ROWS",
     "Connection",
+    "CursorPage",
     "Database",
     "DatabaseOptions",
     "Function",
     "FunctionDeployment",
+    "FunctionDeploymentDto",
+    "FunctionDto",
     "FunctionInvocation",
+    "FunctionInvocationDto",
     "FunctionLog",
+    "FunctionLogDto",
     "Manager",
     "Managers",
     "Organization",
+    "OrganizationDto",
     "OrganizationMember",
+    "OrganizationMemberDto",
+    "OrganizationWithMembersDto",
     "PaginatedResult",
     "QueryBuilder",
     "Role",
     "Statement",
     "User",
+    "UserDto",
     "UserInformation",
+    "UserInformationDto",
+    "UserProfileDto",
+    "UserWithOrganizationDto",
     "database",
     "errors",
+    "forbid_lazy_loading",
     "managers",
     "operators",
     "raw",
 ]
+
+_DTO_NAMES = frozenset(
+    {
+        "FunctionDeploymentDto",
+        "FunctionDto",
+        "FunctionInvocationDto",
+        "FunctionLogDto",
+        "OrganizationDto",
+        "OrganizationMemberDto",
+        "OrganizationWithMembersDto",
+        "UserDto",
+        "UserInformationDto",
+        "UserProfileDto",
+        "UserWithOrganizationDto",
+    }
+)
+
+
+# Type checkers have the imports above, and would take any name for one of this module if they saw this function.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import the DTOs when one of them is first asked for."""
+        if name not in _DTO_NAMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from cloudpub_models import dto
+
+        value = globals()[name] = getattr(dto, name)
+        return value
+
+
+def __dir__() -> list[str]:
+    """Name the DTOs too, whether they have been imported or not."""
+    return sorted(globals().keys() | _DTO_NAMES)

@@ -130,7 +130,7 @@ class Database:
             ConnectionFailedError: the database cannot be reached.
             ConnectionLostError: the connection broke.
         """
-        return self.engine.fetch("SELECT 1", None)[0][0] == 1
+        return self.engine.fetch("SELECT 1", None) == [(1,)]
 
     # Units of work
 
@@ -301,7 +301,8 @@ def _url_from_environment() -> DatabaseUrl:
     url = os.environ.get(URL_VARIABLE, "")
     if not url:
         raise ConfigurationError(
-            f"no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), or set ${URL_VARIABLE}"
+            "no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), "
+            f"or set ${URL_VARIABLE}"
         )
     return parse_url(url)
 
@@ -320,11 +321,7 @@ def _open_engine(url: DatabaseUrl, options: Options) -> Engine:
     return PostgresqlEngine(url.target, url.masked, options)
 
 
-def _stream_dicts(
-    engine: Engine, sql: str, values: Sequence[Any] | None, chunk_size: int
-) -> Iterator[dict[str, Any]]:
+def _stream_dicts(engine: Engine, sql: str, values: Sequence[Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
     for names, rows in engine.stream_described(sql, values, chunk_size):
         for row in rows:
             yield dict(zip(names, row, strict=True))
-
-

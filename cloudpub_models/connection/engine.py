@@ -35,6 +35,9 @@ class Engine(peewee.Database):
     sql_dialect: ClassVar[Dialect]
     driver_error: ClassVar[type[Exception]]
 
+    # Peewee's record of each thread's connection.
+    _state: Any
+
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
         self.options = options
@@ -170,7 +173,7 @@ class Engine(peewee.Database):
     def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
         self.check_usable()
         try:
-            return super()._execute_cursor(sql, params, **cursor_options)
+            return super()._execute_cursor(sql, params, **cursor_options)  # type: ignore[misc]
         except peewee.PeeweeException as error:
             driver_error = getattr(error, "orig", None)
             if isinstance(error, CloudpubError) or not isinstance(driver_error, self.driver_error):
@@ -245,6 +248,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

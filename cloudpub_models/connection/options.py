@@ -71,4 +71,6 @@ def _check_option(name: str, value: Any, default: Any) -> None:
     number = int if name == "max_connections" else (int, float)
     smallest = 1 if name == "max_connections" else 0
     if isinstance(value, bool) or not isinstance(value, number) or not smallest <= value < 10**7:
-        raise ConfigurationError(f"expected a number of at least {smallest} for the database option {name}; got {value!r}")
+        raise ConfigurationError(
+            f"expected a number of at least {smallest} for the database option {name}; got {value!r}"
+        )

@@ -130,7 +130,7 @@ class ConnectionPool(Generic[C]):
         self._condition.release()
 
     def abandon(self) -> None:
-        """Forget every connection and start afresh with a lock of its own: in a forked child all belong to the parent."""
+        """Forget every connection: in a forked child all belong to the parent, and the lock may be held for ever."""
         self._idle, self._given, self._opening = [], set(), 0
         self._left_behind = deque()
         self._condition = threading.Condition(threading.Lock())

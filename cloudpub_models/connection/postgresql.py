@@ -51,7 +51,7 @@ class PostgresqlConnection(extensions.connection):
 
     idle_since: float = 0.0
     transaction_id: str | None = None
-    _text_cursor: extensions.cursor | None = None
+    _text_cursor: Any = None
 
     def text_cursor(self) -> extensions.cursor:
         """Return this connection's cursor for managers and raw SQL; its timestamps, UUIDs and JSON arrive as text."""
@@ -324,8 +324,8 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def _commit_unknown(self, transaction_id: str) -> CommitUnknownError:
         return CommitUnknownError(
-            "the connection was lost while COMMIT was under way, so the transaction may or may not have been committed: "
-            "call resolve() on this error to find out, and do not run the transaction again before",
+            "the connection was lost while COMMIT was under way, so the transaction may or may not have been "
+            "committed: call resolve() on this error to find out, and do not run the transaction again before",
             lambda: self._transaction_outcome(transaction_id),
         )
 
@@ -381,24 +381,25 @@ class _LineReader:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._pending = ""
+        self._pending = b""
 
-    def read(self, size: int) -> str:
-        """Return the next characters, at most ``size``; the empty string at the end."""
+    def read(self, size: int = 8192, /) -> bytes:
+        """Return the next bytes, at most ``size``; none at the end."""
         parts = [self._pending]
         length = len(self._pending)
         while length < size:
             line = next(self._lines, None)
             if line is None:
                 break
-            parts.append(line)
-            length += len(line)
-        text = "".join(parts)
-        self._pending = text[size:]
-        return text[:size]
+            encoded = line.encode()
+            parts.append(encoded)
+            length += len(encoded)
+        content = b"".join(parts)
+        self._pending = content[size:]
+        return content[:size]
 
-    def readline(self, size: int) -> str:
-        """Return the next characters; psycopg2 asks for the method but reads with ``read``."""
+    def readline(self, size: int = 8192, /) -> bytes:
+        """Return the next bytes; psycopg2 asks for the method but reads with ``read``."""
         return self.read(size)
 
 

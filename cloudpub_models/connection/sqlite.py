@@ -1,12 +1,14 @@
 """The SQLite engine: one connection a thread, settings that make it behave like PostgreSQL, and files shared safely.
 
 A write transaction begins IMMEDIATE: two that begin by reading could otherwise each wait for the other's lock, which
-SQLite answers with an error that no waiting mends. ``:memory:`` is one database for all threads, kept in SQLite's memdb
-file system (https://sqlite.org/src/file/src/memdb.c), where connections wait for each other's locks as they do on a file.
+SQLite answers with an error that no waiting mends. ``:memory:`` is one database for all threads, kept in SQLite's
+memdb file system (https://sqlite.org/src/file/src/memdb.c), where connections wait for each other's locks as they do
+on a file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import uuid
@@ -39,7 +41,9 @@ class SqliteConnection(sqlite3.Connection):
     """A driver connection that closes itself when its thread has ended."""
 
     def __del__(self) -> None:
-        self.close()
+        # A connection that could not be opened was never one that can be closed.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self.close()
 
 
 # A forked child's copies of its parent's connections: never used, and never closed, since closing one would drop the
@@ -60,7 +64,9 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             )
         self._in_memory = path == MEMORY
         self._uri = (
-            f"file:/cloudpub-{uuid.uuid4()}?vfs=memdb" if self._in_memory else f"file:{quote(str(Path(path).absolute()))}"
+            f"file:/cloudpub-{uuid.uuid4()}?vfs=memdb"
+            if self._in_memory
+            else f"file:{quote(str(Path(path).absolute()))}"
         )
         self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()
         super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
@@ -93,7 +99,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         connection.execute("PRAGMA foreign_keys = ON")
         connection.create_function("cloudpub_like", 2, like_matches, deterministic=True)
         connection.create_function("cloudpub_ilike", 2, ilike_matches, deterministic=True)
-        self._add_conn_hooks(connection)
+        self._add_conn_hooks(connection)  # type: ignore[attr-defined]
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and not _is_read_only(connection):
@@ -164,21 +170,26 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             raise _too_large(error) from error
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
-        for _, rows in self.stream_described(sql, parameters, chunk_size):
+        for _, rows in self._chunks(sql, parameters, chunk_size):
             yield rows
 
     def stream_described(
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
     ) -> Iterator[tuple[list[str], list[Row]]]:
+        for cursor, rows in self._chunks(sql, parameters, chunk_size):
+            yield _names(cursor), rows
+
+    def _chunks(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[sqlite3.Cursor, list[Row]]]:
         # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
         # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out.
         separate = not self._in_memory and not self._stack.scopes
         connection = self._connect() if separate else self._usable_connection()
         try:
             cursor = connection.execute(sql, parameters or ())
-            names = _names(cursor)
             while rows := cursor.fetchmany(chunk_size):
-                yield names, rows
+                yield cursor, rows
             cursor.close()
         except sqlite3.Error as error:
             self.fail(error)

@@ -104,11 +104,15 @@ class Transaction:
 
     def __enter__(self) -> Connection:
         if self._scope is not None:
-            raise InvalidQueryError("this transaction object is open already: call transaction() again for a nested one")
+            raise InvalidQueryError(
+                "this transaction object is open already: call transaction() again for a nested one"
+            )
         scopes = self._engine.scopes()
         if scopes:
             if self._isolation is not None or (self._read_only and not scopes[0].read_only):
-                raise InvalidQueryError("isolation and read_only belong to the outermost transaction; this one is nested")
+                raise InvalidQueryError(
+                    "isolation and read_only belong to the outermost transaction; this one is nested"
+                )
             scope = Scope(len(scopes), scopes[0].read_only)
             self._engine.run_control(f"SAVEPOINT cloudpub_{scope.number}")
         else:
@@ -131,7 +135,9 @@ class Transaction:
         if scope is None or scope not in scopes:
             self._unpin()
             if error is None:
-                raise ConnectionLostError("this transaction belongs to another process or thread, which alone can end it")
+                raise ConnectionLostError(
+                    "this transaction belongs to another process or thread, which alone can end it"
+                )
             return False
         # A scope that was opened in between and never left (a generator that stopped) ends with this one.
         del scopes[scopes.index(scope) + 1 :]
@@ -201,5 +207,5 @@ def run_callbacks(callbacks: list[Callable[[], object]]) -> None:
     for callback in callbacks:
         try:
             callback()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the commit has happened
             _log.exception("an on_commit callback failed; the transaction has been committed all the same")

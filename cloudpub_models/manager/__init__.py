@@ -7,6 +7,6 @@ generated function (``loading``).
 from cloudpub_models.manager.conditions import ALL_ROWS
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.registry import Managers
-from cloudpub_models.manager.results import PaginatedResult
+from cloudpub_models.manager.results import CursorPage, PaginatedResult
 
-__all__ = ["ALL_ROWS", "Manager", "Managers", "PaginatedResult"]
+__all__ = ["ALL_ROWS", "CursorPage", "Manager", "Managers", "PaginatedResult"]

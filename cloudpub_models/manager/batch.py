@@ -59,9 +59,7 @@ class BatchInsert:
     def _table(self) -> Table:
         return self.statements.table
 
-    def write(
-        self, rows: Iterable[Any], chunk_size: int, progress: Progress | None
-    ) -> Iterator[tuple[int, list[Row]]]:
+    def write(self, rows: Iterable[Any], chunk_size: int, progress: Progress | None) -> Iterator[tuple[int, list[Row]]]:
         """Write the rows and yield, for each part, how many were written and those that came back.
 
         Args:
@@ -187,12 +185,11 @@ def _merge_repeated(rows: list[dict[str, Any]], conflict: Conflict) -> list[dict
 
 def _copy_text(value: Any) -> str:
     """Return a value in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html)."""
-    kind = type(value)
-    if kind is str:
+    if isinstance(value, str):
         return value.translate(_COPY_ESCAPES) if not value.isalnum() else value
     if value is None:
         return "\\N"
-    if kind is bool:
+    if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, bytes):
         return "\\\\x" + value.hex()

@@ -90,7 +90,9 @@ def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tupl
 
 def _pattern(pattern: Any, column: Column) -> str:
     if not column.is_text:
-        raise InvalidQueryError(f"expected a text column for a pattern; {column.name} is none: compare it with eq, gt or lt")
+        raise InvalidQueryError(
+            f"expected a text column for a pattern; {column.name} is none: compare it with eq, gt or lt"
+        )
     return check_pattern(pattern)
 
 

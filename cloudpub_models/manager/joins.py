@@ -41,7 +41,9 @@ def execute_query(builder: QueryBuilder, engine: Engine, model: type[peewee.Mode
         InvalidValueError: a value does not fit the column that it is compared with.
     """
     if not isinstance(builder, QueryBuilder):
-        raise InvalidQueryError(f"expected a QueryBuilder; got {type(builder).__name__}: send SQL with raw() or raw_query_all()")
+        raise InvalidQueryError(
+            f"expected a QueryBuilder; got {type(builder).__name__}: send SQL with raw() or raw_query_all()"
+        )
     query = builder.as_query()
     tables = _Tables(query, model)
     statement = builder.build_select(engine.sql_dialect)
@@ -67,7 +69,7 @@ def model_of_table(name: str, known: type[peewee.Model]) -> type[peewee.Model]:
 
 
 def _models_by_table(known: type[peewee.Model]) -> dict[str, type[peewee.Model]]:
-    related = [model for _, model, _ in known._meta.model_graph()]  # type: ignore[no-untyped-call]
+    related = [model for _, model, _ in known._meta.model_graph()]
     return {model._meta.table_name: model for model in (*ALL_MODELS, *related, known)}
 
 
@@ -78,7 +80,9 @@ class _Tables:
         models = _models_by_table(known)
         named = [(query.table, query.alias), *[(join.table, join.alias) for join in query.joins]]
         self._tables: dict[str, Table] = {
-            alias or table: table_of(models[table]) for table, alias in named if isinstance(table, str) and table in models
+            alias or table: table_of(models[table])
+            for table, alias in named
+            if isinstance(table, str) and table in models
         }
         self._all_known = len(self._tables) == len(named)
 
@@ -99,9 +103,7 @@ class _Tables:
                 yield from table.columns.values()
 
 
-def _checked_values(
-    query: Query, tables: _Tables, engine: Engine, parameters: Mapping[str, Any]
-) -> dict[str, Any]:
+def _checked_values(query: Query, tables: _Tables, engine: Engine, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the conditions on models' columns, checked and encoded."""
     names = iter(rendered(query, engine.sql_dialect).names)
     checked: dict[str, Any] = {}

@@ -18,16 +18,15 @@ from cloudpub_models.models.partial import PartialData
 from cloudpub_models.models.values import json_from_text, timestamp_from_database, uuid_from_database
 
 M = TypeVar("M", bound=peewee.Model)
-M_co = TypeVar("M_co", bound=peewee.Model, covariant=True)
 Decoder = Callable[[Any], Any]
 
 
-class Loader(Protocol, Generic[M_co]):
+class Loader(Protocol, Generic[M]):
     """A function from rows to instances."""
 
     source: str
 
-    def __call__(self, rows: Sequence[Row]) -> list[M_co]:
+    def __call__(self, rows: Sequence[Row]) -> list[M]:
         """Return one instance for each row, in order."""
         ...
 
@@ -95,7 +94,7 @@ def make_loader(
             "    return instances",
         ]
     )
-    exec(compile(source, f"<loader of {model.__name__}>", "exec"), names)  # noqa: S102 - made of checked field names
+    exec(compile(source, f"<loader of {model.__name__}>", "exec"), names)
     loader = cast("Loader[M]", names["load"])
     loader.source = source
     return loader

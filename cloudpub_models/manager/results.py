@@ -32,3 +32,16 @@ class PaginatedResult(Generic[T]):
     def has_more(self) -> bool:
         """Whether there is a page after this one."""
         return self.page * self.page_size < self.total
+
+
+@dataclass(frozen=True)
+class CursorPage(Generic[T]):
+    """One page of rows, and the cursor of the next.
+
+    Attributes:
+        items: the rows of this page.
+        next_cursor: what to pass for the page after this one; ``None`` after the last.
+    """
+
+    items: list[T]
+    next_cursor: str | None

@@ -7,7 +7,7 @@ The text comes from the renderer that the query builder uses too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import peewee
@@ -16,7 +16,7 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.loading import Loader, make_loader
 from cloudpub_models.manager.ordering import Order
 from cloudpub_models.manager.table import Table
-from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query, render
+from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query, raw, render
 from cloudpub_models.sql.conditions import Comparison, Condition, Group
 from cloudpub_models.sql.parameters import driver_text
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 Shape = tuple[Condition, ...]
 
-# Every column list and condition that a program writes down is a shape; a program that computes them has to stay bounded.
+# The shapes that a program writes down are few; one that computes column lists and conditions must stay bounded too.
 _LARGEST_CACHE = 4096
 
 
@@ -66,7 +66,9 @@ class ConflictRule:
             chosen = [*self.update_columns, *(name for name in self.touched if name not in self.update_columns)]
         for name in (*self.columns, *chosen):
             if name not in given:
-                raise InvalidQueryError(f"expected a value for {name!r}, which decides about or takes part in the update; got none")
+                raise InvalidQueryError(
+                    f"expected a value for {name!r}, which decides about or takes part in the update; got none"
+                )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
         return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1])
 
@@ -89,8 +91,12 @@ class Statements(Generic[M]):
         order: Order = (),
         limit: bool = False,
         offset: bool = False,
+        skip_locked: bool = False,
     ) -> Select[M]:
-        """Return the SELECT of some columns (all, when left out), with a parameter for limit and offset."""
+        """Return the SELECT of some columns (all, when left out), with a parameter for limit and offset.
+
+        With ``skip_locked`` it locks the rows it finds, and passes over those that others have locked.
+        """
 
         def make() -> Select[M]:
             names = self.table.column_names if columns is None else columns
@@ -103,40 +109,59 @@ class Statements(Generic[M]):
                     order_by=tuple(OrderBy(name, direction) for name, direction in order),
                     limit=PARAMETER if limit else None,
                     offset=PARAMETER if offset else None,
+                    for_update=skip_locked,
+                    skip_locked=skip_locked,
                 )
             )
             whole = set(names) == set(self.table.column_names)
             return Select(sql, self.load if columns is None else self._loader(names, partial=not whole))
 
-        return self._cached(("select", conditions, columns, order, limit, offset), make)
+        return self._cached(("select", conditions, columns, order, limit, offset, skip_locked), make)
+
+    def select_for_each(self, column: str, order: Order, limit: int) -> Select[M]:
+        """Return the SELECT of at most ``limit`` rows for each of the values that its parameter lists for a column."""
+        return self._cached(
+            ("select for each", column, order, limit),
+            lambda: Select(
+                self._ranked(
+                    Query("select", self.table.name, conditions=Group.all(Comparison(column, "IN"))),
+                    column,
+                    order,
+                    limit,
+                ),
+                self.load,
+            ),
+        )
 
     def select_connected(
-        self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: bool
+        self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None
     ) -> Select[M]:
-        """Return the SELECT of the rows that a table in between connects with one row of another.
+        """Return the SELECT of the rows that a table in between connects with others, their keys in a last column.
 
         Args:
             pivot: the table in between.
-            near: its column that is compared with the parameter.
+            near: its column that is compared with the keys that the parameter lists.
             far: its column that refers to this table, and this table's column that it refers to.
             order: columns of this table.
-            limit: whether there is a parameter for it.
+            limit: how many rows for each key at most.
         """
 
         def make() -> Select[M]:
             own = self.table.name
-            sql = self._render(
-                Query(
-                    "select",
-                    own,
-                    columns=tuple(f"{own}.{name}" for name in self.table.column_names),
-                    joins=(Join("INNER", pivot, None, ((f"{pivot}.{far[0]}", f"{own}.{far[1]}"),)),),
-                    conditions=Group.all(Comparison(f"{pivot}.{near}", "=")),
-                    order_by=tuple(OrderBy(f"{own}.{name}", direction) for name, direction in order),
-                    limit=PARAMETER if limit else None,
-                )
+            connected = Query(
+                "select",
+                own,
+                joins=(Join("INNER", pivot, None, ((f"{pivot}.{far[0]}", f"{own}.{far[1]}"),)),),
+                conditions=Group.all(Comparison(f"{pivot}.{near}", "IN")),
             )
-            return Select(sql, self.load)
+            if limit is not None:
+                return Select(self._ranked(connected, f"{pivot}.{near}", order, limit, with_key=True), self.load)
+            whole = replace(
+                connected,
+                columns=(*self._qualified(), f"{pivot}.{near}"),
+                order_by=tuple(OrderBy(f"{own}.{name}", direction) for name, direction in order),
+            )
+            return Select(self._render(whole), self.load)
 
         return self._cached(("select connected", pivot, near, far, order, limit), make)
 
@@ -209,6 +234,32 @@ class Statements(Generic[M]):
             lambda: self._render(Query("delete", self.table.name, conditions=Group.all(*conditions))),
         )
 
+    def _qualified(self) -> tuple[str, ...]:
+        return tuple(f"{self.table.name}.{name}" for name in self.table.column_names)
+
+    def _ranked(self, query: Query, key: str, order: Order, limit: int, *, with_key: bool = False) -> str:
+        """Return the SELECT of the first rows, in an order, for each key of a query."""
+        quote = self._dialect.quote
+
+        def ordered(prefix: str) -> str:
+            return ", ".join(
+                [
+                    f"{prefix}{quote(name)} {direction}{self._dialect.nulls(direction, None)}"
+                    for name, direction in order
+                ]
+            )
+
+        key_sql = ".".join([quote(part) for part in key.split(".")])
+        window = f"PARTITION BY {key_sql} ORDER BY {ordered(quote(self.table.name) + '.')}"
+        position = raw(f"ROW_NUMBER() OVER ({window}) AS cloudpub_position")
+        key_item = raw(f"{key_sql} AS cloudpub_key")
+        inner = self._render(replace(query, columns=(*self._qualified(), key_item, position)))
+        columns = [quote(name) for name in self.table.column_names] + (["cloudpub_key"] if with_key else [])
+        return (
+            f"SELECT {', '.join(columns)} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number
+            f" WHERE cloudpub_position <= {limit} ORDER BY {ordered('')}"
+        )
+
     def _render(self, query: Query) -> str:
         return driver_text(render(query, self._dialect), self._dialect)[0]
 
@@ -232,5 +283,5 @@ def _array_type(field: peewee.Field[Any]) -> str:
     target = field.rel_field if isinstance(field, peewee.ForeignKeyField) else field
     if isinstance(target, peewee.CharField | peewee.TextField):
         return "text"
-    name = peewee.PostgresqlDatabase.field_types.get(target.field_type, target.field_type)
+    name: str = peewee.PostgresqlDatabase.field_types.get(target.field_type, target.field_type)
     return {"SERIAL": "integer", "BIGSERIAL": "bigint", "INT": "integer"}.get(name, name.lower())

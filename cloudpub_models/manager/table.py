@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import peewee
@@ -84,7 +84,9 @@ class Table:
             raise InvalidQueryError(f"expected select to be a list of column names; got {select!r}: write [{select!r}]")
         names = tuple(dict.fromkeys(self.column(name).name for name in select))
         if not names:
-            raise InvalidQueryError("expected select to name at least one column; got none: leave it out for all columns")
+            raise InvalidQueryError(
+                "expected select to name at least one column; got none: leave it out for all columns"
+            )
         return names
 
     def fields(self, names: Sequence[str]) -> list[peewee.Field[Any]]:
@@ -109,7 +111,9 @@ class Table:
                 raise self._unknown(name)
             encoded[column.name] = column.encode(value)
         if len(encoded) != len(data):
-            raise InvalidValueError(f"expected each column of {self.name} once; got both a column's and its field's name")
+            raise InvalidValueError(
+                f"expected each column of {self.name} once; got both a column's and its field's name"
+            )
         return encoded
 
     @lru_cache(maxsize=8)  # noqa: B019 - tables live as long as their models, which is as long as the process
@@ -134,7 +138,7 @@ class Table:
         return UnknownColumnError(f"{self.name} has no column {shown!r}: {did_you_mean(name, self._by_any_name)}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def table_of(model: type[peewee.Model]) -> Table:
     """Return the table of a model; the same object every time."""
     if not (isinstance(model, type) and issubclass(model, peewee.Model)):

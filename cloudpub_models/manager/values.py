@@ -17,7 +17,8 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField
+from cloudpub_models.models.fields import EnumField, TimestampField, UuidField
+from cloudpub_models.models.values import json_to_text
 from cloudpub_models.sql import values as sql_values
 
 Encoder = Callable[[Any], Any]
@@ -50,8 +51,10 @@ def encoder_for(field: peewee.Field[Any]) -> Encoder:
 def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
     if isinstance(field, peewee.ForeignKeyField):
         return _reference_encoder(field, column)
-    if isinstance(field, UuidField | TimestampField | EnumField | JsonField):
-        return _field_encoder(field, column)
+    if isinstance(field, peewee.JSONField):
+        return _converting_encoder(json_to_text, field, column)
+    if isinstance(field, UuidField | TimestampField | EnumField):
+        return _converting_encoder(field.db_value, field, column)
     for kind, bits in _INTEGER_BITS:
         if isinstance(field, kind):
             return _integer_encoder(field, column, bits)
@@ -61,7 +64,7 @@ def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
         return lambda value: _float(value, column)
     if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
         return _text_encoder(column, getattr(field, "max_length", None))
-    return _field_encoder(field, column)
+    return _converting_encoder(field.db_value, field, column)
 
 
 def _column_name(field: peewee.Field[Any]) -> str:
@@ -77,17 +80,19 @@ def _shown(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def _field_encoder(field: peewee.Field[Any], column: str) -> Encoder:
-    """Use the field's own conversion, and name the column in what it refuses."""
+def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str) -> Encoder:
+    """Convert, and name the column in what the conversion refuses."""
 
     def encode(value: Any) -> Any:
         try:
-            encoded = field.db_value(value)
+            encoded = convert(value)
             return sql_values.encode(encoded) if isinstance(encoded, str) else encoded
         except InvalidValueError as error:
             raise InvalidValueError(f"{column}: {_with_hint(field, value, str(error))}") from None
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise InvalidValueError(f"{column}: expected a value for {type(field).__name__}; got {_shown(value)} ({error})") from error
+            raise InvalidValueError(
+                f"{column}: expected a value for {type(field).__name__}; got {_shown(value)} ({error})"
+            ) from error
 
     return encode
 
@@ -106,7 +111,9 @@ def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encod
         if isinstance(value, target):
             value = getattr(value, key)
             if value is None:
-                raise InvalidValueError(f"{column}: expected a saved {target.__name__}; this one has no {key} yet: insert it first")
+                raise InvalidValueError(
+                    f"{column}: expected a saved {target.__name__}; this one has no {key} yet: insert it first"
+                )
         return encode_key(value)
 
     return encode
@@ -119,7 +126,9 @@ def _integer_encoder(field: peewee.Field[Any], column: str, bits: int) -> Encode
         if type(value) is not int:
             value = _as_integer(value, field, column)
         if not smallest <= value <= largest:
-            raise InvalidValueError(f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {value}")
+            raise InvalidValueError(
+                f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {value}"
+            )
         return value
 
     return encode
@@ -131,7 +140,7 @@ def _as_integer(value: Any, field: peewee.Field[Any], column: str) -> int:
             f"{column}: expected an internal integer id; got the public UUID {str(value)!r}: "
             f"look the row up with {_manager_of_ids(field)}.find_by_uuid(…) and pass its .id"
         )
-    if isinstance(value, bool) or isinstance(value, float | str):
+    if isinstance(value, bool | float | str):
         raise InvalidValueError(f"{column}: expected an integer; got {_shown(value)}")
     try:
         return operator.index(value)

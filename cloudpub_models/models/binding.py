@@ -90,6 +90,9 @@ class CurrentDatabase(peewee.DatabaseProxy):
 
     def __getattr__(self, attr: str) -> Any:
         """As the current database's."""
+        if attr.startswith("__"):
+            # Tools that look at every object (doctest, inspect, copy) ask for such names; that opens no database.
+            raise AttributeError(attr)
         return getattr(self.resolve(), attr)
 
     def __enter__(self) -> Any:

@@ -18,6 +18,7 @@ import peewee
 
 from cloudpub_models.errors import InvalidValueError, did_you_mean
 from cloudpub_models.models.binding import Dialect, concrete_database, dialect_of
+from cloudpub_models.models.lazy_loading import refuse_lazy_loading
 from cloudpub_models.models.partial import PartialData
 from cloudpub_models.models.values import (
     JsonValue,
@@ -155,7 +156,7 @@ class EnumField(_CharBase[_E]):
         """Take the field's place in a model, and name its check after table and column."""
         super().bind(model, name, set_attribute)
         texts = ", ".join("'" + text.replace("'", "''") + "'" for text in self.allowed)
-        check = peewee.Check(f"{self.column_name} IN ({texts})", f"{model._meta.table_name}_{self.column_name}_check")
+        check = peewee.Check(f'"{self.column_name}" IN ({texts})', f"{model._meta.table_name}_{self.column_name}_check")
         self.constraints = [*(self.constraints or ()), check]
 
     def db_value(self, value: Any) -> Any:
@@ -257,7 +258,19 @@ class ReferenceAccessor(peewee.ForeignKeyAccessor):
         """Return the related row, loaded now if it was not before."""
         if self.name not in instance.__rel__:
             _require_loaded(instance, self.name)
+            if instance.__data__.get(self.name) is not None:
+                refuse_lazy_loading(instance, self.name)
         return super().get_rel_instance(instance)  # type: ignore[no-untyped-call]
+
+
+class RelatedRowsAccessor(peewee.BackrefAccessor):
+    """Reads the rows that refer to an instance, as a Peewee query; ``include=`` puts a list in its place."""
+
+    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
+        """Return the query, or the accessor itself when read from the class."""
+        if instance is not None:
+            refuse_lazy_loading(instance, self.field.backref)
+        return super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
 
 
 class ReferenceIdAccessor(peewee.ObjectIdAccessor):
@@ -274,6 +287,7 @@ class ForeignKey(_ForeignKeyBase[_V]):
     """A reference to a row of another table, with a named constraint."""
 
     accessor_class = ReferenceAccessor
+    backref_accessor_class: type[peewee.BackrefAccessor] = RelatedRowsAccessor
 
     if TYPE_CHECKING:
 

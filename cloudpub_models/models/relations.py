@@ -7,11 +7,15 @@ Nothing here loads more than the one relation that is read.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 
 from cloudpub_models.models.fields import ForeignKey
+from cloudpub_models.models.lazy_loading import refuse_lazy_loading
+
+_M = TypeVar("_M", bound=peewee.Model)
+_V = TypeVar("_V")
 
 
 class OneToOneAccessor(peewee.BackrefAccessor):
@@ -24,6 +28,7 @@ class OneToOneAccessor(peewee.BackrefAccessor):
         """Return the referring row or None; read from the class, the accessor itself."""
         if instance is None:
             return self
+        refuse_lazy_loading(instance, self.field.backref)
         query = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
         found = query.get_or_none()
         if found is not None:
@@ -32,14 +37,14 @@ class OneToOneAccessor(peewee.BackrefAccessor):
         return found
 
 
-class OneToOneKey(ForeignKey[Any]):
+class OneToOneKey(ForeignKey[_V]):
     """A unique reference, whose backref is one row and not a query."""
 
     backref_accessor_class = OneToOneAccessor
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self: OneToOneKey[_M], model: type[_M], **options: Any) -> None:
         """Take the options of every foreign key."""
-        super().__init__(*args, unique=True, **options)
+        super().__init__(model, unique=True, **options)
 
 
 class ManyThrough:
@@ -64,6 +69,7 @@ class ManyThrough:
 
     def query(self, instance: Any) -> Any:
         """Return the query of the rows that belong to `instance`."""
+        refuse_lazy_loading(instance, self.name)
         own_key = getattr(instance, self.near.rel_field.name)
         return (
             self.rel_model.select()

@@ -166,7 +166,7 @@ class _Comparison:
         indexed = {index.columns for index in found.indexes if index.plain} | kept_unique
         for index in expected.indexes:
             if index.columns not in indexed:
-                statements = mending.add_index(self.name, index)
+                statements = mending.add_index(self.name, index, found.indexes)
                 yield self._difference("index", ", ".join(index.columns), "an index", "none", statements)
         yield from self._foreign_keys()
         kept_checks = {check.expression for check in found.checks}

@@ -81,9 +81,10 @@ def add_unique(dialect: Dialect, table: str, columns: tuple[str, ...]) -> Statem
     return (f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({listed});",)
 
 
-def add_index(table: str, index: Index) -> Statements:
-    """Add an index."""
-    return (f"CREATE INDEX {index.name} ON {table} ({', '.join(index.columns)});",)
+def add_index(table: str, index: Index, found: Iterable[Index]) -> Statements:
+    """Add an index in place of one of the same name."""
+    replaced = [f"DROP INDEX {index.name};" for other in found if other.name == index.name]
+    return (*replaced, f"CREATE INDEX {index.name} ON {table} ({', '.join(index.columns)});")
 
 
 def add_foreign_key(dialect: Dialect, table: str, key: ForeignKey, instead_of: Iterable[ForeignKey]) -> Statements:

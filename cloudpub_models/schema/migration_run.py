@@ -246,6 +246,8 @@ class MigrationRun:
             # closing it frees the lock.
             with suppress(Exception):
                 self._database.connection().close()  # type: ignore[no-untyped-call]
+            with suppress(Exception):
+                self._database.close()
 
     def _require_same_session(self) -> None:
         if fetch_value(self._database, "SELECT pg_backend_pid()") != self._session:

@@ -91,8 +91,8 @@ def columns_and_values(data: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     )
 
 
-def returned_columns(columns: Any) -> tuple[str, ...]:
-    """Return the columns to give back."""
+def names_of(columns: Any, what: str) -> tuple[str, ...]:
+    """Return the names of a list of columns."""
     if isinstance(columns, str) or not isinstance(columns, Iterable):
-        raise InvalidIdentifierError(f"expected a list of columns for returning, got {shown(columns)}")
+        raise InvalidIdentifierError(f"expected a list of columns for {what}, got {shown(columns)}")
     return tuple([check_identifier(column) for column in columns])

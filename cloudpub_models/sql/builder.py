@@ -9,12 +9,20 @@ running it, or checking that columns exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import operators
-from cloudpub_models.sql.arguments import count_of, flat, items_of, table_and_alias, without_parameters, word_of
+from cloudpub_models.sql.arguments import (
+    count_of,
+    flat,
+    items_of,
+    names_of,
+    table_and_alias,
+    without_parameters,
+    word_of,
+)
 from cloudpub_models.sql.building import Buildable
 from cloudpub_models.sql.conditions import Comparison, Connector, Group, merge_named, raw_condition
 from cloudpub_models.sql.expressions import (
@@ -22,6 +30,7 @@ from cloudpub_models.sql.expressions import (
     Raw,
     parse_column,
     parse_having,
+    parse_join_condition,
     parse_select_item,
 )
 from cloudpub_models.sql.identifiers import check_identifier, parse_table, shown
@@ -63,7 +72,7 @@ ORDER BY f.id DESC LIMIT 20
         self.__dict__.update(
             _table=name,
             _alias=own_alias if alias is None else check_identifier(alias, "alias"),
-            _default_columns=tuple([check_identifier(column) for column in default_columns]),
+            _default_columns=names_of(default_columns, "default_columns"),
         )
 
     # -- what is selected
@@ -77,7 +86,7 @@ ORDER BY f.id DESC LIMIT 20
         name, alias = table_and_alias(table)
         return self._copy(_table=name, _alias=alias)
 
-    def select(self, *items: str | Raw | Iterable[str | Raw]) -> Self:
+    def select(self, *items: str | Raw | Sequence[str | Raw]) -> Self:
         """Add what is selected: columns, ``alias.*``, calls, with or without ``AS alias``; one by one or as a list.
 
         >>> print(QueryBuilder().table("functions").select(["status", "COUNT(*) AS total"]).build_select())
@@ -241,6 +250,16 @@ ORDER BY f.id DESC LIMIT 20
         pair = (without_parameters(parse_column(first)), without_parameters(parse_column(second)))
         return self._copy(_joins=(*self._joins, Join(word_of(type, JOIN_TYPES, "join type"), name, alias, (pair,))))
 
+    def join_on(self, table: str | Raw, condition: str, type: str = "INNER") -> Self:
+        """Join `table` on a condition ``a.b = c.d``, or several of them joined by AND.
+
+        >>> print(QueryBuilder().table("functions f").join_on("users u", "f.user_id = u.id").build_select())
+        SELECT * FROM functions f INNER JOIN users u ON f.user_id = u.id
+        """
+        name, alias = table_and_alias(table)
+        pairs = parse_join_condition(condition)
+        return self._copy(_joins=(*self._joins, Join(word_of(type, JOIN_TYPES, "join type"), name, alias, pairs)))
+
     def left_join(self, table: str | Raw, first: str | Raw, second: str | Raw) -> Self:
         """Join `table`, keeping rows that have no match there.
 
@@ -267,7 +286,7 @@ ORDER BY f.id DESC LIMIT 20
 
     # -- grouping and order
 
-    def group_by(self, *items: str | Raw | Iterable[str | Raw]) -> Self:
+    def group_by(self, *items: str | Raw | Sequence[str | Raw]) -> Self:
         """Add columns or calls to group by; several may stand in one string, separated by commas.
 
         >>> print(QueryBuilder().table("functions").select("status").group_by("status").build_select())
@@ -291,7 +310,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._copy(_having=(*self._having, parsed), _named=merge_named(self._named, parameters or {}))
 
     def order_by(
-        self, column: str | Raw | Iterable[str | Raw], direction: str = "ASC", nulls: str | None = None
+        self, column: str | Raw | Sequence[str | Raw], direction: str = "ASC", nulls: str | None = None
     ) -> Self:
         """Add columns or calls to order by, all in one direction; several may stand in one string.
 

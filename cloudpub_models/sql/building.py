@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, NoReturn, Self
 
 from cloudpub_models.errors import InvalidQueryError, UnboundedWriteError
-from cloudpub_models.sql.arguments import columns_and_values, returned_columns
-from cloudpub_models.sql.conditions import Group
+from cloudpub_models.sql.arguments import columns_and_values, names_of
+from cloudpub_models.sql.conditions import Condition, Connector, Group
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
-from cloudpub_models.sql.expressions import Column, Expression, Raw, Star
+from cloudpub_models.sql.expressions import Column, Expression, Having, Raw, Star
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.query import Kind, Query
+from cloudpub_models.sql.query import Join, Kind, OrderBy, Query
 from cloudpub_models.sql.rendering import generated_names, render, rendered
 from cloudpub_models.sql.statement import Statement
 
@@ -115,7 +115,7 @@ class Buildable:
         """
         self._refuse("build_insert", conditions=self._conditions, **self._reading_clauses())
         columns, values = columns_and_values(data)
-        query = self._query("insert", insert_columns=columns, returning=returned_columns(returning))
+        query = self._query("insert", insert_columns=columns, returning=names_of(returning, "returning"))
         return self._statement(query, dialect, values)
 
     def build_update(
@@ -135,7 +135,7 @@ class Buildable:
         if not columns:
             raise InvalidQueryError("expected at least one column to update, got none")
         self._check_bounded("update")
-        query = self._query("update", update_columns=columns, returning=returned_columns(returning))
+        query = self._query("update", update_columns=columns, returning=names_of(returning, "returning"))
         return self._statement(query, dialect, values + self._values)
 
     def build_delete(self, dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()) -> Statement:
@@ -150,7 +150,7 @@ class Buildable:
         """
         self._refuse("build_delete", **self._reading_clauses())
         self._check_bounded("delete")
-        return self._statement(self._query("delete", returning=returned_columns(returning)), dialect)
+        return self._statement(self._query("delete", returning=names_of(returning, "returning")), dialect)
 
     def as_query(self) -> Query:
         """Return the SELECT as data, for those who need to know more of it than its SQL."""

@@ -253,7 +253,7 @@ class _Reader:
         return self.kind == "name" and self.token.upper() == word
 
     def fail(self, expected: str) -> NoReturn:
-        found = f"{self.token!r}" if self.token else "its end"
+        found = shown(self.token) if self.token else "its end"
         raise InvalidIdentifierError(
             f"expected {expected} in the {self.what} {shown(self.text)}, got {found}; "
             'SQL of your own goes into raw("…")'

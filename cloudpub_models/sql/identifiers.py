@@ -44,7 +44,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
 
     >>> check_identifier("user_id")
     'user_id'
-    >>> check_identifier("id; DROP TABLE users", "table")
+    >>> check_identifier("id; DROP TABLE users", "table")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     cloudpub_models.errors.InvalidIdentifierError: expected a table name (...), got 'id; DROP TABLE users'...

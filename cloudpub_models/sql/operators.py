@@ -41,7 +41,7 @@ class Operator:
 
     def __post_init__(self) -> None:
         """Check that there is such an operator, and that it has its operands."""
-        expected = PARAMETER_COUNTS.get(self.name) if isinstance(self.name, str) else None
+        expected = PARAMETER_COUNTS.get(exact(self.name)) if isinstance(self.name, str) else None
         if expected is None:
             raise InvalidQueryError(
                 f"expected one of the operators {', '.join(PARAMETER_COUNTS)}, got {shown(self.name)}"

@@ -143,7 +143,8 @@ def _plain(name: Any) -> str:
 
 
 def _hint(name: Any, known: Any, verb: str) -> str:
-    candidates = [exact(candidate) for candidate in known if isinstance(candidate, str)]
+    # Long names and long lists of them would make a message that nobody reads.
+    candidates = [exact(candidate) for candidate in known if isinstance(candidate, str) and len(candidate) <= 63][:20]
     if not candidates or not isinstance(name, str):
         return f"{verb} it" if verb == "pass" else "leave it out, or use it"
     return did_you_mean(exact(name), candidates)
@@ -234,7 +235,7 @@ def _tokens(dialect: Dialect) -> re.Pattern[str]:
     if dialect.bracket_names:
         alternatives.append(("bracket", r"\[[^\]]*+(?P<bracket_end>\]?)"))
     alternatives += [
-        ("word", r"[A-Za-z0-9_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+(?:@(?=[A-Za-z_\x80-\U0010ffff]))?+"),
+        ("word", r"[A-Za-z0-9_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+"),
         ("operator", r"(?:(?!--|/\*)[+\-*/<>=~!@#%^&|?])++"),
         ("other", r"\S"),
     ]
@@ -287,7 +288,11 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
             unfinished = _CLOSING[kind]
     pieces.append(sql[piece_start:])
     return ParsedSql(
-        tuple(pieces), tuple(names), tuple(memberships), unfinished, ends_in_line_comment=last_kind == "line_comment"
+        tuple(pieces),
+        tuple(names),
+        tuple(memberships),
+        unfinished,
+        ends_in_line_comment=last_kind == "line_comment" and position == len(sql),
     )
 
 
@@ -304,8 +309,10 @@ _CLOSING: dict[str, Literal["string", "quoted name"]] = {
 
 
 def _parameter_after(operator: re.Match[str], sql: str) -> re.Match[str] | None:
-    run = operator.group()
+    run, start = operator.group(), operator.start()
     if not run.endswith("@") or run in _OPERATORS_ENDING_WITH_AT:
+        return None
+    if run == "@" and start and (sql[start - 1].isalnum() or sql[start - 1] in "_$" or sql[start - 1] > "\x7f"):
         return None
     return _PARAMETER_NAME.match(sql, operator.end())
 

@@ -48,7 +48,7 @@ def check_pattern(pattern: str) -> str:
 
     PostgreSQL refuses such a pattern only for rows where the match gets as far as its end, so it is refused up front.
 
-    >>> check_pattern("a\\")
+    >>> check_pattern("a\\")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     cloudpub_models.errors.InvalidValueError: expected a pattern in which a backslash escapes the next character, ...

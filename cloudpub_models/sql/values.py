@@ -115,7 +115,7 @@ def number_or_text(value: Decimal) -> int | float | str:
     if value == value.to_integral_value() and SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
         return int(value)
     nearest = float(value)
-    return nearest if Decimal(repr(nearest)) == value else str(value)
+    return nearest if value in (Decimal(repr(nearest)), Decimal(nearest)) else str(value)
 
 
 def _array_element(value: Any) -> str:
@@ -198,8 +198,8 @@ def _encode_time(value: time) -> str:
 
 
 def _encode_json(value: dict[Any, Any] | list[Any]) -> str:
+    _check_keys(value)
     try:
-        _check_keys(value)
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except RecursionError:
         raise InvalidValueError(

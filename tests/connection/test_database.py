@@ -173,12 +173,19 @@ def test_a_thread_that_ends_in_a_session_gives_its_connection_back(postgresql_ur
 
 
 def test_raw_query_all_single_and_execute(database):
-    assert database.raw_execute(
-        "INSERT INTO users (email, password_hash) VALUES (@a, 'x'), (@b, 'x')", {"a": "a@b.c", "b": "b@b.c"}
-    ) == 2
-    rows = database.raw_query_all("SELECT id, email FROM users WHERE email LIKE @pattern ORDER BY email", {"pattern": "%@b.c"})
+    assert (
+        database.raw_execute(
+            "INSERT INTO users (email, password_hash) VALUES (@a, 'x'), (@b, 'x')", {"a": "a@b.c", "b": "b@b.c"}
+        )
+        == 2
+    )
+    rows = database.raw_query_all(
+        "SELECT id, email FROM users WHERE email LIKE @pattern ORDER BY email", {"pattern": "%@b.c"}
+    )
     assert [row["email"] for row in rows] == ["a@b.c", "b@b.c"]
-    assert database.raw_query_single("SELECT email FROM users WHERE id = @id", {"id": rows[0]["id"]}) == {"email": "a@b.c"}
+    assert database.raw_query_single("SELECT email FROM users WHERE id = @id", {"id": rows[0]["id"]}) == {
+        "email": "a@b.c"
+    }
     assert database.raw_query_single("SELECT email FROM users WHERE id = -1") is None
     assert database.raw_execute("DELETE FROM users WHERE id IN @ids", {"ids": tuple(row["id"] for row in rows)}) == 2
     assert database.raw_execute("DELETE FROM users WHERE id IN @ids", {"ids": ()}) == 0
@@ -225,7 +232,8 @@ def test_values_travel_alike(database, value, text):
 
 def test_numbers_travel_alike(database):
     row = database.raw_query_single(
-        "SELECT CAST(@i AS BIGINT) + 1 AS i, CAST(@d AS NUMERIC) * 2 AS d, @n IS NULL AS n", {"i": 2**40, "d": Decimal("1.25"), "n": None}
+        "SELECT CAST(@i AS BIGINT) + 1 AS i, CAST(@d AS NUMERIC) * 2 AS d, @n IS NULL AS n",
+        {"i": 2**40, "d": Decimal("1.25"), "n": None},
     )
     assert (row["i"], float(row["d"]), bool(row["n"])) == (2**40 + 1, 2.5, True)
 

@@ -265,7 +265,9 @@ def test_a_real_serialization_failure_is_repeated(database, managers):
         attempts.append(1)
         connection.execute("SELECT * FROM users")
         if len(attempts) == 1:
-            other = threading.Thread(target=lambda: managers.users.update({"password_hash": "other"}, {"email": ADA["email"]}))
+            other = threading.Thread(
+                target=lambda: managers.users.update({"password_hash": "other"}, {"email": ADA["email"]})
+            )
             other.start()
             other.join()
         connection.execute("UPDATE users SET password_hash = 'mine'")

@@ -1,4 +1,4 @@
-"""The schema is the specification's: written down here once more, by hand, and compared with what the databases hold."""
+"""The schema is the specification's: written down here again, by hand, and compared with what the databases hold."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+"""``python -m cloudpub_models.cli``: the ``cloudpub`` command."""
+
+from cloudpub_models.cli import main
+
+main()

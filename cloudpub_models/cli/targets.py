@@ -1,0 +1,93 @@
+"""Which database a command talks to: the options for it, and the rules where none is given.
+
+A command takes ``--database`` itself or from the commands in front of it (``cloudpub migrate --database URL up``);
+then comes ``$CLOUDPUB_DATABASE_URL``, then ``cloudpub.db`` in the current directory. Only a command that may create
+that file does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.database import URL_VARIABLE
+from cloudpub_models.connection.url import parse_url
+from cloudpub_models.errors import ConfigurationError
+
+LOCAL_FILE = "cloudpub.db"
+LOCAL_URL = f"sqlite:///{LOCAL_FILE}"
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help=f"sqlite:///FILE or postgresql://…; else ${URL_VARIABLE}, else {LOCAL_FILE} here.",
+        show_default=False,
+    ),
+]
+DirectoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory", metavar="DIR", help="Where the migrations are, if not the package's own.", show_default=False
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the options of the commands so far have named."""
+
+    database: str | None = None
+    directory: Path | None = None
+
+
+def target_of(context: typer.Context, database: str | None = None, directory: Path | None = None) -> Target:
+    """Return the target that a command's options name, those of the commands in front of it filling the gaps."""
+    outer = context.obj if isinstance(context.obj, Target) else Target()
+    return Target(outer.database if database is None else database, outer.directory if directory is None else directory)
+
+
+@contextmanager
+def open_target(target: Target, console: Console, *, creates: bool, local_default: bool = False) -> Iterator[Database]:
+    """Open a command's database for a block, and say which one it is.
+
+    Args:
+        target: what the options say.
+        console: where to say it.
+        creates: whether a SQLite file that is named but not there may be made.
+        local_default: whether ``cloudpub.db`` may be made when nothing is named.
+
+    Raises:
+        ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not there.
+    """
+    url = target.database or os.environ.get(URL_VARIABLE) or ""
+    if not url:
+        if not local_default and not Path(LOCAL_FILE).exists():
+            raise ConfigurationError(
+                f"no database named, and no {LOCAL_FILE} here: give --database URL, set ${URL_VARIABLE}, "
+                "or let 'cloudpub demo' make one"
+            )
+        url = LOCAL_URL
+    # A command is used by one person who waits for it: no limit on a statement's time but theirs.
+    database = Database(url, statement_timeout=0, application_name="cloudpub command")
+    if not creates and _is_missing_file(url):
+        raise ConfigurationError(f"there is no database at {database.url}: 'cloudpub migrate up' would make one")
+    console.print(f"database: {database.url}", style="dim", highlight=False, markup=False, soft_wrap=True)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _is_missing_file(url: str) -> bool:
+    parsed = parse_url(url)
+    return parsed.dialect == "sqlite" and parsed.target != ":memory:" and not Path(parsed.target).exists()

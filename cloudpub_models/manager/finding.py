@@ -1,0 +1,331 @@
+"""The managers' operations that find rows: by id, by conditions, page by page, as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import peewee
+
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.access import TableAccess, require_value
+from cloudpub_models.manager.batch import check_chunk_size
+from cloudpub_models.manager.conditions import Conditions, Where, parse_where
+from cloudpub_models.manager.including import Include, Node, load_included, parse_include
+from cloudpub_models.manager.keyset import complete_order, decode_cursor, encode_cursor, rows_after
+from cloudpub_models.manager.loading import decoder_for
+from cloudpub_models.manager.ordering import Direction, Order, OrderBy, check_count, parse_order
+from cloudpub_models.manager.results import CursorPage, PaginatedResult
+from cloudpub_models.manager.statements import Select
+from cloudpub_models.manager.table import Column, table_of
+from cloudpub_models.sql import Dialect
+
+M = TypeVar("M", bound=peewee.Model)
+
+
+class Finding(TableAccess[M]):
+    """Finds rows."""
+
+    def __init__(self, model: type[M], database: Database | None = None) -> None:
+        super().__init__(model, database)
+        self._related: dict[type[peewee.Model], Finding[Any]] = {}
+
+    def find_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M | None:
+        """Return the row with this id, or ``None``.
+
+        Args:
+            id: the internal id; for a public one see ``find_by_uuid``.
+            id_column: the column to look in, one that is unique.
+            select: the columns to load; all of them when left out.
+
+        Raises:
+            InvalidValueError: the id does not fit the column, as a UUID does not fit an integer one.
+
+        ``SELECT id, uuid, … FROM users WHERE id = @param_0``
+        """
+        return self._first({id_column: require_value(id, id_column)}, select=select)
+
+    def find_by_uuid(self, uuid: UUID | str) -> M | None:
+        """Return the row with this public UUID, or ``None``.
+
+        Raises:
+            UnknownColumnError: the table has no ``uuid``.
+            InvalidValueError: the text is no UUID.
+
+        ``SELECT id, uuid, … FROM users WHERE uuid = @param_0``
+        """
+        return self._first({"uuid": require_value(uuid, "uuid")})
+
+    def find_all(
+        self,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        limit: int | None = None,
+        offset: int | None = None,
+        select: Sequence[str] | None = None,
+        include: Include = (),
+    ) -> list[M]:
+        """Return the rows that meet every condition.
+
+        Args:
+            where: column → value; ``None`` is ``IS NULL``, a list ``IN``, an operator object that operator. A Peewee
+                expression is taken too.
+            order_by: a column, or a sequence of columns and ``(column, direction)`` pairs.
+            order_direction: ``"ASC"`` or ``"DESC"``, for the columns without one of their own.
+            limit: how many rows at most.
+            offset: how many rows to skip.
+            select: the columns to load; reading another one raises LazyLoadingError.
+            include: relations to load along, one statement for each: names, ``"deployments.function"`` for a relation
+                of a relation, or a dict of name to ``{"limit": …, "order_by": …, "order_direction": …}``, the limit being
+                per row.
+
+        Returns:
+            the instances; an empty list when there are none.
+
+        Raises:
+            UnknownColumnError: a name is no column; the message names the nearest.
+            InvalidValueError: a value does not fit its column.
+
+        ``SELECT id, uuid, … FROM functions WHERE user_id = @param_0 ORDER BY created_at DESC LIMIT @param_1``
+        """
+        engine = self.database.engine
+        conditions = parse_where(where, self.table, engine)
+        included = parse_include(include)
+        prepared = self._statements_on(engine).select(
+            conditions.shape,
+            columns=None if select is None else self.table.selected(select),
+            order=parse_order(order_by, order_direction, self.table),
+            limit=limit is not None,
+            offset=offset is not None,
+        )
+        values = list(conditions.values)
+        values += [
+            check_count(number, name) for number, name in ((limit, "limit"), (offset, "offset")) if number is not None
+        ]
+        rows = prepared.load(engine.fetch(prepared.sql, values or None))
+        self._include(rows, included)
+        return rows
+
+    def find_one(
+        self,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        select: Sequence[str] | None = None,
+        include: Include = (),
+    ) -> M | None:
+        """Return the first row that ``find_all`` would, or ``None``.
+
+        ``SELECT id, uuid, … FROM functions WHERE name = @param_0 LIMIT @param_1``
+        """
+        rows = self.find_all(
+            where, order_by=order_by, order_direction=order_direction, limit=1, select=select, include=include
+        )
+        return rows[0] if rows else None
+
+    def count(self, where: Where = None) -> int:
+        """Return how many rows meet every condition.
+
+        ``SELECT COUNT(*) AS count FROM functions WHERE status = @param_0``
+        """
+        return int(self._rows("count", where)[0][0])
+
+    def exists(self, where: Where = None) -> bool:
+        """Return whether any row meets every condition.
+
+        ``SELECT 1 FROM functions WHERE status = @param_0 LIMIT 1``
+        """
+        return bool(self._rows("exists", where))
+
+    def paginate(
+        self,
+        page: int,
+        page_size: int,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        include: Include = (),
+    ) -> PaginatedResult[M]:
+        """Return one numbered page of the rows, with their total number.
+
+        The primary key breaks ties, so that no row is on two pages.
+
+        Args:
+            page: the number of the page, from 1.
+            page_size: how many rows a page has, at least 1.
+            where: as for ``find_all``.
+            order_by: as for ``find_all``; the primary key when left out.
+            order_direction: as for ``find_all``.
+            include: as for ``find_all``.
+
+        Raises:
+            InvalidQueryError: ``page`` or ``page_size`` is not a positive integer.
+        """
+        check_count(page, "page", smallest=1)
+        check_count(page_size, "page_size", smallest=1)
+        order = complete_order(parse_order(order_by, order_direction, self.table), self.table, order_direction)
+        return PaginatedResult(
+            items=self.find_all(where, order_by=order, limit=page_size, offset=(page - 1) * page_size, include=include),
+            total=self.count(where),
+            page=page,
+            page_size=page_size,
+        )
+
+    def paginate_after(
+        self,
+        cursor: str | None = None,
+        page_size: int = 50,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        include: Include = (),
+    ) -> CursorPage[M]:
+        """Return the page of rows after a cursor.
+
+        Every page costs the same, and rows inserted or deleted meanwhile move no other row to another page.
+
+        Args:
+            cursor: ``next_cursor`` of the page before; ``None`` for the first page.
+            page_size: how many rows a page has, at least 1.
+            where: as for ``find_all``; the same for each page.
+            order_by: as for ``find_all``; the primary key breaks ties.
+            order_direction: as for ``find_all``.
+            include: as for ``find_all``.
+
+        Raises:
+            InvalidCursorError: the cursor was changed, or belongs to another table or order.
+
+        ``SELECT … FROM functions WHERE (created_at, id) > (@param_0, @param_1) ORDER BY created_at, id LIMIT @param_2``
+        """
+        check_count(page_size, "page_size", smallest=1)
+        engine = self.database.engine
+        order = complete_order(parse_order(order_by, order_direction, self.table), self.table, order_direction)
+        if not order:
+            raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
+        conditions = parse_where(where, self.table, engine)
+        included = parse_include(include)
+        if cursor is not None:
+            after, values = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
+            conditions = Conditions((*conditions.shape, after), (*conditions.values, *values))
+        prepared = self._statements_on(engine).select(conditions.shape, order=order, limit=True)
+        # One row more than the page tells whether there is a next one, without counting.
+        rows = prepared.load(engine.fetch(prepared.sql, [*conditions.values, page_size + 1]))
+        page = rows[:page_size]
+        self._include(page, included)
+        return CursorPage(page, encode_cursor(page[-1], order, self.table) if len(rows) > page_size else None)
+
+    def iterate(
+        self,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        chunk_size: int = STREAM_CHUNK_SIZE,
+        include: Include = (),
+    ) -> Iterator[M]:
+        """Yield the rows that meet every condition, in constant memory.
+
+        The arguments are checked at once; the query is sent when the first row is asked for.
+
+        Args:
+            where: as for ``find_all``.
+            order_by: as for ``find_all``.
+            chunk_size: how many rows are held in memory at a time.
+            include: as for ``find_all``; one statement per relation and chunk.
+        """
+        engine = self.database.engine
+        conditions = parse_where(where, self.table, engine)
+        order = parse_order(order_by, "ASC", self.table)
+        included = parse_include(include)
+        prepared = self._statements_on(engine).select(conditions.shape, order=order)
+        chunks = engine.stream(prepared.sql, conditions.values or None, check_chunk_size(chunk_size))
+        return self._instances(chunks, prepared, included)
+
+    def related(self, model: type[peewee.Model]) -> Finding[Any]:
+        """Return what finds rows of another model on the same database."""
+        found = self._related.get(model)
+        if found is None:
+            found = self._related[model] = Finding(model, self.database)
+        return found
+
+    def find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
+        """Return the rows in which a column has one of the keys, at most ``limit`` for each key."""
+        if not keys:
+            return []
+        if limit is None:
+            return self.find_all({column: keys}, order_by=order or self.table.key_names)
+        engine = self.database.engine
+        key_column = self.table.column(column)
+        prepared = self._statements_on(engine).select_for_each(key_column.name, self._or_key(order), limit)
+        return prepared.load(engine.fetch(prepared.sql, [_members(keys, key_column, engine.sql_dialect)]))
+
+    def find_connected(
+        self,
+        near: peewee.ForeignKeyField[Any],
+        far: peewee.ForeignKeyField[Any],
+        keys: Sequence[Any],
+        order: Order,
+        limit: int | None,
+    ) -> list[tuple[Any, M]]:
+        """Return the rows that a table in between connects with other rows, each with the key of that other row.
+
+        Args:
+            near: the key of the table in between that refers to the other rows.
+            far: its key that refers to this table.
+            keys: what ``near`` refers to.
+            order: columns of this table.
+            limit: how many rows for each key at most.
+        """
+        if not keys:
+            return []
+        engine = self.database.engine
+        near_column = table_of(near.model).columns[near.column_name]
+        prepared = self._statements_on(engine).select_connected(
+            near.model._meta.table_name,
+            near.column_name,
+            (far.column_name, far.rel_field.column_name),
+            self._or_key(order),
+            limit,
+        )
+        rows = engine.fetch(prepared.sql, [_members(keys, near_column, engine.sql_dialect)])
+        decode = decoder_for(near, engine.sql_dialect.name) or (lambda key: key)
+        instances = prepared.load([row[:-1] for row in rows])
+        return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]
+
+    def _or_key(self, order: Order) -> Order:
+        return order or tuple((name, "ASC") for name in self.table.key_names)
+
+    def _include(self, rows: Sequence[M], included: Mapping[str, Node]) -> None:
+        if included:
+            load_included(rows, self.model, included, self.related)
+
+    def _instances(self, chunks: Iterator[list[Row]], prepared: Select[M], included: Mapping[str, Node]) -> Iterator[M]:
+        for chunk in chunks:
+            rows = prepared.load(chunk)
+            self._include(rows, included)
+            yield from rows
+
+    def _first(self, where: Mapping[str, Any], *, select: Sequence[str] | None = None) -> M | None:
+        engine = self.database.engine
+        conditions = parse_where(where, self.table, engine)
+        columns = None if select is None else self.table.selected(select)
+        prepared = self._statements_on(engine).select(conditions.shape, columns=columns)
+        rows = prepared.load(engine.fetch(prepared.sql, conditions.values))
+        return rows[0] if rows else None
+
+    def _rows(self, kind: Literal["count", "exists"], where: Where) -> list[Row]:
+        engine = self.database.engine
+        conditions = parse_where(where, self.table, engine)
+        sql = self._statements_on(engine).select_nothing(kind, conditions.shape)
+        return engine.fetch(sql, conditions.values or None)
+
+
+def _members(keys: Sequence[Any], column: Column, dialect: Dialect) -> Any:
+    return dialect.encode_list([column.encode(key) for key in keys])

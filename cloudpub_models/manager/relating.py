@@ -1,0 +1,211 @@
+"""The managers' operations across tables: relations, joins, builder queries and SQL of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import peewee
+
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager import joins
+from cloudpub_models.manager.access import require_value
+from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.loading import make_loader
+from cloudpub_models.manager.ordering import Direction, OrderBy, check_count, parse_order
+from cloudpub_models.manager.table import Table, table_of
+from cloudpub_models.sql import QueryBuilder
+from cloudpub_models.sql.expressions import Raw
+
+M = TypeVar("M", bound=peewee.Model)
+
+
+class Relating(Finding[M]):
+    """Follows relations, joins tables, and runs queries of one's own."""
+
+    def has_many(
+        self,
+        related_table: str,
+        foreign_key: str,
+        parent_id: Any,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        limit: int | None = None,
+        select: Sequence[str] | None = None,
+    ) -> list[peewee.Model]:
+        """Return the rows of another table that refer to one row.
+
+        Args:
+            related_table: the table of the rows wanted.
+            foreign_key: its column that refers to the row.
+            parent_id: the value of that column.
+            order_by: as for ``find_all``.
+            order_direction: as for ``find_all``.
+            limit: how many rows at most.
+            select: the columns to load.
+
+        ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
+        """
+        return self._finding(related_table).find_all(
+            {foreign_key: require_value(parent_id, foreign_key)},
+            order_by=order_by,
+            order_direction=order_direction,
+            limit=limit,
+            select=select,
+        )
+
+    def belongs_to(
+        self,
+        related_table: str,
+        foreign_key: str,
+        foreign_key_value: Any,
+        *,
+        related_key: str = "id",
+        select: Sequence[str] | None = None,
+    ) -> peewee.Model | None:
+        """Return the row of another table that a row of this one refers to, or ``None``.
+
+        Args:
+            related_table: the table of the row wanted.
+            foreign_key: this table's column that refers to it.
+            foreign_key_value: its value; ``None`` refers to nothing.
+            related_key: the column of the other table that it refers to.
+            select: the columns to load.
+
+        ``SELECT id, … FROM users WHERE id = @param_0``
+        """
+        self.table.column(foreign_key)
+        if foreign_key_value is None:
+            return None
+        return self._finding(related_table).find_one({related_key: foreign_key_value}, select=select)
+
+    def many_to_many(
+        self,
+        related_table: str,
+        pivot_table: str,
+        foreign_key: str,
+        related_key: str,
+        parent_id: Any,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        limit: int | None = None,
+    ) -> list[peewee.Model]:
+        """Return the rows of another table that a table in between connects with one row.
+
+        Args:
+            related_table: the table of the rows wanted.
+            pivot_table: the table in between.
+            foreign_key: its column that refers to the one row.
+            related_key: its column that refers to the rows wanted.
+            parent_id: the value of ``foreign_key``.
+            order_by: as for ``find_all``, on the table of the rows wanted.
+            order_direction: as for ``find_all``.
+            limit: how many rows at most.
+
+        ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE organization_members.… = @param_0``
+        """
+        related = self._finding(related_table)
+        pivot = table_of(joins.model_of_table(pivot_table, self.model))
+        near, far = (_reference(pivot, name) for name in (foreign_key, related_key))
+        if far.rel_model is not related.model:
+            raise InvalidQueryError(
+                f"expected {pivot.name}.{far.column_name} to refer to {related_table}; "
+                f"it refers to {far.rel_model._meta.table_name}"
+            )
+        keys = [require_value(parent_id, foreign_key)]
+        order = parse_order(order_by, order_direction, related.table)
+        most = None if limit is None else check_count(limit, "limit")
+        return [row for _, row in related.find_connected(near, far, keys, order, most)]
+
+    def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
+        """Send one statement with ``@name`` parameters and return its rows as instances.
+
+        Columns that the model does not know become plain attributes; reading one of the model's that the statement did
+        not return raises LazyLoadingError.
+        """
+        engine = self.database.engine
+        names, rows = engine.fetch_described(*engine.bind_parameters(sql, parameters))
+        known = [(position, name) for position, name in enumerate(names) if name in self.table.columns]
+        extra = [(position, name) for position, name in enumerate(names) if name not in self.table.columns]
+        found = [name for _, name in known]
+        load = make_loader(
+            self.model,
+            self.table.fields(found),
+            engine.sql_dialect.name,
+            partial=set(found) != set(self.table.column_names),
+            decoded=True,
+        )
+        instances = load([tuple([row[position] for position, _ in known]) for row in rows])
+        for instance, row in zip(instances, rows, strict=True):
+            for position, name in extra:
+                setattr(instance, name, row[position])
+        return instances
+
+    def query(self, alias: str | None = None) -> QueryBuilder:
+        """Return a query builder on this table; it selects the model's columns until ``select()`` says otherwise.
+
+        Args:
+            alias: a short name for the table, for queries that join.
+        """
+        return QueryBuilder(self.table.name, alias=alias, default_columns=self.table.column_names)
+
+    def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
+        """Run a builder's SELECT and return its rows, the values of the models' columns as Python values."""
+        return joins.execute_query(query, self.database.engine, self.model)
+
+    def join_query(
+        self,
+        join_table: str,
+        join_condition: str,
+        *,
+        select: Sequence[str | Raw] | None = None,
+        where: Mapping[str, Any] | None = None,
+        join_type: str = "INNER",
+        order_by: str | None = None,
+        order_direction: Direction = "ASC",
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Join another table and return the rows as dicts, values of the models' columns as Python values.
+
+        Args:
+            join_table: its name, or its name and an alias.
+            join_condition: ``functions.user_id = users.id``, several joined by AND.
+            select: columns, ``table.*`` and calls, each with or without ``AS alias``; this table's own columns when
+                left out.
+            where: column → value as for ``find_all``, columns qualified by their table where both have them.
+            join_type: ``INNER``, ``LEFT``, ``RIGHT`` or ``FULL``.
+            order_by: columns to order by.
+            order_direction: ``"ASC"`` or ``"DESC"``.
+            limit: how many rows at most.
+            offset: how many rows to skip.
+
+        Raises:
+            InvalidQueryError: two columns of the result have one name; give one an alias.
+
+        ``SELECT … FROM functions INNER JOIN users ON functions.user_id = users.id WHERE functions.status = @param_0``
+        """
+        query = self.query().join_on(join_table, join_condition, join_type)
+        if select is not None:
+            query = query.select(list(select) if not isinstance(select, str) else select)
+        for column, value in (where or {}).items():
+            query = query.where(column, value)
+        if order_by is not None:
+            query = query.order_by(order_by, order_direction)
+        if limit is not None:
+            query = query.limit(limit)
+        if offset is not None:
+            query = query.offset(offset)
+        return self.execute_query(query)
+
+    def _finding(self, table: str) -> Finding[Any]:
+        return self.related(joins.model_of_table(table, self.model))
+
+
+def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:
+    column = table.column(name)
+    if not isinstance(column.field, peewee.ForeignKeyField):
+        raise InvalidQueryError(f"expected {table.name}.{column.name} to be a foreign key; it is none")
+    return column.field

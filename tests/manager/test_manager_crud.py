@@ -1,0 +1,593 @@
+"""Every manager method on both databases: what is sent, what comes back, how many statements it takes."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+import pytest
+
+from cloudpub_models import (
+    ALL_ROWS,
+    Function,
+    Manager,
+    Managers,
+    Role,
+    User,
+    operators,
+)
+from cloudpub_models.errors import (
+    CheckViolationError,
+    ForeignKeyViolationError,
+    InvalidQueryError,
+    InvalidValueError,
+    LazyLoadingError,
+    NotNullViolationError,
+    UnboundedWriteError,
+    UniqueViolationError,
+    UnknownColumnError,
+)
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+USER_COLUMNS = "id, uuid, email, password_hash, created_at, updated_at"
+
+
+@pytest.fixture
+def ada(managers: Managers) -> User:
+    return managers.users.insert({"email": "ada@example.com", "password_hash": "hash"})
+
+
+@pytest.fixture
+def functions(managers: Managers, ada: User) -> list[Function]:
+    return [
+        managers.functions.insert(
+            {"user_id": ada.id, "name": name, "status": status, "created_at": NOON + timedelta(hours=hours)}
+        )
+        for hours, (name, status) in enumerate(
+            [("alpha", "active"), ("beta", "active"), ("Gamma", "inactive"), ("delta_1", "active")]
+        )
+    ]
+
+
+def names(functions):
+    return [function.name for function in functions]
+
+
+def placeholders(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+# Finding
+
+
+def test_find_by_id(managers, ada, statements):
+    found = managers.users.find_by_id(ada.id)
+    assert found == ada
+    assert found.email == "ada@example.com"
+    assert not found.is_dirty()
+    assert [placeholders(sql) for sql in statements.sql] == [f"SELECT {USER_COLUMNS} FROM users WHERE id = ?"]
+    assert tuple(statements[0][1]) == (ada.id,)
+    assert managers.users.find_by_id(-1) is None
+
+
+def test_find_by_id_with_another_column_and_selected_ones(managers, ada):
+    found = managers.users.find_by_id("ada@example.com", id_column="email", select=["id", "email"])
+    assert found.id == ada.id
+    with pytest.raises(LazyLoadingError, match="password_hash"):
+        _ = found.password_hash
+
+
+@pytest.mark.parametrize("form", [lambda uuid: uuid, str, lambda uuid: str(uuid).upper(), lambda uuid: uuid.hex])
+def test_find_by_uuid_takes_every_form(managers, ada, form):
+    assert managers.users.find_by_uuid(form(ada.uuid)) == ada
+    assert managers.users.find_by_uuid(uuid4()) is None
+
+
+def test_find_by_uuid_where_there_is_none(managers):
+    with pytest.raises(UnknownColumnError, match="organization_members has no column 'uuid'"):
+        managers.organization_members.find_by_uuid(uuid4())
+
+
+def test_find_all_filters_orders_limits(managers, ada, functions, statements):
+    found = managers.functions.find_all(
+        {"user_id": ada.id, "status": "active"}, order_by="created_at", order_direction="DESC", limit=2, offset=1
+    )
+    assert names(found) == ["beta", "alpha"]
+    sql = placeholders(statements.sql[0])
+    assert sql.startswith("SELECT id, uuid, user_id, name, status,")
+    assert " FROM functions WHERE user_id = ? AND status = ? ORDER BY created_at DESC" in sql
+    assert sql.endswith(" LIMIT ? OFFSET ?")
+    assert list(statements[0][1]) == [ada.id, "active", 2, 1]
+    assert len(statements) == 1
+
+
+def test_find_all_without_arguments_finds_all(managers, functions):
+    assert len(managers.functions.find_all()) == 4
+    assert len(managers.functions.find_all({})) == 4
+    assert names(managers.functions.find_all(order_by="id", offset=3)) == ["delta_1"]
+    assert managers.functions.find_all(limit=0) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"name": operators.ne("beta")}, ["Gamma", "alpha", "delta_1"]),
+        ({"created_at": operators.gt(NOON)}, ["Gamma", "beta", "delta_1"]),
+        ({"created_at": operators.ge(NOON + timedelta(hours=3))}, ["delta_1"]),
+        ({"created_at": operators.lt(NOON + timedelta(hours=1))}, ["alpha"]),
+        ({"created_at": operators.le(NOON.astimezone(timezone(timedelta(hours=-7))))}, ["alpha"]),
+        ({"created_at": operators.between(NOON, NOON + timedelta(hours=1))}, ["alpha", "beta"]),
+        ({"name": operators.like("%a")}, ["Gamma", "alpha", "beta"]),
+        ({"name": operators.like("g%")}, []),
+        ({"name": operators.ilike("g%")}, ["Gamma"]),
+        ({"name": operators.like("delta\\_%")}, ["delta_1"]),
+        ({"name": operators.like("al_ha")}, ["alpha"]),
+        ({"name": operators.not_like("%a")}, ["delta_1"]),
+        ({"name": ["alpha", "beta", "zeta"]}, ["alpha", "beta"]),
+        ({"name": ("alpha",)}, ["alpha"]),
+        ({"name": {"beta"}}, ["beta"]),
+        ({"name": []}, []),
+        ({"name": operators.in_([])}, []),
+        ({"name": operators.not_in(["alpha", "beta"])}, ["Gamma", "delta_1"]),
+        ({"name": operators.not_in([])}, ["Gamma", "alpha", "beta", "delta_1"]),
+        ({"active_deployment_id": None, "status": "inactive"}, ["Gamma"]),
+        ({"active_deployment_id": operators.is_not_null()}, []),
+        ({"active_deployment_id": operators.is_null(), "name": "beta"}, ["beta"]),
+    ],
+)
+def test_conditions(managers, functions, where, expected):
+    assert sorted(names(managers.functions.find_all(where))) == expected
+    assert managers.functions.count(where) == len(expected)
+    assert managers.functions.exists(where) == bool(expected)
+
+
+def test_conditions_by_uuid_lists(managers, ada, functions):
+    uuids = [functions[0].uuid, str(functions[1].uuid)]
+    assert names(managers.functions.find_all({"uuid": uuids}, order_by="name")) == ["alpha", "beta"]
+    assert managers.functions.count({"created_at": [NOON]}) == 1
+    assert managers.functions.count({"user_id": [ada.id, ada.id + 1]}) == 4
+
+
+def test_a_foreign_key_answers_to_field_and_column(managers, ada, functions):
+    assert managers.functions.count({"user": ada}) == 4
+    assert managers.functions.count({"user": ada.id}) == 4
+    assert managers.functions.count({"user_id": ada}) == 4
+
+
+def test_a_peewee_expression_is_a_condition(managers, ada, functions, statements):
+    expression = (Function.name == "alpha") | ((Function.status == "inactive") & (Function.created_at > NOON))
+    assert names(managers.functions.find_all(expression, order_by="id", limit=5)) == ["alpha", "Gamma"]
+    assert managers.functions.count(Function.user == ada) == 4
+    assert managers.functions.delete(Function.name.in_(["alpha", "beta"])) == 2
+    assert len(managers.functions.update({"status": "idle"}, Function.name == "Gamma")) == 1
+    assert "'alpha'" not in statements.sql[0]
+
+
+def test_order_by_forms(managers, functions):
+    by_status = managers.functions.find_all(order_by=["status", ("name", "DESC")])
+    assert names(by_status) == ["delta_1", "beta", "alpha", "Gamma"]
+    assert names(managers.functions.find_all(order_by=["status", "id"], order_direction="desc")) == [
+        "Gamma",
+        "delta_1",
+        "beta",
+        "alpha",
+    ]
+    assert names(managers.functions.find_all(order_by=[("user", "ASC"), "id"]))[0] == "alpha"
+
+
+def test_nulls_sort_alike(managers, functions):
+    durations = [5, None, 1]
+    for duration in durations:
+        managers.function_invocations.insert(
+            {"function_id": functions[0].id, "status": "success", "duration_ms": duration}
+        )
+    ordered = managers.function_invocations.find_all(order_by="duration_ms")
+    assert [invocation.duration_ms for invocation in ordered] == [1, 5, None]
+    ordered = managers.function_invocations.find_all(order_by="duration_ms", order_direction="DESC")
+    assert [invocation.duration_ms for invocation in ordered] == [None, 5, 1]
+
+
+def test_find_one(managers, functions, statements):
+    assert managers.functions.find_one({"status": "active"}, order_by="name", order_direction="DESC").name == "delta_1"
+    assert managers.functions.find_one({"status": "gone"}) is None
+    assert all(list(parameters)[-1] == 1 for _, parameters in statements)
+    assert len(statements) == 2
+
+
+def test_count_and_exists_send_one_statement(managers, functions, statements):
+    managers.functions.count({"status": "active"})
+    managers.functions.exists()
+    assert [placeholders(sql) for sql in statements.sql] == [
+        "SELECT COUNT(*) AS count FROM functions WHERE status = ?",
+        "SELECT 1 FROM functions LIMIT 1",
+    ]
+
+
+def test_unloaded_columns_are_not_none(managers, functions):
+    (function,) = managers.functions.find_all({"name": "alpha"}, select=["id", "name"])
+    assert function.name == "alpha"
+    assert function == functions[0]
+    for attribute in ("status", "user_id", "user", "analysis_result", "created_at"):
+        with pytest.raises(LazyLoadingError, match="select"):
+            getattr(function, attribute)
+    function.status = "new"
+    assert function.status == "new"
+    assert "alpha" in repr(function)
+
+
+# Writing
+
+
+def test_insert_returns_the_row_with_its_defaults(managers, ada, statements):
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    function = managers.functions.insert({"user_id": ada.id, "name": "f"})
+    assert isinstance(function.id, int)
+    assert isinstance(function.uuid, UUID)
+    assert function.uuid.version == 4
+    assert function.status == "active"
+    assert function.active_deployment_id is None
+    assert before < function.created_at < datetime.now(UTC) + timedelta(seconds=5)
+    assert function.created_at.tzinfo is UTC
+    assert not function.is_dirty()
+    assert len(statements) == 1
+    assert placeholders(statements.sql[0]).startswith(
+        "INSERT INTO functions (user_id, name) VALUES (?, ?) RETURNING id, uuid,"
+    )
+    assert managers.functions.find_by_id(function.id).to_dict() == function.to_dict()
+
+
+def test_insert_takes_every_kind_of_value(managers, ada):
+    given = uuid4()
+    function = managers.functions.insert(
+        {
+            "uuid": str(given),
+            "user": ada,
+            "name": "f",
+            "analysis_result": {"größe": [1, 2.5, None, True], "nested": {"a": "b"}},
+            "created_at": NOON.astimezone(timezone(timedelta(hours=2))),
+        }
+    )
+    loaded = managers.functions.find_by_uuid(given)
+    assert loaded.analysis_result == {"größe": [1, 2.5, None, True], "nested": {"a": "b"}}
+    assert loaded.created_at == NOON
+    assert loaded.uuid == given
+    assert loaded == function
+
+
+def test_roles_are_members_of_the_enumeration(managers, ada):
+    base = {"user_id": ada.uuid, "first_name": "Ada", "last_name": "L"}
+    assert managers.user_information.insert({**base, "role": Role.TEAM}).role is Role.TEAM
+    assert managers.user_information.find_one({"role": "team"}).role is Role.TEAM
+    with pytest.raises(InvalidValueError, match=r"user_information\.role.*developer"):
+        managers.user_information.update({"role": "emperor"}, ALL_ROWS)
+
+
+def test_constraints_are_typed(managers, ada):
+    with pytest.raises(UniqueViolationError) as caught:
+        managers.users.insert({"email": "ada@example.com", "password_hash": "secret-hash"})
+    assert (caught.value.table, caught.value.columns) == ("users", ("email",))
+    assert "secret-hash" not in str(caught.value) + str(caught.value.__cause__)
+    with pytest.raises(NotNullViolationError) as caught:
+        managers.users.insert({"email": "new@example.com"})
+    assert caught.value.columns == ("password_hash",)
+    assert "new@example.com" not in str(caught.value) + str(caught.value.__cause__)
+    with pytest.raises(ForeignKeyViolationError):
+        managers.functions.insert({"user_id": 10**6, "name": "f"})
+
+
+def test_the_role_check_holds_for_hand_made_sql(managers, database, ada):
+    with pytest.raises(CheckViolationError):
+        database.raw_execute(
+            "INSERT INTO user_information (user_id, first_name, last_name, role) VALUES (@user, 'A', 'L', 'emperor')",
+            {"user": ada.uuid},
+        )
+
+
+def test_update_returns_the_rows_as_they_are_now(managers, ada, functions, statements):
+    updated = managers.functions.update({"status": "inactive"}, {"user_id": ada.id, "status": "active"})
+    assert sorted(names(updated)) == ["alpha", "beta", "delta_1"]
+    assert {function.status for function in updated} == {"inactive"}
+    assert all(function.updated_at > functions[-1].updated_at for function in updated)
+    assert not updated[0].is_dirty()
+    assert placeholders(statements.sql[0]).startswith(
+        "UPDATE functions SET status = ?, updated_at = ? WHERE user_id = ? AND status = ? RETURNING id,"
+    )
+    assert len(statements) == 1
+    assert managers.functions.update({"status": "x"}, {"name": "nobody"}) == []
+
+
+def test_update_by_id(managers, functions):
+    assert managers.functions.update_by_id(functions[0].id, {"name": "renamed"}).name == "renamed"
+    assert managers.functions.update_by_id(-1, {"name": "x"}) is None
+    by_uuid = managers.functions.update_by_id(functions[1].uuid, {"active_deployment_id": None}, id_column="uuid")
+    assert by_uuid == functions[1]
+    moment = NOON - timedelta(days=365)
+    assert managers.functions.update_by_id(functions[2].id, {"updated_at": moment}).updated_at == moment
+
+
+def test_updating_nothing_is_refused(managers):
+    with pytest.raises(InvalidQueryError, match="at least one column"):
+        managers.functions.update({}, {"name": "x"})
+
+
+def test_delete(managers, functions, statements):
+    assert managers.functions.delete({"status": "active"}) == 3
+    assert managers.functions.delete_by_id(functions[2].id) is True
+    assert managers.functions.delete_by_id(functions[2].id) is False
+    assert placeholders(statements.sql[0]) == "DELETE FROM functions WHERE status = ?"
+    assert len(statements) == 3
+
+
+@pytest.mark.parametrize("where", [None, {}])
+def test_writes_without_a_condition_are_refused(managers, functions, statements, where):
+    with pytest.raises(UnboundedWriteError, match="delete every row of functions.*ALL_ROWS"):
+        managers.functions.delete(where)
+    with pytest.raises(UnboundedWriteError, match="update every row"):
+        managers.functions.update({"status": "x"}, where)
+    assert statements == []
+    assert len(managers.functions.update({"status": "x"}, ALL_ROWS)) == 4
+    assert managers.functions.delete(ALL_ROWS) == 4
+
+
+def test_upsert_inserts_then_updates(managers, ada, statements):
+    first = managers.functions.upsert({"user_id": ada.id, "name": "f", "status": "active"}, ["user_id", "name"])
+    second = managers.functions.upsert({"user_id": ada.id, "name": "f", "status": "inactive"}, ["user_id", "name"])
+    assert (first.id, first.uuid, first.created_at) == (second.id, second.uuid, second.created_at)
+    assert second.status == "inactive"
+    assert second.updated_at > first.updated_at
+    assert (
+        "ON CONFLICT (user_id, name) DO UPDATE SET status = excluded.status, updated_at = excluded.updated_at"
+        in statements.sql[0]
+    )
+    assert len(statements) == 2
+
+
+def test_upsert_of_chosen_columns(managers, ada):
+    first = managers.functions.upsert({"user_id": ada.id, "name": "f", "status": "active"}, ["user", "name"])
+    again = managers.functions.upsert(
+        {"user_id": ada.id, "name": "f", "status": "inactive", "analysis_result": {"a": 1}},
+        ["user_id", "name"],
+        update_columns=["analysis_result"],
+    )
+    assert (again.id, again.status, again.analysis_result) == (first.id, "active", {"a": 1})
+
+
+def test_upsert_with_nothing_to_update_gives_the_row(managers, ada):
+    first = managers.users.upsert({"email": "x@y.z", "password_hash": "1"}, ["email"])
+    again = managers.users.upsert({"email": "x@y.z", "password_hash": "2"}, ["email"], update_columns=["password_hash"])
+    assert again.id == first.id
+    with pytest.raises(InvalidValueError, match="email"):
+        managers.users.upsert({"password_hash": "1"}, ["email"])
+    with pytest.raises(InvalidQueryError):
+        managers.users.upsert({"email": "x@y.z", "password_hash": "1"}, ["password_hash"])
+
+
+def test_find_or_insert(managers, ada, statements):
+    function, inserted = managers.functions.find_or_insert(
+        {"user": ada, "name": "f", "status": "idle"}, ["user_id", "name"]
+    )
+    assert inserted
+    assert function.status == "idle"
+    again, inserted = managers.functions.find_or_insert({"user_id": ada.id, "name": "f"}, ["user_id", "name"])
+    assert not inserted
+    assert again == function
+    assert len(statements) == 3
+
+
+# Pages and streams
+
+
+def test_paginate(managers, functions, statements):
+    page = managers.functions.paginate(
+        1, 3, {"user_id": functions[0].user_id}, order_by="created_at", order_direction="DESC"
+    )
+    assert names(page.items) == ["delta_1", "Gamma", "beta"]
+    assert (page.total, page.page, page.page_size, page.has_more) == (4, 1, 3, True)
+    assert len(statements) == 2
+    last = managers.functions.paginate(2, 3, order_by="created_at", order_direction="DESC")
+    assert names(last.items) == ["alpha"]
+    assert not last.has_more
+    assert managers.functions.paginate(9, 3).items == []
+
+
+def test_pages_of_equal_rows_never_overlap(managers, ada):
+    managers.functions.batch_insert({"user_id": ada.id, "name": f"f{n}", "created_at": NOON} for n in range(20))
+    seen = [
+        function.id
+        for page in range(1, 8)
+        for function in managers.functions.paginate(page, 3, order_by="created_at", order_direction="DESC").items
+    ]
+    assert len(seen) == len(set(seen)) == 20
+
+
+@pytest.mark.parametrize(("page", "size"), [(0, 10), (1, 0), (-1, 1), (1.5, 1), (True, 1), ("1", 1)])
+def test_page_numbers_are_checked(managers, page, size):
+    with pytest.raises(InvalidQueryError, match="page"):
+        managers.functions.paginate(page, size)
+
+
+def test_iterate_gives_every_row_once(managers, ada):
+    managers.functions.batch_insert({"user_id": ada.id, "name": f"f{n:03}"} for n in range(250))
+    found = [
+        function.name for function in managers.functions.iterate({"user_id": ada.id}, order_by="name", chunk_size=100)
+    ]
+    assert found == [f"f{n:03}" for n in range(250)]
+    assert list(managers.functions.iterate({"name": "nobody"})) == []
+
+
+def test_iterate_while_writing(managers, ada):
+    managers.functions.batch_insert({"user_id": ada.id, "name": f"f{n}"} for n in range(30))
+    for function in managers.functions.iterate(order_by="id", chunk_size=7):
+        managers.functions.update_by_id(function.id, {"status": "seen"})
+    assert managers.functions.count({"status": "seen"}) == 30
+
+
+def test_iterate_checks_its_arguments_at_once(managers):
+    with pytest.raises(UnknownColumnError):
+        managers.functions.iterate({"nmae": "x"})
+    with pytest.raises(InvalidQueryError, match="chunk_size"):
+        managers.functions.iterate(chunk_size=0)
+
+
+# SQL of one's own
+
+
+def test_raw_maps_rows_to_instances(managers, ada, functions):
+    found = managers.users.raw(
+        "SELECT u.*, COUNT(f.id) AS functions_count FROM users u LEFT JOIN functions f ON f.user_id = u.id "
+        "WHERE u.id = @id GROUP BY u.id",
+        {"id": ada.id},
+    )
+    assert found == [ada]
+    assert found[0].to_dict() == ada.to_dict()
+    assert found[0].functions_count == 4
+    assert not found[0].is_dirty()
+
+
+def test_raw_with_some_columns(managers, functions):
+    (function,) = managers.functions.raw("SELECT id, created_at FROM functions WHERE name = @name", {"name": "alpha"})
+    assert function.created_at == NOON
+    with pytest.raises(LazyLoadingError):
+        _ = function.name
+
+
+def test_query_selects_the_models_columns(managers, statements):
+    query = managers.users.query()
+    assert str(query.build_select()) == f"SELECT {USER_COLUMNS} FROM users"
+    assert str(managers.users.query("u").select("u.email").build_select()) == "SELECT u.email FROM users u"
+    assert statements == []
+
+
+def test_execute_query_converts_the_models_columns(managers, ada, functions):
+    query = (
+        managers.functions.query("f")
+        .select(
+            "f.uuid",
+            "f.created_at AS made",
+            "f.analysis_result",
+            "u.uuid AS owner",
+            "COUNT(*) AS n",
+            "MAX(f.updated_at) AS latest",
+        )
+        .join("users u", "f.user_id", "u.id")
+        .where("f.name", "alpha")
+        .group_by("f.id", "u.uuid")
+    )
+    assert managers.functions.execute_query(query) == [
+        {
+            "uuid": functions[0].uuid,
+            "made": NOON,
+            "analysis_result": None,
+            "owner": ada.uuid,
+            "n": 1,
+            "latest": functions[0].updated_at,
+        }
+    ]
+
+
+def test_execute_query_with_stars(managers, ada, functions):
+    query = (
+        managers.functions.query("f")
+        .select("f.*", "u.email")
+        .join("users u", "f.user_id", "u.id")
+        .where("f.name", "alpha")
+    )
+    (row,) = managers.functions.execute_query(query)
+    assert row == {**functions[0].to_dict(), "email": "ada@example.com"}
+
+
+def test_execute_query_checks_values_by_their_column(managers, ada):
+    with pytest.raises(InvalidValueError, match=r"functions\.user_id.*public UUID.*managers\.users\.find_by_uuid"):
+        managers.functions.execute_query(managers.functions.query("f").where("f.user_id", ada.uuid))
+    with pytest.raises(InvalidValueError, match="managers.users.find_by_uuid"):
+        managers.functions.execute_query(managers.functions.query().where_in("user_id", [1, str(ada.uuid)]))
+
+
+def test_columns_of_one_name_never_collide_silently(managers, functions):
+    query = managers.functions.query("f").select("f.id", "u.id").join("users u", "f.user_id", "u.id")
+    with pytest.raises(InvalidQueryError, match="alias"):
+        managers.functions.execute_query(query)
+
+
+# Relations
+
+
+def test_join_query(managers, ada, functions, statements):
+    rows = managers.functions.join_query(
+        "users",
+        "functions.user_id = users.id",
+        select=["functions.name", "functions.created_at", "users.uuid AS owner"],
+        where={"functions.status": "active", "functions.name": operators.like("%a")},
+        order_by="functions.name",
+        order_direction="DESC",
+        limit=5,
+    )
+    assert rows == [
+        {"name": "beta", "created_at": NOON + timedelta(hours=1), "owner": ada.uuid},
+        {"name": "alpha", "created_at": NOON, "owner": ada.uuid},
+    ]
+    assert len(statements) == 1
+
+
+def test_join_query_types(managers, ada, functions):
+    bob = managers.users.insert({"email": "bob@example.com", "password_hash": "x"})
+    rows = managers.users.join_query(
+        "functions f",
+        "f.user_id = users.id",
+        select=["users.email", "f.name"],
+        join_type="left",
+        where={"users.id": bob.id},
+    )
+    assert rows == [{"email": "bob@example.com", "name": None}]
+    assert managers.functions.join_query("users", "functions.user_id = users.id", where={"functions.name": "beta"}) == [
+        functions[1].to_dict()
+    ]
+
+
+def test_has_many(managers, functions, statements):
+    for version in (1, 2):
+        managers.function_deployments.insert(
+            {"function_id": functions[0].id, "version": version, "image_tag": "i", "s3_key": "k"}
+        )
+    found = managers.functions.has_many(
+        "function_deployments", "function_id", functions[0].id, order_by="version", order_direction="DESC", limit=1
+    )
+    assert [deployment.version for deployment in found] == [2]
+    assert managers.function_deployments.has_many("function_deployments", "function_id", functions[1].id) == []
+    assert len(statements) == 4
+
+
+def test_belongs_to(managers, ada, functions):
+    assert managers.functions.belongs_to("users", "user_id", functions[0].user_id) == ada
+    assert managers.functions.belongs_to("users", "user_id", None) is None
+    organization = managers.organizations.insert({"name": "Analytical", "owner_id": ada.uuid})
+    assert managers.organizations.belongs_to("users", "owner_id", organization.owner_id, related_key="uuid") == ada
+
+
+def test_many_to_many(managers, ada, statements):
+    bob = managers.users.insert({"email": "bob@example.com", "password_hash": "x"})
+    organization = managers.organizations.insert({"name": "Analytical", "owner_id": ada.uuid})
+    for user in (ada, bob):
+        managers.organization_members.insert({"organization_id": organization.uuid, "user_id": user.uuid})
+    statements.clear()
+    found = managers.organizations.many_to_many(
+        "users",
+        "organization_members",
+        "organization_id",
+        "user_id",
+        organization.uuid,
+        order_by="email",
+        order_direction="DESC",
+    )
+    assert found == [bob, ada]
+    assert len(statements) == 1
+    assert managers.users.many_to_many(
+        "organizations", "organization_members", "user_id", "organization_id", bob.uuid
+    ) == [organization]
+
+
+# Models of others
+
+
+def test_managers_know_all_tables(managers):
+    assert managers.for_model(User) is managers.users
+    assert repr(managers.users) == "Manager(User)" or "User" in repr(managers.users)
+    assert isinstance(managers.for_model(Function), Manager)

@@ -1,0 +1,143 @@
+"""A manager for any other Peewee model, with Peewee's own fields and keys."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import uuid4
+
+import peewee
+import pytest
+
+from cloudpub_models import Manager
+from cloudpub_models.errors import InvalidValueError, LazyLoadingError, UniqueViolationError, UnknownTableError
+
+
+@pytest.fixture
+def shop(database):
+    engine = database.engine
+
+    class Base(peewee.Model):
+        class Meta:
+            database = engine
+
+    class Warehouse(Base):
+        code = peewee.CharField(max_length=8, primary_key=True)
+        opened = peewee.DateField(null=True)
+
+    class Article(Base):
+        sku = peewee.UUIDField(default=uuid4)
+        name = peewee.CharField(max_length=20, unique=True)
+        price = peewee.DecimalField(max_digits=10, decimal_places=2)
+        weight = peewee.DoubleField(default=1.5)
+        stock = peewee.SmallIntegerField(default=0)
+        total = peewee.BigIntegerField(null=True)
+        hidden = peewee.BooleanField(default=False)
+        picture = peewee.BlobField(null=True)
+        tags = peewee.JSONField(null=True)
+        made = peewee.DateTimeField(null=True)
+        warehouse = peewee.ForeignKeyField(Warehouse, backref="articles", null=True)
+        order = peewee.IntegerField(column_name="order", default=0)
+
+    class Shelf(Base):
+        warehouse = peewee.ForeignKeyField(Warehouse)
+        number = peewee.IntegerField()
+
+        class Meta:
+            primary_key = peewee.CompositeKey("warehouse", "number")
+
+    models = [Warehouse, Article, Shelf]
+    database.engine.create_tables(models)
+    return tuple(Manager(model, database) for model in models)
+
+
+def test_values_of_every_field_come_back(shop, backend):
+    warehouses, articles, _ = shop
+    warehouses.insert({"code": "B1", "opened": date(2026, 1, 2)})
+    data = {
+        "sku": uuid4(),
+        "name": "pen",
+        "price": Decimal("1.25"),
+        "weight": 0.1,
+        "stock": -5,
+        "total": 2**40,
+        "hidden": True,
+        "picture": b"\x00\xff",
+        "tags": {"a": [1, None]},
+        "made": datetime(2026, 5, 1, 12, 30),
+        "warehouse": "B1",
+        "order": 3,
+    }
+    article = articles.insert(data)
+    found = articles.find_by_id(article.id)
+    for name, value in data.items():
+        actual = found.__data__[name]
+        assert (bytes(actual) if name == "picture" else actual) == value, name
+    assert found.warehouse.opened == date(2026, 1, 2)
+    assert not found.is_dirty()
+
+
+def test_defaults_that_only_python_knows_are_filled_in(shop):
+    _, articles, _ = shop
+    article = articles.insert({"name": "pen", "price": 1})
+    assert (article.weight, article.stock, article.hidden, article.order) == (1.5, 0, False, 0)
+    assert articles.batch_insert([{"name": "ink", "price": 2}, {"name": "nib", "price": 3, "stock": 4}]) == 2
+    assert [found.stock for found in articles.find_all(order_by="order", select=["stock"])] in (
+        [0, 0, 4],
+        [0, 4, 0],
+        [4, 0, 0],
+    )
+
+
+def test_reserved_words_are_quoted(shop, statements, backend):
+    _, articles, _ = shop
+    articles.insert({"name": "pen", "price": 1, "order": 2})
+    assert articles.find_one({"order": 2}, order_by="order").name == "pen"
+    assert ('"order"' if backend == "postgresql" else "`order`") in statements.sql[0]
+
+
+def test_keys_that_are_no_integers(shop):
+    warehouses, _, shelves = shop
+    warehouses.insert({"code": "B1"})
+    assert warehouses.find_by_id("B1", id_column="code").code == "B1"
+    assert warehouses.paginate(1, 5).total == 1
+    shelves.insert({"warehouse": "B1", "number": 2})
+    with pytest.raises(UniqueViolationError):
+        shelves.insert({"warehouse_id": "B1", "number": 2})
+    assert shelves.upsert({"warehouse": "B1", "number": 2}, ["warehouse", "number"]).number == 2
+
+
+def test_values_are_checked_as_for_our_own(shop):
+    warehouses, articles, _ = shop
+    for data in ({"stock": 2**15}, {"name": "x" * 21}, {"warehouse": 5}, {"weight": float("nan")}, {"hidden": "no"}):
+        with pytest.raises(InvalidValueError):
+            articles.insert({"name": "pen", "price": 1, **data})
+    with pytest.raises(InvalidValueError):
+        warehouses.insert({"code": "x" * 9})
+
+
+def test_relations_reach_related_models(shop):
+    warehouses, articles, _ = shop
+    warehouses.insert({"code": "B1"})
+    pen = articles.insert({"name": "pen", "price": 1, "warehouse": "B1"})
+    assert warehouses.has_many("article", "warehouse_id", "B1") == [pen]
+    assert articles.belongs_to("warehouse", "warehouse", "B1", related_key="code").code == "B1"
+    with pytest.raises(UnknownTableError, match="warehouse"):
+        articles.has_many("werehouse", "x", 1)
+
+
+def test_unloaded_columns_raise_here_too(shop):
+    _, articles, _ = shop
+    articles.insert({"name": "pen", "price": 1})
+    (article,) = articles.find_all(select=["id"])
+    with pytest.raises(LazyLoadingError):
+        _ = article.name
+
+
+def test_instances_are_ordinary_peewee_instances(shop):
+    _, articles, _ = shop
+    article = articles.insert({"name": "pen", "price": 1})
+    article.name = "pencil"
+    assert article.dirty_field_names == ["name"]
+    article.save()
+    assert articles.find_by_id(article.id).name == "pencil"
+    assert article.delete_instance() == 1
+    assert articles.count() == 0
