@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 from cloudpub_models import errors
 from cloudpub_models.connection import Connection, Database, DatabaseOptions
 from cloudpub_models.connection.default import database
-from cloudpub_models.manager import ALL_ROWS, CursorPage, Manager, Managers, PaginatedResult
+from cloudpub_models.manager import (
+    ALL_ROWS,
+    CursorPage,
+    FunctionStats,
+    FunctionWithRelations,
+    InvocationBucket,
+    Manager,
+    Managers,
+    OrganizationWithMembers,
+    PaginatedResult,
+    UserOverview,
+)
 from cloudpub_models.manager.default import managers
 from cloudpub_models.models import (
     Function,
@@ -64,12 +75,16 @@ __all__ = [
     "FunctionInvocationDto",
     "FunctionLog",
     "FunctionLogDto",
+    "FunctionStats",
+    "FunctionWithRelations",
+    "InvocationBucket",
     "Manager",
     "Managers",
     "Organization",
     "OrganizationDto",
     "OrganizationMember",
     "OrganizationMemberDto",
+    "OrganizationWithMembers",
     "OrganizationWithMembersDto",
     "PaginatedResult",
     "QueryBuilder",
@@ -79,6 +94,7 @@ __all__ = [
     "UserDto",
     "UserInformation",
     "UserInformationDto",
+    "UserOverview",
     "UserProfileDto",
     "UserWithOrganizationDto",
     "database",

@@ -18,6 +18,7 @@ from cloudpub_models.manager import Manager, Managers
 from cloudpub_models.manager.default import managers
 from cloudpub_models.manager.joins import model_of_table
 from cloudpub_models.models import Entity, Function, User
+from cloudpub_models.models.values import uuid_to_text
 
 DatabaseManagers = managers
 
@@ -88,7 +89,7 @@ class QueryHelpers:
             "users",
             "functions.user_id = users.id",
             select=["functions.*", "users.uuid AS user_uuid"],
-            where={"functions.uuid": uuid},
+            where={"functions.uuid": uuid_to_text(uuid)},
         )
         return _with_texts(rows[0]) if rows else None
 
@@ -130,19 +131,19 @@ class QueryHelpers:
         cls, uuid: UUID | str, name: str | None = None, status: str | None = None, analysis_result: Any = None
     ) -> Row | None:
         """Change what is given of a function and return it; ``None`` where it is not known or nothing is given."""
-        _warn("functions.update")
+        _warn("functions.update_by_id")
         given = {"name": name, "status": status, "analysis_result": analysis_result}
         changes = {column: value for column, value in given.items() if value is not None}
         if not changes:
             return None
-        rows = cls.managers.functions.update(changes, {"uuid": uuid})
-        return _as_row(rows[0]) if rows else None
+        function = cls.managers.functions.update_by_id(uuid, changes, id_column="uuid")
+        return None if function is None else _as_row(function)
 
     @classmethod
     def delete_function(cls, uuid: UUID | str) -> bool:
         """Delete a function with all that belongs to it, and return whether it was there."""
-        _warn("functions.delete")
-        return cls.managers.functions.delete({"uuid": uuid}) > 0
+        _warn("functions.delete_by_id")
+        return cls.managers.functions.delete_by_id(uuid, id_column="uuid")
 
     @classmethod
     def get_function_logs_by_function_uuid(

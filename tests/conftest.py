@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from cloudpub_models import Database, Managers
 
 SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
+
+DatabaseMaker = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
@@ -50,22 +53,34 @@ def postgresql_template(administration: Database, postgresql_server: str) -> Ite
     administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def postgresql_databases(administration: Database, postgresql_server: str) -> DatabaseMaker:
+    """Makes databases, each dropped at the end of its block."""
+
+    @contextmanager
+    def make(template: str | None = None) -> Iterator[str]:
+        name = f"cloudpub_test_{uuid.uuid4().hex[:12]}"
+        administration.raw_execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        try:
+            yield with_database_name(postgresql_server, name)
+        finally:
+            administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    return make
+
+
 @pytest.fixture
-def empty_postgresql_url(administration: Database, postgresql_server: str) -> Iterator[str]:
+def empty_postgresql_url(postgresql_databases: DatabaseMaker) -> Iterator[str]:
     """The URL of a PostgreSQL database without any table."""
-    name = f"cloudpub_empty_{uuid.uuid4().hex[:12]}"
-    administration.raw_execute(f"CREATE DATABASE {name}")
-    yield with_database_name(postgresql_server, name)
-    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgresql_databases() as url:
+        yield url
 
 
 @pytest.fixture
-def postgresql_url(administration: Database, postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+def postgresql_url(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[str]:
     """The URL of a migrated, empty PostgreSQL database of the test's own."""
-    name = f"cloudpub_test_{uuid.uuid4().hex[:12]}"
-    administration.raw_execute(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-    yield with_database_name(postgresql_server, name)
-    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgresql_databases(postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,9 +19,10 @@ def main() -> None:
     try:
         from cloudpub_models.cli.application import application
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _NEEDED:
             raise
-        print(f"the cloudpub command needs {error.name}: pip install 'cloudpub-models[cli]'", file=sys.stderr)
+        print(f"the cloudpub command needs {missing}: pip install 'cloudpub-models[cli]'", file=sys.stderr)
         sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character shows a question mark, instead of ending the command.

@@ -155,7 +155,7 @@ def _walk(console: Console, managers: Managers, platform: Platform) -> None:
 def _print_step(console: Console, step: Step, sent: list[SentStatement], result: Any) -> None:
     title = (inspect.getdoc(step.code) or "").rstrip(".")
     console.print(_panel(Text(title, style="bold"), Syntax(source_of(step), "python", **_STYLE)))
-    console.print(_panel(Text("SQL"), Syntax(_statements_text(sent), "sql", **_STYLE)))
+    console.print(_panel(Text("SQL"), Syntax(statements_text(sent), "sql", **_STYLE)))
     console.print(bar_chart(result, *step.bars, console) if step.bars else show(result, console))
     console.print()
 
@@ -204,7 +204,7 @@ def _assigned(line: str, name: str) -> str:
     )
 
 
-def _statements_text(sent: list[SentStatement]) -> str:
+def statements_text(sent: list[SentStatement]) -> str:
     """Return the statements as text; one that was sent several times in a row, once."""
     texts = []
     for text, repeated in groupby([_statement_text(statement) for statement in sent]):

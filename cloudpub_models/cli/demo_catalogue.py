@@ -93,7 +93,7 @@ FUNCTION_KINDS = (
         ("SMTPServerDisconnected: connection unexpectedly closed",),
     ),
     FunctionKind(
-        "nightly-report", "python", 5_200, 0.70, 0.030, False,
+        "render-report", "python", 5_200, 0.70, 0.030, False,
         ("report stored", "14 sheets rendered"),
         ("KeyError: 'region'", "OutOfMemoryError: 512 MiB exceeded"),
     ),

@@ -70,7 +70,7 @@ def find_all(managers: Managers, user: User) -> list[Function]:
 
 
 def insert(managers: Managers, user: User) -> Function:
-    """Insert: the row comes back with what the database filled in."""
+    """Insert, and get the whole row back."""
     return managers.functions.insert(
         {"user_id": user.id, "name": "my-function", "status": "active"},
     )
@@ -97,7 +97,7 @@ def count(managers: Managers, user: User) -> int:
 
 
 def query_with_joins(managers: Managers, since: datetime) -> list[Row]:
-    """Functions that changed lately, and how often they were deployed."""
+    """Functions and their deployments, counted."""
     query = (
         managers.functions.query("f")
         .select(["f.id", "f.name", "u.email", "COUNT(fd.id) AS deployment_count"])
@@ -114,7 +114,7 @@ def query_with_joins(managers: Managers, since: datetime) -> list[Row]:
 
 
 def has_many(managers: Managers, function: Function) -> list[Model]:
-    """One to many: the deployments of a function."""
+    """One to many: a function's deployments."""
     return managers.functions.has_many(
         "function_deployments",
         "function_id",
@@ -125,12 +125,12 @@ def has_many(managers: Managers, function: Function) -> list[Model]:
 
 
 def belongs_to(managers: Managers, function: Function) -> Model | None:
-    """Belongs to: the user of a function."""
+    """Belongs to: a function's user."""
     return managers.functions.belongs_to("users", "user_id", function.user_id)
 
 
 def many_to_many(managers: Managers, user: User) -> list[Model]:
-    """Many to many: the members of an organization."""
+    """Many to many: an organization's members."""
     membership = managers.organization_members.find_one({"user_id": user.uuid})
     return managers.organizations.many_to_many(
         "users",
@@ -154,7 +154,7 @@ def join_query(managers: Managers, user: User) -> list[Row]:
 
 
 def raw_sql(database: Database, user: User) -> list[Row]:
-    """Named parameters, the same on both databases."""
+    """With named parameters."""
     return database.raw_query_all(
         """
         SELECT f.id, f.name, COUNT(fd.id) AS deployment_count
@@ -204,7 +204,7 @@ def rollback(database: Database, managers: Managers, user: User) -> Row:
 
 
 def batch_insert(managers: Managers, deployed: Row) -> int:
-    """Insert many rows; any iterable will do, a generator of millions too."""
+    """Insert many rows, from any iterable."""
     id = deployed["function_id"]
     return managers.function_logs.batch_insert(
         [
@@ -224,7 +224,7 @@ def find_logs(managers: Managers, deployed: Row) -> list[FunctionLog]:
 
 
 def upsert(managers: Managers, user: User) -> Function:
-    """Update the row if there is one with these values, else insert it."""
+    """Update a row, or insert it."""
     return managers.functions.upsert(
         {"user_id": user.id, "name": "invoices", "status": "inactive"},
         conflict_columns=["user_id", "name"],
@@ -232,7 +232,7 @@ def upsert(managers: Managers, user: User) -> Function:
 
 
 def paginate(managers: Managers) -> PaginatedResult[FunctionDeployment]:
-    """The second page of the successful deployments, newest first."""
+    """The second page, newest first."""
     return managers.function_deployments.paginate(
         page=2,
         page_size=5,
@@ -278,7 +278,7 @@ def busiest(managers: Managers, since: datetime) -> list[Row]:
 
 
 def calls_by_hour(database: Database, function: Function, since: datetime) -> list[Row]:
-    """One function's calls by hour of the day."""
+    """Its calls by hour of the day."""
     return database.raw_query_all(
         """
         SELECT substr(CAST(timestamp AS TEXT), 12, 2) AS hour, COUNT(*) AS calls

@@ -166,7 +166,7 @@ class OrganizationWithMembersDto(Dto):
         cls,
         organization: Organization,
         members: Iterable[User | OrganizationMember],
-        requester_id: UUID | str | None,
+        requester_id: UUID | str | None = None,
     ) -> Self:
         """Return what a user may see of an organization and its members.
 

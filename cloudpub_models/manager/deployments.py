@@ -174,7 +174,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         )
 
     def _lock_function(self, connection: Connection, function: int) -> Any:
-        """Keep other operations on a function waiting until this transaction ends; return its active deployment's id."""
+        """Keep others from operating on a function until this transaction ends; return its active deployment's id."""
         found = connection.execute(_FUNCTION + ROW_LOCK[self.database.dialect], {"function": function})
         if not found:
             raise NotFoundError(f"expected an existing function; there is none with the id {function}")

@@ -66,8 +66,8 @@ class FunctionManager(Manager[Function]):
         Raises:
             InvalidValueError: the text is no UUID.
 
-        ``SELECT f.id, …, u.id, … FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid``, and one
-        SELECT each from ``function_deployments`` and ``function_logs``
+        ``SELECT f.id, …, u.id, … FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid``, and
+        one SELECT each from ``function_deployments`` and ``function_logs``
         """
         encoded = self.table.column("uuid").encode(uuid)
         if encoded is None:

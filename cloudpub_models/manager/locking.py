@@ -13,6 +13,3 @@ ROW_LOCK: Final = {
     "sqlite": "",
 }
 """What ends a SELECT whose rows nobody else may change before the transaction has ended."""
-
-FREE_ROW_LOCK: Final = {"postgresql": " FOR UPDATE SKIP LOCKED", "sqlite": ""}
-"""What ends a SELECT of rows to delete that nobody else is at work on."""

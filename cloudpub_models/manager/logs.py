@@ -9,7 +9,6 @@ from typing import Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
-from cloudpub_models.manager.locking import FREE_ROW_LOCK
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.ordering import check_count
 from cloudpub_models.manager.periods import moment
@@ -17,14 +16,18 @@ from cloudpub_models.manager.references import FunctionReference, function_key
 from cloudpub_models.models import FunctionLog
 
 _PRUNE: Final = {
-    dialect: (
-        "DELETE FROM function_logs WHERE id IN (SELECT id FROM function_logs WHERE timestamp < @cutoff "  # noqa: S608
-        f"ORDER BY timestamp, id LIMIT @batch_size{lock})"
-    )
-    for dialect, lock in FREE_ROW_LOCK.items()
+    # As an array the rows are chosen once; a plan may run a subquery behind IN again, and its LIMIT with it.
+    "postgresql": (
+        "DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff "
+        "ORDER BY timestamp, id LIMIT @batch_size FOR UPDATE SKIP LOCKED))"
+    ),
+    "sqlite": (
+        "DELETE FROM function_logs WHERE id IN (SELECT id FROM function_logs WHERE timestamp < @cutoff "
+        "ORDER BY timestamp, id LIMIT @batch_size)"
+    ),
 }
-# SQLite has one writer at a time and no queue: who waits looks in now and then, and would not get in between two batches
-# that follow each other at once. So it is left alone for as long as a batch took.
+# SQLite has one writer at a time and no queue: who waits looks in now and then, and would not get in between batches
+# that follow each other at once. So it is left alone for this many times as long as a batch took.
 _PAUSE: Final = {"postgresql": 0.0, "sqlite": 1.0}
 
 
@@ -107,8 +110,8 @@ class FunctionLogManager(Manager[FunctionLog]):
             InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
             InvalidQueryError: ``batch_size`` is not a positive integer.
 
-        ``DELETE FROM function_logs WHERE id IN (SELECT id FROM function_logs WHERE timestamp < @cutoff
-        ORDER BY timestamp, id LIMIT @batch_size FOR UPDATE SKIP LOCKED)``, once for each batch
+        ``DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff
+        ORDER BY timestamp, id LIMIT @batch_size FOR UPDATE SKIP LOCKED))``, once for each batch
         """
         check_count(batch_size, "batch_size", smallest=1)
         parameters = {"cutoff": moment(older_than, "older_than"), "batch_size": batch_size}

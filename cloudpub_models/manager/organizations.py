@@ -7,9 +7,9 @@ row first, so that two changes at the same time come one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
@@ -24,6 +24,8 @@ from cloudpub_models.manager.references import (
 )
 from cloudpub_models.manager.users import UserManager
 from cloudpub_models.models import Organization, OrganizationMember, User
+
+R = TypeVar("R")
 
 _OF_USER = JoinedSelect(
     "SELECT {columns} FROM organization_members m INNER JOIN organizations o ON o.uuid = m.organization_id "
@@ -93,14 +95,11 @@ class OrganizationManager(Manager[Organization]):
         user = user_key(owner)
 
         def create(_: Connection) -> Organization:
-            try:
-                organization = self.insert({"name": name, "owner_id": user})
-            except ForeignKeyViolationError as error:
-                raise _no_user(user) from error
+            organization = self.insert({"name": name, "owner_id": user})
             self._insert_membership(user, str(organization.uuid))
             return organization
 
-        return self._joining(user, create)
+        return self._joining(user, None, create)
 
     def get_organization_with_members(self, organization: OrganizationReference) -> OrganizationWithMembers | None:
         """Return an organization with its members and their profiles, in two statements, or ``None``.
@@ -109,7 +108,8 @@ class OrganizationManager(Manager[Organization]):
             organization: its public UUID, or an instance.
 
         ``SELECT id, … FROM organizations WHERE uuid = @param_0``, then
-        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u … LEFT JOIN user_information i …``
+        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
+        LEFT JOIN user_information i … WHERE m.organization_id = @organization ORDER BY m.joined_at, m.id …``
         """
         found = self.find_by_uuid(organization_key(organization))
         if found is None:
@@ -141,7 +141,7 @@ class OrganizationManager(Manager[Organization]):
         ``INSERT INTO organization_members (organization_id, user_id) VALUES (…) RETURNING id, …``
         """
         key, target = user_key(user), organization_key(organization)
-        return self._joining(key, lambda _: self._insert_membership(key, target))
+        return self._joining(key, target, lambda _: self._insert_membership(key, target))
 
     def remove_user_from_organization(
         self, user: UserReference, organization: OrganizationReference | None = None
@@ -242,8 +242,8 @@ class OrganizationManager(Manager[Organization]):
             )
             if not member:
                 raise DomainRuleError(
-                    f"expected a member of the organization {found['name']!r} as its new owner; the user {key} is none: "
-                    "add_user_to_organization() first"
+                    f"expected a member of the organization {found['name']!r} as its new owner; the user {key} is "
+                    "none: add_user_to_organization() first"
                 )
             changed = self.update_by_id(target, {"owner_id": key}, id_column="uuid")
             if changed is None:
@@ -256,43 +256,35 @@ class OrganizationManager(Manager[Organization]):
         rows = connection.execute(_OWNER + ROW_LOCK[self.database.dialect], {"organization": organization})
         return rows[0] if rows else None
 
-    def _joining(self, user: str, join: Any) -> Any:
-        """Run what makes a user a member; where another membership is in the way, say which."""
+    def _joining(self, user: str, organization: str | None, join: Callable[[Connection], R]) -> R:
+        """Run what makes a user a member, and say what is in the way when it fails.
+
+        The transaction, or savepoint, is over by then, so that the database can be asked.
+        """
         for _ in range(_JOIN_ATTEMPTS):
             try:
                 return self.database.run_transaction(join)
-            except _AlreadyMemberError as error:
-                # The transaction, or savepoint, is over, so that the membership in the way can be asked for.
-                organization = self.get_user_organization(user)
-                if organization is not None:
+            except UniqueViolationError as error:
+                if error.table != "organization_members":
+                    raise
+                current = self.get_user_organization(user)
+                if current is not None:
                     raise DomainRuleError(
                         f"expected a user who is in no organization yet; the user {user} is a member of "
-                        f"{organization.name!r} ({organization.uuid}): remove_user_from_organization() first"
-                    ) from error.__cause__
+                        f"{current.name!r} ({current.uuid}): remove_user_from_organization() first"
+                    ) from error
+            except ForeignKeyViolationError as error:
+                if organization is not None and self._users.exists({"uuid": user}):
+                    raise _no_organization(organization) from error
+                hint = ": the user comes first, then the organization" if self.exists({"uuid": user}) else ""
+                raise NotFoundError(f"expected an existing user; there is none with the uuid {user}{hint}") from error
         raise DomainRuleError(
-            f"expected a user who is in no organization yet; the user {user} keeps joining and leaving others meanwhile: "
-            "try again later"
+            f"expected a user who is in no organization yet; the user {user} is a member of one that cannot be seen "
+            "from this transaction: try again in a new one"
         )
 
     def _insert_membership(self, user: str, organization: str) -> OrganizationMember:
-        try:
-            with self.database.transaction():
-                return self._memberships.insert({"organization_id": organization, "user_id": user})
-        except UniqueViolationError as error:
-            raise _AlreadyMemberError(user) from error
-        except ForeignKeyViolationError as error:
-            if self._users.exists({"uuid": user}):
-                raise _no_organization(organization) from error
-            hint = ": the user comes first, then the organization" if self.exists({"uuid": user}) else ""
-            raise _no_user(user, hint) from error
-
-
-class _AlreadyMemberError(Exception):
-    """Leaves the transaction of a user who cannot join."""
-
-
-def _no_user(user: str, hint: str = "") -> NotFoundError:
-    return NotFoundError(f"expected an existing user; there is none with the uuid {user}{hint}")
+        return self._memberships.insert({"organization_id": organization, "user_id": user})
 
 
 def _no_organization(organization: str) -> NotFoundError:

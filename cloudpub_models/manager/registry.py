@@ -7,17 +7,14 @@ from typing import Any, TypeVar, cast
 import peewee
 
 from cloudpub_models.connection import Database
+from cloudpub_models.manager.deployments import FunctionDeploymentManager
+from cloudpub_models.manager.functions import FunctionManager
+from cloudpub_models.manager.invocations import FunctionInvocationManager
+from cloudpub_models.manager.logs import FunctionLogManager
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.models import (
-    Function,
-    FunctionDeployment,
-    FunctionInvocation,
-    FunctionLog,
-    Organization,
-    OrganizationMember,
-    User,
-    UserInformation,
-)
+from cloudpub_models.manager.organizations import OrganizationManager
+from cloudpub_models.manager.users import UserManager
+from cloudpub_models.models import OrganizationMember, UserInformation
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -31,19 +28,19 @@ class Managers:
     >>> from cloudpub_models import Database
     >>> shop = Managers(Database("sqlite:///:memory:"))
     >>> shop.users
-    Manager(User)
+    UserManager(User)
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.users = Manager(User, database)
+        self.users = UserManager(database)
         self.user_information = Manager(UserInformation, database)
-        self.organizations = Manager(Organization, database)
+        self.organizations = OrganizationManager(database)
         self.organization_members = Manager(OrganizationMember, database)
-        self.functions = Manager(Function, database)
-        self.function_deployments = Manager(FunctionDeployment, database)
-        self.function_logs = Manager(FunctionLog, database)
-        self.function_invocations = Manager(FunctionInvocation, database)
+        self.functions = FunctionManager(database)
+        self.function_deployments = FunctionDeploymentManager(database)
+        self.function_logs = FunctionLogManager(database)
+        self.function_invocations = FunctionInvocationManager(database)
         self._by_model: dict[type[peewee.Model], Manager[Any]] = {
             manager.model: manager for manager in vars(self).values() if isinstance(manager, Manager)
         }
@@ -57,7 +54,7 @@ class Managers:
         Args:
             model: any Peewee model.
 
-        >>> from cloudpub_models import managers
+        >>> from cloudpub_models import User, managers
         >>> managers.for_model(User) is managers.users
         True
         """

@@ -212,8 +212,9 @@ class UserManager(Manager[User]):
         Returns:
             the users; an empty list for an organization that does not exist.
 
-        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u … LEFT JOIN user_information i …
-        WHERE m.organization_id = @organization ORDER BY m.joined_at, m.id LIMIT @limit OFFSET @offset``
+        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
+        LEFT JOIN user_information i … WHERE m.organization_id = @organization
+        ORDER BY m.joined_at, m.id LIMIT @limit OFFSET @offset``
         """
         parameters = {"organization": organization_key(organization), **_range(limit, offset)}
         users = []

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from cloudpub_models.cli import main
+
 Run = Callable[..., Result]
 
 COMMANDS = [
@@ -167,6 +169,36 @@ def test_without_the_extra_the_command_says_how_to_install_it(tmp_path: Path, mi
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert "pip install 'cloudpub-models[cli]'" in result.stderr
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_main_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    for module in [name for name in sys.modules if name.startswith((f"{missing}.", "cloudpub_models.cli."))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == f"the cloudpub command needs {missing}: pip install 'cloudpub-models[cli]'\n"
+
+
+def test_another_module_that_is_missing_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cloudpub_models.cli.application", raising=False)
+    monkeypatch.setitem(sys.modules, "cloudpub_models.cli.migrate", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
+
+
+def test_main_runs_the_arguments_of_the_process(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cloudpub", "migrate", "--database", "sqlite:///:memory:"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 0
+    assert "applied 0001_initial" in capsys.readouterr().out
 
 
 def test_the_package_imports_neither_typer_nor_rich(tmp_path: Path) -> None:

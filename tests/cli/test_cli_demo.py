@@ -14,6 +14,7 @@ from typer.testing import Result
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.cli import demo
+from cloudpub_models.cli.demo_data import make_platform
 from cloudpub_models.cli.demo_tour import CHAPTERS, Step
 from cloudpub_models.cli.recording import SentStatement, recorded_statements
 from cloudpub_models.cli.targets import Target
@@ -186,6 +187,25 @@ def test_source_of_names_the_result() -> None:
 def test_laid_out_leaves_text_with_strings_alone() -> None:
     assert demo.laid_out("SELECT ' FROM '") == "SELECT ' FROM '"
     assert demo.laid_out("DELETE FROM users WHERE id = ?") == "DELETE FROM users\nWHERE id = ?"
+
+
+def test_statements_are_shown_once_and_cut() -> None:
+    short = SentStatement("SELECT id FROM users WHERE id = ?", (1,))
+    assert demo.statements_text([short, short, SentStatement("COMMIT")]) == (
+        "SELECT id\nFROM users\nWHERE id = ?;\n-- 1\n-- sent 2 times\nCOMMIT;"
+    )
+    long = demo.statements_text([SentStatement("INSERT " + "?, " * 1_000, tuple(range(1_000)))])
+    assert len(long) < 1_000
+    assert long.endswith("10, 11, … (1000 in all)")
+    assert len(demo.statements_text([SentStatement("SELECT ?", ("x" * 1_000,))])) < 100
+
+
+def test_a_demo_that_loses_its_rows_to_another_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = make_platform(2)
+    monkeypatch.setattr(demo, "_walk", lambda console, managers, _platform: demo._guides(managers, other))
+    result = run("demo", "--invocations", "20")
+    assert result.exit_code == 1
+    assert "run this one again" in result.stderr
 
 
 def test_recording_ends_with_its_block(database: Database) -> None:

@@ -119,6 +119,35 @@ def test_check_reports_drift_with_the_statement_that_mends_it(run: Run, cli_data
     assert run("migrate", "check", "--database", cli_database_url).exit_code == 0
 
 
+def test_check_names_what_no_statement_mends(run: Run) -> None:
+    option = ("--database", "sqlite:///changed.db")
+    run("migrate", *option)
+    database = Database("sqlite:///changed.db")
+    database.batch_execute(
+        ["ALTER TABLE function_logs DROP COLUMN level", "ALTER TABLE function_logs ADD COLUMN level BLOB"]
+    )
+    database.close()
+    result = run("migrate", "check", *option)
+    assert result.exit_code == 1
+    assert "No single statement mends" in result.stdout
+    assert "  function_logs.level: type: " in result.stdout
+
+
+def test_new_inside_an_installed_package_says_so(run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloudpub_models.schema.migrations.default_directory", lambda: workplace / "installed")
+    result = run("migrate", "new", "first")
+    assert result.exit_code == 0
+    assert result.stdout.strip().endswith("0001_first.py")
+    assert "give --directory" in result.stderr
+
+
+def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url: str) -> None:
+    run("migrate", "--database", cli_database_url)
+    result = run("migrate", "adopt", "--database", cli_database_url)
+    assert result.exit_code == 0
+    assert "nothing is missing" in result.stdout
+
+
 def test_check_of_an_empty_database_points_to_up(run: Run, empty_postgresql_url: str) -> None:
     result = run("migrate", "check", "--database", empty_postgresql_url)
     assert result.exit_code == 1

@@ -90,7 +90,7 @@ def test_what_a_terminal_would_obey_is_taken_out() -> None:
 def test_a_page_says_where_it_stands() -> None:
     page = PaginatedResult(items=[make_user(1)], total=11, page=2, page_size=5)
     assert "page 2 of 3 (more to come), 11 rows in all" in text_of(page)
-    last = PaginatedResult(items=[], total=0, page=1, page_size=5)
+    last: PaginatedResult[User] = PaginatedResult(items=[], total=0, page=1, page_size=5)
     assert "no rows" in text_of(last)
 
 

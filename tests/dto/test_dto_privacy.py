@@ -131,3 +131,23 @@ def test_a_profile_that_is_not_saved_belongs_to_whom_it_is_given_with(world):
     profile = UserInformation(first_name="A", last_name="B", role="team")
     assert UserProfileDto.from_entities(world.member, profile).first_name == "A"
     assert OrganizationMemberDto.from_entities(world.member, profile, joined_at=NOON).joined_at == NOON
+
+
+def test_what_the_managers_load_is_what_the_dtos_take(managers, statements, world):
+    found = managers.organizations.get_organization_with_members(ORGANIZATION_UUID)
+    complete = managers.users.get_user_complete(MEMBER_UUID)
+    statements.clear()
+    for requester, uuids in ((OWNER_UUID, [OWNER_UUID, MEMBER_UUID]), (MEMBER_UUID, [None, None])):
+        dto = OrganizationWithMembersDto.from_entities(
+            organization=found.organization, members=found.members, requester_id=requester
+        )
+        assert [member.uuid for member in dto.members] == uuids
+        assert [member.first_name for member in dto.members] == ["Ada", "Byron"]
+        assert [member.joined_at for member in dto.members] == [NOON, NOON]
+    hidden = OrganizationWithMembersDto.from_entities(found.organization, found.members)
+    assert str(OWNER_UUID) not in hidden.model_dump_json()
+    profile, card = UserProfileDto.from_entities(complete), UserWithOrganizationDto.from_entities(complete)
+    assert (profile.city, card.first_name) == ("London", "Byron")
+    assert card.organization is not None
+    assert (card.organization.name, card.organization.owner_id) == ("Acme", None)
+    assert statements == []

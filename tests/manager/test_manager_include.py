@@ -236,15 +236,11 @@ def shared(request):
         yield Managers(database)
         database.close()
         return
-    administration, template = request.getfixturevalue("administration"), request.getfixturevalue("postgresql_template")
-    from conftest import with_database_name
-
-    name = "cloudpub_shared_pages"
-    administration.raw_execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    database = Database(with_database_name(request.getfixturevalue("postgresql_server"), name))
-    yield Managers(database)
-    database.close()
-    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+    databases, template = request.getfixturevalue("postgresql_databases"), request.getfixturevalue("postgresql_template")
+    with databases(template) as url:
+        database = Database(url)
+        yield Managers(database)
+        database.close()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,59 @@
+"""Rows to begin with, databases that several processes can open, and the processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from multiprocessing.pool import Pool
+from pathlib import Path
+
+import pytest
+
+from cloudpub_models import Database, Function, Managers, User
+
+PROCESSES = 8
+
+
+@pytest.fixture
+def new_user(managers: Managers) -> Callable[[str], User]:
+    """Insert a user with this name."""
+    return lambda name: managers.users.insert({"email": f"{name}@example.com", "password_hash": f"hash of {name}"})
+
+
+@pytest.fixture
+def ada(new_user: Callable[[str], User]) -> User:
+    return new_user("ada")
+
+
+@pytest.fixture
+def resize(managers: Managers, ada: User) -> Function:
+    return managers.functions.insert({"user_id": ada.id, "name": "resize"})
+
+
+@pytest.fixture
+def shared_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated, empty database that other processes can open too."""
+    if backend == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return url
+
+
+@pytest.fixture
+def shared(shared_url: str) -> Iterator[Managers]:
+    """Managers of that database."""
+    database = Database(shared_url)
+    yield Managers(database)
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Pool]:
+    """Eight processes, started once, since starting them takes longer than all they do."""
+    pool = multiprocessing.get_context("spawn").Pool(PROCESSES)
+    yield pool
+    pool.close()
+    pool.join()

@@ -1,0 +1,112 @@
+"""``managers.function_logs``: appended, read from the end, pruned in batches."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloudpub_models import Database, Function, Managers
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError
+
+
+def test_append(managers: Managers, resize: Function, statements: Any) -> None:
+    line = managers.function_logs.append(resize, "info", "résumé 日本 \\ % ' \n end")
+    assert len(statements) == 1
+    assert managers.function_logs.find_by_id(line.id).message == "résumé 日本 \\ % ' \n end"
+    assert (line.function_id, line.level) == (resize.id, "info")
+    assert abs(line.timestamp - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_append_refuses_what_cannot_be_kept(managers: Managers, resize: Function) -> None:
+    with pytest.raises(NotFoundError, match=f"id {resize.id + 1}"):
+        managers.function_logs.append(resize.id + 1, "info", "x")
+    for function in (resize.uuid, None, "resize"):
+        with pytest.raises(InvalidValueError):
+            managers.function_logs.append(function, "info", "x")  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="20 characters"):
+        managers.function_logs.append(resize, "x" * 21, "x")
+
+
+def test_tail_has_the_newest_first_and_ties_by_id(managers: Managers, resize: Function, statements: Any) -> None:
+    moment = datetime(2024, 5, 1, tzinfo=UTC)
+    lines = [
+        managers.function_logs.insert(
+            {"function_id": resize.id, "level": level, "message": "m", "timestamp": moment + timedelta(seconds=second)}
+        )
+        for second, level in [(5, "info"), (0, "warn"), (5, "error"), (9, "info"), (5, "info")]
+    ]
+    expected = [lines[3], lines[4], lines[2], lines[0], lines[1]]
+    statements.clear()
+    assert managers.function_logs.tail(resize) == expected
+    assert managers.function_logs.tail(resize.id, 2) == expected[:2]
+    assert managers.function_logs.tail(resize, 10, "info") == [lines[3], lines[4], lines[0]]
+    assert managers.function_logs.tail(resize, 10, level=["error", "warn"]) == [lines[2], lines[1]]
+    assert managers.function_logs.tail(resize, level="debug") == []
+    assert len(statements) == 5
+    assert managers.function_logs.tail(resize.id + 1) == []
+    with pytest.raises(InvalidQueryError):
+        managers.function_logs.tail(resize, -1)
+
+
+@pytest.fixture
+def lines(managers: Managers, resize: Function) -> datetime:
+    """Twenty-five lines, one a minute; returns when the first was written."""
+    first = datetime.now(UTC) - timedelta(hours=1)
+    managers.function_logs.batch_insert(
+        {"function_id": resize.id, "level": "info", "message": str(number),
+         "timestamp": first + timedelta(minutes=number)}
+        for number in range(25)
+    )
+    return first
+
+
+def test_prune_deletes_in_batches(managers: Managers, lines: datetime, statements: Any) -> None:
+    progress: list[int] = []
+    deleted = managers.function_logs.prune(lines + timedelta(minutes=20), batch_size=8, progress=progress.append)
+    assert deleted == 20
+    assert progress == [8, 16, 20]
+    assert sum(sql.startswith("DELETE") for sql in statements.sql) == 3
+    left = managers.function_logs.find_all(order_by="timestamp")
+    assert [line.message for line in left] == ["20", "21", "22", "23", "24"]
+    assert managers.function_logs.prune(timedelta(days=1)) == 0
+    assert managers.function_logs.prune(timedelta(0), batch_size=5) == 5
+
+
+def test_prune_keeps_what_earlier_batches_deleted(managers: Managers, lines: datetime) -> None:
+    def stop(_: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        managers.function_logs.prune(timedelta(0), batch_size=10, progress=stop)
+    assert managers.function_logs.count() == 15
+
+
+def test_prune_inside_a_transaction_is_part_of_it(managers: Managers, database: Database, lines: datetime) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        assert managers.function_logs.prune(timedelta(0), batch_size=10) == 25
+        raise ZeroDivisionError
+    assert managers.function_logs.count() == 25
+
+
+def test_prune_of_an_empty_table(managers: Managers) -> None:
+    progress: list[int] = []
+    assert managers.function_logs.prune(timedelta(0), progress=progress.append) == 0
+    assert progress == []
+
+
+@pytest.mark.parametrize(
+    "older_than", [datetime(2024, 5, 1), timedelta(days=-1), timedelta.max, None, 30, "2024-05-01", uuid.uuid4()]
+)
+def test_prune_refuses_what_is_no_moment(managers: Managers, lines: datetime, older_than: Any) -> None:
+    with pytest.raises(InvalidValueError, match="older_than"):
+        managers.function_logs.prune(older_than)
+    assert managers.function_logs.count() == 25
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, None])
+def test_prune_refuses_bad_batches(managers: Managers, batch_size: Any) -> None:
+    with pytest.raises(InvalidQueryError, match="batch_size"):
+        managers.function_logs.prune(timedelta(0), batch_size)

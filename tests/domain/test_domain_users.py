@@ -1,0 +1,165 @@
+"""``managers.users``: what is read together comes in one statement and stays loaded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloudpub_models import Managers, Role, User
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+
+NewUser = Callable[[str], User]
+
+
+@pytest.fixture
+def grace(managers: Managers, new_user: NewUser) -> User:
+    """A user with a profile and an organization of her own."""
+    grace = new_user("grace")
+    profile(managers, grace, Role.DEVELOPER)
+    managers.organizations.create("Navy", grace)
+    return grace
+
+
+def profile(managers: Managers, user: User, role: Role) -> None:
+    managers.user_information.insert({"user_id": user.uuid, "first_name": "A", "last_name": "B", "role": role})
+
+
+def test_find_by_email_takes_the_exact_address_in_one_statement(managers: Managers, ada: User, statements: Any) -> None:
+    assert managers.users.find_by_email("ada@example.com") == ada
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", "Ada@example.com"])
+def test_find_by_email_ignores_case(managers: Managers, ada: User, statements: Any, email: str) -> None:
+    assert managers.users.find_by_email(email) == ada
+    assert len(statements) == 2
+
+
+def test_find_by_email_prefers_the_exact_address_then_the_first_registered(
+    managers: Managers, new_user: NewUser
+) -> None:
+    upper, lower = new_user("BOB"), new_user("bob")
+    assert managers.users.find_by_email("bob@example.com") == lower
+    assert managers.users.find_by_email("BOB@example.com") == upper
+    assert managers.users.find_by_email("Bob@Example.com") == upper
+
+
+@pytest.mark.parametrize("email", ["a%", "_da@example.com", "%", "", "ada@example.com\\", "a\\da@example.com", "@user"])
+def test_find_by_email_knows_no_wildcards(managers: Managers, ada: User, email: str) -> None:
+    assert managers.users.find_by_email(email) is None
+
+
+@pytest.mark.parametrize("odd", ["a%b", "a_b", "a\\b", "o'neil", 'a"b', "a;DROP TABLE users;--"])
+def test_find_by_email_finds_odd_addresses_in_any_case(managers: Managers, new_user: NewUser, odd: str) -> None:
+    user = new_user(odd)
+    new_user("axb")
+    assert managers.users.find_by_email(f"{odd.upper()}@EXAMPLE.com") == user
+
+
+@pytest.mark.parametrize("email", [None, 5, b"ada", "a\0", "a" * 256])
+def test_find_by_email_refuses_what_is_no_address(managers: Managers, email: Any) -> None:
+    with pytest.raises(InvalidValueError):
+        managers.users.find_by_email(email)
+
+
+@pytest.mark.parametrize("form", [lambda user: user.uuid, lambda user: str(user.uuid), lambda user: user])
+def test_get_user_complete_is_one_statement(
+    managers: Managers, grace: User, statements: Any, form: Callable[[User], Any]
+) -> None:
+    user = managers.users.get_user_complete(form(grace))
+    assert user == grace
+    assert user.information.first_name == "A"
+    assert user.information.role is Role.DEVELOPER
+    assert user.information.user is user
+    assert user.organization.name == "Navy"
+    assert user.organization.owner is user
+    assert user.membership.organization is user.organization
+    assert user.membership.joined_at.tzinfo is UTC
+    assert not user.is_dirty()
+    assert len(statements) == 1
+
+
+def test_get_user_complete_without_profile_and_organization(managers: Managers, ada: User, statements: Any) -> None:
+    user = managers.users.get_user_complete(ada.uuid)
+    assert user == ada
+    assert user.information is None
+    assert user.organization is None
+    assert len(statements) == 1
+
+
+def test_get_user_with_information_or_organization(managers: Managers, grace: User, statements: Any) -> None:
+    with_information = managers.users.get_user_with_information(grace.uuid)
+    assert with_information.information.last_name == "B"
+    with_organization = managers.users.get_user_with_organization(grace.uuid)
+    assert with_organization.organization.name == "Navy"
+    assert len(statements) == 2
+
+
+@pytest.mark.parametrize("name", ["get_user_complete", "get_user_with_information", "get_user_with_organization"])
+def test_a_user_that_does_not_exist(managers: Managers, name: str) -> None:
+    get = getattr(managers.users, name)
+    assert get(uuid.uuid4()) is None
+    with pytest.raises(InvalidValueError, match="not the internal integer id"):
+        get(5)
+    with pytest.raises(InvalidValueError):
+        get("no uuid")
+    with pytest.raises(InvalidValueError, match="got None"):
+        get(None)
+
+
+def test_all_users_newest_first(managers: Managers, ada: User, grace: User, new_user: NewUser, statements: Any) -> None:
+    alan = new_user("alan")
+    managers.users.update_by_id(ada.id, {"created_at": datetime.now(UTC) + timedelta(days=1)})
+    statements.clear()
+    users = managers.users.get_all_users_with_information()
+    assert users == [ada, alan, grace]
+    assert [user.information and user.information.role for user in users] == [None, None, Role.DEVELOPER]
+    assert managers.users.get_all_users_with_information(limit=1, offset=1) == [alan]
+    assert managers.users.get_all_users_with_information(offset=2) == [grace]
+    assert managers.users.get_all_users_with_information(limit=0) == []
+    assert len(statements) == 4
+
+
+def test_users_by_role(managers: Managers, ada: User, grace: User, new_user: NewUser) -> None:
+    alan, edsger = new_user("alan"), new_user("edsger")
+    profile(managers, alan, Role.TEAM)
+    profile(managers, edsger, Role.SUB_TEAM_DEVELOPER)
+    assert managers.users.get_developers() == [grace]
+    assert managers.users.get_team_members() == [alan]
+    assert managers.users.get_all_users_with_information("sub_team_developer") == [edsger]
+    assert managers.users.get_all_users_with_information(Role.TEAM)[0].information.role is Role.TEAM
+    assert managers.users.get_developers(limit=1, offset=1) == []
+
+
+def test_users_by_role_refuse_bad_arguments(managers: Managers) -> None:
+    with pytest.raises(InvalidValueError, match="developer"):
+        managers.users.get_all_users_with_information("develper")
+    with pytest.raises(InvalidQueryError, match="limit"):
+        managers.users.get_all_users_with_information(limit=-1)
+    with pytest.raises(InvalidQueryError, match="offset"):
+        managers.users.get_developers(offset="1")
+
+
+def test_users_of_an_organization_in_the_order_of_joining(
+    managers: Managers, ada: User, grace: User, statements: Any
+) -> None:
+    navy = managers.organizations.get_user_organization(grace)
+    managers.organizations.add_user_to_organization(ada, navy)
+    statements.clear()
+    users = managers.users.get_users_by_organization(navy)
+    assert users == [grace, ada]
+    assert [user.information is None for user in users] == [False, True]
+    assert all(user.organization is navy and user.membership.user is user for user in users)
+    assert managers.users.get_users_by_organization(str(navy.uuid), limit=1, offset=1) == [ada]
+    assert len(statements) == 2
+    assert managers.users.get_users_by_organization(uuid.uuid4()) == []
+
+
+def test_an_empty_table(managers: Managers) -> None:
+    assert managers.users.get_all_users_with_information() == []
+    assert managers.users.get_developers() == []
+    assert managers.users.find_by_email("ada@example.com") is None
