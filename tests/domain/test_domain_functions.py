@@ -51,8 +51,12 @@ def test_functions_paginated_newest_first(managers: Managers, ada: User, stateme
     moment = datetime(2024, 5, 1, tzinfo=UTC)
     functions = [
         managers.functions.insert(
-            {"user_id": ada.id, "name": f"f{number}", "created_at": moment + timedelta(days=number // 2),
-             "status": "active" if number else "inactive"}
+            {
+                "user_id": ada.id,
+                "name": f"f{number}",
+                "created_at": moment + timedelta(days=number // 2),
+                "status": "active" if number else "inactive",
+            }
         )
         for number in range(5)
     ]

@@ -56,8 +56,12 @@ def lines(managers: Managers, resize: Function) -> datetime:
     """Twenty-five lines, one a minute; returns when the first was written."""
     first = datetime.now(UTC) - timedelta(hours=1)
     managers.function_logs.batch_insert(
-        {"function_id": resize.id, "level": "info", "message": str(number),
-         "timestamp": first + timedelta(minutes=number)}
+        {
+            "function_id": resize.id,
+            "level": "info",
+            "message": str(number),
+            "timestamp": first + timedelta(minutes=number),
+        }
         for number in range(25)
     )
     return first

@@ -140,7 +140,7 @@ def test_add_user_that_does_not_exist(managers: Managers, acme: Organization, bo
     assert "comes first" not in str(caught.value)
     with pytest.raises(NotFoundError, match="the user comes first"):
         managers.organizations.add_user_to_organization(acme.uuid, bob.uuid)
-    with pytest.raises(InvalidValueError, match="got <Organization"):
+    with pytest.raises(InvalidValueError, match="got Organization <Organization"):
         managers.organizations.add_user_to_organization(acme, bob)  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match="got None"):
         managers.organizations.add_user_to_organization(None, acme)  # type: ignore[arg-type]

@@ -31,7 +31,9 @@ def test_a_users_program_type_checks():
         "database.transaction(isolation='NONE')",
     ],
 )
-def test_mistakes_do_not_type_check(line):
-    program = f"from cloudpub_models import Database, database, managers\n{line}\n"
-    finished = check("-c", program)
+def test_mistakes_do_not_type_check(line, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(f"from cloudpub_models import Database, database, managers\n{line}\n")
+    finished = check(str(program))
     assert finished.returncode == 1, finished.stdout
+    assert f"{program}:2: error" in finished.stdout
