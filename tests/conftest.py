@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Database, Managers
+from cloudpub_models.models import ALL_MODELS
 
 SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
+
+_OWN_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
 
@@ -84,6 +87,26 @@ def postgresql_url(postgresql_databases: DatabaseMaker, postgresql_template: str
         yield url
 
 
+@pytest.fixture(scope="session")
+def shared_postgresql(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database for one test after the other: emptying is faster than making one."""
+    with postgresql_databases(postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture
+def shared_postgresql_url(shared_postgresql: str) -> Iterator[str]:
+    """The URL of a migrated, empty PostgreSQL database, whose rows and additional tables go after the test."""
+    yield shared_postgresql
+    cleaner = Database(shared_postgresql)
+    tables = [row["tablename"] for row in cleaner.raw_query_all(_OWN_TABLES)]
+    known = {model._meta.table_name for model in ALL_MODELS}
+    cleaner.raw_execute(f"TRUNCATE {', '.join(known)} RESTART IDENTITY CASCADE")
+    for table in set(tables) - known - {"cloudpub_migrations"}:
+        cleaner.raw_execute(f"DROP TABLE {table} CASCADE")
+    cleaner.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of a kind of database; a test that uses it runs once on each."""
@@ -93,7 +116,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, backend: str) -> str:
     """The URL of a migrated, empty database; in memory on SQLite, where ``database`` migrates it."""
-    return "sqlite:///:memory:" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+    return "sqlite:///:memory:" if backend == "sqlite" else str(request.getfixturevalue("shared_postgresql_url"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,9 +25,6 @@ _PRUNE: Final = {
         "ORDER BY timestamp, id LIMIT @batch_size)"
     ),
 }
-# SQLite has one writer at a time and no queue: who waits looks in now and then, and would not get in between batches
-# that follow each other at once. So it is left alone for this many times as long as a batch took.
-_PAUSE: Final = {"postgresql": 0.0, "sqlite": 1.0}
 
 
 class FunctionLogManager(Manager[FunctionLog]):
@@ -115,14 +111,12 @@ class FunctionLogManager(Manager[FunctionLog]):
         """
         check_count(batch_size, "batch_size", smallest=1)
         parameters = {"cutoff": moment(older_than, "older_than"), "batch_size": batch_size}
-        sql, pause = _PRUNE[self.database.dialect], _PAUSE[self.database.dialect]
+        sql = _PRUNE[self.database.dialect]
         deleted = 0
         while True:
-            begun = time.monotonic()
             count = self.database.run_transaction(lambda connection: self.database.raw_execute(sql, parameters))
             deleted += count
             if progress is not None and count:
                 progress(deleted)
             if count < batch_size:
                 return deleted
-            time.sleep(pause * (time.monotonic() - begun))

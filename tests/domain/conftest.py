@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing.pool import Pool
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from cloudpub_models import Database, Function, Managers, User
 
 PROCESSES = 8
-
-
-@pytest.fixture(scope="session")
-def domain_url(administration: Database, postgresql_server: str, postgresql_template: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database for all tests here."""
-    name = f"cloudpub_domain_{uuid.uuid4().hex[:12]}"
-    administration.raw_execute(f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
-    yield urlsplit(postgresql_server)._replace(path=f"/{name}").geturl()
-    administration.raw_execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def postgresql_url(domain_url: str) -> Iterator[str]:
-    """That database, emptied after each test, which takes a tenth of the time of making one for each."""
-    yield domain_url
-    database = Database(domain_url)
-    database.raw_execute("DELETE FROM users")  # everything else goes with them
-    database.close()
 
 
 @pytest.fixture
@@ -54,7 +34,7 @@ def resize(managers: Managers, ada: User) -> Function:
 def shared_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a migrated, empty database that other processes can open too."""
     if backend == "postgresql":
-        return str(request.getfixturevalue("postgresql_url"))
+        return str(request.getfixturevalue("shared_postgresql_url"))
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     database = Database(url)
     database.migrate()

@@ -16,8 +16,8 @@ from cloudpub_models.manager.periods import Buckets, last_days, last_hours, mome
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [
-    "UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/Havana", "America/St_Johns", "Asia/Beirut",
-    "Asia/Kolkata", "Asia/Kathmandu", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Chatham",
+    "UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/Havana", "America/St_Johns",
+    "Asia/Beirut", "Asia/Kolkata", "Asia/Kathmandu", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia",
 ]  # fmt: skip
 
 
