@@ -9,7 +9,8 @@
 
 ``database`` is the process's default database and ``managers`` its managers; they are the package's only global state.
 
-The DTOs are reached from here too. They are imported on first use, since most workers need neither them nor pydantic.
+The DTOs and the results of statistics are reached from here too. They are imported on first use, since most workers
+need neither them nor pydantic.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cloudpub_models import errors
 from cloudpub_models.connection import Connection, Database, DatabaseOptions
 from cloudpub_models.connection.default import database
-from cloudpub_models.manager import (
-    ALL_ROWS,
-    CursorPage,
-    FunctionStats,
-    FunctionWithRelations,
-    InvocationBucket,
-    Manager,
-    Managers,
-    OrganizationWithMembers,
-    PaginatedResult,
-    UserOverview,
-)
+from cloudpub_models.manager import ALL_ROWS, CursorPage, Manager, Managers, PaginatedResult
 from cloudpub_models.manager.default import managers
 from cloudpub_models.models import (
     Function,
@@ -58,6 +48,9 @@ if TYPE_CHECKING:
         UserProfileDto,
         UserWithOrganizationDto,
     )
+    from cloudpub_models.manager.functions import FunctionWithRelations
+    from cloudpub_models.manager.organizations import OrganizationWithMembers
+    from cloudpub_models.manager.statistics import FunctionStats, InvocationBucket, UserOverview
 
 __version__ = "0.1.0"
 
@@ -105,36 +98,41 @@ __all__ = [
     "raw",
 ]
 
-_DTO_NAMES = frozenset(
-    {
-        "FunctionDeploymentDto",
-        "FunctionDto",
-        "FunctionInvocationDto",
-        "FunctionLogDto",
-        "OrganizationDto",
-        "OrganizationMemberDto",
-        "OrganizationWithMembersDto",
-        "UserDto",
-        "UserInformationDto",
-        "UserProfileDto",
-        "UserWithOrganizationDto",
-    }
-)
+_DTO_MODULE = "cloudpub_models.dto"
+_LOADED_ON_FIRST_USE = {
+    "FunctionDeploymentDto": _DTO_MODULE,
+    "FunctionDto": _DTO_MODULE,
+    "FunctionInvocationDto": _DTO_MODULE,
+    "FunctionLogDto": _DTO_MODULE,
+    "OrganizationDto": _DTO_MODULE,
+    "OrganizationMemberDto": _DTO_MODULE,
+    "OrganizationWithMembersDto": _DTO_MODULE,
+    "UserDto": _DTO_MODULE,
+    "UserInformationDto": _DTO_MODULE,
+    "UserProfileDto": _DTO_MODULE,
+    "UserWithOrganizationDto": _DTO_MODULE,
+    "FunctionStats": "cloudpub_models.manager.statistics",
+    "FunctionWithRelations": "cloudpub_models.manager.functions",
+    "InvocationBucket": "cloudpub_models.manager.statistics",
+    "OrganizationWithMembers": "cloudpub_models.manager.organizations",
+    "UserOverview": "cloudpub_models.manager.statistics",
+}
 
 
 # Type checkers have the imports above, and would take any name for one of this module if they saw this function.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import the DTOs when one of them is first asked for."""
-        if name not in _DTO_NAMES:
+        """Import what not every program needs when it is first asked for."""
+        module = _LOADED_ON_FIRST_USE.get(name)
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from cloudpub_models import dto
+        from importlib import import_module
 
-        value = globals()[name] = getattr(dto, name)
+        value = globals()[name] = getattr(import_module(module), name)
         return value
 
 
 def __dir__() -> list[str]:
-    """Name the DTOs too, whether they have been imported or not."""
-    return sorted(globals().keys() | _DTO_NAMES)
+    """Name everything, whether it has been imported or not."""
+    return sorted(globals().keys() | _LOADED_ON_FIRST_USE)

@@ -40,7 +40,6 @@ working. This module only defines the tree; driver errors are classified in ``co
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -211,6 +210,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["id", "name"])
     'known are: id, name'
     """
+    import difflib
+
     names = sorted(known)
     nearest = difflib.get_close_matches(name.lower(), names, n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"known are: {', '.join(names)}"

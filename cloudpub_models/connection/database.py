@@ -7,7 +7,6 @@ engine's business.
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,6 +196,8 @@ class Database:
             except (RetryableError, ConnectionLostError):
                 if nested or attempts >= retries:
                     raise
+            import random
+
             longest = min(_FIRST_BACK_OFF_SECONDS * 2**attempts, _LONGEST_BACK_OFF_SECONDS)
             time.sleep(random.uniform(longest / 2, longest))
             attempts += 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 
@@ -22,8 +21,7 @@ class DatabaseOptions(TypedDict, total=False):
     application_name: str
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """How a database is opened and how long it may take; all times are seconds, and 0 means no limit.
 
     Attributes:
@@ -55,7 +53,7 @@ class Options:
         Raises:
             ConfigurationError: an option is unknown or its value out of range.
         """
-        defaults = {field.name: field.default for field in fields(cls)}
+        defaults = cls._field_defaults
         for name, value in keywords.items():
             if name not in defaults:
                 raise ConfigurationError(f"unknown database option {name!r}: {did_you_mean(name, defaults)}")

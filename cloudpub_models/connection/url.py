@@ -6,9 +6,7 @@ Reads text only; nothing is opened here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from cloudpub_models.errors import ConfigurationError
@@ -17,12 +15,11 @@ _POSTGRESQL_SCHEMES = ("postgresql://", "postgres://")
 _SQLITE_SCHEME = "sqlite://"
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
 
-_PASSWORD_IN_AUTHORITY = re.compile(r"(?<=://)([^/?#@]*?):([^/?#]*)(?=@)")
-_PASSWORD_IN_QUERY = re.compile(r"(?i)([?&](?:password|sslpassword|passfile)=)[^&#]*")
+_PASSWORD_IN_AUTHORITY = r"(?<=://)([^/?#@]*?):([^/?#]*)(?=@)"
+_PASSWORD_IN_QUERY = r"(?i)([?&](?:password|sslpassword|passfile)=)[^&#]*"
 
 
-@dataclass(frozen=True)
-class DatabaseUrl:
+class DatabaseUrl(NamedTuple):
     """A parsed database URL.
 
     Attributes:
@@ -72,7 +69,7 @@ def mask_password(text: str) -> str:
     >>> mask_password("postgresql://db/cloud?user=ada&password=secret")
     'postgresql://db/cloud?user=ada&password=***'
     """
-    return _PASSWORD_IN_QUERY.sub(r"\1***", _PASSWORD_IN_AUTHORITY.sub(r"\1:***", text))
+    return re.sub(_PASSWORD_IN_QUERY, r"\1***", re.sub(_PASSWORD_IN_AUTHORITY, r"\1:***", text))
 
 
 def _sqlite_path(url: str, masked: str) -> str:
@@ -91,6 +88,6 @@ def _guess(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if separator and scheme.startswith(("postgres", "psql", "pg")):
         return f": write 'postgresql://{mask_password('x://' + rest)[4:]}'"
-    if not separator and Path(url).suffix in {".db", ".sqlite", ".sqlite3"}:
+    if not separator and url.endswith((".db", ".sqlite", ".sqlite3")):
         return f": write 'sqlite:///{url}' for a SQLite file"
     return ""

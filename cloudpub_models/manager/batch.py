@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.connection.engine import Engine, Row
 from cloudpub_models.errors import InvalidQueryError
@@ -30,8 +29,7 @@ _SQLITE_ROWS_PER_STATEMENT = 100
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Rows that name the same columns, and what happens to those that exist already."""
 
     columns: tuple[str, ...]
@@ -39,8 +37,7 @@ class Run:
     conflict: Conflict | None
 
 
-@dataclass(frozen=True)
-class BatchInsert:
+class BatchInsert(NamedTuple):
     """One call of ``batch_insert``, its arguments checked.
 
     Attributes:

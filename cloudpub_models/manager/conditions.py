@@ -6,8 +6,7 @@ The shape (columns and operators) decides the SQL and is what statements are cac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import peewee
 
@@ -36,8 +35,7 @@ _PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """Conditions that all hold, and the encoded values of their parameters in order."""
 
     shape: tuple[Condition, ...]

@@ -81,8 +81,8 @@ class Finding(TableAccess[M]):
             offset: how many rows to skip.
             select: the columns to load; reading another one raises LazyLoadingError.
             include: relations to load along, one statement for each: names, ``"deployments.function"`` for a relation
-                of a relation, or a dict of name to ``{"limit": …, "order_by": …, "order_direction": …}``, the limit being
-                per row.
+                of a relation, or a dict of name to ``{"limit": …, "order_by": …, "order_direction": …}``, the
+                limit being per row.
 
         Returns:
             the instances; an empty list when there are none.

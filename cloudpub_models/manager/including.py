@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
@@ -27,12 +26,12 @@ ManagerOf = Callable[[type[peewee.Model]], "Finding[Any]"]
 _OPTIONS = ("limit", "order_by", "order_direction")
 
 
-@dataclass
 class Node:
     """What to load for one relation, and for the relations of the rows found."""
 
-    options: Mapping[str, Any] = field(default_factory=dict)
-    children: dict[str, Node] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.options: Mapping[str, Any] = {}
+        self.children: dict[str, Node] = {}
 
 
 def parse_include(include: Include) -> dict[str, Node]:
@@ -93,8 +92,7 @@ def load_included(
         load_included(found, relation.related, node.children, manager_of)
 
 
-@dataclass(frozen=True)
-class _Limits:
+class _Limits(NamedTuple):
     order: Order
     limit: int | None
 

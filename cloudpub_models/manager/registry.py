@@ -1,26 +1,32 @@
-"""The registry of managers: one for each table, on one database."""
+"""The registry of managers: one for each table, on one database.
+
+A manager is made when it is first used, and its module imported then: most workers use two or three of them.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import peewee
 
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.deployments import FunctionDeploymentManager
-from cloudpub_models.manager.functions import FunctionManager
-from cloudpub_models.manager.invocations import FunctionInvocationManager
-from cloudpub_models.manager.logs import FunctionLogManager
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.organizations import OrganizationManager
-from cloudpub_models.manager.users import UserManager
-from cloudpub_models.models import OrganizationMember, UserInformation
+from cloudpub_models.models import ALL_MODELS, OrganizationMember, UserInformation
+
+if TYPE_CHECKING:
+    from cloudpub_models.manager.deployments import FunctionDeploymentManager
+    from cloudpub_models.manager.functions import FunctionManager
+    from cloudpub_models.manager.invocations import FunctionInvocationManager
+    from cloudpub_models.manager.logs import FunctionLogManager
+    from cloudpub_models.manager.organizations import OrganizationManager
+    from cloudpub_models.manager.users import UserManager
 
 M = TypeVar("M", bound=peewee.Model)
 
 
 class Managers:
-    """The managers of a database's tables.
+    """The managers of a database's tables, each an attribute with the table's name.
 
     Args:
         database: the database that they all use.
@@ -33,20 +39,62 @@ class Managers:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.users = UserManager(database)
-        self.user_information = Manager(UserInformation, database)
-        self.organizations = OrganizationManager(database)
-        self.organization_members = Manager(OrganizationMember, database)
-        self.functions = FunctionManager(database)
-        self.function_deployments = FunctionDeploymentManager(database)
-        self.function_logs = FunctionLogManager(database)
-        self.function_invocations = FunctionInvocationManager(database)
-        self._by_model: dict[type[peewee.Model], Manager[Any]] = {
-            manager.model: manager for manager in vars(self).values() if isinstance(manager, Manager)
-        }
+        self._others: dict[type[peewee.Model], Manager[Any]] = {}
 
     def __repr__(self) -> str:
         return f"Managers({self.database!r})"
+
+    @cached_property
+    def users(self) -> UserManager:
+        """The manager of ``users``."""
+        from cloudpub_models.manager.users import UserManager
+
+        return UserManager(self.database)
+
+    @cached_property
+    def user_information(self) -> Manager[UserInformation]:
+        """The manager of ``user_information``."""
+        return Manager(UserInformation, self.database)
+
+    @cached_property
+    def organizations(self) -> OrganizationManager:
+        """The manager of ``organizations``."""
+        from cloudpub_models.manager.organizations import OrganizationManager
+
+        return OrganizationManager(self.database)
+
+    @cached_property
+    def organization_members(self) -> Manager[OrganizationMember]:
+        """The manager of ``organization_members``."""
+        return Manager(OrganizationMember, self.database)
+
+    @cached_property
+    def functions(self) -> FunctionManager:
+        """The manager of ``functions``."""
+        from cloudpub_models.manager.functions import FunctionManager
+
+        return FunctionManager(self.database)
+
+    @cached_property
+    def function_deployments(self) -> FunctionDeploymentManager:
+        """The manager of ``function_deployments``."""
+        from cloudpub_models.manager.deployments import FunctionDeploymentManager
+
+        return FunctionDeploymentManager(self.database)
+
+    @cached_property
+    def function_logs(self) -> FunctionLogManager:
+        """The manager of ``function_logs``."""
+        from cloudpub_models.manager.logs import FunctionLogManager
+
+        return FunctionLogManager(self.database)
+
+    @cached_property
+    def function_invocations(self) -> FunctionInvocationManager:
+        """The manager of ``function_invocations``."""
+        from cloudpub_models.manager.invocations import FunctionInvocationManager
+
+        return FunctionInvocationManager(self.database)
 
     def for_model(self, model: type[M]) -> Manager[M]:
         """Return the manager of a model; one is made for a model that has none here yet.
@@ -58,7 +106,9 @@ class Managers:
         >>> managers.for_model(User) is managers.users
         True
         """
-        manager = self._by_model.get(model)
+        if model in ALL_MODELS:
+            return cast("Manager[M]", getattr(self, model._meta.table_name))
+        manager = self._others.get(model)
         if manager is None:
-            manager = self._by_model[model] = Manager(model, self.database)
+            manager = self._others[model] = Manager(model, self.database)
         return cast("Manager[M]", manager)

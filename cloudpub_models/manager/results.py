@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from cloudpub_models.sql.records import Record
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class PaginatedResult(Generic[T]):
+class PaginatedResult(Record, Generic[T]):
     """One page of rows, with where it stands among all of them.
 
     Attributes:
@@ -34,8 +34,7 @@ class PaginatedResult(Generic[T]):
         return self.page * self.page_size < self.total
 
 
-@dataclass(frozen=True)
-class CursorPage(Generic[T]):
+class CursorPage(Record, Generic[T]):
     """One page of rows, and the cursor of the next.
 
     Attributes:

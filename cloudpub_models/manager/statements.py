@@ -7,8 +7,7 @@ The text comes from the renderer that the query builder uses too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
 
@@ -29,16 +28,14 @@ Shape = tuple[Condition, ...]
 _LARGEST_CACHE = 4096
 
 
-@dataclass(frozen=True)
-class Select(Generic[M]):
+class Select(NamedTuple, Generic[M]):
     """A SELECT in the driver's notation, and what makes instances of its rows."""
 
     sql: str
     load: Loader[M]
 
 
-@dataclass(frozen=True)
-class ConflictRule:
+class ConflictRule(NamedTuple):
     """What an insert does with rows that exist already, before it is known which columns it names.
 
     Attributes:
@@ -156,8 +153,7 @@ class Statements(Generic[M]):
             )
             if limit is not None:
                 return Select(self._ranked(connected, f"{pivot}.{near}", order, limit, with_key=True), self.load)
-            whole = replace(
-                connected,
+            whole = connected.changed(
                 columns=(*self._qualified(), f"{pivot}.{near}"),
                 order_by=tuple(OrderBy(f"{own}.{name}", direction) for name, direction in order),
             )
@@ -253,7 +249,7 @@ class Statements(Generic[M]):
         window = f"PARTITION BY {key_sql} ORDER BY {ordered(quote(self.table.name) + '.')}"
         position = raw(f"ROW_NUMBER() OVER ({window}) AS cloudpub_position")
         key_item = raw(f"{key_sql} AS cloudpub_key")
-        inner = self._render(replace(query, columns=(*self._qualified(), key_item, position)))
+        inner = self._render(query.changed(columns=(*self._qualified(), key_item, position)))
         columns = [quote(name) for name in self.table.column_names] + (["cloudpub_key"] if with_key else [])
         return (
             f"SELECT {', '.join(columns)} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number

@@ -6,9 +6,8 @@ Derived once from the Peewee model, for ours and for any other; sends nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import peewee
 
@@ -17,8 +16,7 @@ from cloudpub_models.manager.values import Encoder, encoder_for
 from cloudpub_models.models.fields import TimestampField, server_default
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+class Column(NamedTuple):
     """One column of a table.
 
     Attributes:
@@ -74,9 +72,10 @@ class Table:
             UnknownColumnError: there is none.
         """
         try:
-            return self._by_any_name[name]
+            column: Column = self._by_any_name[name]
         except (KeyError, TypeError):
             raise self._unknown(name) from None
+        return column
 
     def selected(self, select: Iterable[str]) -> tuple[str, ...]:
         """Return the column names of a ``select`` argument, each once."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, overload
 from uuid import UUID
 
 import peewee
@@ -51,8 +50,7 @@ else:
         pass
 
 
-@dataclass(frozen=True)
-class ServerDefault:
+class ServerDefault(NamedTuple):
     """A column's default in the database's own words, one expression for each dialect."""
 
     postgresql: str

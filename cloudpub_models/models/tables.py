@@ -11,8 +11,7 @@ The migrations do not use this module: they are frozen. A test proves that both 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import peewee
 
@@ -34,8 +33,7 @@ TOUCH_FUNCTION_DEFINITION = (
 )
 
 
-@dataclass(frozen=True)
-class Trigger:
+class Trigger(NamedTuple):
     """A trigger that a model's table has, with the statements that make it."""
 
     table: str

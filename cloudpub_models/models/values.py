@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID, SafeUUID
 
@@ -16,11 +17,7 @@ from cloudpub_models.errors import InvalidValueError
 
 JsonValue = dict[str, Any] | list[Any] | str | int | float | bool | None
 
-_UUID_FORM = re.compile(
-    r"(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?",
-    re.IGNORECASE | re.ASCII,
-)
-_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_NUL = r"(?<!\\)(?:\\\\)*\\u0000"
 
 _bytes_from_hex = bytes.fromhex
 _new_uuid = UUID.__new__
@@ -28,6 +25,14 @@ _set_uuid_int = UUID.int.__set__  # type: ignore[misc,attr-defined]
 _set_uuid_is_safe = UUID.is_safe.__set__  # type: ignore[misc,attr-defined]
 _unknown_safety = SafeUUID.unknown
 _datetime_from_text = datetime.fromisoformat
+
+
+@cache
+def _uuid_form() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:urn:uuid:)?\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?",
+        re.IGNORECASE | re.ASCII,
+    )
 
 
 def utc_now() -> datetime:
@@ -49,7 +54,7 @@ def uuid_to_text(value: object) -> str:
     """
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, str) and (form := _UUID_FORM.fullmatch(value)):
+    if isinstance(value, str) and (form := _uuid_form().fullmatch(value)):
         return "-".join(form.groups()).lower()
     raise InvalidValueError(f"expected a UUID or its text, got {_shown(value)}: pass a uuid.UUID")
 
@@ -162,7 +167,7 @@ def json_to_text(value: object) -> str:
         ) from error
     except RecursionError as error:
         raise InvalidValueError("expected a JSON value, got one that is nested too deeply") from error
-    if "\\u0000" in text and _ESCAPED_NUL.search(text):
+    if "\\u0000" in text and re.search(_ESCAPED_NUL, text):
         raise InvalidValueError("expected JSON without NUL characters (\\u0000), which PostgreSQL cannot store")
     if not text.isascii():
         try:

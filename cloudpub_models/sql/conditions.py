@@ -10,13 +10,13 @@ Not for: values (`operators`) and SQL (`rendering`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.expressions import Column, Raw, check_raw
 from cloudpub_models.sql.identifiers import exact
 from cloudpub_models.sql.parameters import check_names, parse
+from cloudpub_models.sql.records import Record
 
 Connector: TypeAlias = Literal["AND", "OR"]
 
@@ -28,8 +28,7 @@ PARAMETER_COUNTS: dict[str, int] = {
 }
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """A column compared by an operator, one of `PARAMETER_COUNTS`.
 
     A column given as text is ``name`` or ``table.name``.
@@ -39,22 +38,19 @@ class Comparison:
     operator: str
 
 
-@dataclass(frozen=True)
-class RawCondition:
+class RawCondition(Record):
     """SQL that is a condition, its ``@name`` parameters named by whoever wrote it."""
 
     sql: str
 
 
-@dataclass(frozen=True)
-class PositionalCondition:
+class PositionalCondition(Record):
     """SQL that is a condition, in pieces between which its parameters stand, one value each; as Peewee renders it."""
 
     pieces: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Record):
     """Conditions joined by AND and OR as they stand, AND binding closer; the first connector means nothing.
 
     >>> Group.all(Comparison("status", "="), Comparison("user_id", "=")).items[1]

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import reserved_words, values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
+from cloudpub_models.sql.records import Record
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -30,23 +30,22 @@ _COMPARISONS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Dialect:
+class Dialect(Record):
     """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
 
     name: Literal["postgresql", "sqlite"]
     placeholder: Literal["%s", "?"]
     identifier_quote: str
-    reserved: frozenset[str] = field(repr=False)
-    comparisons: Mapping[str, str] = field(repr=False)
+    reserved: frozenset[str]
+    comparisons: Mapping[str, str]
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
     # What a non-empty tuple becomes after IN in raw SQL; None where it becomes one placeholder for each member.
     member_query: str | None
     # How the members of an IN list, encoded, become one value.
-    pack_members: Callable[[Iterable[Any]], str] = field(repr=False)
-    encode_decimal: Callable[[Decimal], Any] = field(repr=False)
+    pack_members: Callable[[Iterable[Any]], str]
+    encode_decimal: Callable[[Decimal], Any]
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
@@ -122,6 +121,12 @@ class Dialect:
         ('{"a","b"}', '["a","b"]')
         """
         return self.pack_members([self.encode(member) for member in members])
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return self.name.upper()
 
     def __reduce__(self) -> str:
         """Pickle by name, so that there never is a second instance."""

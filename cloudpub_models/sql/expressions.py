@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError
 from cloudpub_models.sql.identifiers import check_identifier, exact, shown
 from cloudpub_models.sql.parameters import parse
+from cloudpub_models.sql.records import Record
 
 # The functions that may be called, with the fewest and the most arguments that both databases take.
 FUNCTIONS: dict[str, tuple[int, int]] = {
@@ -40,16 +40,15 @@ HAVING_OPERATORS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 _DEEPEST_NESTING = 16
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(Record):
     """SQL that is taken as it is. Made by `raw`."""
 
     sql: str
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         """Check that it is text, not empty, and does not end inside a string or comment."""
         check_raw(self.sql, "raw()")
-        object.__setattr__(self, "sql", exact(self.sql))
+        self.__dict__["sql"] = exact(self.sql)
 
 
 def raw(sql: str) -> Raw:
@@ -78,37 +77,32 @@ def check_raw(sql: Any, what: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Record):
     """A column, qualified by a table or its alias or not."""
 
     table: str | None
     name: str
 
 
-@dataclass(frozen=True)
-class Star:
+class Star(Record):
     """Every column, of one table or of all."""
 
     table: str | None
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(Record):
     """A number written in an expression."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class NamedParameter:
+class NamedParameter(Record):
     """An ``@name`` written in a HAVING condition."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Record):
     """A call of one of `FUNCTIONS`, its name as it was written."""
 
     function: str
@@ -116,8 +110,7 @@ class Call:
     distinct: bool = False
 
 
-@dataclass(frozen=True)
-class Aliased:
+class Aliased(Record):
     """A select item with a name of its own."""
 
     item: Expression
@@ -125,8 +118,7 @@ class Aliased:
     keyword: str = "AS"
 
 
-@dataclass(frozen=True)
-class Having:
+class Having(Record):
     """A HAVING condition: an item compared with a number or a named parameter."""
 
     item: Expression
@@ -205,37 +197,37 @@ def _text(text: Any, what: str) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(
-    r"[ \t\r\n]*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*+)|(?P<number>[0-9]++(?:\.[0-9]++)?)"
-    r"|(?P<sign><=|>=|<>|!=|[-(),.*=<>@]))"
-)
-_BLANK = re.compile(r"[ \t\r\n]*")
+
+@cache
+def _token() -> re.Pattern[str]:
+    return re.compile(
+        r"[ \t\r\n]*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*+)|(?P<number>[0-9]++(?:\.[0-9]++)?)"
+        r"|(?P<sign><=|>=|<>|!=|[-(),.*=<>@]))"
+    )
 
 
-@dataclass
 class _Reader:
     """Reads the tokens of one string from left to right."""
 
-    text: str
-    what: str
-    position: int = 0
-    kind: str = ""
-    token: str = ""
-    glued: bool = False  # whether no blank stands before the token
-
-    def __post_init__(self) -> None:
+    def __init__(self, text: str, what: str) -> None:
+        self.text = text
+        self.what = what
+        self.position = 0
+        self.kind = ""
+        self.token = ""
+        self.glued = False  # whether no blank stands before the token
         self.advance()
 
     def advance(self) -> str:
         """Go to the next token and return the one left behind."""
         left = self.token
-        match = _TOKEN.match(self.text, self.position)
+        match = _token().match(self.text, self.position)
         if match is not None:
             self.kind = match.lastgroup or ""
             self.token = match.group(self.kind)
             self.glued = match.start(self.kind) == self.position
             self.position = match.end()
-        elif _BLANK.fullmatch(self.text, self.position):
+        elif not self.text[self.position :].strip(" \t\r\n"):
             self.kind, self.token = "end", ""
         else:
             self.kind, self.token = "unknown", self.text[self.position :].strip()[:20]

@@ -9,7 +9,6 @@ Not for: columns (`conditions` joins the two) and SQL (`dialects` has the text o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloudpub_models.errors import InvalidQueryError
@@ -17,6 +16,7 @@ from cloudpub_models.sql.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.expressions import Raw
 from cloudpub_models.sql.identifiers import exact, shown
 from cloudpub_models.sql.patterns import check_pattern
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members
 
@@ -27,8 +27,7 @@ SYMBOLS = (
 )
 
 
-@dataclass(frozen=True)
-class Operator:
+class Operator(Record):
     """A comparison that waits for its column. Made by the functions of this module.
 
     Attributes:
@@ -39,7 +38,7 @@ class Operator:
     name: str
     values: tuple[Any, ...] = ()
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         """Check that there is such an operator, and that it has its operands."""
         expected = PARAMETER_COUNTS.get(exact(self.name)) if isinstance(self.name, str) else None
         if expected is None:

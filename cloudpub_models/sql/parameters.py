@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.identifiers import check_identifier, exact, shown
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.values import Members, json_holds
 
 # Of texts longer than this only a few are kept.
@@ -38,8 +38,7 @@ class Membership(NamedTuple):
     negated: bool
 
 
-@dataclass(frozen=True)
-class ParsedSql:
+class ParsedSql(Record):
     """SQL taken apart at its parameters.
 
     Attributes:
@@ -242,8 +241,15 @@ def _tokens(dialect: Dialect) -> re.Pattern[str]:
     return re.compile("|".join([f"(?P<{name}>{pattern})" for name, pattern in alternatives]), re.DOTALL)
 
 
-_PARAMETER_NAME = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+")
-_COMMENT_MARK = re.compile(r"/\*|\*/")
+@cache
+def _parameter_name() -> re.Pattern[str]:
+    # Compiled when first needed, as all patterns here: doing it on import would cost as much as importing a module.
+    return re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+")
+
+
+@cache
+def _comment_mark() -> re.Pattern[str]:
+    return re.compile(r"/\*|\*/")
 
 
 def _parse(sql: str, dialect: Dialect) -> ParsedSql:
@@ -314,7 +320,7 @@ def _parameter_after(operator: re.Match[str], sql: str) -> re.Match[str] | None:
         return None
     if run == "@" and start and (sql[start - 1].isalnum() or sql[start - 1] in "_$" or sql[start - 1] > "\x7f"):
         return None
-    return _PARAMETER_NAME.match(sql, operator.end())
+    return _parameter_name().match(sql, operator.end())
 
 
 def _checked_name(name: str) -> str:
@@ -326,7 +332,7 @@ def _checked_name(name: str) -> str:
 
 def _end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, bool]:
     depth = 1
-    while mark := _COMMENT_MARK.search(sql, position):
+    while mark := _comment_mark().search(sql, position):
         position = mark.end()
         if mark.group() == "*/":
             depth -= 1

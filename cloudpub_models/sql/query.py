@@ -9,7 +9,6 @@ Not for: SQL (`rendering`), values (they travel beside, in the order of renderin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from cloudpub_models.sql.expressions import (
     parse_column,
     parse_select_item,
 )
+from cloudpub_models.sql.records import Record
 
 Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete"]
 JOIN_TYPES = ("INNER", "LEFT", "RIGHT", "FULL")
@@ -41,8 +41,7 @@ PARAMETER: Final = _Marker.PARAMETER
 Count: TypeAlias = int | Literal[_Marker.PARAMETER] | None
 
 
-@dataclass(frozen=True)
-class Join:
+class Join(Record):
     """A joined table, and the pairs of columns that its condition makes equal.
 
     Columns given as text are ``name`` or ``table.name``.
@@ -54,8 +53,7 @@ class Join:
     on: tuple[tuple[str | Column | Raw, str | Column | Raw], ...]
 
 
-@dataclass(frozen=True)
-class OrderBy:
+class OrderBy(Record):
     """One item of ORDER BY. Without `nulls`, NULLs stand on both databases where PostgreSQL puts them."""
 
     item: str | Expression
@@ -63,8 +61,7 @@ class OrderBy:
     nulls: str | None = None
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(Record):
     """What an insert does where the row is there already.
 
     Attributes:
@@ -78,8 +75,7 @@ class Conflict:
     update_columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(Record):
     """A statement without its values.
 
     The values belong to the parameters in this order: those of an insert row by row, or of `update_columns`; then of

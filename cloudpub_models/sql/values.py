@@ -24,7 +24,7 @@ SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
 
 # An escaped NUL in JSON text: \u0000 that is not itself part of an escaped backslash.
-_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_JSON_NUL = r"(?<!\\)(?:\\\\)*\\u0000"
 
 
 class Members(list[Any]):
@@ -210,7 +210,7 @@ def _encode_json(value: dict[Any, Any] | list[Any]) -> str:
         raise InvalidValueError(f"expected JSON, got {reason}, which JSON does not have; use None instead") from None
     except TypeError as error:
         raise InvalidValueError(f"expected JSON (dict, list, text, numbers, booleans, None): {error}") from None
-    if "\\u0000" in text and _JSON_NUL.search(text):
+    if "\\u0000" in text and re.search(_JSON_NUL, text):
         raise InvalidValueError("expected JSON text without NUL characters, got one (\\u0000); remove it")
     return _encode_text(text)
 

@@ -1,8 +1,12 @@
-"""The documentation tells the truth: its code runs on both databases, and what it names exists."""
+"""The documentation tells the truth: its code runs on both databases, and what it names exists.
+
+How the results and the SQL that a page shows are compared is in ``docs_pages``.
+"""
 
 import re
 from pathlib import Path
 
+import docs_pages
 import pytest
 
 import cloudpub_models
@@ -10,12 +14,12 @@ from cloudpub_models import database as default_database
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
-CODE_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MEMORY_URL = "sqlite:///:memory:"
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
 
 
 @pytest.fixture
-def default(database_url):
+def database(database_url):
     """The process's default database, which documentation uses, pointed at a database of the test's own."""
     default_database.initialize(database_url)
     if database_url == MEMORY_URL:
@@ -25,14 +29,31 @@ def default(database_url):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, default, database_url, tmp_path, monkeypatch):
+def test_the_code_of_a_page_runs_from_top_to_bottom(
+    page, database, database_url, backend, statements, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOUDPUB_DATABASE_URL", database_url)
-    names: dict[str, object] = {"__name__": "documentation"}
-    for block in CODE_BLOCK.finditer(page.read_text(encoding="utf-8")):
-        line = page.read_text(encoding="utf-8")[: block.start()].count("\n") + 1
-        code = "\n" * line + block[1].replace(f'"{MEMORY_URL}"', repr(database_url))
-        exec(compile(code, str(page), "exec"), names)
+    docs_pages.run_page(
+        page,
+        {"__name__": "documentation"},
+        statements,
+        replace=lambda code: code.replace(f'"{MEMORY_URL}"', repr(database_url)),
+        exact=backend == "postgresql",
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page):
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        linked = page if not target else page.parent / target
+        assert linked.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor[1:] in _anchors(linked), f"{page.name} links to {target}{anchor}"
+
+
+def _anchors(page):
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -45,3 +66,50 @@ def test_ci_runs_the_test_command_of_the_readme():
 def test_the_face_exports_what_it_says():
     for name in cloudpub_models.__all__:
         assert getattr(cloudpub_models, name) is not None
+
+
+# The comparison itself, since a page that is compared with nothing would pass.
+
+
+def _run(tmp_path, code, sent=()):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n```python\n{code}\n```\n", encoding="utf-8")
+    return docs_pages.run_page(page, {"sent": sent, "send": lambda sql: sent.append((sql, None))}, sent, str, True)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "1 + 1  # → 2",
+        "a = 3  # → 3",
+        "print('a')  # → a",
+        "for n in 'ab':\n    print(n)\n# → a\n# → b",
+        "int('x')  # raises ValueError: invalid literal … 'x'",
+        "list(range(3))\n# → [0, 1,\n#    2]",
+        "send('SELECT %s FROM t')\n# SELECT @a FROM t",
+        "send('SELECT a, b FROM t WHERE b LIKE \\'%%\\'')\n# SELECT a, …\n#    WHERE b LIKE '%'",
+    ],
+)
+def test_a_promise_that_is_kept(tmp_path, code):
+    assert _run(tmp_path, code, []) > 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "1 + 1  # → 3",
+        "a = 3  # → 4",
+        "print('a')  # → b",
+        "for n in 'ab':\n    print(n)\n# → a",
+        "int('x')  # raises TypeError: …",
+        "int('1')  # raises ValueError: …",
+        "for n in 'ab':\n    n  # → 'a'\n    n",
+        "# → 5\n5",
+        "send('SELECT a FROM t')\n# SELECT b FROM t",
+        "send('SELECT a FROM t')\n# SELECT a FROM t\n# SELECT b FROM t",
+        "5\n# SELECT a FROM t",
+    ],
+)
+def test_a_promise_that_is_broken(tmp_path, code):
+    with pytest.raises((AssertionError, ValueError)):
+        _run(tmp_path, code, [])

@@ -1,0 +1,138 @@
+"""Taking time on a machine that does other things as well.
+
+Short blocks of calls, the contestants in a new random order in each round, the garbage collected before each block; the
+25th percentile of the blocks is what a contestant takes. The control runs twice: where the two differ, the measurement
+is void.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+BLOCK_SECONDS = 0.002
+_LONGEST_BLOCK_SECONDS = 0.010
+LARGEST_CONTROL_DEVIATION = 0.02
+
+
+@dataclass
+class Contestant:
+    """One way to do an operation.
+
+    Attributes:
+        call: does it once.
+        arguments: what to call it with, without end.
+    """
+
+    call: Callable[[Any], Any]
+    arguments: Iterator[Any]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one operation took, in seconds a call (25th percentiles).
+
+    Attributes:
+        control: the raw driver.
+        control_again: the raw driver once more, on a connection of its own.
+        library: the library.
+        rounds: how many blocks each has run.
+        calls: how many calls a block of the control was.
+    """
+
+    control: float
+    control_again: float
+    library: float
+    rounds: int
+    calls: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times the control's time the library takes."""
+        return self.library / ((self.control + self.control_again) / 2)
+
+    @property
+    def control_deviation(self) -> float:
+        """How far the two controls are apart, as a part of the first."""
+        return self.control_again / self.control - 1
+
+    @property
+    def valid(self) -> bool:
+        """Whether the two controls agree."""
+        return abs(self.control_deviation) <= LARGEST_CONTROL_DEVIATION
+
+
+def measure(
+    control: Contestant,
+    control_again: Contestant,
+    library: Contestant,
+    rounds: int,
+    restore: Callable[[], None],
+) -> Measurement:
+    """Measure a library against its control.
+
+    Args:
+        control: the raw driver.
+        control_again: the same on another connection.
+        library: the library.
+        rounds: how many blocks each runs.
+        restore: brings the tables back to what they were, after each block; its time does not count.
+    """
+    contestants = {"control": control, "control_again": control_again, "library": library}
+    calls = _calls_per_block(contestants, restore)
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants)
+    shuffle = random.Random(rounds).shuffle
+    gc.collect()
+    gc.freeze()
+    try:
+        for _ in range(rounds):
+            shuffle(order)
+            for name in order:
+                seconds[name].append(_run_block(contestants[name], calls[name]) / calls[name])
+                restore()
+    finally:
+        gc.unfreeze()
+    return Measurement(
+        **{name: _first_quartile(values) for name, values in seconds.items()}, rounds=rounds, calls=calls["control"]
+    )
+
+
+def _calls_per_block(contestants: dict[str, Contestant], restore: Callable[[], None]) -> dict[str, int]:
+    """Return how many calls fill a block; a slow library gets fewer, so that it does not take the whole run."""
+    once: dict[str, float] = {}
+    for name, contestant in contestants.items():
+        _run_block(contestant, 1)
+        restore()
+        once[name] = _run_block(contestant, 1)
+        if once[name] < BLOCK_SECONDS:
+            restore()
+            once[name] = _run_block(contestant, 10) / 10
+        restore()
+    fill = max(1, round(BLOCK_SECONDS / min(once["control"], once["control_again"])))
+    longest = {name: max(1, int(_LONGEST_BLOCK_SECONDS / seconds)) for name, seconds in once.items()}
+    return {
+        "control": fill,
+        "control_again": fill,
+        "library": min(fill, longest["library"]),
+    }
+
+
+def _run_block(contestant: Contestant, calls: int) -> float:
+    call = contestant.call
+    arguments = list(itertools.islice(contestant.arguments, calls))
+    gc.collect()
+    start = time.perf_counter()
+    for argument in arguments:
+        call(argument)
+    return time.perf_counter() - start
+
+
+def _first_quartile(values: list[float]) -> float:
+    return statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]
