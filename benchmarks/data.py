@@ -91,6 +91,11 @@ class Batch:
     rows: Sequence[dict[str, Any]]
     copy_payload: bytes
 
+    @cached_property
+    def naive_rows(self) -> list[dict[str, Any]]:
+        """The rows for libraries that take UTC without saying so; what converting costs is spared them."""
+        return [row | {"timestamp": row["timestamp"].replace(tzinfo=None)} for row in self.rows]
+
 
 class Data:
     """The rows of one scale. Ids count from 1 in the order of the rows."""

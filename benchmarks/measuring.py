@@ -39,28 +39,28 @@ class Measurement:
     """What one operation took, in seconds a call (25th percentiles).
 
     Attributes:
-        control: the raw driver.
-        control_again: the raw driver once more, on a connection of its own.
-        library: the library.
+        control_seconds: the raw driver.
+        control_again_seconds: the raw driver once more, on a connection of its own.
+        library_seconds: the library.
         rounds: how many blocks each has run.
         calls: how many calls a block of the control was.
     """
 
-    control: float
-    control_again: float
-    library: float
+    control_seconds: float
+    control_again_seconds: float
+    library_seconds: float
     rounds: int
     calls: int
 
     @property
     def ratio(self) -> float:
         """How many times the control's time the library takes."""
-        return self.library / ((self.control + self.control_again) / 2)
+        return self.library_seconds / ((self.control_seconds + self.control_again_seconds) / 2)
 
     @property
     def control_deviation(self) -> float:
         """How far the two controls are apart, as a part of the first."""
-        return self.control_again / self.control - 1
+        return self.control_again_seconds / self.control_seconds - 1
 
     @property
     def valid(self) -> bool:
@@ -100,7 +100,9 @@ def measure(
     finally:
         gc.unfreeze()
     return Measurement(
-        **{name: _first_quartile(values) for name, values in seconds.items()}, rounds=rounds, calls=calls["control"]
+        **{f"{name}_seconds": _first_quartile(values) for name, values in seconds.items()},
+        rounds=rounds,
+        calls=calls["control"],
     )
 
 
@@ -126,6 +128,9 @@ def _calls_per_block(contestants: dict[str, Contestant], restore: Callable[[], N
 
 def _run_block(contestant: Contestant, calls: int) -> float:
     call = contestant.call
+    if calls > 1:
+        # The first call after others have used the tables refills caches, in the server as well.
+        call(next(contestant.arguments))
     arguments = list(itertools.islice(contestant.arguments, calls))
     gc.collect()
     start = time.perf_counter()

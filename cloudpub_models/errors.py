@@ -133,7 +133,14 @@ class CheckViolationError(ConstraintError):
 
 
 class ConnectionFailedError(CloudpubError, peewee.OperationalError):
-    """No connection to the database could be opened."""
+    """No connection to the database could be opened.
+
+    Attributes:
+        transient: whether trying again may help, as with a server that restarts or has too many clients, and unlike
+            with a wrong password.
+    """
+
+    transient = False
 
 
 class ConnectionLostError(CloudpubError, peewee.OperationalError):

@@ -104,6 +104,13 @@ _LOST_CONNECTION = re.compile(
     r"|lost synchronization|insufficient data in|connection pointer is NULL|connection has been closed",
     re.IGNORECASE,
 )
+# A server that is down, starting, stopping, full or out of reach: what libpq says, and PostgreSQL's 57P03 and 53300.
+_TRANSIENT_CONNECT_FAILURE = re.compile(
+    r"connection refused|no such file or directory|(is|are) (starting up|shutting down)|recovery|not (yet )?accepting"
+    r"|too many (clients|connections)|connection slots|no more connections allowed|timeout expired|timed out"
+    r"|unreachable|reset by peer|broken pipe|server login has been failing|server_login_retry",
+    re.IGNORECASE,
+)
 _SQLITE_CONSTRAINT_TEXT = re.compile(r"constraint failed: (?P<subject>.+)$")
 _POSTGRESQL_KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
 
@@ -113,14 +120,14 @@ def classify_postgresql(error: psycopg2.Error, *, read_only: bool = False) -> er
 
     Args:
         error: what the driver raised. Its own text is cut to the message proper, since PostgreSQL's details repeat
-            whole rows, and a traceback shows both errors.
+            whole rows and its ``LINE 1:`` the statement with its values, and a traceback shows both errors.
         read_only: whether the transaction was declared read-only, so that a refused write is the caller's mistake.
     """
     code = error.pgcode
     primary = error.diag.message_primary if code else None
     text = mask_password(primary or str(error).strip() or type(error).__name__)
+    error.args = (text,)
     if code in _CONSTRAINT_SQLSTATES or (code or "").startswith("23"):
-        error.args = (text,)
         diagnosis = error.diag
         return _constraint_error(
             _CONSTRAINT_SQLSTATES.get(code or "", errors.ConstraintError),
@@ -134,8 +141,11 @@ def classify_postgresql(error: psycopg2.Error, *, read_only: bool = False) -> er
     if code is not None:
         kind = _SQLSTATES.get(code) or _SQLSTATE_CLASSES.get(code[:2], errors.DatabaseError)
         return kind(_with_advice(kind, text) + (_MISSING_TABLE_ADVICE if code == "42P01" else ""))
-    if _LOST_CONNECTION.search(text):
-        return errors.ConnectionLostError(_with_advice(errors.ConnectionLostError, f"the connection was lost: {text}"))
+    if _LOST_CONNECTION.search(text) or _has_closed_its_connection(error):
+        reason = " ".join(text.split())
+        return errors.ConnectionLostError(
+            _with_advice(errors.ConnectionLostError, f"the connection was lost: {reason}")
+        )
     if _is_driver_misuse(error):
         return errors.InvalidQueryError(text)
     return errors.DatabaseError(text)
@@ -161,18 +171,27 @@ def classify_sqlite(error: sqlite3.Error, *, read_only: bool = False) -> errors.
     return kind(_with_advice(kind, text) + (_MISSING_TABLE_ADVICE if text.startswith("no such table") else ""))
 
 
-def classify_failed_connect(error: Exception, target: str) -> errors.CloudpubError:
+def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionFailedError:
     """Return the error for a connection that could not be opened, naming the database without its password."""
     lines = [line.strip() for line in mask_password(str(error)).splitlines() if line.strip()]
     reason = " / ".join(dict.fromkeys(lines)) or type(error).__name__
-    return errors.ConnectionFailedError(
-        f"cannot connect to {target}: {reason}; check that the server runs, and the URL's host, port, name and user"
-    )
+    advice = "check that the server runs, and the URL's host, port, name and user"
+    if "unsupported startup parameter: options" in reason:
+        advice = "this is PgBouncer: give the database the option transaction_pooler=True"
+    failure = errors.ConnectionFailedError(f"cannot connect to {target}: {reason}; {advice}")
+    failure.transient = bool(_TRANSIENT_CONNECT_FAILURE.search(reason) or _LOST_CONNECTION.search(reason))
+    return failure
 
 
 def _with_advice(kind: type[errors.CloudpubError], text: str) -> str:
     advice = _ADVICE.get(kind)
     return f"{text}: {advice}" if advice else text
+
+
+def _has_closed_its_connection(error: psycopg2.Error) -> bool:
+    """Return whether the driver gave the connection up with this error, whatever its text says."""
+    cursor = error.cursor
+    return cursor is not None and bool(cursor.connection.closed)
 
 
 def _is_driver_misuse(error: psycopg2.Error) -> bool:

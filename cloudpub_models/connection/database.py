@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeVar, Unpack
@@ -17,13 +16,13 @@ import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
+from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.errors import (
     ConfigurationError,
-    ConnectionLostError,
     InvalidQueryError,
-    RetryableError,
+    MigrationError,
 )
 from cloudpub_models.models.binding import current_database
 
@@ -31,9 +30,6 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
 
 URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
-
-_FIRST_BACK_OFF_SECONDS = 0.01
-_LONGEST_BACK_OFF_SECONDS = 1.0
 
 
 class Database:
@@ -173,7 +169,9 @@ class Database:
         """Call ``fn`` in a transaction, again from its start when it lost against another one.
 
         That is after a serialization failure, a deadlock, or a connection lost before COMMIT was sent, with a growing
-        pause in between. A nested call runs once: only the outermost transaction can be repeated.
+        pause in between. A nested call runs once: only the outermost transaction can be repeated. Where the transaction
+        cannot even begin, since the server restarts or has too many clients, it waits up to ``connect_timeout``; that
+        costs no retry.
 
         Args:
             fn: the work; gets the transaction's connection.
@@ -184,23 +182,19 @@ class Database:
             what ``fn`` returned.
 
         Raises:
-            RetryableError: the transaction still lost after the last retry.
+            RetryableError, ConnectionLostError: the transaction still lost after the last retry.
+            ConnectionFailedError: the server could not be reached for ``connect_timeout``, or refused the user.
             CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
         """
-        attempts = 0
-        nested = bool(self.engine.scopes())
-        while True:
-            try:
-                with self.transaction(isolation=isolation) as connection:
-                    return fn(connection)
-            except (RetryableError, ConnectionLostError):
-                if nested or attempts >= retries:
-                    raise
-            import random
-
-            longest = min(_FIRST_BACK_OFF_SECONDS * 2**attempts, _LONGEST_BACK_OFF_SECONDS)
-            time.sleep(random.uniform(longest / 2, longest))
-            attempts += 1
+        if self.engine.scopes():
+            with self.transaction(isolation=isolation) as connection:
+                return fn(connection)
+        return run_repeatedly(
+            lambda: self.transaction(isolation=isolation),
+            fn,
+            retries=retries,
+            patience=self._options.connect_timeout,
+        )
 
     def on_commit(self, fn: F) -> F:
         """Run ``fn`` once the outermost transaction has committed; outside of one, at once.
@@ -279,10 +273,16 @@ class Database:
             the names of those applied.
 
         Raises:
-            MigrationError: a migration that was applied has been edited or is missing, or the target is unknown.
+            MigrationError: a migration that was applied has been edited or is missing, the target is unknown, or the
+                database is behind a transaction pooler.
         """
         from cloudpub_models.schema.migrations import Migrator
 
+        if self._options.transaction_pooler:
+            raise MigrationError(
+                "expected a direct connection for migrations, since their lock belongs to a session; this database has "
+                "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
+            )
         return Migrator(self.engine).up(target)
 
     def _known_url(self) -> DatabaseUrl:

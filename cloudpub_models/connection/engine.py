@@ -8,6 +8,7 @@ subclasses.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -19,7 +20,7 @@ import peewee
 
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.transactions import Scope, ScopeStack, Transaction, aborted
-from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidValueError
+from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.parameters import bind
 
@@ -43,7 +44,8 @@ class Engine(peewee.Database):
         self.options = options
         self._stack = ScopeStack()
         super().__init__(target, **driver_options)
-        _engines.add(self)
+        with _fork_lock:
+            _engines.add(self)
 
     # Statements
 
@@ -126,6 +128,9 @@ class Engine(peewee.Database):
     def rollback_transaction(self) -> None:
         """Roll back as far as that is still necessary; never raises for a connection that is gone."""
 
+    def after_transaction(self) -> None:
+        """Leave this thread's connection, if it keeps one, in a state to go on with."""
+
     @abstractmethod
     def run_control(self, sql: str) -> None:
         """Run a SAVEPOINT command on this thread's pinned connection."""
@@ -172,15 +177,32 @@ class Engine(peewee.Database):
 
     def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
         self.check_usable()
+        if any(isinstance(value, str) and "\0" in value for value in params or ()):
+            raise InvalidValueError("expected text without NUL characters, which PostgreSQL cannot store; got one")
         try:
             return super()._execute_cursor(sql, params, **cursor_options)  # type: ignore[misc]
         except peewee.PeeweeException as error:
-            driver_error = getattr(error, "orig", None)
+            driver_error: Any = getattr(error, "orig", None)
             if isinstance(error, CloudpubError) or not isinstance(driver_error, self.driver_error):
                 raise
-            self.fail(driver_error)
         except OverflowError as error:
             raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from error
+        except UnicodeEncodeError:
+            raise InvalidValueError("expected valid Unicode; got a lone surrogate in a statement or a value") from None
+        except (IndexError, TypeError) as error:
+            if self.sql_dialect.doubles_percent and "%" in sql:
+                raise InvalidQueryError(
+                    "expected no single % in an alias or a JSON key, which the driver takes for a parameter: write %%, "
+                    "or ask a manager, which takes any key"
+                ) from error
+            raise
+        # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.
+        return self.fail(driver_error)
+
+    def _log_query(self, sql: str, params: Any) -> None:
+        # Peewee logs the values too, password hashes among them.
+        if peewee.logger.isEnabledFor(logging.DEBUG):
+            peewee.logger.debug((sql, None))
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         """Open this thread's connection, as Peewee's method of this name does."""
@@ -241,10 +263,12 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for engine in list(_engines):
-        engine.scopes().clear()
-        engine.after_fork_in_child()
-    _fork_lock.release()
+    try:
+        for engine in list(_engines):
+            engine.scopes().clear()
+            engine.after_fork_in_child()
+    finally:
+        _fork_lock.release()
 
 
 if hasattr(os, "register_at_fork"):

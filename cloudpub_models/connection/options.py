@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypedDict
 
 from cloudpub_models.errors import ConfigurationError, did_you_mean
+from cloudpub_models.sql.identifiers import shown
 
 
 class DatabaseOptions(TypedDict, total=False):
@@ -26,14 +27,20 @@ class Options(NamedTuple):
 
     Attributes:
         max_connections: PostgreSQL: how many connections the process opens at most.
-        pool_timeout: PostgreSQL: how long a call waits for one of them to be free.
-        connect_timeout: PostgreSQL: how long opening a connection may take (libpq knows whole seconds, two at least).
+        pool_timeout: PostgreSQL: how long a call waits for one of them to be free, or for its turn to open one: after
+            failed attempts at most five a second are made by the whole process.
+        connect_timeout: PostgreSQL: how long opening a connection may take (libpq knows whole seconds, two at least),
+            and how long ``run_transaction`` waits for a server that restarts or has too many clients.
         statement_timeout: PostgreSQL: how long one statement may run.
         lock_timeout: PostgreSQL: how long one statement may wait for a lock.
         idle_in_transaction_timeout: PostgreSQL: how long an open transaction may stay without a statement.
         tcp_user_timeout: PostgreSQL: how long sent data may stay unacknowledged before the connection counts as lost.
         busy_timeout: SQLite: how long a statement waits while another connection writes.
         application_name: PostgreSQL: what ``pg_stat_activity`` shows.
+        transaction_pooler: PostgreSQL: whether the URL leads to a pooler that lends a session for one transaction only,
+            such as PgBouncer with ``pool_mode = transaction``. Then nothing of a session is set or relied on: the three
+            limits above hold inside transactions, by ``SET LOCAL``; outside them the role's (``ALTER ROLE … SET``).
+            Migrations are refused, since their lock belongs to a session.
     """
 
     max_connections: int = 20
@@ -45,6 +52,7 @@ class Options(NamedTuple):
     tcp_user_timeout: float = 15
     busy_timeout: float = 5
     application_name: str = "cloudpub_models"
+    transaction_pooler: bool = False
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -56,19 +64,23 @@ class Options(NamedTuple):
         defaults = cls._field_defaults
         for name, value in keywords.items():
             if name not in defaults:
-                raise ConfigurationError(f"unknown database option {name!r}: {did_you_mean(name, defaults)}")
+                raise ConfigurationError(f"unknown database option {shown(name)}: {did_you_mean(name, defaults)}")
             _check_option(name, value, defaults[name])
         return cls(**keywords)
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"expected True or False for the database option {name}; got {shown(value)}")
+        return
     if isinstance(default, str):
-        if not isinstance(value, str) or "\0" in value:
-            raise ConfigurationError(f"expected text for the database option {name}; got {value!r}")
+        if not isinstance(value, str) or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            raise ConfigurationError(f"expected text for the database option {name}; got {shown(value)}")
         return
     number = int if name == "max_connections" else (int, float)
     smallest = 1 if name == "max_connections" else 0
     if isinstance(value, bool) or not isinstance(value, number) or not smallest <= value < 10**7:
         raise ConfigurationError(
-            f"expected a number of at least {smallest} for the database option {name}; got {value!r}"
+            f"expected a number of at least {smallest} for the database option {name}; got {shown(value)}"
         )

@@ -1,7 +1,8 @@
 """The pool of PostgreSQL connections: who may use which, and when one is opened, checked or thrown away.
 
-Knows how to open and to check a connection only through the two functions it is given. Opening happens outside the
-pool's lock, so a slow server delays only the thread that waits for it.
+Knows how to open and to check a connection only through the functions it is given. Opening happens outside the pool's
+lock, so a slow server delays only the threads that wait for it. Threads that find every connection in use queue, and
+are served in the order in which they came: a thread that gives one back and asks again at once has to queue as well.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from cloudpub_models.connection.attempts import AttemptLimit
 from cloudpub_models.errors import PoolTimeoutError
 
 CHECK_AFTER_IDLE_SECONDS = 30.0
-SECONDS_BETWEEN_FAILED_ATTEMPTS = 0.2
 
 
 class PoolableConnection(Protocol):
@@ -27,6 +28,16 @@ class PoolableConnection(Protocol):
 C = TypeVar("C", bound=PoolableConnection)
 
 
+class _Waiter(Generic[C]):
+    """A thread in the queue; once served it has a connection, or a place in which to open one."""
+
+    __slots__ = ("connection", "served")
+
+    def __init__(self) -> None:
+        self.connection: C | None = None
+        self.served = threading.Event()
+
+
 class ConnectionPool(Generic[C]):
     """At most ``limit`` connections, the most recently used given out first.
 
@@ -36,6 +47,7 @@ class ConnectionPool(Generic[C]):
         discard: closes one that is not to be used again; never raises.
         limit: how many may exist at once.
         wait_seconds: how long ``acquire`` waits for one to be free; 0 waits for ever.
+        attempts: what keeps failing attempts apart; shared by the pools of one server.
     """
 
     def __init__(
@@ -46,18 +58,20 @@ class ConnectionPool(Generic[C]):
         *,
         limit: int,
         wait_seconds: float,
+        attempts: AttemptLimit | None = None,
     ) -> None:
         self._open_connection = open_connection
         self._is_usable = is_usable
         self._discard = discard
         self._limit = limit
         self._wait_seconds = wait_seconds
+        self._attempts = attempts or AttemptLimit()
+        self._lock = threading.Lock()
         self._idle: list[C] = []
         self._given: set[int] = set()
         self._opening = 0
-        self._condition = threading.Condition(threading.Lock())
+        self._waiting: deque[_Waiter[C]] = deque()
         self._suspect_before = 0.0
-        self._next_attempt = 0.0
         # Filled by finalizers, which may run at any point of any thread and so must not take the lock.
         self._left_behind: deque[C] = deque()
         self._closed = False
@@ -65,7 +79,7 @@ class ConnectionPool(Generic[C]):
     @property
     def size(self) -> int:
         """How many connections exist, in use or idle."""
-        with self._condition:
+        with self._lock:
             return len(self._idle) + len(self._given) + self._opening
 
     def acquire(self, *, check: bool = False) -> C:
@@ -81,32 +95,42 @@ class ConnectionPool(Generic[C]):
         while (connection := self._take_idle_or_reserve()) is not None:
             idle_since = connection.idle_since
             suspect = idle_since <= self._suspect_before or time.monotonic() - idle_since > CHECK_AFTER_IDLE_SECONDS
-            if not (check or suspect) or self._is_usable(connection):
+            if not (check or suspect):
                 return connection
-            self.remove(connection)
+            usable = False
+            try:
+                usable = self._is_usable(connection)
+            finally:
+                if not usable:
+                    self.remove(connection)
+            if usable:
+                return connection
         return self._open_reserved()
 
     def release(self, connection: C) -> None:
         """Give a connection back to be used again."""
         connection.idle_since = time.monotonic()
-        with self._condition:
+        with self._lock:
             if id(connection) in self._given and not self._closed:
                 self._given.discard(id(connection))
                 self._idle.append(connection)
-                self._condition.notify()
+                if self._waiting:
+                    self._serve_queue()
                 return
-        self._discard(connection)
+        self.remove(connection)
 
     def remove(self, connection: C) -> None:
         """Throw a connection away, and free its place."""
-        with self._condition:
+        with self._lock:
             self._given.discard(id(connection))
-            self._condition.notify()
+            self._serve_queue()
         self._discard(connection)
 
     def leave_behind(self, connection: C) -> None:
         """Take back the connection of a thread that ended without giving it back; safe to call from a finalizer."""
-        self._left_behind.append(connection)
+        # After a fork the child finalizes the parent's threads too, whose connections are not the child's to close.
+        if id(connection) in self._given:
+            self._left_behind.append(connection)
 
     def suspect_all(self) -> None:
         """Have every idle connection checked before its next use, since one of them was just lost."""
@@ -114,7 +138,7 @@ class ConnectionPool(Generic[C]):
 
     def close(self) -> None:
         """Close the idle connections now and each other one when it is given back."""
-        with self._condition:
+        with self._lock:
             self._closed = True
             idle, self._idle = self._idle + list(self._left_behind), []
             self._left_behind.clear()
@@ -123,27 +147,27 @@ class ConnectionPool(Generic[C]):
 
     def lock_for_fork(self) -> None:
         """Hold the lock while the process forks, so that the child does not inherit it half-way through something."""
-        self._condition.acquire()
+        self._lock.acquire()
 
     def unlock_after_fork(self) -> None:
         """Let go of the lock in the parent."""
-        self._condition.release()
+        self._lock.release()
 
     def abandon(self) -> None:
         """Forget every connection: in a forked child all belong to the parent, and the lock may be held for ever."""
+        self._lock = threading.Lock()
         self._idle, self._given, self._opening = [], set(), 0
-        self._left_behind = deque()
-        self._condition = threading.Condition(threading.Lock())
+        self._waiting, self._left_behind = deque(), deque()
+        self._attempts.reset()
+
+    # Taking and queueing
 
     def _take_idle_or_reserve(self) -> C | None:
-        deadline = time.monotonic() + self._wait_seconds if self._wait_seconds else None
-        with self._condition:
-            while True:
-                while self._left_behind:
-                    # A thread may have ended in the middle of anything, so its session is not worth keeping.
-                    connection = self._left_behind.popleft()
-                    self._given.discard(id(connection))
-                    self._discard(connection)
+        """Return an idle connection, or None once a place has been reserved in which to open one."""
+        with self._lock:
+            if self._left_behind:
+                self._clear_left_behind()
+            if not self._waiting:
                 if self._idle:
                     connection = self._idle.pop()
                     self._given.add(id(connection))
@@ -151,36 +175,84 @@ class ConnectionPool(Generic[C]):
                 if len(self._given) + self._opening < self._limit:
                     self._opening += 1
                     return None
-                remaining = None if deadline is None else deadline - time.monotonic()
-                if remaining is not None and remaining <= 0:
-                    raise PoolTimeoutError(
-                        f"expected a free connection within {self._wait_seconds:g} s; all {self._limit} stayed in use: "
-                        "keep sessions and transactions short, or raise max_connections or pool_timeout"
-                    )
-                # Finalizers cannot notify, so look again now and then.
-                self._condition.wait(min(0.1, remaining) if remaining is not None else 0.1)
+            waiter: _Waiter[C] = _Waiter()
+            self._waiting.append(waiter)
+        try:
+            self._wait_in_queue(waiter)
+        except BaseException:
+            self._leave_queue(waiter)
+            raise
+        return waiter.connection
+
+    def _wait_in_queue(self, waiter: _Waiter[C]) -> None:
+        deadline = time.monotonic() + self._wait_seconds if self._wait_seconds else float("inf")
+        while (remaining := deadline - time.monotonic()) > 0:
+            # Finalizers cannot wake anybody, so look now and then whether a thread has left one behind.
+            if waiter.served.wait(min(0.1, remaining)):
+                return
+            with self._lock:
+                self._clear_left_behind()
+        with self._lock:
+            if waiter.served.is_set():
+                return
+        raise PoolTimeoutError(
+            f"expected a free connection within {self._wait_seconds:g} s; all {self._limit} stayed in use: "
+            "keep sessions and transactions short, or raise max_connections or pool_timeout"
+        )
+
+    def _leave_queue(self, waiter: _Waiter[C]) -> None:
+        with self._lock:
+            if not waiter.served.is_set():
+                self._waiting.remove(waiter)
+                return
+            if waiter.connection is None:
+                self._opening -= 1
+                self._serve_queue()
+                return
+        self.release(waiter.connection)
+
+    def _serve_queue(self) -> None:
+        """Give the threads that waited longest what has become free; called with the lock held."""
+        while self._waiting:
+            if self._idle:
+                connection = self._idle.pop()
+                self._given.add(id(connection))
+                self._waiting[0].connection = connection
+            elif len(self._given) + self._opening < self._limit:
+                self._opening += 1
+            else:
+                return
+            self._waiting.popleft().served.set()
+
+    def _clear_left_behind(self) -> None:
+        """Close what ended threads had; one may have ended in the middle of anything, so nothing of it is kept."""
+        while self._left_behind:
+            connection = self._left_behind.popleft()
+            self._given.discard(id(connection))
+            self._discard(connection)
+        self._serve_queue()
+
+    # Opening
 
     def _open_reserved(self) -> C:
-        self._wait_for_next_attempt()
         try:
-            connection = self._open_connection()
+            connection = self._open_within_limit()
         except BaseException:
-            with self._condition:
+            with self._lock:
                 self._opening -= 1
-                self._next_attempt = max(time.monotonic(), self._next_attempt) + SECONDS_BETWEEN_FAILED_ATTEMPTS
-                self._condition.notify()
+                self._serve_queue()
             raise
-        with self._condition:
+        with self._lock:
             self._opening -= 1
             self._given.add(id(connection))
-            self._next_attempt = 0.0
         return connection
 
-    def _wait_for_next_attempt(self) -> None:
-        """Space attempts after a failed one, so that many threads together cannot storm a server that is down."""
-        with self._condition:
-            if not self._next_attempt:
-                return
-            start = max(time.monotonic(), self._next_attempt)
-            self._next_attempt = start + SECONDS_BETWEEN_FAILED_ATTEMPTS
-        time.sleep(max(0.0, start - time.monotonic()))
+    def _open_within_limit(self) -> C:
+        self._attempts.begin(self._wait_seconds)
+        try:
+            connection = self._open_connection()
+        except BaseException as error:
+            self._attempts.failed(error)
+            raise
+        self._attempts.succeeded()
+        return connection

@@ -9,8 +9,11 @@ on a file.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import random
 import sqlite3
+import time
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
@@ -44,11 +47,6 @@ class SqliteConnection(sqlite3.Connection):
         # A connection that could not be opened was never one that can be closed.
         with contextlib.suppress(sqlite3.ProgrammingError):
             self.close()
-
-
-# A forked child's copies of its parent's connections: never used, and never closed, since closing one would drop the
-# parent's locks on the file (https://sqlite.org/howtocorrupt.html, section 2.2 and 2.6).
-_inherited: list[sqlite3.Connection] = []
 
 
 class SqliteEngine(Engine, peewee.SqliteDatabase):
@@ -103,8 +101,20 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and not _is_read_only(connection):
-                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                self._change_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _change_to_wal(self, connection: SqliteConnection) -> None:
+        # SQLite does not wait by itself while another process is about to change a new file in the same way.
+        deadline = time.monotonic() + self.options.busy_timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.001, 0.02))
 
     def pin(self, *, check: bool = False) -> bool:
         if not self._state.closed:
@@ -133,7 +143,11 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         self._state.reset()
 
     def after_fork_in_child(self) -> None:
-        _inherited.extend(self._connections)
+        # The parent's handles are neither used nor closed here: closing one rolls back in the parent's file and lets go
+        # of locks (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6). A reference that nobody gives back
+        # keeps them from being closed even when the child's interpreter ends.
+        for connection in list(self._connections):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._connections = weakref.WeakSet()
         self._state.reset()
 

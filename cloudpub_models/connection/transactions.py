@@ -20,6 +20,7 @@ from cloudpub_models.errors import (
     InvalidQueryError,
     TransactionAbortedError,
 )
+from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.engine import Engine
@@ -84,10 +85,15 @@ class Transaction:
     """A transaction as a context manager and decorator; a savepoint where one is open already."""
 
     def __init__(self, engine: Engine, isolation: str | None, read_only: bool) -> None:
-        if isolation is not None and (not isinstance(isolation, str) or isolation.upper() not in ISOLATION_LEVELS):
-            raise InvalidQueryError(f"expected an isolation level of {', '.join(ISOLATION_LEVELS)}; got {isolation!r}")
+        if isolation is not None:
+            level = str.__str__(isolation).upper() if isinstance(isolation, str) and str.isascii(isolation) else None
+            if level not in ISOLATION_LEVELS:
+                raise InvalidQueryError(
+                    f"expected an isolation level of {', '.join(ISOLATION_LEVELS)}; got {shown(isolation)}"
+                )
+            isolation = level
         self._engine = engine
-        self._isolation = isolation.upper() if isolation else None
+        self._isolation = isolation
         self._read_only = read_only
         self._scope: Scope | None = None
         self._opened_connection = False
@@ -121,6 +127,7 @@ class Transaction:
             try:
                 self._engine.begin_transaction(self._isolation, self._read_only)
             except BaseException:
+                self._engine.rollback_transaction()
                 self._unpin()
                 raise
         scopes.append(scope)
@@ -180,6 +187,7 @@ class Transaction:
                 self._engine.rollback_transaction()
         finally:
             scopes.clear()
+            self._engine.after_transaction()
             self._unpin()
         if error is None and scope.failure is not None:
             if isinstance(scope.failure, ConnectionLostError):

@@ -15,8 +15,11 @@ _POSTGRESQL_SCHEMES = ("postgresql://", "postgres://")
 _SQLITE_SCHEME = "sqlite://"
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
 
-_PASSWORD_IN_AUTHORITY = r"(?<=://)([^/?#@]*?):([^/?#]*)(?=@)"
-_PASSWORD_IN_QUERY = r"(?i)([?&](?:password|sslpassword|passfile)=)[^&#]*"
+# What may follow the @ that ends user and password.
+_AFTER_USER = r"[^@?]*(\?([a-z_]{4,}=[^&]*(&|\Z))*)?"
+_QUERY_ITEM = r"(?P<mark>[?&])(?P<key>[^=&?]+)=[^&]*"
+_KEYWORD = r"(?is)(\b\w*pass\w*\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&]+)"
+_SECRET_KEYS = ("password", "sslpassword", "passfile", "scram_client_key", "scram_server_key", "oauth_client_secret")
 
 
 class DatabaseUrl(NamedTuple):
@@ -53,10 +56,14 @@ def parse_url(url: str) -> DatabaseUrl:
     if not isinstance(url, str) or not url.strip():
         raise ConfigurationError(f"{_EXPECTED}; got an empty database URL")
     url = url.strip()
-    masked = mask_password(url)
-    if any(character in url for character in "\0\r\n"):
+    masked = _masked(url)
+    # Percent-encoded ones too: at a NUL character SQLite ends the name of the file, and would open another one.
+    if any(character in unquote(url) for character in "\0\r\n"):
         raise ConfigurationError(f"{_EXPECTED}; got a URL with control characters in it")
+    if any("\ud800" <= character <= "\udfff" for character in url):
+        raise ConfigurationError(f"{_EXPECTED}; got a URL with a lone surrogate, which is no valid Unicode")
     if url.startswith(_POSTGRESQL_SCHEMES):
+        _check_postgresql(url, masked)
         return DatabaseUrl("postgresql", url, masked)
     if url.startswith(_SQLITE_SCHEME):
         return DatabaseUrl("sqlite", _sqlite_path(url, masked), masked)
@@ -69,7 +76,40 @@ def mask_password(text: str) -> str:
     >>> mask_password("postgresql://db/cloud?user=ada&password=secret")
     'postgresql://db/cloud?user=ada&password=***'
     """
-    return re.sub(_PASSWORD_IN_QUERY, r"\1***", re.sub(_PASSWORD_IN_AUTHORITY, r"\1:***", text))
+    return " ".join([_masked(word) if "://" in word else word for word in text.split(" ")])
+
+
+def _masked(url: str) -> str:
+    """Return a whole URL, or what was taken for one, without its password."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", re.sub(_KEYWORD, r"\1***", url))
+    if scheme == "sqlite" and rest.startswith("/"):
+        return url
+    # libpq ends the password at the first @. Of one that should have been percent-encoded, nothing is shown either.
+    end = rest.find("@")
+    if "/" in rest[: max(end, 0)] or not re.fullmatch(_AFTER_USER, rest[end + 1 :]):
+        end = rest.rfind("@")
+    user, colon, _ = rest[: max(end, 0)].partition(":")
+    shown = f"{user}:***{rest[end:]}" if colon else rest
+    return scheme + separator + re.sub(_QUERY_ITEM, _masked_item, shown)
+
+
+def _masked_item(item: re.Match[str]) -> str:
+    secret = unquote(item["key"]).lower() in _SECRET_KEYS
+    return f"{item['mark']}{item['key']}=***" if secret else item.group()
+
+
+def _check_postgresql(url: str, masked: str) -> None:
+    """Refuse what libpq would complain about by quoting parts of the password."""
+    authority, _, path = url.partition("://")[2].partition("/")
+    hosts = re.sub(r"\[[^\]]*\]", "", authority.partition("@")[2] if "@" in authority else authority).partition("?")[0]
+    ports = [host.partition(":")[2] for host in hosts.split(",")]
+    misplaced = "@" in hosts or ("@" in path.partition("?")[0] and "@" not in authority and ":" in authority)
+    if misplaced or not all(re.fullmatch("[0-9]*", port) for port in ports) or re.search("%(?![0-9a-fA-F]{2})", url):
+        raise ConfigurationError(
+            f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {masked!r}: a port is a "
+            "number, and what is special in a user or password has to be percent-encoded, as "
+            "urllib.parse.quote(password, safe='') does"
+        )
 
 
 def _sqlite_path(url: str, masked: str) -> str:
@@ -87,7 +127,7 @@ def _sqlite_path(url: str, masked: str) -> str:
 def _guess(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if separator and scheme.startswith(("postgres", "psql", "pg")):
-        return f": write 'postgresql://{mask_password('x://' + rest)[4:]}'"
+        return f": write 'postgresql://{_masked('x://' + rest)[4:]}'"
     if not separator and url.endswith((".db", ".sqlite", ".sqlite3")):
         return f": write 'sqlite:///{url}' for a SQLite file"
     return ""

@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.connection.engine import Engine, Row
 from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.columnwise import array_text, copy_lines, encode_column
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Conflict
-from cloudpub_models.sql.values import array_literal
 
 OnConflict = Literal["ignore", "update"]
 Progress = Callable[[int], object]
@@ -26,14 +26,20 @@ CHUNK_SIZE = 10_000
 _SQLITE_PARAMETERS = 32_766
 _SQLITE_ROWS_PER_STATEMENT = 100
 
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
 
 class Run(NamedTuple):
-    """Rows that name the same columns, and what happens to those that exist already."""
+    """Rows that name the same columns, as their columns, and what happens to those that exist already.
+
+    Attributes:
+        columns: the names of the columns.
+        values: the encoded values of each column.
+        size: how many rows there are.
+        conflict: what happens to rows that exist already.
+    """
 
     columns: tuple[str, ...]
-    rows: list[dict[str, Any]]
+    values: list[Sequence[Any]]
+    size: int
     conflict: Conflict | None
 
 
@@ -74,7 +80,30 @@ class BatchInsert(NamedTuple):
                 progress(written)
 
     def _runs(self, chunk: list[Any]) -> Iterator[Run]:
-        """Split a chunk into runs of rows that name the same columns; nearly always there is one.
+        regular = self._as_one_run(chunk)
+        return self._split_into_runs(chunk) if regular is None else iter((regular,))
+
+    def _as_one_run(self, chunk: list[Any]) -> Run | None:
+        """Return a chunk in which every row names the same columns, as nearly always; else ``None``."""
+        table = self._table
+        try:
+            keys = dict.keys(chunk[0])
+            if not keys or not all(map(keys.__eq__, map(dict.keys, chunk))):
+                return None
+        except TypeError:
+            return None
+        columns = [table.column(key) for key in keys]
+        names = tuple(column.name for column in columns)
+        lacking = [column for column, _ in table.defaults_only_in_python(self.engine.sql_dialect.name)]
+        updates = self.rule is not None and self.rule.action == "update"
+        if updates or len(set(names)) < len(names) or any(column.name not in names for column in lacking):
+            return None
+        conflict = None if self.rule is None else self.rule.for_columns(names)
+        values = [encode_column(column, [row[key] for row in chunk]) for key, column in zip(keys, columns, strict=True)]
+        return Run(names, values, len(chunk), conflict)
+
+    def _split_into_runs(self, chunk: list[Any]) -> Iterator[Run]:
+        """Split a chunk into runs of rows that name the same columns.
 
         A key that one row of the chunk has and another lacks is filled from the model's default, or NULL where the
         column may be; only where neither is known do the rows have to be written apart.
@@ -91,48 +120,50 @@ class BatchInsert(NamedTuple):
             _fill_missing(table.columns[name], rows)
         if conflict is not None and conflict.update_columns:
             rows = _merge_repeated(rows, conflict)
-        for columns, run in itertools.groupby(rows, key=lambda row: tuple(n for n in table.column_names if n in row)):
-            yield Run(columns, list(run), conflict)
+        for columns, group in itertools.groupby(rows, key=lambda row: tuple(n for n in table.column_names if n in row)):
+            run = list(group)
+            yield Run(columns, [[row[name] for row in run] for name in columns], len(run), conflict)
 
     def _write_run(self, run: Run) -> tuple[int, list[Row]]:
         if not run.columns:
-            return self._write_defaults(len(run.rows))
+            return self._write_defaults(run.size)
         if self.engine.sql_dialect.name == "sqlite":
             return self._write_values(run)
         if self.returning or run.conflict is not None:
             return self._write_arrays(run)
         return self._copy(run), []
 
-    def _write_defaults(self, count: int) -> tuple[int, list[Row]]:
+    def _write_defaults(self, size: int) -> tuple[int, list[Row]]:
         sql = self.statements.insert((), None)
-        returned = [row for _ in range(count) for row in self.engine.fetch(sql, None)]
-        return count, returned if self.returning else []
+        returned = [row for _ in range(size) for row in self.engine.fetch(sql, None)]
+        return size, returned if self.returning else []
 
     def _write_values(self, run: Run) -> tuple[int, list[Row]]:
-        size = max(1, min(_SQLITE_ROWS_PER_STATEMENT, _SQLITE_PARAMETERS // len(run.columns)))
-        count, returned = 0, []
-        for start in range(0, len(run.rows), size):
-            part = run.rows[start : start + size]
-            sql = self.statements.insert_many(run.columns, len(part), run.conflict, self.returning)
-            values = [row[name] for row in part for name in run.columns]
+        width = len(run.columns)
+        most = max(1, min(_SQLITE_ROWS_PER_STATEMENT, _SQLITE_PARAMETERS // width))
+        row_by_row = list(itertools.chain.from_iterable(zip(*run.values, strict=True)))
+        written, returned = 0, []
+        for start in range(0, run.size, most):
+            rows = min(most, run.size - start)
+            sql = self.statements.insert_many(run.columns, rows, run.conflict, self.returning)
+            values = row_by_row[start * width : (start + rows) * width]
             if self.returning:
                 returned += self.engine.fetch(sql, values)
             else:
-                count += self.engine.run(sql, values)
-        return (len(returned), returned) if self.returning else (count, [])
+                written += self.engine.run(sql, values)
+        return (len(returned), returned) if self.returning else (written, [])
 
     def _write_arrays(self, run: Run) -> tuple[int, list[Row]]:
         sql = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning)
-        arrays = [array_literal([row[name] for row in run.rows]) for name in run.columns]
+        arrays = list(map(array_text, run.values))
         if self.returning:
             returned = self.engine.fetch(sql, arrays)
             return len(returned), returned
         return self.engine.run(sql, arrays), []
 
     def _copy(self, run: Run) -> int:
-        columns = run.columns
-        lines = ("\t".join([_copy_text(row[name]) for name in columns]) + "\n" for row in run.rows)
-        copied: int = self.engine.copy_rows(self.statements.copy(columns), lines)  # type: ignore[attr-defined]
+        text = copy_lines(run.values)
+        copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
         return copied
 
 
@@ -178,16 +209,3 @@ def _merge_repeated(rows: list[dict[str, Any]], conflict: Conflict) -> list[dict
         if first is not row:
             first.update({name: row[name] for name in conflict.update_columns if name in row})
     return list(merged.values())
-
-
-def _copy_text(value: Any) -> str:
-    """Return a value in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html)."""
-    if isinstance(value, str):
-        return value.translate(_COPY_ESCAPES) if not value.isalnum() else value
-    if value is None:
-        return "\\N"
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    if isinstance(value, bytes):
-        return "\\\\x" + value.hex()
-    return str(value)

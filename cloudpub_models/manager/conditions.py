@@ -6,17 +6,21 @@ The shape (columns and operators) decides the SQL and is what statements are cac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import peewee
 
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.table import Column, Table
+from cloudpub_models.models.binding import current_database
 from cloudpub_models.sql import Dialect
-from cloudpub_models.sql.conditions import Comparison, Condition, PositionalCondition
+from cloudpub_models.sql.conditions import Condition, Group, PositionalCondition
 from cloudpub_models.sql.operators import Operator, in_
 from cloudpub_models.sql.patterns import check_pattern
+from cloudpub_models.sql.values import encode
 
 
 class AllRows:
@@ -31,14 +35,22 @@ ALL_ROWS: Final = AllRows()
 Where = Mapping[str, Any] | peewee.Node | AllRows | None
 
 _MARK = "\0"
+# Values of these types are compared for equality, without another look at them.
+_SCALARS = frozenset({int, str, bool, UUID, datetime})
+_DEEPEST_GROUP = 50
 _PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
+
+
+# A column and an operator, or a condition of another kind.
+Part = tuple[str, str] | Condition
+Shape = tuple[Part, ...]
 
 
 class Conditions(NamedTuple):
     """Conditions that all hold, and the encoded values of their parameters in order."""
 
-    shape: tuple[Condition, ...]
+    shape: Shape
     values: tuple[Any, ...]
 
 
@@ -61,13 +73,17 @@ def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
         raise InvalidQueryError(
             f"expected where to be a dict of column name to value, or a Peewee expression; got {type(where).__name__}"
         )
-    shape: list[Condition] = []
+    shape: list[Part] = []
     values: list[Any] = []
     for name, value in where.items():
         column = table.column(name)
-        operator, operands = _operator_and_operands(value, column, engine.sql_dialect)
-        shape.append(Comparison(column.name, operator))
-        values.extend(operands)
+        if type(value) in _SCALARS:
+            shape.append((column.name, "="))
+            values.append(column.encode(value))
+        else:
+            operator, operands = _operator_and_operands(value, column, engine.sql_dialect)
+            shape.append((column.name, operator))
+            values.extend(operands)
     return Conditions(tuple(shape), tuple(values))
 
 
@@ -91,14 +107,54 @@ def _pattern(pattern: Any, column: Column) -> str:
         raise InvalidQueryError(
             f"expected a text column for a pattern; {column.name} is none: compare it with eq, gt or lt"
         )
-    return check_pattern(pattern)
+    return check_pattern(encode(pattern))
 
 
 def _from_expression(expression: peewee.Node, engine: Engine) -> Conditions:
     """Let Peewee render its expression, with columns qualified by their table and a mark for each parameter."""
+    values: list[Any] = []
+    # Peewee asks the database that its model is bound to how paths into JSON are written.
+    with current_database.bound_to(engine):
+        try:
+            condition: Condition = _rendered(expression, engine, values)
+        except RecursionError:
+            values.clear()
+            condition = _taken_apart(expression, engine, values)
+    return Conditions((condition,), tuple(values))
+
+
+def _rendered(expression: peewee.Node, engine: Engine, values: list[Any]) -> PositionalCondition:
     context = engine.get_sql_context(param=_MARK)
     text, parameters = context.scope_values(subquery=True).sql(expression).query()
     pieces = tuple(text.split(_MARK))
     if len(pieces) != len(parameters) + 1:
         raise InvalidQueryError("expected a Peewee expression without NUL characters in its SQL")
-    return Conditions((PositionalCondition(pieces),), tuple(parameters))
+    # Peewee's fields have converted them, but not checked them; what else they may be (bytes, dates) is the driver's.
+    values += [encode(value) if isinstance(value, str | int | float) else value for value in parameters]
+    return PositionalCondition(pieces)
+
+
+def _taken_apart(expression: peewee.Node, engine: Engine, values: list[Any], depth: int = 0) -> Condition:
+    """Render the terms of a long chain one by one: Peewee nests each into the next, deeper than Python goes."""
+    connector = getattr(expression, "op", None)
+    if connector not in ("AND", "OR") or depth >= _DEEPEST_GROUP:
+        raise InvalidQueryError(
+            "expected a Peewee expression that is not nested that deep; use a list of values, or several queries"
+        )
+    terms: list[peewee.Node] = []
+    pending: list[Any] = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, peewee.Expression) and node.op == connector:
+            pending += [node.rhs, node.lhs]
+        else:
+            terms.append(node)
+    conditions: list[Condition] = []
+    for term in terms:
+        kept = len(values)
+        try:
+            conditions.append(_rendered(term, engine, values))
+        except RecursionError:
+            del values[kept:]
+            conditions.append(_taken_apart(term, engine, values, depth + 1))
+    return Group(tuple([(connector, condition) for condition in conditions]))

@@ -46,7 +46,10 @@ class Finding(TableAccess[M]):
 
         ``SELECT id, uuid, … FROM users WHERE id = @param_0``
         """
-        return self._first({id_column: require_value(id, id_column)}, select=select)
+        if select is None:
+            return self._look_up(id_column, id)
+        rows = self.find_all({id_column: require_value(id, id_column)}, select=select, limit=1)
+        return rows[0] if rows else None
 
     def find_by_uuid(self, uuid: UUID | str) -> M | None:
         """Return the row with this public UUID, or ``None``.
@@ -57,7 +60,7 @@ class Finding(TableAccess[M]):
 
         ``SELECT id, uuid, … FROM users WHERE uuid = @param_0``
         """
-        return self._first({"uuid": require_value(uuid, "uuid")})
+        return self._look_up("uuid", uuid)
 
     def find_all(
         self,
@@ -257,6 +260,7 @@ class Finding(TableAccess[M]):
 
     def find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
         """Return the rows in which a column has one of the keys, at most ``limit`` for each key."""
+        order, limit = self._checked_range(order, limit)
         if not keys:
             return []
         if limit is None:
@@ -283,6 +287,7 @@ class Finding(TableAccess[M]):
             order: columns of this table.
             limit: how many rows for each key at most.
         """
+        order, limit = self._checked_range(order, limit)
         if not keys:
             return []
         engine = self.database.engine
@@ -299,6 +304,10 @@ class Finding(TableAccess[M]):
         instances = prepared.load([row[:-1] for row in rows])
         return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]
 
+    def _checked_range(self, order: Order, limit: int | None) -> tuple[Order, int | None]:
+        # Both become part of the statement's text.
+        return parse_order(order, "ASC", self.table), None if limit is None else check_count(limit, "limit")
+
     def _or_key(self, order: Order) -> Order:
         return order or tuple((name, "ASC") for name in self.table.key_names)
 
@@ -312,13 +321,12 @@ class Finding(TableAccess[M]):
             self._include(rows, included)
             yield from rows
 
-    def _first(self, where: Mapping[str, Any], *, select: Sequence[str] | None = None) -> M | None:
+    def _look_up(self, name: str, value: Any) -> M | None:
         engine = self.database.engine
-        conditions = parse_where(where, self.table, engine)
-        columns = None if select is None else self.table.selected(select)
-        prepared = self._statements_on(engine).select(conditions.shape, columns=columns)
-        rows = prepared.load(engine.fetch(prepared.sql, conditions.values))
-        return rows[0] if rows else None
+        statements = self._statements_on(engine)
+        lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
+        rows = engine.fetch(lookup.sql, (lookup.encode(require_value(value, name)),))
+        return lookup.load(rows)[0] if rows else None
 
     def _rows(self, kind: Literal["count", "exists"], where: Where) -> list[Row]:
         engine = self.database.engine

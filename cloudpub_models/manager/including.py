@@ -16,6 +16,7 @@ from cloudpub_models.errors import InvalidQueryError, UnknownColumnError, did_yo
 from cloudpub_models.manager.ordering import Order, check_count, parse_order
 from cloudpub_models.manager.table import table_of
 from cloudpub_models.models.relations import ManyThrough, OneThrough, OneToOneAccessor
+from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.manager.finding import Finding
@@ -24,6 +25,8 @@ Include = Sequence[str] | Mapping[str, Mapping[str, Any]]
 ManagerOf = Callable[[type[peewee.Model]], "Finding[Any]"]
 
 _OPTIONS = ("limit", "order_by", "order_direction")
+# Every level is a statement, and one of the program's own is never this deep.
+_DEEPEST = 20
 
 
 class Node:
@@ -45,21 +48,25 @@ def parse_include(include: Include) -> dict[str, Node]:
         InvalidQueryError: the argument is of another kind, or has an option that is unknown.
     """
     if isinstance(include, str) or not isinstance(include, Sequence | Mapping):
-        raise InvalidQueryError(f"expected include to be a sequence of relation names or a dict; got {include!r}")
+        raise InvalidQueryError(f"expected include to be a sequence of relation names or a dict; got {shown(include)}")
     tree: dict[str, Node] = {}
     for path in include:
         if not isinstance(path, str) or not path:
-            raise InvalidQueryError(f"expected the name of a relation in include; got {path!r}")
+            raise InvalidQueryError(f"expected the name of a relation in include; got {shown(path)}")
         options = include[path] if isinstance(include, Mapping) else {}
         if not isinstance(options, Mapping):
-            raise InvalidQueryError(f"expected the options of include {path!r} to be a dict; got {options!r}")
+            raise InvalidQueryError(f"expected the options of include {shown(path)} to be a dict; got {shown(options)}")
         for option in options:
             if option not in _OPTIONS:
                 raise InvalidQueryError(
-                    f"unknown option {option!r} of include {path!r}: {did_you_mean(str(option), _OPTIONS)}"
+                    f"unknown option {shown(option)} of include {shown(path)}: {did_you_mean(str(option), _OPTIONS)}"
                 )
         level = tree
-        *parents, last = path.split(".")
+        *parents, last = path.split(".", _DEEPEST)
+        if "." in last:
+            raise InvalidQueryError(
+                f"expected relations of relations at most {_DEEPEST} deep in include; got {shown(path)}"
+            )
         for name in parents:
             level = level.setdefault(name, Node()).children
         level.setdefault(last, Node()).options = options
@@ -231,7 +238,9 @@ def relation_of(model: type[peewee.Model], name: str) -> Relation:
         return _ReferringOne(name, found.field)
     if isinstance(found, peewee.BackrefAccessor):
         return _Referring(name, found.field)
-    raise UnknownColumnError(f"{model.__name__} has no relation {name!r}: {did_you_mean(name, _relation_names(model))}")
+    raise UnknownColumnError(
+        f"{model.__name__} has no relation {shown(name)}: {did_you_mean(name, _relation_names(model))}"
+    )
 
 
 def _relation_names(model: type[peewee.Model]) -> list[str]:

@@ -19,6 +19,7 @@ from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.sql import Members, Query, QueryBuilder
 from cloudpub_models.sql import expressions as parsed
 from cloudpub_models.sql.conditions import Comparison, Condition, Group, parameter_count
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.rendering import rendered
 
 Decoder = Callable[[Any], Any]
@@ -65,7 +66,7 @@ def model_of_table(name: str, known: type[peewee.Model]) -> type[peewee.Model]:
         return models[name]
     except (KeyError, TypeError):
         hint = did_you_mean(name, models) if isinstance(name, str) else f"known are: {', '.join(models)}"
-        raise UnknownTableError(f"no model has the table {name!r}: {hint}") from None
+        raise UnknownTableError(f"no model has the table {shown(name)}: {hint}") from None
 
 
 def _models_by_table(known: type[peewee.Model]) -> dict[str, type[peewee.Model]]:

@@ -8,7 +8,6 @@ reaches the database as a parameter only.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,8 +17,9 @@ from typing import Any
 import peewee
 
 from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
+from cloudpub_models.manager.loading import decoder_for
 from cloudpub_models.manager.ordering import Order
-from cloudpub_models.manager.table import Table
+from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.conditions import Comparison, Condition, Group, PositionalCondition
 
@@ -58,7 +58,12 @@ def decode_cursor(cursor: Any, order: Order, table: Table) -> list[Any]:
         if checksum != _checksum(payload, order, table):
             raise ValueError("its checksum does not match")
         values: list[Any] = json.loads(payload)
-    except (ValueError, binascii.Error, RecursionError):
+        # The checksum is no secret, so anybody can make a cursor; what is in it still has to fit the columns.
+        if not isinstance(values, list) or len(values) != len(order):
+            raise ValueError("it has another number of values")
+        for (name, _), value in zip(order, values, strict=True):
+            _check_value(value, table.columns[name])
+    except (ValueError, TypeError, ArithmeticError, InvalidQueryError, RecursionError):
         ordered = ", ".join([f"{name} {direction}" for name, direction in order])
         raise InvalidCursorError(
             f"expected a cursor of {table.name} ordered by {ordered}; this one was changed or belongs to another "
@@ -103,6 +108,16 @@ def _after(name: str, direction: str, value: Any, *, nullable: bool) -> tuple[Co
 
 def _equal(name: str, value: Any) -> tuple[Condition, list[Any]]:
     return (Comparison(name, "IS NULL"), []) if value is None else (Comparison(name, "="), [value])
+
+
+def _check_value(value: Any, column: Column) -> None:
+    if value is None:
+        if not column.field.null:
+            raise ValueError(f"{column.name} is never NULL")
+        return
+    decode = decoder_for(column.field, "sqlite") or (lambda encoded: encoded)
+    if _portable(column.encode(decode(value)), column.name) != value:
+        raise ValueError(f"{column.name} holds no such value")
 
 
 def _portable(value: Any, name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.table import Table
+from cloudpub_models.sql.identifiers import shown
 
 Direction = Literal["ASC", "DESC"]
 OrderBy = str | Sequence[str | tuple[str, str]] | None
@@ -27,12 +28,12 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
         return ()
     items = [order_by] if isinstance(order_by, str) else order_by
     if not isinstance(items, Sequence):
-        raise InvalidQueryError(f"expected order_by to be a column or a list of columns; got {order_by!r}")
+        raise InvalidQueryError(f"expected order_by to be a column or a list of columns; got {shown(order_by)}")
     order: list[tuple[str, str]] = []
     for item in items:
         if isinstance(item, tuple):
             if len(item) != 2:
-                raise InvalidQueryError(f"expected (column, direction) in order_by; got {item!r}")
+                raise InvalidQueryError(f"expected (column, direction) in order_by; got {len(item)} items")
             order.append((table.column(item[0]).name, _direction(item[1])))
         else:
             order.append((table.column(item).name, direction))
@@ -42,11 +43,11 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
 def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
     """Return a limit, an offset or the like, or raise InvalidQueryError where it is no integer of the right size."""
     if isinstance(number, bool) or not isinstance(number, int) or not smallest <= number <= _LARGEST_COUNT:
-        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {number!r}")
+        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
     return number
 
 
 def _direction(direction: Any) -> str:
-    if isinstance(direction, str) and direction.upper() in ("ASC", "DESC"):
-        return direction.upper()
-    raise InvalidQueryError(f"expected a direction of 'ASC' or 'DESC'; got {direction!r}")
+    if isinstance(direction, str) and (text := str.__str__(direction)).isascii() and text.upper() in ("ASC", "DESC"):
+        return text.upper()
+    raise InvalidQueryError(f"expected a direction of 'ASC' or 'DESC'; got {shown(direction)}")

@@ -12,20 +12,31 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.conditions import Shape
 from cloudpub_models.manager.loading import Loader, make_loader
 from cloudpub_models.manager.ordering import Order
 from cloudpub_models.manager.table import Table
+from cloudpub_models.manager.values import Encoder
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query, raw, render
-from cloudpub_models.sql.conditions import Comparison, Condition, Group
+from cloudpub_models.sql.conditions import Comparison, Group
 from cloudpub_models.sql.parameters import driver_text
 
 M = TypeVar("M", bound=peewee.Model)
 T = TypeVar("T")
 
-Shape = tuple[Condition, ...]
 
 # The shapes that a program writes down are few; one that computes column lists and conditions must stay bounded too.
 _LARGEST_CACHE = 4096
+# In characters; a Peewee expression with a hundred thousand values is a shape too.
+_MOST_CACHED_TEXT = 10_000_000
+
+
+class Lookup(NamedTuple, Generic[M]):
+    """A SELECT by one column's value: how the value is encoded, the SQL, and what makes instances of its rows."""
+
+    encode: Encoder
+    sql: str
+    load: Loader[M]
 
 
 class Select(NamedTuple, Generic[M]):
@@ -78,7 +89,16 @@ class Statements(Generic[M]):
         self.table = table
         self._dialect = dialect
         self._cache: dict[Any, Any] = {}
+        self._cached_text = 0
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
+        self.lookups: dict[str, Lookup[M]] = {}
+
+    def lookup(self, name: str) -> Lookup[M]:
+        """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
+        column = self.table.column(name)
+        select = self.select(((column.name, "="),))
+        found = self.lookups[name] = Lookup(column.encode, select.sql, select.load)
+        return found
 
     def select(
         self,
@@ -102,7 +122,7 @@ class Statements(Generic[M]):
                     "select",
                     self.table.name,
                     columns=names,
-                    conditions=Group.all(*conditions),
+                    conditions=_group(conditions),
                     order_by=tuple(OrderBy(name, direction) for name, direction in order),
                     limit=PARAMETER if limit else None,
                     offset=PARAMETER if offset else None,
@@ -164,7 +184,7 @@ class Statements(Generic[M]):
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> str:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
         return self._cached(
-            (kind, conditions), lambda: self._render(Query(kind, self.table.name, conditions=Group.all(*conditions)))
+            (kind, conditions), lambda: self._render(Query(kind, self.table.name, conditions=_group(conditions)))
         )
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
@@ -217,7 +237,7 @@ class Statements(Generic[M]):
                     "update",
                     self.table.name,
                     update_columns=columns,
-                    conditions=Group.all(*conditions),
+                    conditions=_group(conditions),
                     returning=self.table.column_names,
                 )
             ),
@@ -227,7 +247,7 @@ class Statements(Generic[M]):
         """Return the DELETE."""
         return self._cached(
             ("delete", conditions),
-            lambda: self._render(Query("delete", self.table.name, conditions=Group.all(*conditions))),
+            lambda: self._render(Query("delete", self.table.name, conditions=_group(conditions))),
         )
 
     def _qualified(self) -> tuple[str, ...]:
@@ -265,10 +285,17 @@ class Statements(Generic[M]):
     def _cached(self, shape: Any, make: Callable[[], T]) -> T:
         found: T | None = self._cache.get(shape)
         if found is None:
-            if len(self._cache) >= _LARGEST_CACHE:
+            found = make()
+            self._cached_text += len(getattr(found, "sql", found))  # type: ignore[arg-type]
+            if len(self._cache) >= _LARGEST_CACHE or self._cached_text > _MOST_CACHED_TEXT:
                 self._cache.clear()
-            found = self._cache[shape] = make()
+                self._cached_text = 0
+            self._cache[shape] = found
         return found
+
+
+def _group(shape: Shape) -> Group:
+    return Group.all(*[Comparison(*part) if isinstance(part, tuple) else part for part in shape])
 
 
 def _array_type(field: peewee.Field[Any]) -> str:

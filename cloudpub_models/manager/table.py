@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownColumnError, did_you_mean
-from cloudpub_models.manager.values import Encoder, encoder_for
+from cloudpub_models.manager.values import Encoder, Kind, encoder_for, kind_of
 from cloudpub_models.models.fields import TimestampField, server_default
+from cloudpub_models.sql.identifiers import shown
 
 
 class Column(NamedTuple):
@@ -24,12 +25,16 @@ class Column(NamedTuple):
         field: the model's field.
         encode: checks a value and puts it into the form the drivers take.
         is_text: whether patterns can be matched against it.
+        kind: what it holds.
+        longest: of text, the largest number of characters; of integers, the largest.
     """
 
     name: str
     field: peewee.Field[Any]
     encode: Encoder
     is_text: bool
+    kind: Kind
+    longest: int
 
     @property
     def python_default(self) -> Callable[[], Any] | None:
@@ -48,7 +53,7 @@ class Table:
         self.model = model
         self.name: str = meta.table_name
         self.columns: dict[str, Column] = {
-            field.column_name: Column(field.column_name, field, encoder_for(field), _is_text(field))
+            field.column_name: Column(field.column_name, field, encoder_for(field), _is_text(field), *kind_of(field))
             for field in meta.sorted_fields
         }
         self.column_names: tuple[str, ...] = tuple(self.columns)
@@ -80,7 +85,9 @@ class Table:
     def selected(self, select: Iterable[str]) -> tuple[str, ...]:
         """Return the column names of a ``select`` argument, each once."""
         if isinstance(select, str) or not isinstance(select, Iterable):
-            raise InvalidQueryError(f"expected select to be a list of column names; got {select!r}: write [{select!r}]")
+            raise InvalidQueryError(
+                f"expected select to be a list of column names; got {shown(select)}: write [{shown(select)}]"
+            )
         names = tuple(dict.fromkeys(self.column(name).name for name in select))
         if not names:
             raise InvalidQueryError(
@@ -132,9 +139,9 @@ class Table:
 
     def _unknown(self, name: Any) -> UnknownColumnError:
         if not isinstance(name, str):
-            return UnknownColumnError(f"expected the name of a column of {self.name}; got {name!r}")
-        shown = name if len(name) <= 60 else name[:57] + "..."
-        return UnknownColumnError(f"{self.name} has no column {shown!r}: {did_you_mean(name, self._by_any_name)}")
+            return UnknownColumnError(f"expected the name of a column of {self.name}; got {shown(name)}")
+        hint = did_you_mean(name, self._by_any_name)
+        return UnknownColumnError(f"{self.name} has no column {shown(name)}: {hint}")
 
 
 @cache

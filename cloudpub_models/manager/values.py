@@ -9,19 +9,21 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import peewee
 
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.models.fields import EnumField, TimestampField, UuidField
+from cloudpub_models.models.fields import TimestampField, UuidField
 from cloudpub_models.models.values import json_to_text
 from cloudpub_models.sql import values as sql_values
 
 Encoder = Callable[[Any], Any]
+Kind = Literal["text", "integer", "timestamp", "uuid", "other"]
 
 # PostgreSQL's limit for one field is 1 GB; a longer text makes the server drop the connection.
 _LONGEST_TEXT = 250_000_000
@@ -40,12 +42,7 @@ def encoder_for(field: peewee.Field[Any]) -> Encoder:
     It passes ``None``, since the database itself keeps NOT NULL, and raises InvalidValueError, naming the column, for
     what the column cannot hold.
     """
-    check = _encoder_of_kind(field, _column_name(field))
-
-    def encode(value: Any) -> Any:
-        return None if value is None else check(value)
-
-    return encode
+    return _encoder_of_kind(field, _column_name(field))
 
 
 def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
@@ -53,18 +50,44 @@ def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
         return _reference_encoder(field, column)
     if isinstance(field, peewee.JSONField):
         return _converting_encoder(json_to_text, field, column)
-    if isinstance(field, UuidField | TimestampField | EnumField):
-        return _converting_encoder(field.db_value, field, column)
+    if isinstance(field, UuidField):
+        return _uuid_encoder(field, column)
+    if isinstance(field, TimestampField):
+        return _timestamp_encoder(field, column)
     for kind, bits in _INTEGER_BITS:
         if isinstance(field, kind):
             return _integer_encoder(field, column, bits)
     if isinstance(field, peewee.BooleanField):
-        return lambda value: _boolean(value, column)
+        return lambda value: None if value is None else _boolean(value, column)
     if isinstance(field, peewee.FloatField):
-        return lambda value: _float(value, column)
+        return lambda value: None if value is None else _float(value, column)
     if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
-        return _text_encoder(column, getattr(field, "max_length", None))
+        return _text_encoder(column, _longest(field), secret=_is_secret(field))
     return _converting_encoder(field.db_value, field, column)
+
+
+def kind_of(field: peewee.Field[Any]) -> tuple[Kind, int]:
+    """Return what a field's column holds, with the length of its longest text or the largest of its integers.
+
+    ``"other"`` stands for everything that only its encoder can judge.
+    """
+    if isinstance(field, peewee.ForeignKeyField):
+        return kind_of(field.rel_field)
+    if isinstance(field, UuidField):
+        return "uuid", 0
+    if isinstance(field, TimestampField):
+        return "timestamp", 0
+    for kind, bits in _INTEGER_BITS:
+        if isinstance(field, kind):
+            return "integer", 2 ** (bits - 1) - 1
+    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+        return "text", _longest(field)
+    return "other", 0
+
+
+def _longest(field: peewee.Field[Any]) -> int:
+    longest: int | None = getattr(field, "max_length", None)
+    return _LONGEST_TEXT if longest is None else longest
 
 
 def _column_name(field: peewee.Field[Any]) -> str:
@@ -73,6 +96,10 @@ def _column_name(field: peewee.Field[Any]) -> str:
 
 def _keeps_values(field: peewee.Field[Any]) -> bool:
     return type(field).db_value in (peewee.Field.db_value, peewee.CharField.db_value, peewee.TextField.db_value)
+
+
+def _is_secret(field: peewee.Field[Any]) -> bool:
+    return field.column_name in getattr(field.model, "secret_columns", ())
 
 
 def _shown(value: Any) -> str:
@@ -84,6 +111,8 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
     """Convert, and name the column in what the conversion refuses."""
 
     def encode(value: Any) -> Any:
+        if value is None:
+            return None
         try:
             encoded = convert(value)
             # Peewee's fields let expressions through, which to them a model's instance is too.
@@ -96,6 +125,26 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
             raise InvalidValueError(
                 f"{column}: expected a value for {type(field).__name__}; got {_shown(value)} ({error})"
             ) from error
+
+    return encode
+
+
+def _uuid_encoder(field: UuidField, column: str) -> Encoder:
+    convert = _converting_encoder(field.db_value, field, column)
+
+    def encode(value: Any) -> Any:
+        return str(value) if type(value) is UUID else convert(value)
+
+    return encode
+
+
+def _timestamp_encoder(field: TimestampField, column: str) -> Encoder:
+    convert = _converting_encoder(field.db_value, field, column)
+
+    def encode(value: Any) -> Any:
+        if type(value) is datetime and value.tzinfo is UTC:
+            return value.isoformat(" ", "microseconds")[:26]
+        return convert(value)
 
     return encode
 
@@ -127,6 +176,8 @@ def _integer_encoder(field: peewee.Field[Any], column: str, bits: int) -> Encode
 
     def encode(value: Any) -> Any:
         if type(value) is not int:
+            if value is None:
+                return None
             value = _as_integer(value, field, column)
         if not smallest <= value <= largest:
             raise InvalidValueError(
@@ -183,12 +234,12 @@ def _float(value: Any, column: str) -> float:
     return number
 
 
-def _text_encoder(column: str, max_length: int | None) -> Encoder:
-    longest = max_length if max_length is not None else _LONGEST_TEXT
-
+def _text_encoder(column: str, longest: int, *, secret: bool) -> Encoder:
     def encode(value: Any) -> Any:
         if type(value) is not str:
-            value = _as_text(value, column)
+            if value is None:
+                return None
+            value = _as_text(value, column, secret=secret)
         if len(value) > longest:
             raise InvalidValueError(f"{column}: expected at most {longest} characters; got {len(value)}")
         if "\0" in value:
@@ -203,12 +254,13 @@ def _text_encoder(column: str, max_length: int | None) -> Encoder:
     return encode
 
 
-def _as_text(value: Any, column: str) -> str:
+def _as_text(value: Any, column: str, *, secret: bool) -> str:
     if isinstance(value, Enum) and isinstance(value.value, str):
         return value.value
     if isinstance(value, str):
         return str.__str__(value)
-    raise InvalidValueError(f"{column}: expected text; got {_shown(value)}")
+    # A password hash often comes as bytes, which is no reason to tell it to whoever reads the message.
+    raise InvalidValueError(f"{column}: expected text; got {type(value).__name__ if secret else _shown(value)}")
 
 
 def _refuse_surrogates(value: str, column: str) -> None:

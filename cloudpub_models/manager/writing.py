@@ -19,6 +19,7 @@ from cloudpub_models.manager.keyset import complete_order
 from cloudpub_models.manager.ordering import OrderBy, check_count, parse_order
 from cloudpub_models.manager.statements import ConflictRule
 from cloudpub_models.sql import Conflict
+from cloudpub_models.sql.identifiers import shown
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -289,10 +290,10 @@ class Writing(Finding[M]):
                 raise InvalidQueryError("conflict_columns and update_columns need on_conflict='ignore' or 'update'")
             return None
         if on_conflict not in ("ignore", "update"):
-            raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {on_conflict!r}")
+            raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {shown(on_conflict)}")
         return self._conflict(on_conflict, conflict_columns, update_columns)
 
     def _named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
         if isinstance(names, str) or not names:
-            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {names!r}")
+            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
         return tuple(dict.fromkeys(self.table.column(name).name for name in names))

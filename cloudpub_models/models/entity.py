@@ -16,6 +16,7 @@ from cloudpub_models.errors import InvalidValueError, UnknownColumnError, did_yo
 from cloudpub_models.models.binding import current_database
 from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField
 from cloudpub_models.models.tables import TableMetadata, TableSchema
+from cloudpub_models.sql.identifiers import shown
 
 
 class _MadeOnFirstUse:
@@ -125,7 +126,7 @@ class Entity(peewee.Model):
         if field is None:
             columns = [known.column_name for known in cls._meta.sorted_fields]
             raise UnknownColumnError(
-                f"expected a column of {cls._meta.table_name}, got {name!r}: {did_you_mean(str(name), columns)}"
+                f"expected a column of {cls._meta.table_name}, got {shown(name)}: {did_you_mean(str(name), columns)}"
             )
         return field  # type: ignore[no-any-return]
 

@@ -28,6 +28,7 @@ from cloudpub_models.models.values import (
     uuid_from_database,
     uuid_to_text,
 )
+from cloudpub_models.sql.identifiers import shown
 
 _E = TypeVar("_E", bound=enum.Enum)
 _M = TypeVar("_M", bound=peewee.Model)
@@ -173,7 +174,7 @@ class EnumField(_CharBase[_E]):
         member = self._by_text.get(value) if isinstance(value, str) else None
         if member is None:
             raise InvalidValueError(
-                f"expected a {self.members.__name__}, got {value!r}: {did_you_mean(str(value), self._by_text)}"
+                f"expected a {self.members.__name__}, got {shown(value)}: {did_you_mean(str(value), self._by_text)}"
             )
         return member
 

@@ -24,6 +24,7 @@ import peewee
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.models.fields import TimestampField
 from cloudpub_models.models.values import utc_now
+from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.schema.adoption import AdoptionReport
@@ -262,7 +263,9 @@ class Migrator:
     def _require_known(self, target: str | None, names: Iterable[str]) -> None:
         known = list(names)
         if target is not None and target not in known:
-            raise MigrationError(f"expected the name of a migration as target, got {target!r}: {_hint(target, known)}")
+            raise MigrationError(
+                f"expected the name of a migration as target, got {shown(target)}: {_hint(target, known)}"
+            )
 
 
 def history_model(database: peewee.Database) -> Any:

@@ -80,7 +80,10 @@ def render(query: Query, dialect: Dialect) -> str:
 
 def rendered(query: Query, dialect: Dialect) -> Rendered:
     """Return what `render` does, with the names of the parameters. The results of many shapes are kept."""
-    large = query.rows * len(query.insert_columns) + len(query.conditions.items) > _LARGE
+    conditions = query.conditions.items
+    large = query.rows * len(query.insert_columns) + len(conditions) > _LARGE or any(
+        len(condition.pieces) > _LARGE for _, condition in conditions if isinstance(condition, PositionalCondition)
+    )
     return _large_rendered(query, dialect) if large else _rendered(query, dialect)
 
 

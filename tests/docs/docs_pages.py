@@ -10,8 +10,9 @@ What a comment behind or below a statement may say::
     # SELECT COUNT(*) AS count FROM functions
 
 ``# →`` is the ``repr`` of the statement's value (of what was assigned, for an assignment), or what it printed.
-SQL is what the statement sent, as PostgreSQL gets it, with ``@names`` for the parameters; SQLite has to get as many
-statements. An ellipsis ``…`` stands for anything. A comment goes on in lines that are indented by three spaces.
+SQL, on a line of its own, is what the statement sent, as PostgreSQL gets it, with ``@names`` for the parameters; SQLite
+has to get as many statements. An ellipsis ``…`` stands for anything. A comment goes on in lines that are indented by
+three spaces.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 CODE_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 _SQL = re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE|COPY|WITH|EXPLAIN)\b(?= )")
-_PROMISE = re.compile(rf"→ |raises (?=[A-Z])|{_SQL.pattern}")
+_RESULT = re.compile(r"→ |raises (?=[A-Z])")
 _PARAMETER = re.compile(r"@[a-z]\w*|%s|\?")
 
 
@@ -99,7 +100,7 @@ def _comments(source: str) -> dict[int, str]:
         if text.startswith("   ") and last is not None and line == last[1] + 1:
             found[last[0]] += " " + text.strip()
             last = (last[0], line)
-        elif _PROMISE.match(text.strip()):
+        elif _RESULT.match(text.strip()) or (token.line.lstrip().startswith("#") and _SQL.match(text.strip())):
             found[line] = text.strip()
             last = (line, line)
         else:

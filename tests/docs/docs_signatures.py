@@ -3,6 +3,7 @@
 import inspect
 import re
 from datetime import timedelta
+from functools import cached_property
 
 _QUALIFIED = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
 
@@ -13,7 +14,7 @@ def signature_text(name, member):
         return f"{name}: {_returned(member.fget)}"
     if isinstance(member, classmethod | staticmethod):
         member = member.__func__
-    if not callable(member):
+    if not callable(member) or isinstance(member, cached_property):
         return name
     return f"{name}({_parameters(member)}) -> {_returned(member)}"
 

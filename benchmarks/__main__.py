@@ -1,0 +1,67 @@
+"""``python -m benchmarks``: measure, and write the table and the chart."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import libraries, report
+from benchmarks.data import SCALES
+from benchmarks.operations import OPERATIONS
+from benchmarks.runner import Plan, run
+
+PROCESS_START = "process_start"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 1 where an operation failed, 0 otherwise."""
+    options = _parser().parse_args(arguments)
+    plan = Plan(
+        dialects=("postgresql", "sqlite") if options.database == "both" else (options.database,),
+        operations=[name for name in options.operations if name != PROCESS_START],
+        libraries=options.libraries,
+        scale=options.scale,
+        rounds=options.rounds or (100 if options.scale == "normal" else 2),
+        attempts=3 if options.scale == "normal" else 1,
+        server=options.server,
+        synchronous_commit=options.synchronous_commit,
+        process_start=PROCESS_START in options.operations,
+    )
+    results = {"date": datetime.now(UTC).date().isoformat(), **run(plan)}
+    print(report.markdown(results))
+    if options.output is not None:
+        report.write(results, options.output)
+    return 1 if results["errors"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure cloudpub_models and its peers against the raw driver, in ratios within one run.",
+    )
+    names = [operation.name for operation in OPERATIONS] + [PROCESS_START]
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--operations", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--libraries",
+        nargs="+",
+        choices=libraries.NAMES,
+        default=list(libraries.DEFAULT),
+        metavar="NAME",
+        help=", ".join(libraries.NAMES),
+    )
+    parser.add_argument("--rounds", type=int, help="blocks of each point operation: 100, or 2 at scale tiny")
+    parser.add_argument("--scale", choices=tuple(SCALES), default="normal", help="tiny only shows that it works")
+    parser.add_argument("--server", metavar="URI", help="a PostgreSQL server to use, instead of starting one")
+    parser.add_argument(
+        "--synchronous-commit", choices=("on", "off"), default="off", help="whether PostgreSQL waits for its disk"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the table and the charts")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

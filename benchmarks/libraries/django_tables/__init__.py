@@ -1,0 +1,1 @@
+"""A Django application, since Django finds relations between models of applications only."""

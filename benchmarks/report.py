@@ -1,0 +1,170 @@
+"""What came out, as Markdown, JSON and charts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks import libraries
+from benchmarks.data import SCALES
+from benchmarks.operations import OPERATIONS, Operation
+
+ADVANTAGE_WANTED = 1.7
+TITLES = {
+    "raw": "raw driver",
+    "ours": "ours",
+    "ours-sessionless": "ours, no session",
+    "ours-prepared": "ours, prepared",
+    "peewee": "Peewee",
+    "sqlalchemy": "SQLAlchemy",
+    "django": "Django",
+    "pony": "Pony",
+}
+DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+
+Results = dict[str, Any]
+
+
+def write(results: Results, directory: Path) -> None:
+    """Write the table as Markdown and JSON, and one chart for each database."""
+    from benchmarks import chart
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "performance.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (directory / "performance.md").write_text(markdown(results), encoding="utf-8")
+    for database in databases_of(results):
+        (directory / f"performance-{database}.svg").write_text(chart.svg(results, database), encoding="utf-8")
+
+
+def markdown(results: Results) -> str:
+    """Return the whole report."""
+    parts = [f"{_circumstances(results)}\n"]
+    for database in databases_of(results):
+        parts.append(f"\n### {DATABASES[database]}\n\n{_table(results, database)}")
+        if memory := _memory(results, database):
+            parts.append(f"\n{memory}")
+    if results["process_start"]:
+        parts.append(f"\n### Process start\n\n{_process_start(results)}")
+    for error in results["errors"]:
+        parts.append(f"\nFAILED: {error['database']} {error['library']} {error['operation']}: {error['error']}\n")
+    return "".join(parts)
+
+
+def databases_of(results: Results) -> list[str]:
+    """Return the databases that were measured."""
+    return [name for name in DATABASES if name in results["versions"]]
+
+
+def libraries_of(results: Results) -> list[str]:
+    """Return the libraries that were measured, in a fixed order."""
+    measured = {one["library"] for one in results["measurements"]}
+    return [name for name in libraries.NAMES if name in measured]
+
+
+def title_of(operation: Operation, results: Results) -> str:
+    """Return an operation's title with the numbers of the run's scale."""
+    return operation.title.format(scale=SCALES[results["scale"]])
+
+
+def find(results: Results, database: str, library: str, operation: str) -> dict[str, Any] | None:
+    """Return one measurement, or ``None`` where there is none."""
+    for one in results["measurements"]:
+        if (one["database"], one["library"], one["operation"]) == (database, library, operation):
+            found: dict[str, Any] = one
+            return found
+    return None
+
+
+def _circumstances(results: Results) -> str:
+    versions = results["versions"]
+    shown = [f"Python {versions['python']}", f"psycopg2 {versions['psycopg2']}", f"orjson {versions['orjson']}"]
+    shown += [versions[database] for database in databases_of(results)]
+    shown += [f"{TITLES[name]} {versions[name]}" for name in libraries.PEERS if name in versions]
+    pinned = "" if all(results["pinned"].values()) else " The server could not be pinned to one core."
+    return (
+        f"{results['date']}; {', '.join(shown)}. {results['rounds']} rounds, "
+        f"synchronous_commit={results['synchronous_commit']}.{pinned}"
+    )
+
+
+def _table(results: Results, database: str) -> str:
+    names = libraries_of(results)
+    peers = [name for name in names if name in libraries.PEERS]
+    header = ["operation", "raw driver", *(TITLES[name] for name in names)]
+    if "ours" in names:
+        header[3:3] = ["target"]
+        if peers:
+            header.append("best peer ÷ ours")
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
+    for operation in OPERATIONS:
+        found = {name: find(results, database, name, operation.name) for name in names}
+        if not any(found.values()):
+            continue
+        cells = [title_of(operation, results), _control(found)]
+        for name in names:
+            cells.append(_ratio(found[name]))
+            if name == "ours":
+                cells.append(_target(operation.targets.get(database), found[name]))  # type: ignore[call-overload]
+        if "ours" in names and peers:
+            cells.append(_advantage(found, peers))
+        lines.append(cells)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _control(found: dict[str, dict[str, Any] | None]) -> str:
+    for measurement in found.values():
+        if measurement is not None:
+            return _duration(measurement["control_seconds"])
+    return ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _ratio(measurement: dict[str, Any] | None) -> str:
+    if measurement is None:
+        return "–"
+    return f"{measurement['ratio']:.2f}" if measurement["valid"] else f"void ({measurement['ratio']:.2f})"
+
+
+def _target(target: float | None, measurement: dict[str, Any] | None) -> str:
+    if target is None:
+        return ""
+    if measurement is None:
+        return f"≤ {target}"
+    return f"≤ {target} {'✓' if measurement['ratio'] <= target else '✗'}"
+
+
+def _advantage(found: dict[str, dict[str, Any] | None], peers: list[str]) -> str:
+    ours = found["ours"]
+    ratios = [measurement["ratio"] for name in peers if (measurement := found[name]) is not None]
+    if ours is None or not ratios:
+        return "–"
+    advantage = min(ratios) / ours["ratio"]
+    return f"{advantage:.1f} {'✓' if advantage >= ADVANTAGE_WANTED else '✗'}"
+
+
+def _memory(results: Results, database: str) -> str:
+    found = [one for one in results["memory"] if one["database"] == database]
+    lines = []
+    for operation in OPERATIONS:
+        shown = [
+            f"{TITLES[one['library']]} {one['extra_megabytes']:.1f} MB (raw driver {one['control_megabytes']:.1f})"
+            for one in found
+            if one["operation"] == operation.name and one["extra_megabytes"] is not None
+        ]
+        if shown:
+            lines.append(f"Memory beyond what the process holds already, {title_of(operation, results)}: ")
+            lines.append(f"{'; '.join(shown)}.\n")
+    return "".join(lines)
+
+
+def _process_start(results: Results) -> str:
+    lines = ["| import | ms over the bare interpreter | MB over it |\n| --- | ---: | ---: |\n"]
+    for name, cost in results["process_start"].items():
+        lines.append(f"| {TITLES[name]} | {cost['milliseconds']:.0f} | {cost['megabytes']:.1f} |\n")
+    return "".join(lines)

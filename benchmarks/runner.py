@@ -1,0 +1,184 @@
+"""Starts the workers, one library and database after the other, and collects what they found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from benchmarks.data import SCALES, Data, load, load_invocations
+from benchmarks.databases import BenchmarkDatabase, Dialect, postgresql_database, sqlite_database
+from benchmarks.operations import BY_NAME, STREAMS
+from benchmarks.process_start import measure_process_start
+from benchmarks.worker import Task
+
+_DISTRIBUTIONS = {"peewee": "peewee", "sqlalchemy": "SQLAlchemy", "django": "Django", "pony": "pony"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run measures.
+
+    Attributes:
+        dialects: the databases.
+        operations: the names of the operations.
+        libraries: the names of the libraries.
+        scale: how much work each operation is.
+        rounds: how many rounds a point operation runs.
+        attempts: how often a measurement with deviating controls is made at most.
+        server: the URI of a PostgreSQL server; ``None`` starts one.
+        synchronous_commit: ``"on"`` or ``"off"``.
+    """
+
+    dialects: Sequence[Dialect]
+    operations: Sequence[str]
+    libraries: Sequence[str]
+    scale: str
+    rounds: int
+    attempts: int
+    server: str | None
+    synchronous_commit: str
+    process_start: bool
+
+
+Results = dict[str, Any]
+
+
+def run(plan: Plan) -> Results:
+    """Carry out a plan and return everything that was found, ready for JSON."""
+    results: Results = {
+        "scale": plan.scale,
+        "rounds": plan.rounds,
+        "synchronous_commit": plan.synchronous_commit,
+        "versions": _versions(plan.libraries),
+        "pinned": {},
+        "measurements": [],
+        "memory": [],
+        "errors": [],
+        "unavailable": {},
+        "process_start": {},
+    }
+    for dialect in plan.dialects:
+        with _database(dialect, plan) as database:
+            results["versions"][dialect] = database.version()
+            _measure_on(database, plan, results)
+    if plan.process_start:
+        _say("process start")
+        results["process_start"] = measure_process_start(
+            [name for name in plan.libraries if name not in results["unavailable"]], max(3, plan.rounds // 4)
+        )
+    return results
+
+
+def _database(dialect: Dialect, plan: Plan) -> AbstractContextManager[BenchmarkDatabase]:
+    if dialect == "sqlite":
+        return sqlite_database()
+    return postgresql_database(plan.server, plan.synchronous_commit)
+
+
+def _measure_on(database: BenchmarkDatabase, plan: Plan, results: Results) -> None:
+    scale = SCALES[plan.scale]
+    load(database, Data(scale))
+    kinds = {name: BY_NAME[name].kind for name in plan.operations}
+    points = [name for name, kind in kinds.items() if kind == "point"]
+    bulk = [name for name, kind in kinds.items() if kind in ("bulk", "large") and name not in STREAMS]
+    streams = [name for name in kinds if name in STREAMS]
+    pages = [name for name, kind in kinds.items() if kind == "pages"]
+    every_core = sorted(os.sched_getaffinity(0))
+    one_core = every_core[-1:]
+
+    if points:
+        results["pinned"][database.dialect] = database.pin_server(set(one_core))
+        for library in plan.libraries:
+            _collect(library, database, points, plan, results, cores=one_core)
+    database.pin_server(set(every_core))
+    for library in plan.libraries if bulk else ():
+        _collect(library, database, bulk, plan, results)
+    if streams:
+        load_invocations(database, scale, scale.streamed_rows)
+        for library in plan.libraries:
+            _collect(library, database, streams, plan, results)
+            _collect(library, database, streams, plan, results, memory=True)
+    if pages:
+        load_invocations(database, scale, scale.paged_rows)
+        for library in plan.libraries:
+            _collect(library, database, pages, plan, results)
+
+
+def _collect(
+    library: str,
+    database: BenchmarkDatabase,
+    operations: list[str],
+    plan: Plan,
+    results: Results,
+    *,
+    cores: list[int] | None = None,
+    memory: bool = False,
+) -> None:
+    if library in results["unavailable"]:
+        return
+    task = Task(
+        library=library,
+        database=database.as_dict(),
+        operations=operations,
+        scale=plan.scale,
+        rounds=plan.rounds,
+        attempts=plan.attempts,
+        cores=cores,
+        memory=memory,
+    )
+    for outcome in _run_worker(task):
+        where = {"library": library, "database": database.dialect}
+        if "unavailable" in outcome:
+            if database.dialect != "sqlite":
+                results["unavailable"][library] = outcome["unavailable"]
+            _say(f"{library}: {outcome['unavailable']}")
+        elif "error" in outcome:
+            results["errors"].append(where | outcome)
+            _say(f"{database.dialect:10} {library:12} {outcome['operation']}: {outcome['error']}")
+        elif memory:
+            results["memory"].append(where | outcome)
+            _say(f"{database.dialect:10} {library:12} {outcome['operation']}: {outcome['extra_megabytes']} MB")
+        else:
+            results["measurements"].append(where | outcome)
+            _say(
+                f"{database.dialect:10} {library:12} {outcome['operation']:24} {outcome['ratio']:6.2f} × "
+                f"{outcome['control_seconds'] * 1e6:10.1f} µs   control {outcome['control_deviation']:+.1%}"
+                f"{'' if outcome['valid'] else '  VOID'}   {outcome['took']:.1f} s"
+            )
+
+
+def _run_worker(task: Task) -> Iterator[dict[str, Any]]:
+    command = [sys.executable, "-m", "benchmarks.worker", task.to_json()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode:
+        yield {"operation": ", ".join(task.operations), "error": f"the worker ended with {process.returncode}"}
+
+
+def _versions(libraries: Sequence[str]) -> dict[str, str]:
+    versions = {
+        "python": sys.version.split()[0],
+        "psycopg2": metadata.version("psycopg2-binary").split()[0],
+        "ours": metadata.version("cloudpub-models"),
+    }
+    for name in ("peewee", *libraries):
+        if name in _DISTRIBUTIONS:
+            versions[name] = metadata.version(_DISTRIBUTIONS[name])
+    try:
+        versions["orjson"] = metadata.version("orjson")
+    except metadata.PackageNotFoundError:
+        versions["orjson"] = "not installed"
+    return versions
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,88 @@
+"""What became of a transaction whose COMMIT got no answer.
+
+PostgreSQL keeps the status of recent transactions by their ids. After a crash that is not enough: the id of a
+transaction of which nothing had reached the disk is given out a second time, and a "committed" may be the other's. So
+a transaction remembers, beside its id, since when the server has counted its statistics: a crash loses them and begins
+anew, a clean restart does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from cloudpub_models.errors import CommitOutcome, ConnectionFailedError, ConnectionLostError, InvalidValueError
+
+_COUNTING_SINCE = "pg_stat_get_bgwriter_stat_reset_time()::text"
+
+# Sent along with BEGIN, in the same round trip. A standby gives out no ids, and nothing can be lost on it.
+MARK_QUERY = f"SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END, {_COUNTING_SINCE}"
+
+_STATUS_QUERY = f"SELECT pg_xact_status(%s::xid8), {_COUNTING_SINCE}"
+
+# The checkpoint that ends a recovery knows the first id to be given out again; one that begins where it ends is that
+# one, or the one of a shutdown, which is older than the server's start.
+_FIRST_ID_AFTER_RECOVERY_QUERY = """
+    SELECT next_xid FROM pg_control_checkpoint()
+    WHERE redo_lsn = checkpoint_lsn AND checkpoint_time >= date_trunc('second', pg_postmaster_start_time())
+"""
+
+_PAUSE_SECONDS = 0.02
+
+Fetch = Callable[[str, Sequence[Any] | None], list[tuple[Any, ...]]]
+
+
+class TransactionMark(NamedTuple):
+    """By what a transaction is known to the server afterwards."""
+
+    id: str
+    counting_since: str | None
+
+
+def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOutcome:
+    """Ask the server what became of a transaction.
+
+    Args:
+        mark: the transaction.
+        fetch: runs a query on a connection that works.
+        patience: for how many seconds to wait for a server that restarts or has not noticed yet that the client is
+            gone.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            outcome = _ask(mark, fetch)
+        except (ConnectionLostError, ConnectionFailedError) as error:
+            if time.monotonic() > deadline or not getattr(error, "transient", True):
+                raise
+            outcome = None
+        if outcome is not None:
+            return outcome
+        if time.monotonic() > deadline:
+            return "unknown"
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _ask(mark: TransactionMark, fetch: Fetch) -> CommitOutcome | None:
+    """Return the outcome, or None while the transaction is in progress."""
+    try:
+        status, counting_since = fetch(_STATUS_QUERY, (mark.id,))[0]
+    except InvalidValueError:
+        # "is in the future": the server crashed before anything of the transaction had reached the disk.
+        return "rolled back"
+    if status == "in progress":
+        return None
+    if status == "aborted":
+        return "rolled back"
+    if status == "committed" and (counting_since == mark.counting_since or _is_from_before_the_crash(mark, fetch)):
+        return "committed"
+    return "unknown"
+
+
+def _is_from_before_the_crash(mark: TransactionMark, fetch: Fetch) -> bool:
+    rows = fetch(_FIRST_ID_AFTER_RECOVERY_QUERY, None)
+    if not rows:
+        return False
+    epoch, _, number = rows[0][0].partition(":")
+    return int(mark.id) < (int(epoch) << 32 | int(number))

@@ -1,0 +1,165 @@
+"""PostgreSQL connections of psycopg2: their settings, the cursor that managers use, and how its values are decoded.
+
+Managers' statements use a cursor whose timestamps, UUIDs and JSON arrive as text, since the loaders parse those faster
+than the driver does; raw SQL decodes them by the type that the server reports; Peewee's own statements see the driver's
+defaults. Which thread has which connection is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import extensions
+
+from cloudpub_models.connection.commit_outcome import TransactionMark
+from cloudpub_models.connection.options import Options
+from cloudpub_models.errors import ConfigurationError, InvalidValueError
+
+Row = tuple[Any, ...]
+
+# Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
+_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
+
+_LARGEST_RESULT_KEPT = 1000
+_FORMATS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
+
+
+class PostgresqlConnection(extensions.connection):
+    """A driver connection with the little that the pool and the engine remember about it."""
+
+    idle_since: float = 0.0
+    transaction_mark: TransactionMark | None = None
+    _text_cursor: extensions.cursor | None = None
+
+    def text_cursor(self) -> extensions.cursor:
+        """Return this connection's cursor for managers and raw SQL; its timestamps, UUIDs and JSON arrive as text."""
+        cursor = self._text_cursor
+        # The cursor keeps its last result until it is used again, so one with a large result is let go.
+        if cursor is None or cursor.closed or cursor.rowcount > _LARGEST_RESULT_KEPT:
+            cursor = self._text_cursor = self.cursor()
+            extensions.register_type(extensions.UNICODE, cursor)
+            types: Any = cursor.string_types
+            types.update(dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE))
+        return cursor
+
+    def take_text_cursor(self) -> extensions.cursor:
+        """Return the cursor with its last result, leaving the connection to make another for its next statement."""
+        cursor, self._text_cursor = self._text_cursor, None
+        assert cursor is not None
+        return cursor
+
+
+def connection_settings(uri: str, masked_url: str, options: Options) -> dict[str, Any]:
+    """Return the driver's keywords for a database: the defaults, then what the URL says."""
+    try:
+        settings: dict[str, Any] = dict(extensions.parse_dsn(uri))
+    except psycopg2.ProgrammingError:
+        raise ConfigurationError(
+            f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {masked_url!r}"
+        ) from None
+    if not options.transaction_pooler:
+        limits, formats = (
+            " ".join(f"-c {name}={value}" for name, value in each.items()) for each in (_limits(options), _FORMATS)
+        )
+        # What the URL says itself comes last and so wins, but for the time zone and formats that the loaders rely on.
+        settings["options"] = f"{limits} {settings.get('options', '')} {formats}"
+    defaults = {
+        "connect_timeout": max(2, round(options.connect_timeout)) if options.connect_timeout else 0,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(options.tcp_user_timeout * 1000),
+        "application_name": options.application_name,
+        "client_encoding": "UTF8",
+    }
+    return defaults | settings | {"client_encoding": "UTF8"}
+
+
+def settings_of_a_transaction(options: Options) -> str:
+    """Return what follows BEGIN in its round trip: behind a transaction pooler, what is not set for the session."""
+    if not options.transaction_pooler:
+        return ""
+    return "".join(f"; SET LOCAL {name} = '{value}'" for name, value in (_limits(options) | _FORMATS).items())
+
+
+def _limits(options: Options) -> dict[str, str]:
+    seconds = {
+        "statement_timeout": options.statement_timeout,
+        "lock_timeout": options.lock_timeout,
+        "idle_in_transaction_session_timeout": options.idle_in_transaction_timeout,
+    }
+    return {name: str(int(value * 1000)) for name, value in seconds.items()}
+
+
+def is_usable(connection: PostgresqlConnection) -> bool:
+    """Ask the server, in one round trip, whether a connection still works."""
+    try:
+        connection.text_cursor().execute("SELECT 1")
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def discard(connection: PostgresqlConnection) -> None:
+    """Close a connection that is not to be used again."""
+    try:
+        connection.close()
+    except psycopg2.Error:
+        # It is being thrown away because it is broken; that it also cannot be closed adds nothing.
+        return
+
+
+def has_input(connection: PostgresqlConnection) -> bool:
+    """Return whether the server has said something unasked, which it does when it ends the session."""
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def described(cursor: extensions.cursor) -> tuple[list[str], list[Row]]:
+    """Return a result's column names, and its rows with values as raw SQL promises them."""
+    if cursor.description is None:
+        return [], []
+    names = [column.name for column in cursor.description]
+    decoders = [
+        (position, _DECODERS[column.type_code])
+        for position, column in enumerate(cursor.description)
+        if column.type_code in _DECODERS
+    ]
+    rows = cursor.fetchall()
+    if not decoders:
+        return names, rows
+    return names, [_decode_row(row, decoders) for row in rows]
+
+
+def _decode_row(row: Row, decoders: list[tuple[int, Callable[[str], Any]]]) -> Row:
+    values = list(row)
+    for position, decode in decoders:
+        if values[position] is not None:
+            values[position] = decode(values[position])
+    return tuple(values)
+
+
+def _decode_timestamp(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValueError(
+            f"expected a timestamp between the years 1 and 9999; the database has {text!r}: cast the column to text"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+_DECODERS: dict[int, Callable[[str], Any]] = {
+    _TIMESTAMP: _decode_timestamp,
+    _TIMESTAMPTZ: _decode_timestamp,
+    _UUID: UUID,
+    _JSON: json.loads,
+    _JSONB: json.loads,
+}

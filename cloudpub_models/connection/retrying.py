@@ -1,0 +1,72 @@
+"""Running a transaction again from its start: after which errors, how often, and with what pauses.
+
+What the work is, and how a transaction begins and ends, is not known here.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from cloudpub_models.errors import CloudpubError, ConnectionFailedError, ConnectionLostError, RetryableError
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+_FIRST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_TO_CONNECT_SECONDS = 0.1
+
+
+def run_repeatedly(
+    begin: Callable[[], AbstractContextManager[C]], fn: Callable[[C], R], *, retries: int, patience: float
+) -> R:
+    """Call ``fn`` in a transaction until one commits.
+
+    Args:
+        begin: makes a transaction; entering it begins it.
+        fn: the work.
+        retries: how many times ``fn`` is called again at most.
+        patience: for how many seconds in a row to try to begin while the server restarts or is full, which costs no
+            retry since ``fn`` has not been called; 0 tries for ever.
+    """
+    calls = 0
+    beginnings = 0
+    give_up_at: float | None = None
+    while True:
+        begun = False
+        try:
+            with begin() as connection:
+                begun = True
+                calls += 1
+                beginnings, give_up_at = 0, None
+                return fn(connection)
+        except CloudpubError as error:
+            if begun:
+                if not isinstance(error, RetryableError | ConnectionLostError) or calls > retries:
+                    raise
+            else:
+                if not _may_pass(error):
+                    raise
+                now = time.monotonic()
+                give_up_at = give_up_at or now + (patience or float("inf"))
+                if now >= give_up_at:
+                    raise
+                beginnings += 1
+        if begun:
+            _pause(calls - 1, _LONGEST_PAUSE_SECONDS)
+        else:
+            _pause(beginnings - 1, _LONGEST_PAUSE_TO_CONNECT_SECONDS)
+
+
+def _may_pass(error: CloudpubError) -> bool:
+    return isinstance(error, ConnectionLostError) or (isinstance(error, ConnectionFailedError) and error.transient)
+
+
+def _pause(earlier: int, longest: float) -> None:
+    # Jittered, so that those that lost to each other, or to one restart, do not meet again at once.
+    seconds = min(_FIRST_PAUSE_SECONDS * 2 ** min(earlier, 16), longest)
+    time.sleep(random.uniform(seconds / 2, seconds))

@@ -1,0 +1,135 @@
+"""Migrators that race each other and migrators that are killed: each step once, none half, and the next goes on."""
+
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cloudpub_models import Database
+from cloudpub_models.schema.migrations import Migrator
+
+STEPS = 50
+
+# Each step makes a table of its own, then fills it: half of one would be a table without its row. Nothing in it can be
+# run twice.
+STEP = """
+import time
+
+
+def up(migrator, db):
+    db.execute_sql("CREATE TABLE step_{number} (n INT)")
+    time.sleep({pause})
+    db.execute_sql("INSERT INTO step_{number} VALUES ({number})")
+    db.execute_sql("INSERT INTO steps VALUES ({number})")
+"""
+
+MIGRATE = """
+import sys
+from pathlib import Path
+from cloudpub_models import Database
+from cloudpub_models.schema.migrations import Migrator
+
+database = Database(sys.argv[1])
+print("begun", flush=True)
+Migrator(database.engine, Path(sys.argv[2])).up()
+"""
+
+
+@pytest.fixture
+def steps(tmp_path):
+    """Write the steps, each of which takes a while, and return their directory."""
+
+    def write(pause):
+        directory = tmp_path / "steps"
+        directory.mkdir()
+        for number in range(1, STEPS + 1):
+            (directory / f"{number:04d}_step.py").write_text(STEP.format(number=number, pause=pause))
+        return directory
+
+    return write
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request, tmp_path):
+    """The URL of a database that has nothing but the table in which steps sign."""
+    url = request.getfixturevalue("url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/steps.db"
+    database = Database(url)
+    database.raw_execute("CREATE TABLE steps (n INT)")
+    database.close()
+    return url
+
+
+def check_steps(url, complete):
+    """Assert that steps were taken in order, once and whole; return how many."""
+    database = Database(url)
+    taken = [row["n"] for row in database.raw_query_all("SELECT n FROM steps ORDER BY n")]
+    assert taken == list(range(1, len(taken) + 1))
+    tables = {table for table in database.engine.get_tables() if table.startswith("step_")}
+    assert tables == {f"step_{number}" for number in taken}
+    for number in taken:
+        assert database.raw_query_all(f"SELECT n FROM step_{number}") == [{"n": number}]
+    recorded = []
+    if database.engine.table_exists("cloudpub_migrations"):
+        recorded = database.raw_query_all("SELECT name FROM cloudpub_migrations ORDER BY name")
+    assert [row["name"] for row in recorded] == [f"{number:04d}_step" for number in taken]
+    if complete:
+        assert len(taken) == STEPS
+    database.close()
+    return len(taken)
+
+
+def migrate(number, url, directory):
+    database = Database(url)
+    applied = Migrator(database.engine, directory).up()
+    database.close()
+    return applied
+
+
+def test_ten_migrators_at_once_apply_each_step_once(empty_url, steps, start_workers):
+    directory = steps(pause=0)
+    results = start_workers(10, migrate, empty_url, directory).results(60)
+    applied = sorted(name for names in results for name in names)
+    assert applied == [f"{number:04d}_step" for number in range(1, STEPS + 1)]
+    check_steps(empty_url, complete=True)
+
+
+def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, steps, scale):
+    directory = steps(pause=0.02)
+    kills, points = scale(4, 30), []
+    while len(points) < kills:
+        process = subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, empty_url, str(directory)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "begun\n"
+        # A twentieth of the steps a kill, and somewhere inside one.
+        time.sleep(random.uniform(0.02, 0.3))
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        if empty_url.startswith("sqlite"):
+            points.append(check_steps(empty_url, complete=False))
+        else:
+            # The server may take a moment to notice; the next migrator waits for the lock until it has.
+            points.append(None)
+            database = Database(empty_url)
+            locked = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
+            deadline = time.monotonic() + 1
+            while database.raw_query_single(locked) != {"n": 0}:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            database.close()
+            points[-1] = check_steps(empty_url, complete=False)
+        if points[-1] > STEPS - 10:
+            # Begin again, so that every kill hits a run that has something to do.
+            database = Database(empty_url)
+            for name in [f"step_{number}" for number in range(1, points[-1] + 1)] + ["cloudpub_migrations"]:
+                database.raw_execute(f"DROP TABLE {name}")
+            database.raw_execute("DELETE FROM steps")
+            database.close()
+    print(f"steps taken at each kill: {points}")
+    assert max(points) > 0
+    migrate(0, empty_url, directory)
+    check_steps(empty_url, complete=True)

@@ -1,0 +1,143 @@
+"""Many threads on few connections of a real server."""
+
+import threading
+import time
+
+from fault_servers import wait_for
+
+from cloudpub_models import Database
+
+
+def in_threads(count, work):
+    """Run ``work(number)`` in threads; raise the first error of one."""
+    errors = []
+
+    def run(number):
+        try:
+            work(number)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def sessions_of(server, name):
+    return server.execute(f"SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = '{name}'")[0][0]
+
+
+def test_64_threads_share_8_connections(server, url, scale):
+    database = Database(url, max_connections=8, application_name="pool_test")
+    until = time.monotonic() + scale(3, 30)
+    counts = [0] * 64
+    longest = [0.0] * 64
+    most = 0
+
+    def work(number):
+        while time.monotonic() < until:
+            started = time.monotonic()
+            kind = counts[number] % 3
+            if kind == 0:
+                assert database.raw_query_single("SELECT @n::int AS n", {"n": number}) == {"n": number}
+            elif kind == 1:
+                with database.transaction() as connection:
+                    assert connection.execute("SELECT @n::int AS n", {"n": number}) == [{"n": number}]
+            else:
+                with database.session():
+                    database.ping()
+            counts[number] += 1
+            longest[number] = max(longest[number], time.monotonic() - started)
+
+    observer = threading.Thread(target=lambda: in_threads(64, work))
+    observer.start()
+    while observer.is_alive():
+        most = max(most, sessions_of(server, "pool_test"))
+        observer.join(0.2)
+    print(f"{sum(counts)} units, {min(counts)} to {max(counts)} a thread, longest {max(longest):.3f} s")
+    assert 0 < most <= 8
+    assert database.engine._pool.size <= 8
+    # In the order in which they came: nobody starves.
+    assert min(counts) > 0.5 * max(counts)
+    database.close()
+    wait_for(lambda: sessions_of(server, "pool_test") == 0)
+
+
+def test_threads_that_end_without_closing_leave_nothing_behind(server, url):
+    database = Database(url, max_connections=4, pool_timeout=5, application_name="ending_test")
+    left_open = []
+
+    def leave_open(number):
+        if number % 2:
+            transaction = database.transaction()
+            left_open.append(transaction)
+            transaction.__enter__().execute("SELECT 1")
+        else:
+            database.engine.connect()
+            database.engine.execute_sql("SELECT 1")
+
+    for _ in range(5):
+        in_threads(4, leave_open)
+    in_threads(4, lambda number: database.ping())
+    assert sessions_of(server, "ending_test") <= 4
+    assert database.engine._pool.size <= 4
+    database.close()
+
+
+def test_opening_a_slow_connection_keeps_nobody_else_waiting(server, url, proxy):
+    database = Database(server.url_at(proxy.port, url.rpartition("/")[2]), connect_timeout=2, max_connections=8)
+    with database.session():
+        database.ping()
+        ready = threading.Event()
+        failed = []
+
+        def hold_the_idle_one():
+            with database.session():
+                ready.set()
+                for _ in range(50):
+                    started = time.monotonic()
+                    database.ping()
+                    assert time.monotonic() - started < 0.5
+
+        def open_another(number):
+            try:
+                database.ping()
+            except Exception as error:  # noqa: BLE001 - counted
+                failed.append(error)
+
+        holder = threading.Thread(target=hold_the_idle_one)
+        holder.start()
+        ready.wait()
+        proxy.mode = "deaf"
+        opening = threading.Thread(target=lambda: in_threads(3, open_another))
+        opening.start()
+        for _ in range(50):
+            started = time.monotonic()
+            database.ping()
+            assert time.monotonic() - started < 0.5
+        holder.join()
+        proxy.mode = "forward"
+        opening.join()
+    # They either came to wait for the dead port, or found the connection that the other thread had given back.
+    assert len(failed) <= 3
+    assert database.ping()
+    database.close()
+
+
+def test_a_session_is_checked_once_when_it_begins(url, monkeypatch):
+    database = Database(url)
+    checks = []
+    original = database.engine._pool._is_usable
+    monkeypatch.setattr(database.engine._pool, "_is_usable", lambda each: checks.append(each) or original(each))
+    database.ping()
+    assert checks == []
+    for _ in range(2):
+        with database.session():
+            for _ in range(5):
+                database.ping()
+    assert len(checks) == 2
+    database.close()

@@ -1,0 +1,191 @@
+"""Behind PgBouncer in transaction mode: nothing leaks from one client to another, and nearly everything works."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from fault_servers import free_port
+
+from cloudpub_models import Database, Managers
+from cloudpub_models.errors import (
+    ConnectionFailedError,
+    LockNotAvailableError,
+    MigrationError,
+    QueryTimeoutError,
+    UniqueViolationError,
+)
+
+ADA = {"email": "ada@example.com", "password_hash": "x"}
+
+
+def find_pgbouncer():
+    """Return where PgBouncer is, installing Debian's package where that can be done."""
+    paths = os.environ["PATH"] + os.pathsep + "/usr/sbin"
+    found = shutil.which("pgbouncer", path=paths)
+    if not found and os.geteuid() == 0 and shutil.which("apt-get"):
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.run(
+                ["apt-get", "install", "-y", "-q", "--no-install-recommends", "pgbouncer"],
+                timeout=60,
+                capture_output=True,
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            )
+        found = shutil.which("pgbouncer", path=paths)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pgbouncer(server):
+    """The port of a PgBouncer that lends its one or two sessions for one transaction at a time."""
+    program = find_pgbouncer()
+    if not program:
+        pytest.skip("PgBouncer is not installed and cannot be: this promise is not proven here (apt-get install it)")
+    port = free_port()
+    directory = server.directory / "pgbouncer"
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o777)
+    configuration = directory / "pgbouncer.ini"
+    configuration.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
+        f"unix_socket_dir =\ndefault_pool_size = 2\nmax_client_conn = 50\n"
+    )
+    command = [program, str(configuration)] + (["-u", "pgserver"] if os.geteuid() == 0 else [])
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 5
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        assert process.poll() is None, (directory / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield port
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def migrated(url):
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return url
+
+
+@pytest.fixture
+def pooled_url(server, pgbouncer, migrated):
+    return server.url_at(pgbouncer, migrated.rpartition("/")[2])
+
+
+@pytest.fixture
+def database(pooled_url):
+    database = Database(pooled_url, transaction_pooler=True, statement_timeout=0.3, lock_timeout=0.2)
+    yield database
+    database.close()
+
+
+def settings_seen_by(connection):
+    cursor = connection.cursor()
+    names = (
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "TimeZone",
+        "default_transaction_read_only",
+    )
+    shown = {}
+    for name in names:
+        cursor.execute(f"SHOW {name}")
+        shown[name] = cursor.fetchone()[0]
+    cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'")
+    shown["advisory locks"] = cursor.fetchone()[0]
+    cursor.execute("SELECT COUNT(*) FROM pg_cursors")
+    shown["cursors"] = cursor.fetchone()[0]
+    cursor.execute("SELECT COUNT(*) FROM pg_prepared_statements")
+    shown["prepared statements"] = cursor.fetchone()[0]
+    return shown
+
+
+def test_nothing_leaks_to_another_client(server, pgbouncer, pooled_url, database):
+    import psycopg2
+
+    managers = Managers(database)
+    direct = server.connect(pooled_url.rpartition("/")[2])
+    expected = settings_seen_by(direct)
+    direct.close()
+
+    managers.users.insert(ADA)
+    with database.transaction(isolation="SERIALIZABLE"):
+        managers.users.insert({**ADA, "email": "bob@example.com"})
+    with database.transaction(read_only=True):
+        managers.users.count()
+    with database.session():
+        managers.users.count()
+    managers.users.batch_insert([{**ADA, "email": f"{number}@example.com"} for number in range(50)])
+    stream = managers.users.iterate(chunk_size=5)
+    next(stream)
+    stream.close()
+    assert len(list(managers.users.iterate(chunk_size=5))) == 52
+    with pytest.raises(QueryTimeoutError), database.transaction() as connection:
+        connection.execute("SELECT pg_sleep(2)")
+    with pytest.raises(UniqueViolationError), database.transaction():
+        managers.users.insert(ADA)
+
+    others = [psycopg2.connect(pooled_url) for _ in range(2)]
+    try:
+        for other in others:
+            other.autocommit = False
+            assert settings_seen_by(other) == expected
+    finally:
+        for other in others:
+            other.close()
+
+
+def test_limits_and_formats_hold_in_transactions(database):
+    with database.transaction() as connection:
+        shown = connection.execute(
+            "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock, "
+            "current_setting('TimeZone') AS zone"
+        )
+    assert shown == [{"statement": "300ms", "lock": "200ms", "zone": "UTC"}]
+    managers = Managers(database)
+    managers.users.insert(ADA)
+    with database.transaction():
+        managers.users.update({"password_hash": "y"}, {"email": ADA["email"]})
+        other = Database(database._known_url().target, transaction_pooler=True, lock_timeout=0.2)
+        with pytest.raises(LockNotAvailableError), other.transaction():
+            Managers(other).users.update({"password_hash": "y"}, {"email": ADA["email"]})
+        other.close()
+
+
+def test_managers_and_transactions_work(database):
+    managers = Managers(database)
+    user = managers.users.insert(ADA)
+    assert managers.users.find_by_uuid(user.uuid).created_at.tzinfo is not None
+    ran = []
+
+    def work(connection):
+        database.on_commit(lambda: ran.append(1))
+        managers.users.update_by_id(user.id, {"password_hash": "y"})
+        with pytest.raises(UniqueViolationError), database.transaction():
+            managers.users.insert(ADA)
+        assert connection.execute("SELECT COUNT(*) AS n FROM users") == [{"n": 1}]
+
+    database.run_transaction(work)
+    assert ran == [1]
+    assert managers.users.upsert({**ADA, "password_hash": "z"}, ["email"]).id == user.id
+
+
+def test_the_documented_exceptions_say_so(database, pooled_url):
+    with pytest.raises(MigrationError, match="leads to PostgreSQL itself"):
+        database.migrate()
+    direct_style = Database(pooled_url)
+    with pytest.raises(ConnectionFailedError, match="unsupported startup parameter: options") as caught:
+        direct_style.ping()
+    assert not caught.value.transient
+    assert "transaction_pooler" in str(caught.value)

@@ -1,0 +1,280 @@
+"""SQLite files shared by processes, and files whose users are killed, whose disk is full, or that are read-only."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cloudpub_models import Database
+from cloudpub_models.errors import ConnectionFailedError, LockNotAvailableError, StorageError
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/shared.db"
+
+
+def increment(number, url, count):
+    """Add 1 to what was read, ``count`` times; return the longest that one took."""
+    database = Database(url)
+    longest = 0.0
+
+    def work(connection):
+        value = connection.execute("SELECT value FROM counters")[0]["value"]
+        connection.execute("UPDATE counters SET value = @value", {"value": value + 1})
+
+    for _ in range(count):
+        started = time.monotonic()
+        database.run_transaction(work, retries=0)
+        longest = max(longest, time.monotonic() - started)
+    database.close()
+    return longest
+
+
+def test_read_modify_writes_of_eight_processes_are_exact(url, start_workers, scale):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE counters (value INT)")
+    database.raw_execute("INSERT INTO counters VALUES (0)")
+    database.close()
+    count = scale(100, 250)
+    longest = start_workers(8, increment, url, count).results(60)
+    database = Database(url)
+    assert database.raw_query_single("SELECT value FROM counters") == {"value": 8 * count}
+    database.close()
+    print(f"{8 * count} increments, longest {max(longest):.3f} s")
+
+
+def open_and_write(number, url, at):
+    """Open the file at the same moment as the others do, and write a row."""
+    time.sleep(max(0.0, at - time.time()))
+    database = Database(url)
+    database.raw_execute("CREATE TABLE IF NOT EXISTS rows (n INT)")
+    database.raw_execute("INSERT INTO rows VALUES (@n)", {"n": number})
+    database.close()
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path, start_workers):
+    for attempt in range(5):
+        url = f"sqlite:///{tmp_path}/new-{attempt}.db"
+        start_workers(8, open_and_write, url, time.time() + 0.1).results(20)
+        database = Database(url)
+        assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 8}
+        assert database.raw_query_single("PRAGMA journal_mode") == {"journal_mode": "wal"}
+        database.close()
+
+
+WRITE_UNTIL_KILLED = """
+import sys
+from cloudpub_models import Database
+
+database = Database(sys.argv[1])
+number = database.raw_query_single("SELECT COALESCE(MAX(n), 0) AS n FROM rows")["n"]
+while True:
+    number += 1
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO rows VALUES (@n, @text)", {"n": number, "text": "x" * (number % 5000)})
+        connection.execute("INSERT INTO pairs VALUES (@n)", {"n": number})
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_killed_writers_lose_nothing_acknowledged(url, scale):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
+    database.raw_execute("CREATE TABLE pairs (n INTEGER PRIMARY KEY)")
+    database.close()
+    kills, most = scale(5, 100), 0
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, "-c", WRITE_UNTIL_KILLED, url], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        time.sleep(random.uniform(0.0, 0.05))
+        process.kill()
+        lines = process.stdout.read().splitlines(keepends=True)
+        process.stdout.close()
+        process.wait()
+        acknowledged = max((int(line) for line in lines if line.endswith("\n")), default=most)
+        database = Database(url)
+        assert database.raw_query_all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        found = database.raw_query_single("SELECT COUNT(*) AS n, COALESCE(MAX(n), 0) AS most FROM rows")
+        assert found["most"] >= acknowledged
+        assert found["n"] == found["most"]
+        assert database.raw_query_single("SELECT COUNT(*) AS n FROM pairs") == {"n": found["n"]}
+        database.close()
+        assert found["most"] > most
+        most = found["most"]
+    print(f"{kills} kills, {most} transactions")
+
+
+def test_a_full_disk_is_a_storage_error_and_keeps_what_was_there(url):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE rows (text TEXT)")
+    database.raw_execute("INSERT INTO rows VALUES ('kept')")
+    database.raw_query_all("PRAGMA max_page_count = 10")
+    with pytest.raises(StorageError, match="disk's space"):
+        with database.transaction() as connection:
+            for _ in range(100):
+                connection.execute("INSERT INTO rows VALUES (@text)", {"text": "x" * 4000})
+    assert database.raw_query_all("SELECT text FROM rows") == [{"text": "kept"}]
+    database.raw_query_all("PRAGMA max_page_count = 1000000")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO rows VALUES ('also')")
+    assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 2}
+    database.close()
+
+
+def mount_small_disk(directory):
+    return (
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", directory], capture_output=True).returncode
+        == 0
+    )
+
+
+def test_a_disk_that_is_really_full(tmp_path):
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    if os.geteuid() != 0 or not mount_small_disk(directory):
+        pytest.skip("a small disk cannot be mounted here; PRAGMA max_page_count stands in for it in another test")
+    try:
+        database = Database(f"sqlite:///{directory}/shared.db")
+        database.raw_execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
+        acknowledged = 0
+        with pytest.raises(StorageError):
+            while True:
+                with database.transaction() as connection:
+                    connection.execute("INSERT INTO rows (text) VALUES (@text)", {"text": "x" * 20_000})
+                acknowledged += 1
+        assert acknowledged > 3
+        assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": acknowledged}
+        assert database.raw_query_all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        database.close()
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+READ_ONLY_USER = """
+import os, sys
+from cloudpub_models import Database
+from cloudpub_models.connection import sqlite
+from cloudpub_models.errors import StorageError
+
+Database("sqlite:///:memory:").ping()
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+database = Database(sys.argv[1])
+assert database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
+for write in (
+    lambda: database.raw_execute("INSERT INTO rows VALUES (2)"),
+    lambda: database.run_transaction(lambda connection: connection.execute("DELETE FROM rows")),
+):
+    try:
+        write()
+    except StorageError as error:
+        assert "read" in str(error), error
+    else:
+        raise AssertionError("it was written")
+assert database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
+print("well")
+"""
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_files_without_permission_to_write(tmp_path, journal):
+    import tempfile
+
+    directory = tempfile.mkdtemp(prefix="cloudpub-read-only-")
+    path = os.path.join(directory, "shared.db")
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA journal_mode = {journal}")
+    connection.execute("CREATE TABLE rows (n INT)")
+    connection.execute("INSERT INTO rows VALUES (1)")
+    connection.commit()
+    connection.close()
+    os.chmod(path, 0o444)
+    os.chmod(directory, 0o555)
+    finished = subprocess.run(
+        [sys.executable, "-c", READ_ONLY_USER, f"sqlite:///{path}"], capture_output=True, text=True, timeout=20
+    )
+    os.chmod(directory, 0o755)
+    assert (finished.stdout, finished.stderr) == ("well\n", "")
+
+
+def read_and_write(number, database):
+    """Use the inherited object in a child: never the parent's handle, so never inside its transaction."""
+    try:
+        seen = database.raw_query_single("SELECT COUNT(*) AS n FROM rows")["n"]
+        database.raw_execute("INSERT INTO rows VALUES (99)")
+    except LockNotAvailableError:
+        return seen, "locked"
+    return seen, "written"
+
+
+def test_a_forked_child_does_not_use_its_parents_handle(url, start_workers):
+    database = Database(url, busy_timeout=0.3)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO rows VALUES (1)")
+        assert start_workers(1, read_and_write, database).results(10) == [(0, "locked")]
+        connection.execute("INSERT INTO rows VALUES (2)")
+    assert start_workers(1, read_and_write, database).results(10) == [(2, "written")]
+    assert [row["n"] for row in database.raw_query_all("SELECT n FROM rows")] == [1, 2, 99]
+    assert database.raw_query_all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    database.close()
+
+
+CHILD_THAT_ENDS_NORMALLY = """
+import gc, os, sys
+from cloudpub_models import Database
+
+database = Database(sys.argv[1])
+database.raw_execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
+for round in range(20):
+    with database.transaction() as connection:
+        for n in range(50):
+            connection.execute("INSERT INTO rows (text) VALUES (@text)", {"text": "x" * 5000})
+        child = os.fork()
+        if child == 0:
+            assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 50 * round}
+            if round % 2:
+                database.close()
+            gc.collect()
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        for n in range(50, 60):
+            connection.execute("INSERT INTO rows (text) VALUES (@text)", {"text": "y" * 5000})
+        connection.execute("DELETE FROM rows WHERE text LIKE 'y%'")
+    assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 50 * (round + 1)}
+assert database.raw_query_all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+print("well")
+"""
+
+
+def test_a_child_that_ends_normally_ends_nothing_of_its_parents(url):
+    finished = subprocess.run(
+        [sys.executable, "-c", CHILD_THAT_ENDS_NORMALLY, url], capture_output=True, text=True, timeout=60
+    )
+    assert (finished.stdout, finished.stderr) == ("well\n", "")
+
+
+def test_a_damaged_file_is_told_from_a_missing_one(tmp_path):
+    path = tmp_path / "damaged.db"
+    database = Database(f"sqlite:///{path}")
+    database.raw_execute("CREATE TABLE rows (text TEXT)")
+    database.run_transaction(
+        lambda connection: [
+            connection.execute("INSERT INTO rows VALUES (@text)", {"text": "x" * 3000}) for _ in range(100)
+        ]
+    )
+    database.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xff" * 4096 * 20)
+    database = Database(f"sqlite:///{path}")
+    with pytest.raises((StorageError, ConnectionFailedError)):
+        database.raw_query_all("SELECT text FROM rows")
+    database.close()

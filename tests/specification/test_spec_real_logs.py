@@ -1,0 +1,150 @@
+"""Real log lines, 4,000 of them and 100,000 where they are tiled: written, read back in every way, and thrown away.
+
+Byte for byte: put together again, the lines that come back are the file.
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
+
+import pytest
+
+OPENSTACK, ZOOKEEPER = "openstack_2k.log", "zookeeper_2k.log"
+APPENDED = 50
+TILED = 100_000
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[.,](\d{3})")
+_LEVEL = re.compile(r"\b(INFO|WARN|WARNING|ERROR)\b")
+
+
+@pytest.fixture
+def logs(shared_file):
+    """The bytes of each file, and its lines; a carriage return at the end of a line belongs to it."""
+    contents = {name: shared_file(f"data/{name}").read_bytes() for name in (OPENSTACK, ZOOKEEPER)}
+    lines = {name: content.decode("utf-8").split("\n") for name, content in contents.items()}
+    assert [len(own) for own in lines.values()] == [2000, 2000]
+    return contents, lines
+
+
+@pytest.fixture
+def functions(managers, user):
+    return {name: managers.functions.insert({"user_id": user.id, "name": name}) for name in (OPENSTACK, ZOOKEEPER)}
+
+
+def moment_of(line):
+    # The first time in the line of OpenStack's logs is in the name of its file.
+    seconds, milliseconds = _MOMENT.search(line).groups()
+    return datetime.fromisoformat(f"{seconds}.{milliseconds}+00:00")
+
+
+def level_of(line):
+    return _LEVEL.search(line)[1].lower()
+
+
+def row_of(function, line):
+    return {"function_id": function.id, "level": level_of(line), "message": line, "timestamp": moment_of(line)}
+
+
+def joined(messages):
+    return "\n".join(messages).encode("utf-8")
+
+
+@pytest.fixture
+def written(managers, logs, functions):
+    """Both files in the database: most lines in one batch, the last ones appended one by one as they come."""
+    _, lines = logs
+    for name, function in functions.items():
+        batch = lines[name][:-APPENDED]
+        assert managers.function_logs.batch_insert(row_of(function, line) for line in batch) == len(batch)
+        for line in lines[name][-APPENDED:]:
+            appended = managers.function_logs.append(function, level_of(line), line)
+            assert appended.message == line
+    return lines
+
+
+@pytest.mark.parametrize("name", [OPENSTACK, ZOOKEEPER])
+def test_every_line_comes_back_byte_for_byte(managers, logs, functions, written, name):
+    where = {"function_id": functions[name].id}
+    assert managers.function_logs.count(where) == 2000
+    assert joined(log.message for log in managers.function_logs.iterate(where, order_by="id")) == logs[0][name]
+    assert joined(log.message for log in managers.function_logs.find_all(where, order_by="id")) == logs[0][name]
+
+
+def test_the_tail_is_the_end_of_the_file(managers, functions, written):
+    for name, function in functions.items():
+        tail = managers.function_logs.tail(function, APPENDED)
+        assert [log.message for log in reversed(tail)] == written[name][-APPENDED:]
+        assert {log.function_id for log in tail} == {function.id}
+
+
+def test_lines_are_filtered_by_level(managers, functions, written):
+    counts = {}
+    for name, function in functions.items():
+        for level in ("info", "warn", "warning", "error"):
+            expected = [line for line in written[name] if level_of(line) == level]
+            where = {"function_id": function.id, "level": level}
+            assert [log.message for log in managers.function_logs.find_all(where, order_by="id")] == expected
+            tail = managers.function_logs.tail(function, 10_000, level)
+            assert sorted(log.message for log in tail) == sorted(expected)
+            counts[name, level] = len(expected)
+    assert counts[ZOOKEEPER, "warn"] == 1318
+    assert counts[ZOOKEEPER, "error"] == 13
+    assert counts[OPENSTACK, "warning"] == 31
+    several = managers.function_logs.tail(functions[ZOOKEEPER], 10_000, ["warn", "error"])
+    assert len(several) == 1331
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+def test_pages_by_cursor_visit_every_line_once(managers, functions, written, direction):
+    function = functions[ZOOKEEPER]
+    pages, cursor = [], None
+    while not pages or cursor is not None:
+        page = managers.function_logs.paginate_after(
+            cursor, 300, {"function_id": function.id}, order_by="timestamp", order_direction=direction
+        )
+        pages.append(page.items)
+        cursor = page.next_cursor
+    assert [len(page) for page in pages] == [300] * 6 + [200]
+    read = [log for page in pages for log in page]
+    # Several lines have one timestamp; of those the order is that in which they were written.
+    own_order = [(log.timestamp, log.id) for log in read]
+    assert own_order == sorted(own_order, reverse=direction == "DESC")
+    assert joined(log.message for log in sorted(read, key=lambda log: log.id)) == joined(written[ZOOKEEPER])
+
+
+def test_old_lines_are_pruned(managers, functions, written):
+    deleted = []
+    # ZooKeeper's are of 2015, OpenStack's of 2017; those that were appended are of today.
+    assert managers.function_logs.prune(datetime(2016, 1, 1, tzinfo=UTC), 400, progress=deleted.append) == 1950
+    assert deleted == [400, 800, 1200, 1600, 1950]
+    kept = managers.function_logs.find_all({"function_id": functions[ZOOKEEPER].id}, order_by="id")
+    assert [log.message for log in kept] == written[ZOOKEEPER][-APPENDED:]
+    assert managers.function_logs.count({"function_id": functions[OPENSTACK].id}) == 2000
+    assert managers.function_logs.prune(timedelta(days=365)) == 1950
+    assert managers.function_logs.count() == 2 * APPENDED
+
+
+def test_a_hundred_thousand_lines_in_one_batch(managers, logs, functions):
+    _, lines = logs
+    function = functions[OPENSTACK]
+    tiled = list(islice(cycle(lines[OPENSTACK] + lines[ZOOKEEPER]), TILED))
+    begin = datetime(2024, 5, 1, tzinfo=UTC)
+    progress = []
+    rows = (
+        row_of(function, line) | {"timestamp": begin + timedelta(milliseconds=number)}
+        for number, line in enumerate(tiled)
+    )
+    assert managers.function_logs.batch_insert(rows, progress=progress.append) == TILED
+    assert progress[-1] == TILED
+    assert progress == sorted(set(progress))
+
+    read, expected = hashlib.sha256(), hashlib.sha256(joined(tiled))
+    for number, log in enumerate(managers.function_logs.iterate({"function_id": function.id}, order_by="timestamp")):
+        read.update(("\n" * (number > 0) + log.message).encode("utf-8"))
+    assert read.hexdigest() == expected.hexdigest()
+
+    tail = managers.function_logs.tail(function, 100)
+    assert [log.message for log in reversed(tail)] == tiled[-100:]
+    assert managers.function_logs.prune(begin + timedelta(milliseconds=TILED - 10), 50_000) == TILED - 10
+    assert [log.message for log in managers.function_logs.find_all(order_by="timestamp")] == tiled[-10:]
