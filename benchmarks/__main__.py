@@ -13,6 +13,8 @@ from benchmarks.data import SCALES
 from benchmarks.operations import OPERATIONS
 from benchmarks.runner import Plan, run
 
+# Measured in other ways than by calling them, so they are no `Operation`s.
+MEMORY = "memory"
 PROCESS_START = "process_start"
 
 
@@ -21,13 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     plan = Plan(
         dialects=("postgresql", "sqlite") if options.database == "both" else (options.database,),
-        operations=[name for name in options.operations if name != PROCESS_START],
+        operations=[name for name in options.operations if name not in (MEMORY, PROCESS_START)],
         libraries=options.libraries,
         scale=options.scale,
         rounds=options.rounds or (100 if options.scale == "normal" else 2),
         attempts=3 if options.scale == "normal" else 1,
         server=options.server,
         synchronous_commit=options.synchronous_commit,
+        core=options.core,
+        memory=MEMORY in options.operations,
         process_start=PROCESS_START in options.operations,
     )
     results = {"date": datetime.now(UTC).date().isoformat(), **run(plan)}
@@ -42,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Measure cloudpub_models and its peers against the raw driver, in ratios within one run.",
     )
-    names = [operation.name for operation in OPERATIONS] + [PROCESS_START]
+    names = [operation.name for operation in OPERATIONS] + [MEMORY, PROCESS_START]
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--operations", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument(
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--synchronous-commit", choices=("on", "off"), default="off", help="whether PostgreSQL waits for its disk"
     )
+    parser.add_argument("--core", type=int, help="the core for point operations; the last one when left out")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the table and the charts")
     return parser
 

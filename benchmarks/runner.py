@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from benchmarks import libraries
 from benchmarks.data import SCALES, Data, load, load_invocations
 from benchmarks.databases import BenchmarkDatabase, Dialect, postgresql_database, sqlite_database
 from benchmarks.operations import BY_NAME, STREAMS
@@ -34,6 +35,9 @@ class Plan:
         attempts: how often a measurement with deviating controls is made at most.
         server: the URI of a PostgreSQL server; ``None`` starts one.
         synchronous_commit: ``"on"`` or ``"off"``.
+        core: the core for point operations; ``None`` takes the last one.
+        memory: measure the memory that streams take.
+        process_start: measure what an import takes.
     """
 
     dialects: Sequence[Dialect]
@@ -44,6 +48,8 @@ class Plan:
     attempts: int
     server: str | None
     synchronous_commit: str
+    core: int | None
+    memory: bool
     process_start: bool
 
 
@@ -71,7 +77,7 @@ def run(plan: Plan) -> Results:
     if plan.process_start:
         _say("process start")
         results["process_start"] = measure_process_start(
-            [name for name in plan.libraries if name not in results["unavailable"]], max(3, plan.rounds // 4)
+            [name for name in plan.libraries if name not in results["unavailable"]], max(1, plan.rounds // 4)
         )
     return results
 
@@ -85,30 +91,29 @@ def _database(dialect: Dialect, plan: Plan) -> AbstractContextManager[BenchmarkD
 def _measure_on(database: BenchmarkDatabase, plan: Plan, results: Results) -> None:
     scale = SCALES[plan.scale]
     load(database, Data(scale))
-    kinds = {name: BY_NAME[name].kind for name in plan.operations}
-    points = [name for name, kind in kinds.items() if kind == "point"]
-    bulk = [name for name, kind in kinds.items() if kind in ("bulk", "large") and name not in STREAMS]
-    streams = [name for name in kinds if name in STREAMS]
-    pages = [name for name, kind in kinds.items() if kind == "pages"]
-    every_core = sorted(os.sched_getaffinity(0))
-    one_core = every_core[-1:]
+    points = [name for name in plan.operations if BY_NAME[name].kind == "point"]
+    bulk = [name for name in plan.operations if BY_NAME[name].kind in ("bulk", "large")]
+    pages = [name for name in plan.operations if BY_NAME[name].kind == "pages"]
+    every_core = set(os.sched_getaffinity(0))
+    one_core = {max(every_core) if plan.core is None else plan.core}
 
     if points:
-        results["pinned"][database.dialect] = database.pin_server(set(one_core))
+        results["pinned"][database.dialect] = database.pin_server(one_core)
         for library in plan.libraries:
-            _collect(library, database, points, plan, results, cores=one_core)
-    database.pin_server(set(every_core))
-    for library in plan.libraries if bulk else ():
-        _collect(library, database, bulk, plan, results)
-    if streams:
+            _collect(library, database, points, plan, results, cores=sorted(one_core))
+    database.pin_server(every_core)
+    if plan.memory or set(bulk) & set(STREAMS):
         load_invocations(database, scale, scale.streamed_rows)
-        for library in plan.libraries:
-            _collect(library, database, streams, plan, results)
-            _collect(library, database, streams, plan, results, memory=True)
+    for library in plan.libraries:
+        if bulk:
+            _collect(library, database, bulk, plan, results)
+        if plan.memory:
+            _collect(library, database, list(STREAMS), plan, results, memory=True)
     if pages:
         load_invocations(database, scale, scale.paged_rows)
         for library in plan.libraries:
-            _collect(library, database, pages, plan, results)
+            if library not in libraries.PEERS:
+                _collect(library, database, pages, plan, results)
 
 
 def _collect(
@@ -164,13 +169,13 @@ def _run_worker(task: Task) -> Iterator[dict[str, Any]]:
         yield {"operation": ", ".join(task.operations), "error": f"the worker ended with {process.returncode}"}
 
 
-def _versions(libraries: Sequence[str]) -> dict[str, str]:
+def _versions(names: Sequence[str]) -> dict[str, str]:
     versions = {
         "python": sys.version.split()[0],
         "psycopg2": metadata.version("psycopg2-binary").split()[0],
         "ours": metadata.version("cloudpub-models"),
     }
-    for name in ("peewee", *libraries):
+    for name in ("peewee", *names):
         if name in _DISTRIBUTIONS:
             versions[name] = metadata.version(_DISTRIBUTIONS[name])
     try:

@@ -5,6 +5,7 @@ Counts and waits; what an attempt is and what its failure means is the pool's bu
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import deque
@@ -51,7 +52,7 @@ class AttemptLimit:
                 self._condition.wait(min(pause, remaining))
             self._under_way += 1
             if self._failures:
-                self._next_start = time.monotonic() + SECONDS_BETWEEN_ATTEMPTS
+                self._next_start = time.monotonic() + _spacing()
 
     def succeeded(self) -> None:
         """End an attempt that made a connection: the server is back."""
@@ -67,7 +68,7 @@ class AttemptLimit:
             now = time.monotonic()
             self._under_way -= 1
             self._failures.append(now)
-            self._next_start = max(self._next_start, now + SECONDS_BETWEEN_ATTEMPTS)
+            self._next_start = max(self._next_start, now + _spacing())
             if isinstance(error, ConnectionFailedError):
                 self._last_error = error
             self._condition.notify_all()
@@ -88,6 +89,11 @@ class AttemptLimit:
         )
         error.transient = self._last_error is None or self._last_error.transient
         return error
+
+
+def _spacing() -> float:
+    # Jittered, so that processes that a restart made fail together do not go on doing so.
+    return random.uniform(SECONDS_BETWEEN_ATTEMPTS, 1.25 * SECONDS_BETWEEN_ATTEMPTS)
 
 
 _limits: dict[str, AttemptLimit] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeVar, Unpack
@@ -52,6 +53,7 @@ class Database:
     def __init__(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> None:
         self._lock = threading.RLock()
         self._engine: Engine | None = None
+        _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
 
@@ -296,6 +298,19 @@ class Database:
             if self._engine is None:
                 self._engine = _open_engine(self._known_url(), self._options)
             return self._engine
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _free_locks_in_child() -> None:
+    """Replace the locks that a thread of the parent may have held, and that nobody in a forked child gives back."""
+    for database in list(_databases):
+        database._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_locks_in_child)
 
 
 def _url_from_environment() -> DatabaseUrl:

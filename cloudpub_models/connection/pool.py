@@ -127,10 +127,15 @@ class ConnectionPool(Generic[C]):
         self._discard(connection)
 
     def leave_behind(self, connection: C) -> None:
-        """Take back the connection of a thread that ended without giving it back; safe to call from a finalizer."""
+        """Close the connection of a thread that ended without giving it back; safe to call from a finalizer.
+
+        The thread may have ended in the middle of anything, whose locks the server lets go of at once. The place becomes
+        free with the next ``acquire``.
+        """
         # After a fork the child finalizes the parent's threads too, whose connections are not the child's to close.
         if id(connection) in self._given:
             self._left_behind.append(connection)
+            self._discard(connection)
 
     def suspect_all(self) -> None:
         """Have every idle connection checked before its next use, since one of them was just lost."""
@@ -140,8 +145,7 @@ class ConnectionPool(Generic[C]):
         """Close the idle connections now and each other one when it is given back."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle + list(self._left_behind), []
-            self._left_behind.clear()
+            idle, self._idle = self._idle, []
         for connection in idle:
             self._discard(connection)
 
@@ -225,11 +229,8 @@ class ConnectionPool(Generic[C]):
             self._waiting.popleft().served.set()
 
     def _clear_left_behind(self) -> None:
-        """Close what ended threads had; one may have ended in the middle of anything, so nothing of it is kept."""
         while self._left_behind:
-            connection = self._left_behind.popleft()
-            self._given.discard(id(connection))
-            self._discard(connection)
+            self._given.discard(id(self._left_behind.popleft()))
         self._serve_queue()
 
     # Opening

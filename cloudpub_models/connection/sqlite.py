@@ -37,6 +37,7 @@ from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
 
 MEMORY = ":memory:"
+_STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
 
 
@@ -86,6 +87,8 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             )
             self._configure(connection)
         except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in _STORAGE_CODES:
+                raise classify_sqlite(error) from error
             raise ConnectionFailedError(
                 f"cannot open the database file {self.database!r}: {error}; check that its directory exists and may be "
                 "written to, and that it is a SQLite database"

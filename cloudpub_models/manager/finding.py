@@ -251,14 +251,14 @@ class Finding(TableAccess[M]):
         chunks = engine.stream(prepared.sql, conditions.values or None, check_chunk_size(chunk_size))
         return self._instances(chunks, prepared, included)
 
-    def related(self, model: type[peewee.Model]) -> Finding[Any]:
+    def _finding_of(self, model: type[peewee.Model]) -> Finding[Any]:
         """Return what finds rows of another model on the same database."""
         found = self._related.get(model)
         if found is None:
             found = self._related[model] = Finding(model, self.database)
         return found
 
-    def find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
+    def _find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
         """Return the rows in which a column has one of the keys, at most ``limit`` for each key."""
         order, limit = self._checked_range(order, limit)
         if not keys:
@@ -270,7 +270,7 @@ class Finding(TableAccess[M]):
         prepared = self._statements_on(engine).select_for_each(key_column.name, self._or_key(order), limit)
         return prepared.load(engine.fetch(prepared.sql, [_members(keys, key_column, engine.sql_dialect)]))
 
-    def find_connected(
+    def _find_connected(
         self,
         near: peewee.ForeignKeyField[Any],
         far: peewee.ForeignKeyField[Any],
@@ -313,7 +313,7 @@ class Finding(TableAccess[M]):
 
     def _include(self, rows: Sequence[M], included: Mapping[str, Node]) -> None:
         if included:
-            load_included(rows, self.model, included, self.related)
+            load_included(rows, self.model, included, self._finding_of)
 
     def _instances(self, chunks: Iterator[list[Row]], prepared: Select[M], included: Mapping[str, Node]) -> Iterator[M]:
         for chunk in chunks:

@@ -160,7 +160,7 @@ class _Referring(Relation):
     def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
         own_key = self._key.rel_field.name
         wanted = _distinct(row.__data__[own_key] for row in rows)
-        found = manager.find_for_each(self._key.column_name, wanted, limits.order, limits.limit)
+        found = manager._find_for_each(self._key.column_name, wanted, limits.order, limits.limit)
         grouped: dict[Any, list[peewee.Model]] = defaultdict(list)
         for related in found:
             grouped[related.__data__[self._key.name]].append(related)
@@ -198,7 +198,7 @@ class _Through(Relation):
         near, far = self._relation.near, self._relation.far
         own_key = near.rel_field.name
         wanted = _distinct(row.__data__[own_key] for row in rows)
-        connected = manager.find_connected(near, far, wanted, limits.order, limits.limit)
+        connected = manager._find_connected(near, far, wanted, limits.order, limits.limit)
         grouped: dict[Any, list[peewee.Model]] = defaultdict(list)
         for key, related in connected:
             grouped[key].append(related)

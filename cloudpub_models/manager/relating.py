@@ -104,7 +104,7 @@ class Relating(Finding[M]):
             order_direction: as for ``find_all``.
             limit: how many rows at most.
 
-        ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE organization_members.… = @param_0``
+        ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE … = ANY(@param_0) ORDER BY users.id``
         """
         related = self._finding(related_table)
         pivot = table_of(joins.model_of_table(pivot_table, self.model))
@@ -117,7 +117,7 @@ class Relating(Finding[M]):
         keys = [require_value(parent_id, foreign_key)]
         order = parse_order(order_by, order_direction, related.table)
         most = None if limit is None else check_count(limit, "limit")
-        return [row for _, row in related.find_connected(near, far, keys, order, most)]
+        return [row for _, row in related._find_connected(near, far, keys, order, most)]
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
         """Send one statement with ``@name`` parameters and return its rows as instances.
@@ -201,7 +201,7 @@ class Relating(Finding[M]):
         return self.execute_query(query)
 
     def _finding(self, table: str) -> Finding[Any]:
-        return self.related(joins.model_of_table(table, self.model))
+        return self._finding_of(joins.model_of_table(table, self.model))
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

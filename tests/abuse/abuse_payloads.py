@@ -195,7 +195,27 @@ def some(door: str, number: int) -> list[str]:
     return [*CORE, *[others[(start + step) % len(others)] for step in range(number)]]
 
 
-_FRAGMENTS = ["'", '"', "`", "\\", "--", "/*", "*/", ";", "(", ")", ",", "$$", "%s", "@x", "?", ".", " ", "\0", "\ud800"]
+_FRAGMENTS = [
+    "'",
+    '"',
+    "`",
+    "\\",
+    "--",
+    "/*",
+    "*/",
+    ";",
+    "(",
+    ")",
+    ",",
+    "$$",
+    "%s",
+    "@x",
+    "?",
+    ".",
+    " ",
+    "\0",
+    "\ud800",
+]
 _WORDS = ["id", "name", "OR", "1=1", "SELECT", "DROP TABLE canary", "UNION", "AS", "NULL", "ASC", "COUNT", "=", "users"]
 
 # Surrogates included, which st.text() leaves out by itself only where an encoding is asked for.

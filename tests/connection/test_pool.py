@@ -188,3 +188,96 @@ def test_a_forked_child_starts_with_an_empty_pool(server):
     assert not server.opened[0].discarded
     pool.acquire()
     assert len(server.opened) == 2
+
+
+def test_who_came_first_is_served_first_and_nobody_overtakes(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    held = pool.acquire()
+    served: list[int] = []
+
+    def take(number: int) -> None:
+        connection = pool.acquire()
+        served.append(number)
+        pool.release(connection)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=take, args=(number,)))
+        threads[-1].start()
+        time.sleep(0.02)
+    pool.release(held)
+    overtaking = pool.acquire()
+    assert served == [0, 1, 2, 3]
+    pool.release(overtaking)
+    for thread in threads:
+        thread.join()
+
+
+def test_a_thread_in_the_queue_may_open_one_in_the_place_of_one_thrown_away(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    held = pool.acquire()
+    received: list[FakeConnection] = []
+    waiting = threading.Thread(target=lambda: received.append(pool.acquire()))
+    waiting.start()
+    time.sleep(0.05)
+    pool.remove(held)
+    waiting.join(2)
+    assert received == [server.opened[1]]
+    assert pool.size == 1
+
+
+def test_who_leaves_the_queue_leaves_nothing_in_it(server):
+    pool = server.pool(limit=1, wait_seconds=0.1)
+    held = pool.acquire()
+    with pytest.raises(PoolTimeoutError):
+        pool.acquire()
+    pool.release(held)
+    assert pool.acquire() is held
+    assert pool.size == 1
+
+
+def test_an_interrupted_check_frees_its_place(server, monkeypatch):
+    pool = server.pool(limit=1)
+    pool.release(pool.acquire())
+
+    def interrupt(connection: FakeConnection) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "_is_usable", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pool.acquire(check=True)
+    assert pool.size == 0
+    assert server.opened[0].discarded
+
+
+def test_a_failed_opening_lets_the_next_in_the_queue_try(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    server.seconds_to_open, server.down = 0.1, True
+    outcomes: list[object] = []
+
+    def take() -> None:
+        try:
+            outcomes.append(pool.acquire())
+        except ConnectionFailedError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    threads[0].start()
+    time.sleep(0.03)
+    threads[1].start()
+    time.sleep(0.1)
+    server.down = False
+    for thread in threads:
+        thread.join(3)
+    assert isinstance(outcomes[0], ConnectionFailedError)
+    assert outcomes[1] is server.opened[0]
+
+
+def test_what_a_parents_thread_had_is_not_the_childs_to_close(server):
+    pool = server.pool()
+    connection = pool.acquire()
+    pool.lock_for_fork()
+    pool.abandon()
+    pool.leave_behind(connection)
+    pool.acquire()
+    assert not connection.discarded

@@ -8,6 +8,7 @@ import pytest
 
 from cloudpub_models import Database, User
 from cloudpub_models.errors import (
+    ForeignKeyViolationError,
     InvalidQueryError,
     SerializationError,
     TransactionAbortedError,
@@ -316,3 +317,106 @@ def test_memory_is_one_database_for_all_threads():
         thread.join()
     assert database.raw_query_single("SELECT COUNT(DISTINCT n) AS n FROM counts") == {"n": 200}
     database.close()
+
+
+# Errors that were swallowed
+
+
+def test_a_swallowed_error_in_peewees_atomic_aborts_it(database, managers):
+    engine = database.engine
+    with database.bind():
+        with pytest.raises(TransactionAbortedError), engine.atomic():
+            User.create(**BOB)
+            User.create(**ADA)
+            with pytest.raises(peewee.IntegrityError):
+                User.create(**ADA)
+
+        @engine.atomic()
+        def swallow():
+            User.create(**BOB)
+            User.create(**ADA)
+            with pytest.raises(peewee.IntegrityError):
+                User.insert_many([BOB, BOB]).execute()
+
+        with pytest.raises(TransactionAbortedError):
+            swallow()
+        with engine.atomic():
+            User.create(**BOB)
+            with pytest.raises(peewee.IntegrityError), engine.savepoint():
+                User.create(**BOB)
+    assert emails(managers) == ["bob@example.com"]
+
+
+def test_a_batch_is_nested_by_itself_so_that_one_that_failed_costs_nothing_else(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(UniqueViolationError):
+            managers.users.batch_insert([BOB, BOB])
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_a_swallowed_error_of_a_query_that_changes_nothing_aborts_too(database, managers):
+    with pytest.raises(TransactionAbortedError), database.transaction() as connection:
+        managers.users.insert(ADA)
+        with pytest.raises(InvalidQueryError):
+            connection.execute("SELECT * FROM nowhere")
+    assert emails(managers) == []
+
+
+def test_an_error_caught_two_levels_down_costs_only_that_level(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with database.transaction():
+            managers.users.insert(BOB)
+            with pytest.raises(UniqueViolationError), database.transaction():
+                managers.users.insert(ADA)
+        with pytest.raises(TransactionAbortedError), database.transaction():
+            managers.users.insert({**ADA, "email": "cleo@example.com"})
+            with pytest.raises(UniqueViolationError), database.transaction():
+                managers.users.insert(ADA)
+            with pytest.raises(UniqueViolationError):
+                managers.users.insert(BOB)
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_what_is_refused_before_the_wire_aborts_nothing(database, managers):
+    with database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(InvalidQueryError):
+            managers.users.find_all({"no_such_column": 1})
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_a_constraint_that_fails_at_commit_is_named_and_keeps_nothing(database, managers):
+    database.raw_execute("CREATE TABLE parents (id INTEGER PRIMARY KEY)")
+    database.raw_execute(
+        "CREATE TABLE children (parent_id INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    ran, calls = [], []
+
+    def work(connection):
+        calls.append(1)
+        database.on_commit(lambda: ran.append(1))
+        connection.execute("INSERT INTO children VALUES (1)")
+        managers.users.insert(ADA)
+
+    with pytest.raises(ForeignKeyViolationError):
+        database.run_transaction(work)
+    assert (len(calls), ran, emails(managers)) == (1, [], [])
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO children VALUES (1)")
+        connection.execute("INSERT INTO parents VALUES (1)")
+    assert database.raw_query_all("SELECT parent_id FROM children") == [{"parent_id": 1}]
+    database.raw_execute("DROP TABLE children")
+
+
+def test_a_transaction_in_a_session_that_failed_leaves_the_session_usable(database, managers):
+    with database.session():
+        with pytest.raises(TransactionAbortedError), database.transaction():
+            managers.users.insert(ADA)
+            with pytest.raises(UniqueViolationError):
+                managers.users.insert(ADA)
+        managers.users.insert(BOB)
+        with database.transaction():
+            managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]

@@ -101,17 +101,18 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def terminate_backends(cursor: Any, application_name: str = "cloudpub_models") -> int:
-    """Terminate every session of the library, and return how many there were."""
+def terminate_backends(cursor: Any) -> int:
+    """Terminate every session but the tests' own, also those that are only beginning; return how many there were."""
     cursor.execute(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s", (application_name,)
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND application_name <> 'test'"
     )
     return int(cursor.fetchone()[0])
 
 
 @contextmanager
 def sweeping(server: Server, every: float = 0.05) -> Iterator[list[int]]:
-    """Terminate every session of the library again and again, until the block ends."""
+    """Terminate every session again and again, until the block ends."""
     swept: list[int] = []
     over = threading.Event()
     connection = server.connect()

