@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ PROCESS_START = "process_start"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 where an operation failed, 0 otherwise."""
     options = _parser().parse_args(arguments)
+    # Told to end, leave as from an error: with the server stopped and the databases gone.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     plan = Plan(
         dialects=("postgresql", "sqlite") if options.database == "both" else (options.database,),
         operations=[name for name in options.operations if name not in (MEMORY, PROCESS_START)],
@@ -38,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report.markdown(results))
     if options.output is not None:
         report.write(results, options.output)
+    if options.page is not None:
+        report.show_in(results, options.page)
     return 1 if results["errors"] else 0
 
 
@@ -65,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--core", type=int, help="the core for point operations; the last one when left out")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the table and the charts")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="a Markdown page to show the table in, as docs/PERFORMANCE.md"
+    )
     return parser
 
 

@@ -6,6 +6,7 @@ import math
 from html import escape
 from typing import Any
 
+from benchmarks.databases import Dialect
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.report import DATABASES, TITLES, find, libraries_of, title_of
 
@@ -27,7 +28,7 @@ _INK = "#6a737d"
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 
 
-def svg(results: dict[str, Any], database: str) -> str:
+def svg(results: dict[str, Any], database: Dialect) -> str:
     """Return the chart of one database's operations; void measurements are drawn pale."""
     names = libraries_of(results)
     shown = [

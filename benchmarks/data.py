@@ -223,24 +223,32 @@ def load(database: BenchmarkDatabase, data: Data) -> None:
     """Fill the migrated tables of a database."""
     for table in TABLES:
         rows = [tuple(row[name] for name in COLUMNS[table]) for row in getattr(data, table)]
-        names = ", ".join(COLUMNS[table])
         if database.dialect == "sqlite":
-            marks = ", ".join("?" * len(COLUMNS[table]))
-            with sqlite3.connect(database.target) as connection:
-                connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", _for_sqlite(rows))  # noqa: S608
-            connection.close()
+            _load_sqlite(database, table, rows)
         else:
-            connection = psycopg2.connect(database.target)
-            with connection, connection.cursor() as cursor:
-                psycopg2.extras.execute_values(
-                    cursor,
-                    f"INSERT INTO {table} ({names}) VALUES %s",  # noqa: S608
-                    [tuple(_for_postgresql(value) for value in row) for row in rows],
-                )
-                if "id" in COLUMNS[table]:
-                    cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, len(rows)))
-            connection.close()
+            _load_postgresql(database, table, rows)
     _analyze(database)
+
+
+def _load_sqlite(database: BenchmarkDatabase, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    names, marks = ", ".join(COLUMNS[table]), ", ".join("?" * len(COLUMNS[table]))
+    connection = sqlite3.connect(database.target)
+    connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", _for_sqlite(rows))  # noqa: S608
+    connection.commit()
+    connection.close()
+
+
+def _load_postgresql(database: BenchmarkDatabase, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    connection = psycopg2.connect(database.target)
+    with connection, connection.cursor() as cursor:
+        psycopg2.extras.execute_values(
+            cursor,
+            f"INSERT INTO {table} ({', '.join(COLUMNS[table])}) VALUES %s",  # noqa: S608
+            [tuple(_for_postgresql(value) for value in row) for row in rows],
+        )
+        if "id" in COLUMNS[table]:
+            cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, len(rows)))
+    connection.close()
 
 
 def load_invocations(database: BenchmarkDatabase, scale: Scale, total: int) -> None:

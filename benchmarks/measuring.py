@@ -101,7 +101,7 @@ def measure(
     finally:
         gc.unfreeze()
     return Measurement(
-        **{f"{name}_seconds": _first_quartile(values) for name, values in seconds.items()},
+        **{f"{name}_seconds": first_quartile(values) for name, values in seconds.items()},
         rounds=rounds,
         calls=calls["control"],
     )
@@ -140,5 +140,6 @@ def _run_block(contestant: Contestant, calls: int) -> float:
     return time.perf_counter() - start
 
 
-def _first_quartile(values: list[float]) -> float:
+def first_quartile(values: list[float]) -> float:
+    """Return the 25th percentile."""
     return statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]

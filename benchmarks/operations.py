@@ -52,7 +52,7 @@ class Operation:
 
     def rounds(self, point_rounds: int) -> int:
         """Return how many rounds to run, given those of a point operation."""
-        shares = {"point": 1, "bulk": 4, "large": 10, "pages": 2}
+        shares = {"point": 1, "bulk": 5, "large": 16, "pages": 2}
         return max(2, point_rounds // shares[self.kind])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
 from typing import Any
+
+from benchmarks.measuring import first_quartile
 
 TARGET_MILLISECONDS = 70
 TARGET_MEGABYTES = 22
@@ -39,10 +40,10 @@ def measure_process_start(names: list[str], rounds: int) -> dict[str, Any]:
             _run(program)
             seconds[name].append(time.perf_counter() - start)
     kilobytes = {name: int(_run(program + "\n" + _SHOW_MEMORY)) for name, program in programs.items()}
-    bare = statistics.median(seconds["bare"])
+    bare = first_quartile(seconds["bare"])
     return {
         name: {
-            "milliseconds": (statistics.median(seconds[name]) - bare) * 1000,
+            "milliseconds": (first_quartile(seconds[name]) - bare) * 1000,
             "megabytes": (kilobytes[name] - kilobytes["bare"]) / 1024,
         }
         for name in programs

@@ -8,9 +8,12 @@ from typing import Any
 
 from benchmarks import libraries
 from benchmarks.data import SCALES
+from benchmarks.databases import Dialect
 from benchmarks.operations import OPERATIONS, Operation
+from benchmarks.process_start import TARGET_MEGABYTES, TARGET_MILLISECONDS
 
 ADVANTAGE_WANTED = 1.7
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 TITLES = {
     "raw": "raw driver",
     "ours": "ours",
@@ -21,7 +24,7 @@ TITLES = {
     "django": "Django",
     "pony": "Pony",
 }
-DATABASES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+DATABASES: dict[Dialect, str] = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 
 Results = dict[str, Any]
 
@@ -31,10 +34,19 @@ def write(results: Results, directory: Path) -> None:
     from benchmarks import chart
 
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "performance.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (directory / "performance.md").write_text(markdown(results), encoding="utf-8")
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (directory / "table.md").write_text(markdown(results), encoding="utf-8")
     for database in databases_of(results):
-        (directory / f"performance-{database}.svg").write_text(chart.svg(results, database), encoding="utf-8")
+        (directory / f"{database}.svg").write_text(chart.svg(results, database), encoding="utf-8")
+
+
+def show_in(results: Results, page: Path) -> None:
+    """Put the report into a page, between its two markers."""
+    head, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected {BEGIN} and {END} in {page}; one is missing: add them where the table belongs")
+    page.write_text(f"{head}{begin}\n{markdown(results)}{end}{tail}", encoding="utf-8")
 
 
 def markdown(results: Results) -> str:
@@ -51,7 +63,7 @@ def markdown(results: Results) -> str:
     return "".join(parts)
 
 
-def databases_of(results: Results) -> list[str]:
+def databases_of(results: Results) -> list[Dialect]:
     """Return the databases that were measured."""
     return [name for name in DATABASES if name in results["versions"]]
 
@@ -88,7 +100,7 @@ def _circumstances(results: Results) -> str:
     )
 
 
-def _table(results: Results, database: str) -> str:
+def _table(results: Results, database: Dialect) -> str:
     names = libraries_of(results)
     peers = [name for name in names if name in libraries.PEERS]
     header = ["operation", "raw driver", *(TITLES[name] for name in names)]
@@ -105,7 +117,9 @@ def _table(results: Results, database: str) -> str:
         for name in names:
             cells.append(_ratio(found[name]))
             if name == "ours":
-                cells.append(_target(operation.targets.get(database), found[name]))  # type: ignore[call-overload]
+                cells.append(_target(operation.targets[database], found[name]))
+            elif name == "ours-prepared" and database in operation.prepared_targets:
+                cells[-1] += f" ({_target(operation.prepared_targets[database], found[name])})"
         if "ours" in names and peers:
             cells.append(_advantage(found, peers))
         lines.append(cells)
@@ -131,12 +145,10 @@ def _ratio(measurement: dict[str, Any] | None) -> str:
     return f"{measurement['ratio']:.2f}" if measurement["valid"] else f"void ({measurement['ratio']:.2f})"
 
 
-def _target(target: float | None, measurement: dict[str, Any] | None) -> str:
-    if target is None:
-        return ""
+def _target(target: float, measurement: dict[str, Any] | None) -> str:
     if measurement is None:
         return f"≤ {target}"
-    return f"≤ {target} {'✓' if measurement['ratio'] <= target else '✗'}"
+    return f"≤ {target} {_mark(measurement['ratio'] <= target)}"
 
 
 def _advantage(found: dict[str, dict[str, Any] | None], peers: list[str]) -> str:
@@ -145,7 +157,7 @@ def _advantage(found: dict[str, dict[str, Any] | None], peers: list[str]) -> str
     if ours is None or not ratios:
         return "–"
     advantage = min(ratios) / ours["ratio"]
-    return f"{advantage:.1f} {'✓' if advantage >= ADVANTAGE_WANTED else '✗'}"
+    return f"{advantage:.1f} {_mark(advantage >= ADVANTAGE_WANTED)}"
 
 
 def _memory(results: Results, database: str) -> str:
@@ -166,5 +178,13 @@ def _memory(results: Results, database: str) -> str:
 def _process_start(results: Results) -> str:
     lines = ["| import | ms over the bare interpreter | MB over it |\n| --- | ---: | ---: |\n"]
     for name, cost in results["process_start"].items():
-        lines.append(f"| {TITLES[name]} | {cost['milliseconds']:.0f} | {cost['megabytes']:.1f} |\n")
+        time, memory = f"{cost['milliseconds']:.0f}", f"{cost['megabytes']:.1f}"
+        if name == "ours":
+            time += f" (≤ {TARGET_MILLISECONDS} {_mark(cost['milliseconds'] <= TARGET_MILLISECONDS)})"
+            memory += f" (≤ {TARGET_MEGABYTES} {_mark(cost['megabytes'] <= TARGET_MEGABYTES)})"
+        lines.append(f"| {TITLES[name]} | {time} | {memory} |\n")
     return "".join(lines)
+
+
+def _mark(met: bool) -> str:
+    return "✓" if met else "✗"

@@ -91,40 +91,65 @@ def _database(dialect: Dialect, plan: Plan) -> AbstractContextManager[BenchmarkD
 def _measure_on(database: BenchmarkDatabase, plan: Plan, results: Results) -> None:
     scale = SCALES[plan.scale]
     load(database, Data(scale))
-    points = [name for name in plan.operations if BY_NAME[name].kind == "point"]
-    bulk = [name for name in plan.operations if BY_NAME[name].kind in ("bulk", "large")]
-    pages = [name for name in plan.operations if BY_NAME[name].kind == "pages"]
+    for stage in _stages(plan):
+        if stage.invocations:
+            load_invocations(database, scale, stage.invocations)
+        pinned = database.pin_server(stage.cores)
+        if stage.on_one_core:
+            results["pinned"][database.dialect] = pinned
+        for library in plan.libraries:
+            operations = [name for name in stage.operations if _may_have(library, name)]
+            if operations:
+                _collect(library, database, operations, plan, stage, results)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Operations that are measured in one process, under the same conditions.
+
+    Attributes:
+        operations: their names.
+        cores: the cores that client and server run on.
+        on_one_core: whether that is one only.
+        invocations: how many rows the largest table holds; 0 where nobody looks.
+        memory: measure memory instead of time.
+    """
+
+    operations: Sequence[str]
+    cores: set[int]
+    on_one_core: bool = False
+    invocations: int = 0
+    memory: bool = False
+
+
+def _stages(plan: Plan) -> Iterator[Stage]:
+    scale = SCALES[plan.scale]
     every_core = set(os.sched_getaffinity(0))
     one_core = {max(every_core) if plan.core is None else plan.core}
-
-    if points:
-        results["pinned"][database.dialect] = database.pin_server(one_core)
-        for library in plan.libraries:
-            _collect(library, database, points, plan, results, cores=sorted(one_core))
-    database.pin_server(every_core)
-    if plan.memory or set(bulk) & set(STREAMS):
-        load_invocations(database, scale, scale.streamed_rows)
-    for library in plan.libraries:
+    if plan.scale == "tiny":
+        # No time is judged, and starting processes would take most of it.
+        yield Stage(plan.operations, one_core, on_one_core=True, invocations=scale.paged_rows)
+    else:
+        points = [name for name in plan.operations if BY_NAME[name].kind == "point"]
+        bulk = [name for name in plan.operations if BY_NAME[name].kind in ("bulk", "large")]
+        pages = [name for name in plan.operations if BY_NAME[name].kind == "pages"]
+        if points:
+            yield Stage(points, one_core, on_one_core=True)
         if bulk:
-            _collect(library, database, bulk, plan, results)
-        if plan.memory:
-            _collect(library, database, list(STREAMS), plan, results, memory=True)
-    if pages:
-        load_invocations(database, scale, scale.paged_rows)
-        for library in plan.libraries:
-            if library not in libraries.PEERS:
-                _collect(library, database, pages, plan, results)
+            yield Stage(bulk, every_core, invocations=scale.streamed_rows if set(bulk) & set(STREAMS) else 0)
+        if pages:
+            yield Stage(pages, every_core, invocations=scale.paged_rows)
+    if plan.memory:
+        yield Stage(STREAMS, every_core, invocations=scale.streamed_rows, memory=True)
+
+
+def _may_have(library: str, operation: str) -> bool:
+    """Return whether it is worth asking a library's process for an operation: no peer pages by key."""
+    return BY_NAME[operation].kind != "pages" or library not in libraries.PEERS
 
 
 def _collect(
-    library: str,
-    database: BenchmarkDatabase,
-    operations: list[str],
-    plan: Plan,
-    results: Results,
-    *,
-    cores: list[int] | None = None,
-    memory: bool = False,
+    library: str, database: BenchmarkDatabase, operations: list[str], plan: Plan, stage: Stage, results: Results
 ) -> None:
     if library in results["unavailable"]:
         return
@@ -135,8 +160,8 @@ def _collect(
         scale=plan.scale,
         rounds=plan.rounds,
         attempts=plan.attempts,
-        cores=cores,
-        memory=memory,
+        cores=sorted(stage.cores),
+        memory=stage.memory,
     )
     for outcome in _run_worker(task):
         where = {"library": library, "database": database.dialect}
@@ -147,7 +172,7 @@ def _collect(
         elif "error" in outcome:
             results["errors"].append(where | outcome)
             _say(f"{database.dialect:10} {library:12} {outcome['operation']}: {outcome['error']}")
-        elif memory:
+        elif stage.memory:
             results["memory"].append(where | outcome)
             _say(f"{database.dialect:10} {library:12} {outcome['operation']}: {outcome['extra_megabytes']} MB")
         else:
@@ -163,8 +188,12 @@ def _run_worker(task: Task) -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "benchmarks.worker", task.to_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            yield json.loads(line)
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode:
         yield {"operation": ", ".join(task.operations), "error": f"the worker ended with {process.returncode}"}
 

@@ -38,8 +38,8 @@ class Task:
         operations: the names of the operations.
         scale: the name of the scale.
         rounds: how many rounds a point operation runs.
-        attempts: how often a measurement with deviating controls is made at most.
-        cores: the cores to run on; ``None`` for all.
+        attempts: how often a measurement with deviating controls is made at most; twice where it takes long.
+        cores: the cores to run on.
         memory: measure the memory that streams take, instead of time.
     """
 
@@ -49,7 +49,7 @@ class Task:
     scale: str
     rounds: int
     attempts: int
-    cores: list[int] | None
+    cores: list[int]
     memory: bool = False
 
     def to_json(self) -> str:
@@ -59,8 +59,7 @@ class Task:
 
 def work(task: Task) -> Iterator[dict[str, Any]]:
     """Do a task, yielding what became of each operation."""
-    if task.cores is not None:
-        os.sched_setaffinity(0, task.cores)
+    os.sched_setaffinity(0, task.cores)
     database = BenchmarkDatabase(**task.database)
     data = Data(SCALES[task.scale])
     library = libraries.make(task.library, database)
@@ -122,9 +121,13 @@ def _measure_time(
         operation.check(one, data, argument, getattr(one, operation.name)(argument))
         restore()
     best: Measurement | None = None
-    for _ in range(task.attempts):
+    for _ in range(task.attempts if operation.kind == "point" else min(2, task.attempts)):
+        control, control_again = [
+            Contestant(_call(operation, one), arguments_of_control(data, one)) for one in controls
+        ]
         measurement = measure(
-            *[Contestant(_call(operation, one), arguments_of_control(data, one)) for one in controls],
+            control,
+            control_again,
             Contestant(_call(operation, library), operation.arguments(data, library)),
             rounds=operation.rounds(task.rounds),
             restore=restore if operation.restored else _nothing_to_restore,

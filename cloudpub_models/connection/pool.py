@@ -7,6 +7,7 @@ are served in the order in which they came: a thread that gives one back and ask
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -75,6 +76,7 @@ class ConnectionPool(Generic[C]):
         # Filled by finalizers, which may run at any point of any thread and so must not take the lock.
         self._left_behind: deque[C] = deque()
         self._closed = False
+        self._process = os.getpid()
 
     @property
     def size(self) -> int:
@@ -129,11 +131,12 @@ class ConnectionPool(Generic[C]):
     def leave_behind(self, connection: C) -> None:
         """Close the connection of a thread that ended without giving it back; safe to call from a finalizer.
 
-        The thread may have ended in the middle of anything, whose locks the server lets go of at once. The place becomes
-        free with the next ``acquire``.
+        The thread may have ended in the middle of anything, whose locks the server lets go of at once. The place is
+        free from the next ``acquire`` on.
         """
-        # After a fork the child finalizes the parent's threads too, whose connections are not the child's to close.
-        if id(connection) in self._given:
+        # After a fork the child finalizes the parent's threads, whose connections are not the child's to close; that
+        # comes before anything that the child is told to run.
+        if os.getpid() == self._process and id(connection) in self._given:
             self._left_behind.append(connection)
             self._discard(connection)
 
@@ -162,6 +165,7 @@ class ConnectionPool(Generic[C]):
         self._lock = threading.Lock()
         self._idle, self._given, self._opening = [], set(), 0
         self._waiting, self._left_behind = deque(), deque()
+        self._process = os.getpid()
         self._attempts.reset()
 
     # Taking and queueing

@@ -98,7 +98,7 @@ class Finding(TableAccess[M]):
         """
         engine = self.database.engine
         conditions = parse_where(where, self.table, engine)
-        included = parse_include(include)
+        included = parse_include(include, self.model)
         prepared = self._statements_on(engine).select(
             conditions.shape,
             columns=None if select is None else self.table.selected(select),
@@ -214,7 +214,7 @@ class Finding(TableAccess[M]):
         if not order:
             raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
         conditions = parse_where(where, self.table, engine)
-        included = parse_include(include)
+        included = parse_include(include, self.model)
         if cursor is not None:
             after, values = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
             conditions = Conditions((*conditions.shape, after), (*conditions.values, *values))
@@ -246,7 +246,7 @@ class Finding(TableAccess[M]):
         engine = self.database.engine
         conditions = parse_where(where, self.table, engine)
         order = parse_order(order_by, "ASC", self.table)
-        included = parse_include(include)
+        included = parse_include(include, self.model)
         prepared = self._statements_on(engine).select(conditions.shape, order=order)
         chunks = engine.stream(prepared.sql, conditions.values or None, check_chunk_size(chunk_size))
         return self._instances(chunks, prepared, included)

@@ -37,15 +37,17 @@ class Node:
         self.children: dict[str, Node] = {}
 
 
-def parse_include(include: Include) -> dict[str, Node]:
-    """Return the tree of relations that an ``include`` argument names.
+def parse_include(include: Include, model: type[peewee.Model]) -> dict[str, Node]:
+    """Return the tree of relations that an ``include`` argument names, checked before anything is sent.
 
     Args:
         include: relation names, or a dict of name to options; ``"deployments.function"`` names a relation of a
             relation.
+        model: what the relations are of.
 
     Raises:
         InvalidQueryError: the argument is of another kind, or has an option that is unknown.
+        UnknownColumnError: there is no such relation.
     """
     if isinstance(include, str) or not isinstance(include, Sequence | Mapping):
         raise InvalidQueryError(f"expected include to be a sequence of relation names or a dict; got {shown(include)}")
@@ -70,7 +72,15 @@ def parse_include(include: Include) -> dict[str, Node]:
         for name in parents:
             level = level.setdefault(name, Node()).children
         level.setdefault(last, Node()).options = options
+    _check_names(model, tree)
     return tree
+
+
+def _check_names(model: type[peewee.Model], tree: Mapping[str, Node]) -> None:
+    for name, node in tree.items():
+        relation = relation_of(model, name)
+        _Limits.of(name, node.options, relation)
+        _check_names(relation.related, node.children)
 
 
 def load_included(
@@ -92,8 +102,6 @@ def load_included(
         relation = relations[name]
         limits = _Limits.of(name, node.options, relation)
         if not rows:
-            # The names below are checked even where there is nothing to load for them.
-            load_included((), relation.related, node.children, manager_of)
             continue
         found = relation.load(rows, manager_of(relation.related), limits)
         load_included(found, relation.related, node.children, manager_of)

@@ -19,8 +19,8 @@ import peewee
 
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.models.fields import TimestampField, UuidField
-from cloudpub_models.models.values import json_to_text
 from cloudpub_models.sql import values as sql_values
+from cloudpub_models.sql.values import json_to_text
 
 Encoder = Callable[[Any], Any]
 Kind = Literal["text", "integer", "timestamp", "uuid", "other"]

@@ -169,6 +169,7 @@ class Writing(Finding[M]):
         ``UPDATE … SET status = @param_0 WHERE id = ANY(@param_1) RETURNING id, …``
         """
         check_count(limit, "limit", smallest=1)
+        self.table.encode_row(changes)  # refused before anything is locked
         if len(self.table.key_names) != 1:
             raise InvalidQueryError(
                 f"expected a table with a primary key of one column to claim from; got {self.table.name}"

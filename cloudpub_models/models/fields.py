@@ -22,13 +22,13 @@ from cloudpub_models.models.partial import PartialData
 from cloudpub_models.models.values import (
     JsonValue,
     json_from_text,
-    json_to_text,
     timestamp_from_database,
     timestamp_to_text,
     uuid_from_database,
     uuid_to_text,
 )
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import json_to_text
 
 _E = TypeVar("_E", bound=enum.Enum)
 _M = TypeVar("_M", bound=peewee.Model)

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID, SafeUUID
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.values import moment_to_text
 
 JsonValue = dict[str, Any] | list[Any] | str | int | float | bool | None
 
-_ESCAPED_NUL = r"(?<!\\)(?:\\\\)*\\u0000"
 
 _bytes_from_hex = bytes.fromhex
 _new_uuid = UUID.__new__
@@ -102,14 +102,7 @@ def timestamp_to_text(value: object) -> str:
         moment = value
     else:
         raise InvalidValueError(f"expected an aware datetime, got {_shown(value)}: pass datetime.now(UTC) or the like")
-    if moment.tzinfo is not UTC:
-        if moment.utcoffset() is None:
-            raise InvalidValueError(
-                f"expected an aware datetime, got the naive {value!s}: attach its timezone, "
-                "as in value.replace(tzinfo=datetime.UTC)"
-            )
-        moment = _in_utc(moment)
-    return moment.isoformat(" ", "microseconds")[:26]
+    return moment_to_text(moment)
 
 
 def timestamp_from_database(value: datetime | str | None) -> datetime | None:
@@ -142,45 +135,6 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
     return _in_utc(value)
 
 
-def json_to_text(value: object) -> str:
-    """Return a value as compact JSON text that both databases take.
-
-    ``None`` inside a document is JSON ``null``. Refused is what PostgreSQL's JSONB would refuse or change: NaN and
-    infinities, NUL characters, lone surrogates, keys that are not strings.
-
-    Raises:
-        InvalidValueError: for a value that is no JSON, and for those named above.
-
-    >>> json_to_text({"a": [1, 2.5, None, "é"]})
-    '{"a":[1,2.5,null,"é"]}'
-    """
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError as error:
-        raise InvalidValueError(
-            f"expected a JSON value, got one that JSON cannot express ({error}): NaN, infinities and circular "
-            "structures have to be replaced first"
-        ) from error
-    except TypeError as error:
-        raise InvalidValueError(
-            f"expected a JSON value (dict, list, str, int, float, bool, None), got one that is none ({error})"
-        ) from error
-    except RecursionError as error:
-        raise InvalidValueError("expected a JSON value, got one that is nested too deeply") from error
-    if "\\u0000" in text and re.search(_ESCAPED_NUL, text):
-        raise InvalidValueError("expected JSON without NUL characters (\\u0000), which PostgreSQL cannot store")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidValueError(
-                f"expected JSON of valid Unicode text, got a lone surrogate (U+{ord(text[error.start]):04X})"
-            ) from error
-    if "{" in text:
-        _refuse_other_keys(value)
-    return text
-
-
 def json_from_text(text: str | None) -> JsonValue:
     """Return the value of JSON text, as SQLite's columns hold it.
 
@@ -196,20 +150,6 @@ def json_from_text(text: str | None) -> JsonValue:
         return json.loads(text)  # type: ignore[no-any-return]
     except ValueError as error:
         raise InvalidValueError(f"expected JSON from the database, got {_shown(text)} ({error})") from error
-
-
-def _refuse_other_keys(value: object) -> None:
-    # json.dumps turns other keys into strings silently: what is read back would differ, or two keys be one.
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            for key in item:
-                if not isinstance(key, str):
-                    raise InvalidValueError(f"expected JSON objects with strings for keys, got the key {_shown(key)}")
-            pending.extend(item.values())
-        elif isinstance(item, list | tuple):
-            pending.extend(item)
 
 
 def _parse_timestamp(text: str) -> datetime:

@@ -50,7 +50,7 @@ def encode(value: Any) -> Any:
     >>> encode(datetime(2024, 5, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))))
     '2024-05-01 10:00:00.000000'
     >>> encode({"retries": 3})
-    '{"retries": 3}'
+    '{"retries":3}'
 
     Raises:
         InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
@@ -147,8 +147,8 @@ def _encode_text(value: str) -> str:
             value.encode()
         except UnicodeEncodeError as error:
             raise InvalidValueError(
-                f"expected text that is valid unicode, got a lone surrogate at position {error.start}; "
-                "decode the bytes it came from properly, or with errors='replace'"
+                f"expected valid Unicode text, got a lone surrogate (U+{ord(value[error.start]):04X}) at position "
+                f"{error.start}; decode the bytes it came from properly, or with errors='replace'"
             ) from None
     return value
 
@@ -175,18 +175,29 @@ def _encode_decimal(value: Decimal) -> Decimal:
     return value
 
 
-def _encode_datetime(value: datetime) -> str:
-    if value.tzinfo is None or value.utcoffset() is None:
-        raise InvalidValueError(
-            f"expected a datetime with a time zone, got the naive {value.isoformat(' ')}; "
-            "use datetime.now(UTC), or value.replace(tzinfo=UTC) where it is UTC already"
-        )
-    try:
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-    except OverflowError:
-        raise InvalidValueError(
-            f"expected a datetime between the years 1 and 9999 in UTC, got {value.isoformat(' ')}, which is outside"
-        ) from None
+def moment_to_text(moment: datetime) -> str:
+    """Return a moment as its 26 characters of UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``, which sort as the moments do.
+
+    >>> moment_to_text(datetime.fromisoformat("2024-05-01T12:00:00+02:00"))
+    '2024-05-01 10:00:00.000000'
+
+    Raises:
+        InvalidValueError: for a naive datetime, which could mean any time zone, and for a moment outside the years 1 to
+            9999 of UTC.
+    """
+    if moment.tzinfo is not UTC:
+        if moment.utcoffset() is None:
+            raise InvalidValueError(
+                f"expected an aware datetime, got the naive {moment.isoformat(' ')}: attach its timezone, "
+                "as in value.replace(tzinfo=datetime.UTC)"
+            )
+        try:
+            moment = moment.astimezone(UTC)
+        except (OverflowError, ValueError):
+            raise InvalidValueError(
+                f"expected a moment of the years 1 to 9999 in UTC, got {moment.isoformat(' ')}, which lies outside"
+            ) from None
+    return moment.isoformat(" ", "microseconds")[:26]
 
 
 def _encode_time(value: time) -> str:
@@ -197,25 +208,40 @@ def _encode_time(value: time) -> str:
     return value.isoformat()
 
 
-def _encode_json(value: dict[Any, Any] | list[Any]) -> str:
+def json_to_text(value: object) -> str:
+    """Return a value as compact JSON text that both databases take.
+
+    ``None`` inside a document is JSON ``null``. Refused is what PostgreSQL's JSONB would refuse or change: NaN and
+    infinities, NUL characters, lone surrogates, keys that are not strings.
+
+    >>> json_to_text({"a": [1, 2.5, None, "é"]})
+    '{"a":[1,2.5,null,"é"]}'
+
+    Raises:
+        InvalidValueError: for a value that is no JSON, and for those named above.
+    """
     _check_keys(value)
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
-        raise InvalidValueError(
-            "expected JSON, got data nested too deeply (or containing itself); flatten it"
-        ) from None
+        raise InvalidValueError("expected a JSON value, got one nested too deeply, or containing itself") from None
     except ValueError as error:
-        reason = "a structure that contains itself" if "ircular" in str(error) else "nan or an infinity"
-        raise InvalidValueError(f"expected JSON, got {reason}, which JSON does not have; use None instead") from None
+        reason = "a structure that contains itself" if "ircular" in str(error) else "NaN or one of the infinities"
+        raise InvalidValueError(
+            f"expected a JSON value, got {reason}, which JSON does not have; use None instead"
+        ) from None
     except TypeError as error:
-        raise InvalidValueError(f"expected JSON (dict, list, text, numbers, booleans, None): {error}") from None
+        raise InvalidValueError(
+            f"expected a JSON value (dict, list, str, int, float, bool, None), got one that is none ({error})"
+        ) from None
     if "\\u0000" in text and re.search(_JSON_NUL, text):
-        raise InvalidValueError("expected JSON text without NUL characters, got one (\\u0000); remove it")
+        raise InvalidValueError(
+            "expected JSON without NUL characters, got one (\\u0000), which PostgreSQL cannot store"
+        )
     return _encode_text(text)
 
 
-def _check_keys(value: dict[Any, Any] | list[Any]) -> None:
+def _check_keys(value: object) -> None:
     # json.dumps turns the keys 1, None and True into text in silence, so what is read back is not what was written.
     seen: set[int] = set()
     remaining: list[Any] = [value]
@@ -225,7 +251,7 @@ def _check_keys(value: dict[Any, Any] | list[Any]) -> None:
             for key in item:
                 if not isinstance(key, str):
                     raise InvalidValueError(
-                        f"expected JSON with text keys, got a key of type {type(key).__name__}; use str(key)"
+                        f"expected JSON objects with strings for keys, got the key {key!r} ({type(key).__name__})"
                     )
             nested: Iterable[Any] = item.values()
         elif isinstance(item, (list, tuple)):
@@ -276,11 +302,11 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     float: _encode_float,
     Decimal: _encode_decimal,
     UUID: str,
-    datetime: _encode_datetime,
+    datetime: moment_to_text,
     date: date.isoformat,
     time: _encode_time,
-    dict: _encode_json,
-    list: _encode_json,
+    dict: json_to_text,
+    list: json_to_text,
     bytearray: _encode_bytes,
     memoryview: _encode_bytes,
 }

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from abuse_payloads import storable
 from abuse_world import World
 
-from cloudpub_models import Database, FunctionLog, Organization, QueryBuilder, User, operators, raw
+from cloudpub_models import Database, Function, FunctionLog, Organization, QueryBuilder, User, operators
 from cloudpub_models.dto import OrganizationDto, OrganizationWithMembersDto
 from cloudpub_models.errors import CloudpubError
 from cloudpub_models.models.values import uuid_to_text
+from cloudpub_models.sql import SQLITE
 
 Call = Callable[[World, str], Any]
 Accepts = Callable[[str], bool]
@@ -38,7 +39,9 @@ class Door:
         accepts: whether a string is refused, said without the library's help.
         expects: the result for an accepted string; ``None`` where the harmless statements are all there is to check.
         rewrites: whether an accepted string becomes part of the text, as a checked name does; then the text is that of
-            the harmless string with this one in its place.
+            the harmless string with this one in its place, and the database may not know the name.
+        sends_first: whether other statements, which a harmless string causes too, come before the string is looked at.
+        writes_literals: whether Peewee writes the string into the text, as a literal.
     """
 
     covers: tuple[str, ...]
@@ -47,6 +50,8 @@ class Door:
     accepts: Accepts
     expects: Callable[[World, str], Any] | None = None
     rewrites: bool = False
+    sends_first: bool = False
+    writes_literals: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +65,7 @@ class Canonical(NamedTuple):
 
     @classmethod
     def of(cls, sql: str) -> Canonical:
-        sql = re.sub(r" (ASC|NULLS LAST)\b", "", sql)
+        sql = re.sub(r" ASC(?=,|$| NULLS| LIMIT)| NULLS LAST\b", "", sql)
         return cls(re.sub(r"[\s\"`]|\bas\b", "", sql.lower()))
 
 
@@ -116,7 +121,6 @@ ITEM = rf"({COLUMN}|{CALL})"
 A_NAME = form(NAME)
 LOG_COLUMNS = one_of("id", "function_id", "level", "message", "timestamp", "function")
 DIRECTION = one_of("ASC", "DESC", any_case=True)
-NO_MODEL = one_of("users", "user_information", "organizations", "organization_members", "functions")
 JOINABLE = form(rf"\s*{NAME}(\s+(as\s+)?{NAME})?\s*")
 OPERATOR = one_of("=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "ILIKE", "NOT LIKE", any_case=True)
 
@@ -211,20 +215,20 @@ def _(world: World, given: str) -> Any:
     return ids(world.logs.find_all((FunctionLog.message == given) & FunctionLog.message.in_([given])))
 
 
-@door("Peewee query", **_VALUE, expects=matching)
+@door("Peewee query", **_VALUE, expects=matching, sends_first=True)
 def _(world: World, given: str) -> Any:
     with world.database.bind():
         return ids(FunctionLog.select().where(FunctionLog.message == given))
 
 
-@door(
-    "JSON key", harmless=("k", "other"), accepts=storable, expects=lambda world, key: [world.function.id] * (key == "k")
-)
+@door("JSON key", harmless=("k", "other"), accepts=storable, writes_literals=True)
 def _(world: World, given: str) -> Any:
-    from cloudpub_models import Function
-
     with world.database.bind():
-        return ids(world.functions.find_all(Function.analysis_result[given] == "v"))
+        found = ids(world.functions.find_all(Function.analysis_result[given] == "v"))
+    expected = [world.function.id] * (given in world.function.analysis_result)
+    # SQLite (3.40) compares a path's key with the JSON text as it is written, so it finds none that is escaped there.
+    escaped_in_json = world.dialect is SQLITE and (re.search(r'["\x00-\x1f]', given) is not None)
+    assert found == expected or (escaped_in_json and found == [])
 
 
 @door("Manager.find_one(where)", "Manager.count(where)", "Manager.exists(where)", **_VALUE, expects=matching)
@@ -253,25 +257,32 @@ def _(world: World, given: str) -> Any:
 # -- the managers: names
 
 
+_LOG_COLUMN_NAMES = ("id", "function_id", "level", "message", "timestamp", "function")
+
+
 def _refused_name(name: str, call: Call, *extra: str) -> None:
-    DOORS.append(Door((f"{name}: name", *extra), call, ("message",), LOG_COLUMNS, rewrites=True))
+    DOORS.append(Door((f"{name}: name", *extra), call, _LOG_COLUMN_NAMES, LOG_COLUMNS))
 
 
 _ROW = {"function_id": 1, "level": "info", "message": "x"}
-_refused_name("find_all(where)", lambda world, given: world.logs.find_all({given: operators.is_not_null()}))
-_refused_name("count(where)", lambda world, given: world.logs.count({given: None}))
-_refused_name("exists(where)", lambda world, given: world.logs.exists({given: None}))
+_refused_name("Manager.find_all(where)", lambda world, given: world.logs.find_all({given: operators.is_not_null()}))
+_refused_name("Manager.count(where)", lambda world, given: world.logs.count({given: None}))
+_refused_name("Manager.exists(where)", lambda world, given: world.logs.exists({given: None}))
 _refused_name(
-    "find_all(select)", lambda world, given: world.logs.find_all(select=[given], limit=1), "Manager.find_all(select)"
+    "Manager.find_all(select)",
+    lambda world, given: world.logs.find_all(select=[given], limit=1),
+    "Manager.find_all(select)",
 )
-_refused_name("find_one(select)", lambda world, given: world.logs.find_one(select=[given]), "Manager.find_one(select)")
 _refused_name(
-    "find_by_id(select)",
+    "Manager.find_one(select)", lambda world, given: world.logs.find_one(select=[given]), "Manager.find_one(select)"
+)
+_refused_name(
+    "Manager.find_by_id(select)",
     lambda world, given: world.logs.find_by_id(-1, select=[given]),
     "Manager.find_by_id(select)",
 )
 _refused_name(
-    "find_all(order_by)", lambda world, given: world.logs.find_all(order_by=given), "Manager.find_all(order_by)"
+    "Manager.find_all(order_by)", lambda world, given: world.logs.find_all(order_by=given), "Manager.find_all(order_by)"
 )
 _refused_name(
     "order_by pairs",
@@ -279,31 +290,26 @@ _refused_name(
     "Manager.find_one(order_by)",
 )
 _refused_name(
-    "iterate(order_by)",
+    "Manager.iterate(order_by)",
     lambda world, given: next(world.logs.iterate(order_by=[given])),
     "Manager.iterate(order_by)",
 )
 _refused_name(
-    "paginate(order_by)",
+    "Manager.paginate(order_by)",
     lambda world, given: world.logs.paginate(1, 1, order_by=[given, "id"]),
     "Manager.paginate(order_by)",
 )
 _refused_name(
-    "claim(order_by)",
+    "Manager.claim(order_by)",
     lambda world, given: world.logs.claim({"message": "no such line"}, {"level": "x"}, order_by=given),
     "Manager.claim(order_by)",
 )
 _refused_name(
-    "has_many(foreign_key)",
+    "Manager.has_many(foreign_key)",
     lambda world, given: (
-        world.logs.has_many("function_logs", given, None or "x") if given == "message" else _known(world, given)
+        world.logs.has_many("function_logs", given, "x") if given == "message" else _known(world, given)
     ),
     "Manager.has_many(foreign_key)",
-)
-_refused_name(
-    "find_for_each",
-    lambda world, given: world.logs.find_for_each("message", ["x"], ((given, "ASC"),), 1),
-    "Manager.find_for_each(order)",
 )
 
 
@@ -357,10 +363,6 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.many_to_many(related_key)": lambda world, given: _many(world, related_key=given),
     "Manager.many_to_many(order_by)": lambda world, given: _many(world, order_by=given),
     "Manager.many_to_many(order_direction)": lambda world, given: _many(world, order_by="id", order_direction=given),
-    "Manager.find_for_each(column)": lambda world, given: world.logs.find_for_each(given, ["x"], (), 1),
-    "Manager.find_connected(order)": lambda world, given: _connected(world, ((given, "ASC"),), 1),
-    "Manager.find_connected(limit)": lambda world, given: _connected(world, (), given),
-    "Manager.find_for_each(limit)": lambda world, given: world.logs.find_for_each("message", ["x"], (), given),
     "Manager.find_all(include)": lambda world, given: world.logs.find_all(include=[given]),
     "Manager.find_all(include): as a string": lambda world, given: world.logs.find_all(include=given),
     "Manager.find_one(include)": lambda world, given: world.logs.find_one(include={given: {}}),
@@ -388,11 +390,6 @@ def _many(world: World, **changes: Any) -> Any:
         "parent_id": world.organization.uuid,
     }
     return world.managers.organizations.many_to_many(**{**arguments, **changes})
-
-
-def _connected(world: World, order: Any, limit: Any) -> Any:
-    keys = world.managers.organization_members.model
-    return world.users.find_connected(keys.organization, keys.user, [world.organization.uuid], order, limit)
 
 
 # None of these strings is a name that would be taken there; the ones that are, are used everywhere else in the tests.
@@ -460,20 +457,7 @@ def _(world: World, given: str) -> Any:
     return _many(world, parent_id=given)
 
 
-@door("Manager.find_for_each(keys)", **_VALUE, expects=matching)
-def _(world: World, given: str) -> Any:
-    found = ids(world.logs.find_for_each("message", [given], (("id", "ASC"),), 3))
-    assert found == ids(world.logs.find_for_each("message", [given], (), None))
-    return found
-
-
-@door("Manager.find_connected(keys)", harmless=HARMLESS_UUIDS, accepts=a_uuid, expects=lambda *_: [])
-def _(world: World, given: str) -> Any:
-    keys = world.managers.organization_members.model
-    return world.users.find_connected(keys.organization, keys.user, [given], (), 3)
-
-
-@door("Manager.paginate_after(order_by)", harmless=("message",), accepts=LOG_COLUMNS, rewrites=True)
+@door("Manager.paginate_after(order_by)", harmless=_LOG_COLUMN_NAMES, accepts=LOG_COLUMNS)
 def _(world: World, given: str) -> Any:
     world.logs.paginate_after(None, 1, order_by=[given, "id"] if given != "id" else given)
 
@@ -517,18 +501,6 @@ def _row(world: World, given: str) -> dict[str, Any]:
     return {"function_id": world.function.id, "level": "written", "message": given}
 
 
-def _written_then(change: Callable[[World, str, int], Any]) -> Callable[[World, str], Any]:
-    def write(world: World, given: str) -> Any:
-        row = world.logs.insert(_row(world, "before"))
-        try:
-            change(world, given, row.id)
-        except CloudpubError:
-            world.logs.delete_by_id(row.id)
-            raise
-
-    return write
-
-
 _writes("Manager.insert(data): value", lambda world, given: world.logs.insert(_row(world, given)))
 _writes("Manager.batch_insert(rows): COPY", lambda world, given: world.logs.batch_insert([_row(world, given)]))
 _writes(
@@ -555,12 +527,8 @@ _writes(
 )
 
 
-def _changed(world: World, given: str) -> list[Any]:
-    return [given]
-
-
-def _changes(name: str, change: Callable[[World, str, int], Any], *covers: str) -> None:
-    """Register a door that changes a row; a refusal leaves the two statements that made and removed the row."""
+def _changes(name: str, change: Callable[[World, str, int], Any]) -> None:
+    """Register a door that changes a row, one that is made for it and removed again."""
 
     def call(world: World, given: str) -> Any:
         row = world.logs.insert(_row(world, "before"))
@@ -572,11 +540,9 @@ def _changes(name: str, change: Callable[[World, str, int], Any], *covers: str) 
             assert len(world.sent) == sent, "sent before it was refused"
             raise
         finally:
-            kept = world.sent[:]
             world.logs.delete({"level": "written"})
-            world.sent[:] = [sql for sql in kept if "INSERT" not in sql] if not text()(given) else world.sent
 
-    DOORS.append(Door((name, *covers), call, TEXTS, text(), _changed))
+    DOORS.append(Door((name,), call, TEXTS, text(), lambda _, given: [given], sends_first=True))
 
 
 _changes("Manager.update(data): value", lambda world, given, key: world.logs.update({"message": given}, {"id": key}))
@@ -596,7 +562,8 @@ _changes(
     "Manager.update(where): value",
     "Manager.claim(where): value",
     "Manager.update_by_id(id)",
-    **_VALUE,
+    harmless=(*TEXTS, "NULL"),
+    accepts=text(),
     expects=matching,
 )
 def _(world: World, given: str) -> Any:
@@ -608,7 +575,13 @@ def _(world: World, given: str) -> Any:
     return found
 
 
-@door("Manager.delete(where): value", "Manager.delete_by_id(id)", **_VALUE, expects=lambda world, given: 0)
+@door(
+    "Manager.delete(where): value",
+    "Manager.delete_by_id(id)",
+    harmless=(*TEXTS, "x" * 30),
+    accepts=text(),
+    expects=lambda world, given: 0,
+)
 def _(world: World, given: str) -> Any:
     # One line of the payload's own level, so that none of the others can be meant.
     if len(given) > 20:
@@ -655,11 +628,6 @@ _JOINS: dict[str, tuple[Call, Accepts, str]] = {
     ),
     "order_by": (lambda world, given: _join(world, order_by=given), form(rf"{ITEM}(,{ITEM})*"), "u.email"),
     "where": (lambda world, given: _join(world, where={given: "x"}), form(COLUMN), "u.email"),
-    "join_type": (
-        lambda world, given: _join(world, join_type=given),
-        one_of("INNER", "LEFT", "RIGHT", "FULL", any_case=True),
-        "LEFT",
-    ),
 }
 for _name, (_call, _accepts, _harmless) in _JOINS.items():
     DOORS.append(
@@ -671,6 +639,16 @@ for _name, (_call, _accepts, _harmless) in _JOINS.items():
             rewrites=True,
         )
     )
+
+
+DOORS.append(
+    Door(
+        ("Manager.join_query(join_type)",),
+        lambda world, given: _join(world, join_type=given),
+        ("INNER", "left", "RIGHT", "FULL"),
+        one_of("INNER", "LEFT", "RIGHT", "FULL", any_case=True),
+    )
+)
 
 
 def _execute(world: World, query: QueryBuilder) -> Any:
@@ -747,7 +725,7 @@ def _(world: World, given: str) -> Any:
     "Database.raw_execute(parameters)", "Database.batch_execute(statements): parameters", **_VALUE, expects=lambda *_: 0
 )
 def _(world: World, given: str) -> Any:
-    sql = "UPDATE function_logs SET level = @text WHERE message = @text AND id = -1"
+    sql = "UPDATE function_logs SET message = @text WHERE message = @text AND id = -1"
     (count,) = world.database.batch_execute([(sql, {"text": given})])
     return count + world.database.raw_execute(sql, {"text": given})
 
@@ -1042,10 +1020,6 @@ _in_vain(
 _writes("FunctionLogManager.append(message)", lambda world, given: world.logs.append(world.function, "written", given))
 
 
-def _removed(name: str, call: Call, longest: int) -> None:
-    DOORS.append(Door((name,), call, TEXTS, text(longest), lambda _, given: given))
-
-
 @door("FunctionLogManager.append(level)", harmless=TEXTS, accepts=text(20), expects=lambda _, given: given)
 def _(world: World, given: str) -> Any:
     row = world.logs.append(world.function, given, "x")
@@ -1054,24 +1028,22 @@ def _(world: World, given: str) -> Any:
     return level
 
 
-@door("FunctionDeploymentManager.deploy(image_tag)", harmless=TEXTS, accepts=text(255), expects=lambda _, given: given)
+_DEPLOYED = {"harmless": TEXTS, "expects": lambda _, given: given, "sends_first": True}
+
+
+@door("FunctionDeploymentManager.deploy(image_tag)", accepts=text(255), **_DEPLOYED)
 def _(world: World, given: str) -> Any:
     return _deployed(world, given, "key").image_tag
 
 
-@door("FunctionDeploymentManager.deploy(s3_key)", harmless=TEXTS, accepts=text(500), expects=lambda _, given: given)
+@door("FunctionDeploymentManager.deploy(s3_key)", accepts=text(500), **_DEPLOYED)
 def _(world: World, given: str) -> Any:
     return _deployed(world, "tag", given).s3_key
 
 
 def _deployed(world: World, image_tag: str, s3_key: str) -> Any:
     deployments = world.managers.function_deployments
-    try:
-        row = deployments.deploy(world.function, image_tag, s3_key)
-    except CloudpubError:
-        # A deployer takes its lock before its row is checked; that much is sent.
-        world.sent[:] = [sql for sql in world.sent if "SELECT" not in sql]
-        raise
+    row = deployments.deploy(world.function, image_tag, s3_key)
     found = deployments.find_by_id(row.id)
     deployments.delete_by_id(row.id)
     return found
@@ -1163,24 +1135,19 @@ def _function_column(name: str, longest: int) -> None:
     """Register the doors of the two helpers that write a column of ``functions``."""
 
     def create(world: World, given: str) -> Any:
-        sent = len(world.sent)
-        try:
-            row = world.helpers.create_function(world.user.uuid, **{"name": "other", name: given})
-        except CloudpubError:
-            del world.sent[sent : sent + 1]  # the user, looked up first
-            raise
+        row = world.helpers.create_function(world.user.uuid, **{"name": "other", name: given})
         world.functions.delete_by_id(row["id"])
         return row[name]
 
     def update(world: World, given: str) -> Any:
         row = world.helpers.update_function(world.function.uuid, **{name: given})
-        world.functions.update_by_id(
-            world.function.id, {"name": "resize", "status": "active", "analysis_result": {"k": "v"}}
-        )
+        world.functions.update_by_id(world.function.id, world.function.to_dict())
         return row[name]
 
     for call, method in ((create, "create_function"), (update, "update_function")):
-        DOORS.append(Door((f"QueryHelpers.{method}({name})",), call, TEXTS, text(longest), lambda _, given: given))
+        names = (f"QueryHelpers.{method}({name})",)
+        first = method != "update_function"
+        DOORS.append(Door(names, call, TEXTS, text(longest), lambda _, given: given, sends_first=first))
 
 
 _function_column("name", 255)
@@ -1190,17 +1157,14 @@ _function_column("analysis_result", 10**9)
 
 def _of_the_function(method: str, name: str, longest: int, **others: Any) -> None:
     def call(world: World, given: str) -> Any:
-        sent = len(world.sent)
-        try:
-            row = getattr(world.helpers, method)(world.function.uuid, **{**others, name: given})
-        except CloudpubError:
-            del world.sent[sent : sent + 1]  # the function, looked up first
-            raise
+        row = getattr(world.helpers, method)(world.function.uuid, **{**others, name: given})
         manager = world.logs if "log" in method else world.managers.function_invocations
         manager.delete_by_id(row["id"])
         return row[name]
 
-    DOORS.append(Door((f"QueryHelpers.{method}({name})",), call, TEXTS, text(longest), lambda _, given: given))
+    DOORS.append(
+        Door((f"QueryHelpers.{method}({name})",), call, TEXTS, text(longest), lambda _, given: given, sends_first=True)
+    )
 
 
 _of_the_function("create_function_log", "level", 20, message="x")
@@ -1267,5 +1231,3 @@ RAW_SQL = frozenset(
         "Connection.execute(sql)",
     )
 )
-
-RAW_WRAPPED = raw

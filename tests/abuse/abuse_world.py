@@ -30,9 +30,8 @@ class World:
         self.user = self.users.insert({"email": "ada@example.com", "password_hash": "hash"})
         self.other = self.users.insert({"email": "eve@example.com", "password_hash": "hash"})
         self.organization = managers.organizations.create("Acme", self.user)
-        self.function = self.functions.insert(
-            {"user_id": self.user.id, "name": "resize", "analysis_result": {"k": "v"}}
-        )
+        document = {"k": "v"} | {text: "v" for text in EVERY if storable(text) and len(text) < 1000}
+        self.function = self.functions.insert({"user_id": self.user.id, "name": "resize", "analysis_result": document})
         self.deployment = managers.function_deployments.deploy(self.function, "tag", "key")
         messages = [text for text in EVERY if storable(text)]
         self.logs.batch_insert(
@@ -63,9 +62,8 @@ class World:
         if self.dialect is SQLITE:
             catalogue = "SELECT type || ' ' || name AS thing FROM sqlite_master"
         else:
-            catalogue = (
-                "SELECT relkind || ' ' || relname AS thing FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-            )
+            own = "relnamespace = 'public'::regnamespace"
+            catalogue = f"SELECT relkind::text || ' ' || relname AS thing FROM pg_class WHERE {own}"
         return {
             "things": sorted(row["thing"] for row in self.database.raw_query_all(catalogue)),
             "canary": self.database.raw_query_all("SELECT id, secret FROM canary"),

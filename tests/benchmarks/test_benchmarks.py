@@ -2,7 +2,9 @@
 
 import importlib
 import importlib.util
+import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import report
 from benchmarks.measuring import Measurement
 from benchmarks.operations import OPERATIONS
 
@@ -17,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 # What a peer does not have at all.
 ABSENT = {"pony": {"upsert", "iterate", "batch_insert_large"}}
 PACKAGES = {"sqlalchemy": "sqlalchemy", "django": "django", "pony": "pony.orm"}
+CORES = itertools.cycle(sorted(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def runs(tmp_path_factory, postgresql_server):
             by_name[peer] = Run(tmp_path_factory.mktemp(peer), postgresql_server, [peer], operations)
     yield by_name
     for run in by_name.values():
-        run.process.kill()
+        run.process.terminate()
         run.process.wait()
 
 
@@ -41,13 +45,17 @@ class Run:
         self.errors = output / "errors.txt"
         command = [sys.executable, "-m", "benchmarks", "--scale", "tiny", "--server", server, "--output", str(output)]
         with self.errors.open("w") as errors:
+            core = str(next(CORES))
             self.process = subprocess.Popen(
-                [*command, "--libraries", *libraries, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors
+                [*command, "--core", core, "--libraries", *libraries, *options],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
             )
 
     def results(self):
         assert self.process.wait(timeout=300) == 0, self.errors.read_text()
-        return json.loads((self.output / "performance.json").read_text(encoding="utf-8"))
+        return json.loads((self.output / "results.json").read_text(encoding="utf-8"))
 
 
 def operations_of(peer):
@@ -65,10 +73,10 @@ def test_ours_and_peewee_on_both_databases(runs):
     for database in ("sqlite", "postgresql"):
         assert measured(results, "ours", database) == {operation.name for operation in OPERATIONS}
         assert measured(results, "peewee", database) == operations_of("peewee")
-        assert ElementTree.parse(output / f"performance-{database}.svg").getroot().tag.endswith("svg")
+        assert ElementTree.parse(output / f"{database}.svg").getroot().tag.endswith("svg")
     assert set(results["process_start"]) == {"ours", "peewee"}
     assert {one["library"] for one in results["memory"]} == {"ours", "peewee"}
-    table = (output / "performance.md").read_text(encoding="utf-8")
+    table = (output / "table.md").read_text(encoding="utf-8")
     for operation in ("find_by_id", "upsert", "batch_insert(returning=True)"):
         assert table.count(f"| {operation}") == 2
 
@@ -79,6 +87,12 @@ def test_a_peer(peer, runs):
     results = runs[peer].results()
     for database in ("sqlite", "postgresql"):
         assert measured(results, peer, database) == operations_of(peer)
+
+
+def test_the_page_shows_the_results_that_lie_beside_it():
+    results = json.loads((ROOT / "docs" / "performance" / "results.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "PERFORMANCE.md").read_text(encoding="utf-8")
+    assert page.partition(report.BEGIN + "\n")[2].partition(report.END)[0] == report.markdown(results)
 
 
 def test_every_operation_is_measured_against_a_method_of_both_controls():

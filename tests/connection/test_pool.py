@@ -273,11 +273,12 @@ def test_a_failed_opening_lets_the_next_in_the_queue_try(server):
     assert outcomes[1] is server.opened[0]
 
 
-def test_what_a_parents_thread_had_is_not_the_childs_to_close(server):
+def test_what_a_parents_thread_had_is_not_the_childs_to_close(server, monkeypatch):
     pool = server.pool()
     connection = pool.acquire()
     pool.lock_for_fork()
-    pool.abandon()
+    monkeypatch.setattr(pool_module.os, "getpid", lambda: -1)
     pool.leave_behind(connection)
+    pool.abandon()
     pool.acquire()
     assert not connection.discarded

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.models.values import (
     json_from_text,
-    json_to_text,
     timestamp_from_database,
     timestamp_to_text,
     uuid_from_database,
     uuid_to_text,
 )
+from cloudpub_models.sql.values import json_to_text
 
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(

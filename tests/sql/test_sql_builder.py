@@ -315,7 +315,7 @@ def test_insert() -> None:
 
 def test_a_list_to_write_is_json_and_a_list_to_find_is_membership() -> None:
     inserted = USERS.build_insert({"data": [1, 2]})
-    assert bind(inserted, inserted.parameters, POSTGRESQL)[1] == ("[1, 2]",)
+    assert bind(inserted, inserted.parameters, POSTGRESQL)[1] == ("[1,2]",)
     moved = USERS.where("data", [1, 2]).build_update({"data": operators.in_([1]).values[0]})
     assert bind(moved, moved.parameters, POSTGRESQL)[1] == ("[1]", "{1,2}")
     found = USERS.where("data", [1, 2]).build_select()

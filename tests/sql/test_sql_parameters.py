@@ -189,20 +189,20 @@ def test_values_are_encoded_in_order() -> None:
     sql = "SELECT @b, @a, @c, @d, @e, @a"
     assert bind(sql, values, POSTGRESQL) == (
         "SELECT %s, %s, %s, %s, %s, %s",
-        ("2024-05-01 00:00:00.000000", str(uuid), '{"x": [1]}', Decimal("1.50"), None, str(uuid)),
+        ("2024-05-01 00:00:00.000000", str(uuid), '{"x":[1]}', Decimal("1.50"), None, str(uuid)),
     )
     assert bind(sql, values, SQLITE)[1][3] == 1.5
 
 
 def test_a_bad_value_is_named() -> None:
-    with pytest.raises(InvalidValueError, match="@moment: expected a datetime with a time zone"):
+    with pytest.raises(InvalidValueError, match="@moment: expected an aware datetime"):
         bind("SELECT @moment", {"moment": datetime(2024, 5, 1)}, POSTGRESQL)
     with pytest.raises(InvalidValueError, match="@ids: expected text without NUL"):
         bind("SELECT 1 WHERE x IN @ids", {"ids": ("a", "\0")}, POSTGRESQL)
 
 
 def test_a_list_is_json_and_a_tuple_is_membership() -> None:
-    assert bind("SELECT @x", {"x": [1, "a"]}, POSTGRESQL) == ("SELECT %s", ('[1, "a"]',))
+    assert bind("SELECT @x", {"x": [1, "a"]}, POSTGRESQL) == ("SELECT %s", ('[1,"a"]',))
     assert bind("SELECT 5% WHERE x IN @ids AND y = @y", {"ids": (1, "a"), "y": 2}, POSTGRESQL) == (
         "SELECT 5%% WHERE x IN (%s, %s) AND y = %s",
         (1, "a", 2),

@@ -1,0 +1,49 @@
+"""A world for each kind of database, and how much of a long test to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from abuse_world import World
+
+from cloudpub_models import Database
+
+SOAK_VARIABLE = "CLOUDPUB_SOAK"
+
+
+@pytest.fixture
+def long_run() -> None:
+    """What a test marked ``soak`` asks for."""
+    if not os.environ.get(SOAK_VARIABLE):
+        pytest.skip(f"set {SOAK_VARIABLE}=1 to run it")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A database for all tests of a module, which therefore leave it as they found it."""
+    if request.param == "sqlite":
+        database = Database("sqlite:///:memory:")
+        database.migrate()
+        yield World(database)
+        database.close()
+        return
+    make: Any = request.getfixturevalue("postgresql_databases")
+    with make(request.getfixturevalue("postgresql_template")) as url:
+        database = Database(url)
+        yield World(database)
+        database.close()
+
+
+@pytest.fixture(scope="module")
+def both_databases(request: pytest.FixtureRequest) -> Iterator[dict[str, Database]]:
+    """A migrated, empty database of each kind at once, to compare what they say."""
+    make: Any = request.getfixturevalue("postgresql_databases")
+    with make(request.getfixturevalue("postgresql_template")) as url:
+        databases = {"sqlite": Database("sqlite:///:memory:"), "postgresql": Database(url)}
+        databases["sqlite"].migrate()
+        yield databases
+        for database in databases.values():
+            database.close()
