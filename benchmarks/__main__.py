@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Told to end, leave as from an error: with the server stopped and the databases gone.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    plan = Plan(
+    if options.results is not None:
+        results = json.loads(options.results.read_text(encoding="utf-8"))
+    else:
+        results = {"date": datetime.now(UTC).date().isoformat(), **run(_plan(options))}
+    print(report.markdown(results))
+    if options.output is not None:
+        report.write(results, options.output)
+    if options.page is not None:
+        report.show_in(results, options.page)
+    return 1 if results["errors"] else 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(
         dialects=("postgresql", "sqlite") if options.database == "both" else (options.database,),
         operations=[name for name in options.operations if name not in (MEMORY, PROCESS_START)],
         libraries=options.libraries,
@@ -37,13 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         memory=MEMORY in options.operations,
         process_start=PROCESS_START in options.operations,
     )
-    results = {"date": datetime.now(UTC).date().isoformat(), **run(plan)}
-    print(report.markdown(results))
-    if options.output is not None:
-        report.write(results, options.output)
-    if options.page is not None:
-        report.show_in(results, options.page)
-    return 1 if results["errors"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write the table and the charts")
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="a Markdown page to show the table in, as docs/PERFORMANCE.md"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="show an earlier run's results.json; measure nothing"
     )
     return parser
 

@@ -73,6 +73,7 @@ def measure(
     control_again: Contestant,
     library: Contestant,
     rounds: int,
+    attempts: int,
     restore: Callable[[], None],
 ) -> Measurement:
     """Measure a library against its control.
@@ -82,6 +83,7 @@ def measure(
         control_again: the same on another connection.
         library: the library.
         rounds: how many blocks each runs.
+        attempts: how often that many at most; more are run, in addition, while the controls deviate.
         restore: brings the tables back to what they were, after each block; its time does not count.
     """
     contestants = {"control": control, "control_again": control_again, "library": library}
@@ -93,17 +95,25 @@ def measure(
     gc.freeze()
     try:
         calls = _calls_per_block(contestants, restore)
-        for _ in range(rounds):
-            shuffle(order)
-            for name in order:
-                seconds[name].append(_run_block(contestants[name], calls[name]) / calls[name])
-                restore()
+        for _ in range(attempts):
+            for _ in range(rounds):
+                shuffle(order)
+                for name in order:
+                    seconds[name].append(_run_block(contestants[name], calls[name]) / calls[name])
+                    restore()
+            measurement = _evaluate(seconds, calls["control"])
+            if measurement.valid:
+                break
     finally:
         gc.unfreeze()
+    return measurement
+
+
+def _evaluate(seconds: dict[str, list[float]], calls: int) -> Measurement:
     return Measurement(
         **{f"{name}_seconds": first_quartile(values) for name, values in seconds.items()},
-        rounds=rounds,
-        calls=calls["control"],
+        rounds=len(seconds["control"]),
+        calls=calls,
     )
 
 
@@ -111,13 +121,12 @@ def _calls_per_block(contestants: dict[str, Contestant], restore: Callable[[], N
     """Return how many calls fill a block; a slow library gets fewer, so that it does not take the whole run."""
     once: dict[str, float] = {}
     for name, contestant in contestants.items():
-        _run_block(contestant, 1)
-        restore()
         once[name] = _run_block(contestant, 1)
-        if once[name] < BLOCK_SECONDS:
-            restore()
-            once[name] = _run_block(contestant, 10) / 10
         restore()
+        # Where a call fills a block anyway, once is enough to know.
+        if once[name] < 2 * BLOCK_SECONDS:
+            once[name] = _run_block(contestant, 10) / 10
+            restore()
     fill = max(1, round(BLOCK_SECONDS / min(once["control"], once["control_again"])))
     longest = {name: max(1, int(_LONGEST_BLOCK_SECONDS / seconds)) for name, seconds in once.items()}
     return {

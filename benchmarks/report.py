@@ -148,16 +148,17 @@ def _ratio(measurement: dict[str, Any] | None) -> str:
 def _target(target: float, measurement: dict[str, Any] | None) -> str:
     if measurement is None:
         return f"≤ {target}"
-    return f"≤ {target} {_mark(measurement['ratio'] <= target)}"
+    return f"≤ {target} {_mark(measurement['ratio'] <= target, certain=measurement['valid'])}"
 
 
 def _advantage(found: dict[str, dict[str, Any] | None], peers: list[str]) -> str:
     ours = found["ours"]
-    ratios = [measurement["ratio"] for name in peers if (measurement := found[name]) is not None]
-    if ours is None or not ratios:
+    measured = [measurement for name in peers if (measurement := found[name]) is not None]
+    if ours is None or not measured:
         return "–"
-    advantage = min(ratios) / ours["ratio"]
-    return f"{advantage:.1f} {_mark(advantage >= ADVANTAGE_WANTED)}"
+    best = min(measured, key=lambda measurement: measurement["ratio"])
+    advantage = best["ratio"] / ours["ratio"]
+    return f"{advantage:.1f} {_mark(advantage >= ADVANTAGE_WANTED, certain=ours['valid'] and best['valid'])}"
 
 
 def _memory(results: Results, database: str) -> str:
@@ -186,5 +187,7 @@ def _process_start(results: Results) -> str:
     return "".join(lines)
 
 
-def _mark(met: bool) -> str:
+def _mark(met: bool, *, certain: bool = True) -> str:
+    if not certain:
+        return "?"
     return "✓" if met else "✗"

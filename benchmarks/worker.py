@@ -23,7 +23,7 @@ from benchmarks.data import SCALES, Data
 from benchmarks.databases import BenchmarkDatabase
 from benchmarks.library import Library
 from benchmarks.maintenance import Maintenance
-from benchmarks.measuring import Contestant, Measurement, measure
+from benchmarks.measuring import Contestant, measure
 from benchmarks.memory import extra_megabytes
 from benchmarks.operations import BY_NAME, STREAMS, Operation
 
@@ -38,7 +38,7 @@ class Task:
         operations: the names of the operations.
         scale: the name of the scale.
         rounds: how many rounds a point operation runs.
-        attempts: how often a measurement with deviating controls is made at most; twice where it takes long.
+        attempts: how often a measurement with deviating controls is made at most.
         cores: the cores to run on.
         memory: measure the memory that streams take, instead of time.
     """
@@ -120,28 +120,20 @@ def _measure_time(
         argument = next(arguments(data, one))
         operation.check(one, data, argument, getattr(one, operation.name)(argument))
         restore()
-    best: Measurement | None = None
-    for _ in range(task.attempts if operation.kind == "point" else min(2, task.attempts)):
-        control, control_again = [
-            Contestant(_call(operation, one), arguments_of_control(data, one)) for one in controls
-        ]
-        measurement = measure(
-            control,
-            control_again,
-            Contestant(_call(operation, library), operation.arguments(data, library)),
-            rounds=operation.rounds(task.rounds),
-            restore=restore if operation.restored else _nothing_to_restore,
-        )
-        if best is None or abs(measurement.control_deviation) < abs(best.control_deviation):
-            best = measurement
-        if best.valid:
-            break
-    assert best is not None
+    control, control_again = [Contestant(_call(operation, one), arguments_of_control(data, one)) for one in controls]
+    measurement = measure(
+        control,
+        control_again,
+        Contestant(_call(operation, library), operation.arguments(data, library)),
+        rounds=operation.rounds(task.rounds),
+        attempts=task.attempts,
+        restore=restore if operation.restored else _nothing_to_restore,
+    )
     return {
-        **asdict(best),
-        "ratio": best.ratio,
-        "control_deviation": best.control_deviation,
-        "valid": best.valid,
+        **asdict(measurement),
+        "ratio": measurement.ratio,
+        "control_deviation": measurement.control_deviation,
+        "valid": measurement.valid,
     }
 
 

@@ -5,7 +5,6 @@ Counts and waits; what an attempt is and what its failure means is the pool's bu
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
@@ -93,6 +92,8 @@ class AttemptLimit:
 
 def _spacing() -> float:
     # Jittered, so that processes that a restart made fail together do not go on doing so.
+    import random
+
     return random.uniform(SECONDS_BETWEEN_ATTEMPTS, 1.25 * SECONDS_BETWEEN_ATTEMPTS)
 
 

@@ -22,12 +22,14 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.transactions import Scope, ScopeStack, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
-from cloudpub_models.sql.parameters import bind
+from cloudpub_models.sql.parameters import bind, check_single_statement
 
 Row = tuple[Any, ...]
 F = TypeVar("F", bound=Callable[[], object])
 
 STREAM_CHUNK_SIZE = 2000
+
+_peewee_log = logging.getLogger("peewee")
 
 
 class Engine(peewee.Database):
@@ -83,6 +85,7 @@ class Engine(peewee.Database):
         if isinstance(sql, Statement):
             statement = sql.render(self.sql_dialect)
             sql, parameters = statement, statement.parameters if parameters is None else parameters
+        check_single_statement(sql, self.sql_dialect)
         text, values = bind(sql, parameters or {}, self.sql_dialect)
         return text, values or None
 
@@ -201,8 +204,8 @@ class Engine(peewee.Database):
 
     def _log_query(self, sql: str, params: Any) -> None:
         # Peewee logs the values too, password hashes among them.
-        if peewee.logger.isEnabledFor(logging.DEBUG):
-            peewee.logger.debug((sql, None))
+        if _peewee_log.isEnabledFor(logging.DEBUG):
+            _peewee_log.debug((sql, None))
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         """Open this thread's connection, as Peewee's method of this name does."""

@@ -5,7 +5,6 @@ What the work is, and how a transaction begins and ends, is not known here.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -71,4 +70,6 @@ def _may_pass(error: CloudpubError) -> bool:
 def _pause(number: int, first: float, longest: float) -> float:
     # Jittered, so that those that lost to each other, or to one restart, do not meet again at once.
     seconds = min(first * 2 ** min(number - 1, 16), longest)
+    import random
+
     return random.uniform(seconds / 2, seconds)

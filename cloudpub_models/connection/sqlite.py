@@ -9,9 +9,7 @@ on a file.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import random
 import sqlite3
 import time
 import uuid
@@ -117,6 +115,8 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
+            import random
+
             time.sleep(random.uniform(0.001, 0.02))
 
     def pin(self, *, check: bool = False) -> bool:
@@ -145,7 +145,13 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             connection.close()
         self._state.reset()
 
+    def before_fork(self) -> None:
+        # The child needs it, and a child whose parent had threads had better import nothing.
+        import ctypes  # noqa: F401
+
     def after_fork_in_child(self) -> None:
+        import ctypes
+
         # The parent's handles are neither used nor closed here: closing one rolls back in the parent's file and lets go
         # of locks (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6). A reference that nobody gives back
         # keeps them from being closed even when the child's interpreter ends.

@@ -99,7 +99,18 @@ class Transaction:
         self._opened_connection = False
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Run every call of ``function`` in a transaction of its own."""
+        """Run every call of ``function`` in a transaction of its own.
+
+        Raises:
+            InvalidQueryError: calling it would only make a generator or a coroutine, which runs later.
+        """
+        import inspect
+
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise InvalidQueryError(
+                f"expected a function whose call does the work; {function.__qualname__} only makes a generator or a "
+                "coroutine: use 'with transaction():' inside it, around what does not yield or await"
+            )
 
         @functools.wraps(function)
         def in_transaction(*arguments: P.args, **keywords: P.kwargs) -> R:
@@ -120,6 +131,7 @@ class Transaction:
                     "isolation and read_only belong to the outermost transaction; this one is nested"
                 )
             scope = Scope(len(scopes), scopes[0].read_only)
+            self._engine.check_usable()
             self._engine.run_control(f"SAVEPOINT cloudpub_{scope.number}")
         else:
             scope = Scope(0, self._read_only)
@@ -141,18 +153,31 @@ class Transaction:
         scopes = self._engine.scopes()
         if scope is None or scope not in scopes:
             self._unpin()
+            if error is None and scope is not None and scope.failure is not None:
+                raise aborted(scope.failure) from scope.failure
             if error is None:
                 raise ConnectionLostError(
                     "this transaction belongs to another process or thread, which alone can end it"
                 )
             return False
-        # A scope that was opened in between and never left (a generator that stopped) ends with this one.
-        del scopes[scopes.index(scope) + 1 :]
+        self._refuse_inner_scopes(scope, scopes)
         if scope.number == 0:
             self._end_transaction(scope, error)
         else:
             self._end_savepoint(scope, scopes, error)
         return False
+
+    def _refuse_inner_scopes(self, scope: Scope, scopes: list[Scope]) -> None:
+        """Let a scope fail that ends before one that began inside it, and the inner one too: whose work was whose?"""
+        inner = scopes[scopes.index(scope) + 1 :]
+        del scopes[scopes.index(scope) + 1 :]
+        if inner:
+            out_of_order = InvalidQueryError(
+                "a transaction that began inside this one has not ended before it: leave blocks in reverse order, "
+                "and do not keep one open across a yield or an await"
+            )
+            for one in (scope, *inner):
+                one.failure = one.failure or out_of_order
 
     def _end_savepoint(self, scope: Scope, scopes: list[Scope], error: BaseException | None) -> None:
         scopes.pop()

@@ -7,12 +7,12 @@ arrays; SQLite as INSERTs of many rows each. How a single row is inserted is in 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.connection.engine import Engine, Row
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.columnwise import array_text, copy_lines, encode_column
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
@@ -106,22 +106,25 @@ class BatchInsert(NamedTuple):
         """Split a chunk into runs of rows that name the same columns.
 
         A key that one row of the chunk has and another lacks is filled from the model's default, or NULL where the
-        column may be; only where neither is known do the rows have to be written apart.
+        column may be; only where neither is known do the rows have to be written apart. Rows that may update are not
+        filled: a column that a row does not name stays as it is.
         """
         table = self._table
         rows = [table.encode_row(row) for row in chunk]
         if self.rule is not None and self.rule.action == "update":
             _touch(table, rows)
-        named = [name for name in table.column_names if any(name in row for row in rows)]
-        conflict = None if self.rule is None else self.rule.for_columns(named)
-        for row in rows:
-            table.fill_defaults(row, self.engine.sql_dialect.name)
-        for name in named:
-            _fill_missing(table.columns[name], rows)
-        if conflict is not None and conflict.update_columns:
-            rows = _merge_repeated(rows, conflict)
-        for columns, group in itertools.groupby(rows, key=lambda row: tuple(n for n in table.column_names if n in row)):
+        else:
+            for name in table.column_names:
+                if any(name in row for row in rows):
+                    _fill_missing(table.columns[name], rows)
+        for named, group in itertools.groupby(rows, key=lambda row: tuple(n for n in table.column_names if n in row)):
+            conflict = None if self.rule is None else self.rule.for_columns(named)
             run = list(group)
+            for row in run:
+                table.fill_defaults(row, self.engine.sql_dialect.name)
+            if conflict is not None and conflict.update_columns:
+                run = _merge_repeated(run, conflict)
+            columns = tuple(run[0])
             yield Run(columns, [[row[name] for row in run] for name in columns], len(run), conflict)
 
     def _write_run(self, run: Run) -> tuple[int, list[Row]]:
@@ -175,6 +178,8 @@ def check_chunk_size(chunk_size: Any) -> int:
 
 
 def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
+        raise InvalidValueError(f"expected an iterable of dicts, one for each row; got {type(rows).__name__}")
     iterator = iter(rows)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk

@@ -72,6 +72,9 @@ def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False
         return bool if dialect == "sqlite" else None
     if isinstance(field, peewee.BlobField):
         return bytes
+    if isinstance(field, peewee.FloatField) and type(field).python_value is peewee.Field.python_value:
+        # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
+        return float if dialect == "sqlite" else None
     if type(field).python_value is peewee.Field.python_value and isinstance(
         field, peewee.IntegerField | peewee.FloatField | peewee.CharField | peewee.TextField
     ):

@@ -18,6 +18,7 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.manager.peewee_values import converter_for
 from cloudpub_models.models.fields import TimestampField, UuidField
 from cloudpub_models.sql import values as sql_values
 from cloudpub_models.sql.values import json_to_text
@@ -54,8 +55,12 @@ def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
         return _uuid_encoder(field, column)
     if isinstance(field, TimestampField):
         return _timestamp_encoder(field, column)
+    if (convert := converter_for(field)) is not None:
+        return _converting_encoder(convert, field, column)
+    if isinstance(field, peewee.FixedCharField):
+        return _converting_encoder(_of_length(field.max_length), field, column)
     for kind, bits in _INTEGER_BITS:
-        if isinstance(field, kind):
+        if isinstance(field, kind) and _keeps_numbers(field):
             return _integer_encoder(field, column, bits)
     if isinstance(field, peewee.BooleanField):
         return lambda value: None if value is None else _boolean(value, column)
@@ -78,8 +83,10 @@ def kind_of(field: peewee.Field[Any]) -> tuple[Kind, int]:
     if isinstance(field, TimestampField):
         return "timestamp", 0
     for kind, bits in _INTEGER_BITS:
-        if isinstance(field, kind):
+        if isinstance(field, kind) and _keeps_numbers(field):
             return "integer", 2 ** (bits - 1) - 1
+    if isinstance(field, peewee.FixedCharField):
+        return "other", 0
     if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
         return "text", _longest(field)
     return "other", 0
@@ -98,11 +105,30 @@ def _keeps_values(field: peewee.Field[Any]) -> bool:
     return type(field).db_value in (peewee.Field.db_value, peewee.CharField.db_value, peewee.TextField.db_value)
 
 
+def _keeps_numbers(field: peewee.Field[Any]) -> bool:
+    # A field that converts, as an IP address to a number, has to see the value first.
+    return type(field).db_value is peewee.Field.db_value
+
+
+def _of_length(length: int) -> Encoder:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or len(value) != length:
+            raise InvalidValueError(
+                f"expected exactly {length} characters, since PostgreSQL fills such a column up with blanks; "
+                f"got {_shown(value)}"
+            )
+        return value
+
+    return check
+
+
 def _is_secret(field: peewee.Field[Any]) -> bool:
     return field.column_name in getattr(field.model, "secret_columns", ())
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"{type(value).__name__} of {value.bit_length()} bits"  # Python refuses to write out the largest ones
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
@@ -181,7 +207,7 @@ def _integer_encoder(field: peewee.Field[Any], column: str, bits: int) -> Encode
             value = _as_integer(value, field, column)
         if not smallest <= value <= largest:
             raise InvalidValueError(
-                f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {value}"
+                f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {_shown(value)}"
             )
         return value
 
@@ -227,8 +253,10 @@ def _float(value: Any, column: str) -> float:
         raise InvalidValueError(f"{column}: expected a number; got {_shown(value)}")
     try:
         number = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise InvalidValueError(f"{column}: expected a number that a double can hold; got {_shown(value)}") from None
+    if math.isinf(number) and isinstance(value, Decimal) and value.is_finite():
+        raise InvalidValueError(f"{column}: expected a number that a double can hold; got {_shown(value)}")
     if math.isnan(number):
         raise InvalidValueError(f"{column}: expected a number; got NaN, which SQLite would store as NULL")
     return number

@@ -29,6 +29,8 @@ def shown(value: Any, limit: int = 60) -> str:
     if isinstance(value, str):
         text = exact(value)
         return repr(text) if len(text) <= limit else f"{text[:limit]!r}… ({len(text)} characters)"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out the largest ones
     if value is None or isinstance(value, (bool, int, float)):
         return f"{value!r} ({type(value).__name__})" if value is not None else "None"
     return f"a value of type {type(value).__name__}"

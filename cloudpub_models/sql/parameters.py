@@ -47,6 +47,8 @@ class ParsedSql(Record):
         memberships: for each of `names`, whether an ``IN`` stands before it.
         unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else `None`.
         ends_in_line_comment: whether text appended on the same line would be part of a comment.
+        first_words: the first two words, in capitals.
+        several: whether there is anything but comments behind a semicolon.
     """
 
     pieces: tuple[str, ...]
@@ -54,11 +56,8 @@ class ParsedSql(Record):
     memberships: tuple[Membership | None, ...]
     unfinished: str | None = None
     ends_in_line_comment: bool = False
-
-    @property
-    def unique_names(self) -> frozenset[str]:
-        """The names, each once."""
-        return frozenset(self.names)
+    first_words: tuple[str, ...] = ()
+    several: bool = False
 
 
 def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
@@ -118,6 +117,32 @@ def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[
         if type(values[name]) is tuple:
             return _bind_with_tuples(parse(sql, dialect), values, dialect)
     return text, tuple([_driver_value(values[name], name, dialect) for name in names])
+
+
+_TRANSACTION_CONTROL = frozenset(
+    {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE TRANSACTION"}
+)
+
+
+def check_single_statement(sql: str, dialect: Dialect) -> None:
+    """Raise `InvalidQueryError` for SQL that is several statements, or one that begins or ends a transaction.
+
+    A definition (``CREATE …``) may hold statements of its own.
+
+    >>> check_single_statement("SELECT 1; -- that is all", POSTGRESQL)
+    >>> check_single_statement("SELECT 1; DROP TABLE users", POSTGRESQL)
+    Traceback (most recent call last):
+    ...
+    cloudpub_models.errors.InvalidQueryError: expected one statement, got several; send them with batch_execute()
+    """
+    parsed = parse(sql, dialect)
+    if parsed.several and parsed.first_words[:1] != ("CREATE",):
+        raise InvalidQueryError("expected one statement, got several; send them with batch_execute()")
+    for words in (parsed.first_words[:1], parsed.first_words):
+        if " ".join(words) in _TRANSACTION_CONTROL:
+            raise InvalidQueryError(
+                f"expected a statement that leaves transactions alone, got {' '.join(words)}; use transaction()"
+            )
 
 
 def check_names(names: tuple[str, ...] | frozenset[str], values: Any) -> None:
@@ -265,6 +290,8 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
     in_start: int | None = None
     not_start: int | None = None
     negated = False
+    first_words: list[str] = []
+    after_semicolon = several = False
     while token := search(sql, position):
         last_kind = kind = token.lastgroup or ""
         position = token.end()
@@ -274,6 +301,10 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
             continue
         if kind == "line_comment":
             continue
+        several = several or after_semicolon
+        after_semicolon = after_semicolon or token.group() == ";"
+        if kind == "word" and len(first_words) < 2:
+            first_words.append(token.group().upper())
         if kind == "operator" and (name_match := _parameter_after(token, sql)) is not None:
             name = _checked_name(name_match.group())
             pieces.append(sql[piece_start : token.end() - 1])
@@ -299,6 +330,8 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
         tuple(memberships),
         unfinished,
         ends_in_line_comment=last_kind == "line_comment" and position == len(sql),
+        first_words=tuple(first_words),
+        several=several,
     )
 
 

@@ -58,9 +58,9 @@ def _circle() -> list[Any]:
     return document
 
 
-PLANES = "".join(map(chr, [0x20, 0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0xFFFE, 0xFFFF])) + "".join(
-    chr(plane << 16 | place) for plane in range(1, 17) for place in (0, 1, 0xFFFD, 0xFFFE, 0xFFFF)
-)
+PLANES = "".join(
+    map(chr, [0x20, 0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0xFFFE, 0xFFFF])
+) + "".join(chr(plane << 16 | place) for plane in range(1, 17) for place in (0, 1, 0xFFFD, 0xFFFE, 0xFFFF))
 CONTROLS = "".join(map(chr, range(1, 0x20)))
 
 TEXTS: list[Any] = [
@@ -101,6 +101,8 @@ TEXTS: list[Any] = [
     bytearray(b"x"),
 ]
 
+FEW_TEXTS: list[Any] = [text for text in TEXTS if not isinstance(text, str) or len(text) < 1000]
+
 INTEGERS: list[Any] = [
     *(0, 1, -1, 2**15 - 1, 2**15, -(2**15), -(2**15) - 1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1),
     *(2**53 + 1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**30, 10**5000),
@@ -109,12 +111,37 @@ INTEGERS: list[Any] = [
 
 FLOATS: list[Any] = [
     *(0.0, -0.0, 0.1, 1 / 3, 5e-324, sys.float_info.max, sys.float_info.min, 2.0**53 + 2),
-    *(math.nan, -math.nan, math.inf, -math.inf, 10**400, Decimal("1e400"), Decimal("NaN"), "1.5", True, 7),
+    *(
+        math.nan,
+        -math.nan,
+        math.inf,
+        -math.inf,
+        10**400,
+        Decimal("1e400"),
+        Decimal("-1e400"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+        "1.5",
+        True,
+        7,
+    ),
 ]
 
 DECIMALS: list[Any] = [
     *(Decimal(0), Decimal("0.01"), Decimal("-99999999.99"), Decimal("123456789.01"), Decimal("1e10"), Decimal("0.005")),
-    *(Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("-Infinity"), 1.5, math.nan, math.inf, 7, "1.25", "x"),
+    *(
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+        Decimal("-Infinity"),
+        1.5,
+        math.nan,
+        math.inf,
+        7,
+        "1.25",
+        "x",
+    ),
 ]
 
 TIMES: list[Any] = [
@@ -225,8 +252,30 @@ DOCUMENTS: list[Any] = [
 
 BOOLEANS: list[Any] = [True, False, 0, 1, 2, -1, 1.0, "true", "", b"\1", [], math.nan]
 ROLES: list[Any] = [*Role, "developer", "Developer", "", "x" * 60, "\0", "\ud800", 5, Colour.RED]
-BYTES: list[Any] = [b"", b"\0", bytes(range(256)), b"\\x41", b"\x00" * 1_000_000, bytearray(b"a"), memoryview(b"b"), "text", 5, "\ud800"]
-DATES: list[Any] = [date.min, date.max, date(2000, 2, 29), datetime(2026, 1, 1), "2026-01-01", "2026-13-01", "infinity", "", 5, "\0"]
+BYTES: list[Any] = [
+    b"",
+    b"\0",
+    bytes(range(256)),
+    b"\\x41",
+    b"\x00" * 1_000_000,
+    bytearray(b"a"),
+    memoryview(b"b"),
+    "text",
+    5,
+    "\ud800",
+]
+DATES: list[Any] = [
+    date.min,
+    date.max,
+    date(2000, 2, 29),
+    datetime(2026, 1, 1),
+    "2026-01-01",
+    "2026-13-01",
+    "infinity",
+    "",
+    5,
+    "\0",
+]
 CLOCKS: list[Any] = [time.min, time.max, time(1, 2, 3, 4), time(1, 2, tzinfo=UTC), "01:02:03", "25:00", "", 5, "\0"]
 MOMENTS: list[Any] = [
     *(datetime.min, datetime.max, datetime(2026, 1, 1, 2, 3, 4, 5), datetime(2026, 1, 1, tzinfo=UTC)),
@@ -239,15 +288,15 @@ OURS: dict[tuple[str, str], list[Any]] = {
     ("users", "created_at"): TIMES,
     ("users", "uuid"): UUIDS,
     ("function_logs", "message"): TEXTS,
-    ("function_logs", "level"): TEXTS,
+    ("function_logs", "level"): FEW_TEXTS,
     ("function_invocations", "duration_ms"): INTEGERS,
-    ("function_invocations", "error"): TEXTS,
+    ("function_invocations", "error"): FEW_TEXTS,
     ("function_invocations", "timestamp"): TIMES,
     ("functions", "analysis_result"): DOCUMENTS,
     ("function_deployments", "is_active"): BOOLEANS,
     ("function_deployments", "version"): INTEGERS,
     ("user_information", "role"): ROLES,
-    ("user_information", "address"): TEXTS,
+    ("user_information", "phone_number"): FEW_TEXTS,
     ("organizations", "owner_id"): UUIDS,
 }
 
@@ -285,8 +334,8 @@ FOREIGN: dict[str, list[Any]] = {
     "real": FLOATS,
     "double": FLOATS,
     "amount": DECIMALS,
-    "short": TEXTS,
-    "fixed": TEXTS,
+    "short": FEW_TEXTS,
+    "fixed": [*FEW_TEXTS, "fixed", "\U0001f4a3" * 5, "  x  ", "a\0bcd"],
     "text": TEXTS,
     "flag": BOOLEANS,
     "moment": MOMENTS,

@@ -130,10 +130,70 @@ def test_peewee_errors_are_ours_and_abort_too(database, managers):
 
 @pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
 def test_ending_the_transaction_inside_its_block_is_noticed(database, managers, statement):
-    with pytest.raises(TransactionAbortedError, match="inside its block"), database.transaction() as connection:
-        connection.execute(statement)
+    with pytest.raises(TransactionAbortedError, match="inside its block"), database.transaction():
+        database.engine.execute_sql(statement)
     managers.users.insert(ADA)
     assert emails(managers) == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["COMMIT", "/* x */ commit", "ROLLBACK", "BEGIN", "SAVEPOINT a", "RELEASE a", "END", "START TRANSACTION"]
+)
+def test_raw_sql_leaves_transactions_alone(database, managers, statements, statement):
+    for send in (database.raw_execute, database.raw_query_all, lambda sql: database.batch_execute([sql])):
+        with pytest.raises(InvalidQueryError, match=r"use transaction\(\)"):
+            send(statement)
+    with pytest.raises(InvalidQueryError), database.transaction() as connection:
+        managers.users.insert(ADA)
+        connection.execute(statement)
+    assert emails(managers) == []
+
+
+def test_raw_sql_is_one_statement(database, managers):
+    managers.users.insert(ADA)
+    for sql in ("SELECT @a AS a; DELETE FROM users WHERE email = @a", "SELECT @a; ;", "SELECT @a; SELECT ';'"):
+        with pytest.raises(InvalidQueryError, match="one statement"):
+            database.raw_query_all(sql, {"a": "ada@example.com"})
+    assert database.raw_query_all("SELECT ';' AS a; -- ; done") == [{"a": ";"}]
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_blocks_that_end_out_of_order_keep_nothing(database, managers):
+    def insert_in_a_block(data):
+        with database.transaction():
+            managers.users.insert(data)
+            yield
+
+    generator = insert_in_a_block(BOB)
+    with pytest.raises(TransactionAbortedError, match="reverse order"), database.transaction():
+        managers.users.insert(ADA)
+        next(generator)
+    with pytest.raises(TransactionAbortedError, match="reverse order"):
+        next(generator)
+    assert emails(managers) == []
+    managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_what_runs_later_cannot_be_decorated(database):
+    def generator():
+        yield
+
+    async def coroutine():
+        pass
+
+    for function in (generator, coroutine):
+        with pytest.raises(InvalidQueryError, match="yield or await"):
+            database.transaction()(function)
+
+
+def test_a_nested_block_in_an_aborted_one_does_not_begin(database, managers):
+    with pytest.raises(TransactionAbortedError), database.transaction():
+        managers.users.insert(ADA)
+        with pytest.raises(UniqueViolationError):
+            managers.users.insert(ADA)
+        with pytest.raises(TransactionAbortedError):
+            database.transaction().__enter__()
 
 
 def test_a_transaction_is_a_decorator(database, managers):

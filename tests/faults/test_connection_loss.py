@@ -3,11 +3,12 @@
 import time
 from collections import Counter
 
+import peewee
 import psycopg2
 import pytest
 from fault_servers import sweeping, terminate_backends
 
-from cloudpub_models import Database
+from cloudpub_models import Database, Managers, User
 from cloudpub_models.errors import (
     CommitUnknownError,
     ConnectionFailedError,
@@ -254,6 +255,41 @@ def test_a_connection_closed_inside_its_block_is_no_doubtful_commit(database):
         database.engine.connection().close()
     assert not isinstance(caught.value, CommitUnknownError)
     assert texts(database) == []
+
+
+def test_a_copy_that_is_cut_keeps_nothing(server, url):
+    database = Database(url)
+    database.migrate()
+    managers = Managers(database)
+
+    def rows():
+        for number in range(20_000):
+            if number == 15_000:
+                terminate(server)
+            yield {"email": f"{number}@example.com", "password_hash": "x"}
+
+    with pytest.raises(ConnectionLostError):
+        managers.users.batch_insert(rows())
+    assert managers.users.count() == 0
+    assert managers.users.batch_insert([{"email": "ada@example.com", "password_hash": "x"}]) == 1
+    database.close()
+
+
+def test_peewees_own_calls_raise_the_same_and_go_on(server, url):
+    database = Database(url)
+    database.migrate()
+    with database.bind():
+        with pytest.raises(ConnectionLostError), database.engine.atomic():
+            User.create(email="ada@example.com", password_hash="x")
+            terminate(server)
+            User.create(email="bob@example.com", password_hash="x")
+        assert User.select().count() == 0
+        User.create(email="ada@example.com", password_hash="x")
+        terminate(server)
+        with pytest.raises(peewee.OperationalError):
+            list(User.select())
+        assert [user.email for user in User.select()] == ["ada@example.com"]
+    database.close()
 
 
 # COMMIT under way

@@ -1,4 +1,4 @@
-"""The page that states the promises names tests that exist, and names every test of these files' breakers."""
+"""The page that states the promises names tests that exist."""
 
 import re
 from pathlib import Path

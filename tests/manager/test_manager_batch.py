@@ -222,6 +222,31 @@ def test_conflicts_may_update_some_columns(managers, function):
     assert (updated.status, updated.analysis_result) == ("active", {"a": 1})
 
 
+@pytest.mark.parametrize("chunk_size", [1, 10])
+def test_a_column_that_a_row_does_not_name_is_not_updated(managers, function, chunk_size):
+    managers.functions.update_by_id(function.id, {"status": "paused", "analysis_result": {"keep": 1}})
+    user_id = function.user_id
+    managers.functions.batch_insert(
+        [
+            {"user_id": user_id, "name": "f"},
+            {"user_id": user_id, "name": "g", "status": "idle", "analysis_result": {"a": 1}},
+            {"name": "h", "user_id": user_id, "status": "idle"},
+        ],
+        on_conflict="update",
+        conflict_columns=["user_id", "name"],
+        chunk_size=chunk_size,
+    )
+    kept = managers.functions.find_by_id(function.id)
+    assert (kept.status, kept.analysis_result) == ("paused", {"keep": 1})
+    assert [f.status for f in managers.functions.find_all({"name": ["g", "h"]}, order_by="name")] == ["idle", "idle"]
+
+
+@pytest.mark.parametrize("rows", [{"level": "info"}, "level", 5, None])
+def test_rows_have_to_be_an_iterable_of_dicts(managers, rows):
+    with pytest.raises(InvalidValueError, match="iterable of dicts"):
+        managers.function_logs.batch_insert(rows)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
