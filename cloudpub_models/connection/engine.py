@@ -22,7 +22,7 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.transactions import Scope, ScopeStack, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
-from cloudpub_models.sql.parameters import bind, check_single_statement
+from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
 
 Row = tuple[Any, ...]
 F = TypeVar("F", bound=Callable[[], object])
@@ -86,6 +86,8 @@ class Engine(peewee.Database):
             statement = sql.render(self.sql_dialect)
             sql, parameters = statement, statement.parameters if parameters is None else parameters
         check_single_statement(sql, self.sql_dialect)
+        if changes_session(sql, self.sql_dialect):
+            self._stack.session_changed = True
         text, values = bind(sql, parameters or {}, self.sql_dialect)
         return text, values or None
 

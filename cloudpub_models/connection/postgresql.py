@@ -116,7 +116,9 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             self._give_back(connection)
 
     def _give_back(self, connection: PostgresqlConnection) -> None:
-        if connection.closed or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+        busy = not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+        if connection.closed or busy or self._stack.session_changed:
+            self._stack.session_changed = False
             self._pool.remove(connection)
         else:
             self._pool.release(connection)

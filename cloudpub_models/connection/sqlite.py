@@ -32,6 +32,7 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
 )
 from cloudpub_models.sql import SQLITE
+from cloudpub_models.sql.parameters import parse
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
 
 MEMORY = ":memory:"
@@ -206,11 +207,12 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
     ) -> Iterator[tuple[sqlite3.Cursor, list[Row]]]:
         # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
-        # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out.
+        # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out: SQLite is told
+        # to put the rows aside first, or a loop that inserts what it reads about would never end.
         separate = not self._in_memory and not self._stack.scopes
         connection = self._connect() if separate else self._usable_connection()
         try:
-            cursor = connection.execute(sql, parameters or ())
+            cursor = connection.execute(sql if separate else _put_aside(sql), parameters or ())
             while rows := cursor.fetchmany(chunk_size):
                 yield cursor, rows
             cursor.close()
@@ -237,16 +239,21 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
         if read_only:
             self.run_control("PRAGMA query_only = ON")
-        self.run_control("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        try:
+            self.run_control("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        except CloudpubError:
+            if read_only:
+                self.run_control("PRAGMA query_only = OFF")
+            raise
 
     def commit_transaction(self, scope: Scope) -> None:
         connection: SqliteConnection = self._state.conn
-        if not connection.in_transaction:
-            self._allow_writes(connection)
-            raise TransactionAbortedError(
-                "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
-            )
         try:
+            if not connection.in_transaction:
+                self._allow_writes(connection)
+                raise TransactionAbortedError(
+                    "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
+                )
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             typed = self.classify(error)
@@ -279,6 +286,17 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)
         return classify_sqlite(error, read_only=self.read_only_transaction())
+
+
+def _put_aside(sql: str) -> str:
+    """Return a query whose rows SQLite collects in a temporary table, in their order, before it gives the first.
+
+    The LIMIT keeps the optimizer from leaving out the order of the inner query.
+    """
+    if parse(sql, SQLITE).first_words[:1] not in (("SELECT",), ("WITH",), ("VALUES",)):
+        return sql
+    inner = sql.rstrip().removesuffix(";")
+    return f"WITH cloudpub_stream AS MATERIALIZED (SELECT * FROM ({inner}\n) LIMIT -1) SELECT * FROM cloudpub_stream"
 
 
 def _names(cursor: sqlite3.Cursor) -> list[str]:

@@ -57,6 +57,8 @@ class ScopeStack(threading.local):
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
+        # Whether raw SQL has left something behind in the connection's session, which nobody else should get.
+        self.session_changed = False
 
 
 class Connection:

@@ -145,6 +145,22 @@ def check_single_statement(sql: str, dialect: Dialect) -> None:
             )
 
 
+def changes_session(sql: str, dialect: Dialect) -> bool:
+    """Return whether a statement leaves something behind in the session that sent it: a setting, a temporary table.
+
+    >>> changes_session("SET search_path = audit", POSTGRESQL), changes_session("SELECT 1", POSTGRESQL)
+    (True, False)
+    """
+    words = parse(sql, dialect).first_words
+    return words[:1] in _SESSION_COMMANDS or words in _SESSION_COMMANDS
+
+
+_SESSION_COMMANDS = frozenset(
+    {("SET",), ("RESET",), ("LISTEN",), ("LOAD",), ("PREPARE",), ("DECLARE",)}
+    | {("CREATE", "TEMP"), ("CREATE", "TEMPORARY"), ("CREATE", "LOCAL")}
+)
+
+
 def check_names(names: tuple[str, ...] | frozenset[str], values: Any) -> None:
     """Raise `ParameterError` unless `values` has a value for each of `names` and no other."""
     if not isinstance(values, Mapping):

@@ -81,7 +81,7 @@ class ManagersAgainstDict(RuleBasedStateMachine):
         return any(row[0] == name and key != but for key, row in self.rows.items())
 
     def attempt(self, call: Callable[[], Any], error: type[CloudpubError] | None, *, aborts: bool = True) -> Any:
-        """Make a call that has to succeed, or to raise this error, or to be refused where the transaction has failed."""
+        """Make a call that has to succeed, to raise this error, or to be refused where the transaction has failed."""
         if error is not None and issubclass(error, InvalidValueError):
             with pytest.raises(InvalidValueError):
                 call()
@@ -292,7 +292,7 @@ class ManagersAgainstDict(RuleBasedStateMachine):
                     self.rows[keys[row[0]]] = row
             elif row[0] not in keys:
                 keys[row[0]] = None
-        # Of rows that are new and repeat each other, the last is what an update leaves, and the first what ignoring does.
+        # Of new rows that repeat each other, updating leaves the last, and ignoring the first.
         new = {}
         for row in rows:
             if keys[row[0]] is None and (action == "update" or row[0] not in new):
@@ -371,7 +371,7 @@ def run(managers: Managers, examples: int, steps: int) -> None:
 
 
 def test_managers_against_a_dict(managers: Managers) -> None:
-    run(managers, 25, 30)
+    run(managers, 80, 40)
 
 
 @pytest.mark.soak

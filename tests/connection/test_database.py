@@ -270,6 +270,34 @@ def test_streaming_gives_every_row_and_lets_others_write_meanwhile(database, man
     assert managers.users.count({"password_hash": "y"}) == 5
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_stream_does_not_see_what_its_reader_inserts(database, managers, in_transaction):
+    managers.users.batch_insert({"email": f"{n:03}@b.c", "password_hash": "x"} for n in range(50))
+    with database.transaction() if in_transaction else database.session():
+        seen = []
+        for user in managers.users.iterate(order_by=[("email", "DESC")], chunk_size=10):
+            seen.append(user.email)
+            managers.users.insert({"email": f"a{len(seen)}@b.c", "password_hash": "x"})
+            assert len(seen) <= 50
+    assert seen == [f"{n:03}@b.c" for n in reversed(range(50))]
+    assert managers.users.count() == 100
+    rows = database.raw_query_iter("SELECT email FROM users WHERE email LIKE @p ORDER BY email -- all;", {"p": "0%"})
+    assert next(rows) == {"email": "000@b.c"}
+    assert [row["email"] for row in rows] == [f"{n:03}@b.c" for n in range(1, 50)]
+
+
+def test_settings_of_one_caller_do_not_reach_the_next(postgresql_url):
+    database = Database(postgresql_url, max_connections=1)
+    for statement in ("SET search_path = nowhere", "SET statement_timeout = 1", "CREATE TEMP TABLE users (id INTEGER)"):
+        database.raw_execute(statement)
+        assert database.raw_query_single("SELECT email FROM users LIMIT 1") is None
+    with database.session():
+        database.raw_execute("SET search_path = pg_temp, public")
+        assert database.raw_query_all("SHOW search_path") == [{"search_path": "pg_temp, public"}]
+    assert database.raw_query_all("SHOW search_path") != [{"search_path": "pg_temp, public"}]
+    database.close()
+
+
 def test_a_stream_that_is_left_early_gives_its_connection_back(postgresql_url):
     database = Database(postgresql_url, max_connections=1, pool_timeout=1)
     stream = database.raw_query_iter("SELECT generate_series(1, 100000) AS n", chunk_size=10)
