@@ -111,12 +111,10 @@ def new(
     named = target_of(context, database, directory)
     # Numbers come from the files, so the database is only a form to fill.
     migrator = Migrator(peewee.SqliteDatabase(":memory:"), named.directory)
-    path = migrator.new(" ".join(name))
-    print(_short(path))
-    if named.directory is None and not (path.parent.parent / "pyproject.toml").exists():
-        Console(stderr=True).print(
-            "note: this is inside the installed package; give --directory for migrations of your own", style="yellow"
-        )
+    if named.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
+        print_error("the platform's migrations are written in a checkout of this package: run this there")
+        raise typer.Exit(1)
+    print(_short(migrator.new(" ".join(name))))
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")

@@ -211,7 +211,7 @@ def _encode_time(value: time) -> str:
 def json_to_text(value: object) -> str:
     """Return a value as compact JSON text that both databases take.
 
-    ``None`` inside a document is JSON ``null``. Refused is what PostgreSQL's JSONB would refuse or change: NaN and
+    ``None`` inside a document is JSON ``null``. Refused is what PostgreSQL's JSONB would refuse: NaN and
     infinities, NUL characters, lone surrogates, keys that are not strings.
 
     >>> json_to_text({"a": [1, 2.5, None, "é"]})
