@@ -379,3 +379,6 @@ OPERATIONS: tuple[Operation, ...] = (
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 STREAMS = ("iterate",)
 """Operations that return an iterator, which is consumed as part of the call, and whose memory is measured as well."""
+
+MEGABYTES_WANTED: Mapping[Dialect, float] = {"postgresql": 5, "sqlite": 6}
+"""How much memory a stream of ours takes at most."""

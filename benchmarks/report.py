@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import libraries
 from benchmarks.data import SCALES
 from benchmarks.databases import Dialect
-from benchmarks.operations import OPERATIONS, Operation
+from benchmarks.operations import MEGABYTES_WANTED, OPERATIONS, Operation
 from benchmarks.process_start import TARGET_MEGABYTES, TARGET_MILLISECONDS
 
 ADVANTAGE_WANTED = 1.7
@@ -161,19 +161,25 @@ def _advantage(found: dict[str, dict[str, Any] | None], peers: list[str]) -> str
     return f"{advantage:.1f} {_mark(advantage >= ADVANTAGE_WANTED, certain=ours['valid'] and best['valid'])}"
 
 
-def _memory(results: Results, database: str) -> str:
-    found = [one for one in results["memory"] if one["database"] == database]
+def _memory(results: Results, database: Dialect) -> str:
     lines = []
     for operation in OPERATIONS:
         shown = [
-            f"{TITLES[one['library']]} {one['extra_megabytes']:.1f} MB (raw driver {one['control_megabytes']:.1f})"
-            for one in found
-            if one["operation"] == operation.name and one["extra_megabytes"] is not None
+            _megabytes(one, MEGABYTES_WANTED[database])
+            for one in results["memory"]
+            if (one["database"], one["operation"]) == (database, operation.name) and one["extra_megabytes"] is not None
         ]
         if shown:
             lines.append(f"Memory beyond what the process holds already, {title_of(operation, results)}: ")
-            lines.append(f"{'; '.join(shown)}.\n")
+            lines.append(f"{', '.join(shown)}.\n")
     return "".join(lines)
+
+
+def _megabytes(one: dict[str, Any], wanted: float) -> str:
+    shown = f"{TITLES[one['library']]} {one['extra_megabytes']:.1f} MB"
+    if one["library"] in libraries.PEERS:
+        return shown
+    return f"{shown} (≤ {wanted:g} {_mark(one['extra_megabytes'] <= wanted)})"
 
 
 def _process_start(results: Results) -> str:

@@ -74,7 +74,7 @@ def work(task: Task) -> Iterator[dict[str, Any]]:
             start = time.perf_counter()
             try:
                 if task.memory:
-                    outcome = _measure_memory(operation, library, controls[0], data)
+                    outcome = _measure_memory(operation, library, data)
                 else:
                     outcome = _measure_time(operation, library, controls, data, maintenance, task)
             except Exception as error:  # noqa: BLE001 - one library's failure must not end the others' run
@@ -148,11 +148,9 @@ def _nothing_to_restore() -> None:
     pass
 
 
-def _measure_memory(operation: Operation, library: Library, control: Library, data: Data) -> dict[str, Any]:
+def _measure_memory(operation: Operation, library: Library, data: Data) -> dict[str, Any]:
     argument = next(operation.arguments(data, library))
-    megabytes = extra_megabytes(_call(operation, library), argument)
-    # The control last: it must not grow the heap that the library is then measured in.
-    return {"extra_megabytes": megabytes, "control_megabytes": extra_megabytes(_call(operation, control), argument)}
+    return {"extra_megabytes": extra_megabytes(_call(operation, library), argument)}
 
 
 def main() -> None:

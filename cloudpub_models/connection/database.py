@@ -257,11 +257,21 @@ class Database:
         Returns:
             how many rows each one touched.
         """
+        if isinstance(statements, str):
+            raise InvalidQueryError("expected a list of statements; got one: send it with raw_execute()")
+        touched: list[int] = []
         with self.transaction():
-            return [
-                self.raw_execute(statement) if isinstance(statement, str) else self.raw_execute(*statement)
-                for statement in statements
-            ]
+            for statement in statements:
+                if isinstance(statement, str):
+                    touched.append(self.raw_execute(statement))
+                elif isinstance(statement, tuple) and len(statement) == 2:
+                    touched.append(self.raw_execute(*statement))
+                else:
+                    raise InvalidQueryError(
+                        "expected a statement, or a pair of a statement and its parameters; "
+                        f"got a value of type {type(statement).__name__}"
+                    )
+        return touched
 
     # Migrations
 

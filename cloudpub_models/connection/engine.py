@@ -22,6 +22,7 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.transactions import Scope, ScopeStack, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
+from cloudpub_models.sql.identifiers import surrogate_in
 from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
 
 Row = tuple[Any, ...]
@@ -182,8 +183,11 @@ class Engine(peewee.Database):
 
     def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
         self.check_usable()
-        if any(isinstance(value, str) and "\0" in value for value in params or ()):
-            raise InvalidValueError("expected text without NUL characters, which PostgreSQL cannot store; got one")
+        for text in [sql, *[value for value in params or () if isinstance(value, str)]]:
+            if "\0" in text:
+                raise InvalidValueError("expected text without NUL characters, which PostgreSQL cannot store; got one")
+            if not text.isascii() and surrogate_in(text) is not None:
+                raise InvalidValueError("expected valid Unicode; got a lone surrogate in a statement or a value")
         try:
             return super()._execute_cursor(sql, params, **cursor_options)  # type: ignore[misc]
         except peewee.PeeweeException as error:
@@ -192,8 +196,6 @@ class Engine(peewee.Database):
                 raise
         except OverflowError as error:
             raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from error
-        except UnicodeEncodeError:
-            raise InvalidValueError("expected valid Unicode; got a lone surrogate in a statement or a value") from None
         except (IndexError, TypeError) as error:
             if self.sql_dialect.doubles_percent and "%" in sql:
                 raise InvalidQueryError(

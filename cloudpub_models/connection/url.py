@@ -53,7 +53,9 @@ def parse_url(url: str) -> DatabaseUrl:
     >>> parse_url("postgresql://ada:secret@db/cloud").masked
     'postgresql://ada:***@db/cloud'
     """
-    if not isinstance(url, str) or not url.strip():
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{_EXPECTED}; got a value of type {type(url).__name__}")
+    if not url.strip():
         raise ConfigurationError(f"{_EXPECTED}; got an empty database URL")
     url = url.strip()
     masked = _masked(url)

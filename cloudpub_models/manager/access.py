@@ -9,7 +9,7 @@ import peewee
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.engine import Engine
-from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.statements import Statements
 from cloudpub_models.manager.table import Table, table_of
 
@@ -20,6 +20,10 @@ class TableAccess(Generic[M]):
     """One table of one database."""
 
     def __init__(self, model: type[M], database: Database | None = None) -> None:
+        if database is not None and not isinstance(database, Database):
+            raise ConfigurationError(
+                f"expected a Database; got a value of type {type(database).__name__}: write Database('sqlite:///file.db')"
+            )
         self.model = model
         self.database = default_database if database is None else database
         self.table: Table = table_of(model)

@@ -21,6 +21,7 @@ from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.peewee_values import converter_for
 from cloudpub_models.models.fields import TimestampField, UuidField
 from cloudpub_models.sql import values as sql_values
+from cloudpub_models.sql.identifiers import surrogate_in
 from cloudpub_models.sql.values import json_to_text
 
 Encoder = Callable[[Any], Any]
@@ -292,10 +293,8 @@ def _as_text(value: Any, column: str, *, secret: bool) -> str:
 
 
 def _refuse_surrogates(value: str, column: str) -> None:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
+    if (position := surrogate_in(value)) is not None:
         raise InvalidValueError(
-            f"{column}: expected valid Unicode; got a lone surrogate at position {error.start}: "
+            f"{column}: expected valid Unicode; got a lone surrogate at position {position}: "
             "decode the bytes it came from with their real encoding"
-        ) from None
+        )

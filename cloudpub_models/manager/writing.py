@@ -295,6 +295,8 @@ class Writing(Finding[M]):
         return self._conflict(on_conflict, conflict_columns, update_columns)
 
     def _named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
-        if isinstance(names, str) or not names:
+        if isinstance(names, str) or not isinstance(names, Iterable):
             raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
+        if not names:
+            raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
         return tuple(dict.fromkeys(self.table.column(name).name for name in names))

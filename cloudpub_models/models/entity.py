@@ -163,6 +163,10 @@ class Entity(peewee.Model):
                 parts.append(f"{name}={value}" if name in ("id", "uuid") else f"{name}={value!r}")
         return f"<{' '.join(parts)}>"
 
+    def __str__(self) -> str:
+        """As ``repr``; Peewee would show the primary key alone."""
+        return repr(self)
+
 
 def _accepted(field: peewee.Field[Any], value: Any) -> Any:
     """Return a value that came from outside as the Python value of its column."""

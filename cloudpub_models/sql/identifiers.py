@@ -41,6 +41,20 @@ def exact(text: str) -> str:
     return text if type(text) is str else str.__str__(text)
 
 
+def surrogate_in(text: str) -> int | None:
+    """Return where a lone surrogate stands in a text, which no database takes; `None` where there is none.
+
+    >>> surrogate_in("a\\udcffb"), surrogate_in("ä")
+    (1, None)
+    """
+    # Python's own error would keep the whole text, be it a password, as the context of ours.
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
 def check_identifier(name: Any, what: str = "column") -> str:
     """Return `name`, unless it is none.
 

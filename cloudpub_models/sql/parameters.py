@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
-from cloudpub_models.sql.identifiers import check_identifier, exact, shown
+from cloudpub_models.sql.identifiers import check_identifier, exact, shown, surrogate_in
 from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.values import Members, json_holds
 
@@ -397,7 +397,5 @@ def _end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, boo
 def _check_text(sql: str) -> None:
     if "\0" in sql:
         raise InvalidQueryError(f"expected SQL text, got one with a NUL character at position {sql.index(chr(0))}")
-    try:
-        sql.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidQueryError(f"expected SQL text, got one with a lone surrogate at position {error.start}") from None
+    if (position := surrogate_in(sql)) is not None:
+        raise InvalidQueryError(f"expected SQL text, got one with a lone surrogate at position {position}")

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.identifiers import surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
@@ -142,14 +143,11 @@ def _encode_text(value: str) -> str:
             f"expected text without NUL characters, got one at position {value.index(chr(0))}; "
             "remove it, or store the data as bytes"
         )
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidValueError(
-                f"expected valid Unicode text, got a lone surrogate (U+{ord(value[error.start]):04X}) at position "
-                f"{error.start}; decode the bytes it came from properly, or with errors='replace'"
-            ) from None
+    if not value.isascii() and (position := surrogate_in(value)) is not None:
+        raise InvalidValueError(
+            f"expected valid Unicode text, got a lone surrogate (U+{ord(value[position]):04X}) at position {position}; "
+            "decode the bytes it came from properly, or with errors='replace'"
+        )
     return value
 
 

@@ -133,12 +133,14 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
     assert "  function_logs.level: type: " in result.stdout
 
 
-def test_new_inside_an_installed_package_says_so(run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_into_an_installed_package(
+    run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cloudpub_models.schema.migrations.default_directory", lambda: workplace / "installed")
     result = run("migrate", "new", "first")
-    assert result.exit_code == 0
-    assert result.stdout.strip().endswith("0001_first.py")
-    assert "give --directory" in result.stderr
+    assert result.exit_code == 1
+    assert "in a checkout of this package" in result.stderr
+    assert not (workplace / "installed").exists()
 
 
 def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url: str) -> None:

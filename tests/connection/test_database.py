@@ -321,6 +321,12 @@ def test_batch_execute_is_all_or_nothing(database, managers):
     assert managers.users.count() == 1
 
 
+@pytest.mark.parametrize("statements_given", ["SELECT 1", [None], [("SELECT 1",)], [b"SELECT 1"]])
+def test_batch_execute_takes_a_list_of_statements(database, statements_given):
+    with pytest.raises(InvalidQueryError, match="expected a"):
+        database.batch_execute(statements_given)
+
+
 def test_a_statement_renders_itself_for_the_database(database, managers):
     managers.users.insert({"email": "a@b.c", "password_hash": "x"})
     statement = QueryBuilder().table("users").select("email").where_in("email", ["a@b.c", "b@b.c"]).build_select()

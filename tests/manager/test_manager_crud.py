@@ -15,6 +15,7 @@ from cloudpub_models import (
     operators,
 )
 from cloudpub_models.errors import (
+    ConfigurationError,
     CheckViolationError,
     ForeignKeyViolationError,
     InvalidQueryError,
@@ -585,6 +586,11 @@ def test_many_to_many(managers, ada, statements):
 
 
 # Models of others
+
+
+def test_managers_take_a_database():
+    with pytest.raises(ConfigurationError, match="got a value of type str"):
+        _ = Managers("sqlite:///:memory:").users
 
 
 def test_managers_know_all_tables(managers):
