@@ -111,6 +111,7 @@ _TRANSIENT_CONNECT_FAILURE = re.compile(
     r"|unreachable|reset by peer|broken pipe|server login has been failing|server_login_retry",
     re.IGNORECASE,
 )
+_LONGEST_TEXT = 500
 _SQLITE_CONSTRAINT_TEXT = re.compile(r"constraint failed: (?P<subject>.+)$")
 _POSTGRESQL_KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
 
@@ -125,7 +126,10 @@ def classify_postgresql(error: psycopg2.Error, *, read_only: bool = False) -> er
     """
     code = error.pgcode
     primary = error.diag.message_primary if code else None
-    text = mask_password(primary or str(error).strip() or type(error).__name__)
+    text = _shortened(mask_password(primary or str(error).strip() or type(error).__name__))
+    if code == "42601":
+        # The driver has put the values into the statement, so the token at which it goes wrong may be one.
+        text = re.sub(r"\"\s*E?'.*", "a value", text, flags=re.DOTALL)
     error.args = (text,)
     if code in _CONSTRAINT_SQLSTATES or (code or "").startswith("23"):
         diagnosis = error.diag
@@ -153,7 +157,7 @@ def classify_postgresql(error: psycopg2.Error, *, read_only: bool = False) -> er
 
 def classify_sqlite(error: sqlite3.Error, *, read_only: bool = False) -> errors.CloudpubError:
     """Return the error that users see for one of sqlite3's; see ``classify_postgresql``."""
-    text = str(error) or type(error).__name__
+    text = _shortened(str(error) or type(error).__name__)
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code is None:
         if "closed" in text:
@@ -181,6 +185,11 @@ def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionF
     failure = errors.ConnectionFailedError(f"cannot connect to {target}: {reason}; {advice}")
     failure.transient = bool(_TRANSIENT_CONNECT_FAILURE.search(reason) or _LOST_CONNECTION.search(reason))
     return failure
+
+
+def _shortened(text: str) -> str:
+    # A server repeats what it did not understand, however long it is.
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
 
 
 def _with_advice(kind: type[errors.CloudpubError], text: str) -> str:

@@ -172,6 +172,8 @@ def as_stored(field: peewee.Field[Any], value: Any) -> Any:
         return time.fromisoformat(value) if isinstance(value, str) else value
     if isinstance(target, peewee.DecimalField):
         return Decimal(str(value))
+    if isinstance(target, peewee.FloatField):
+        return float(value)
     if isinstance(target, peewee.BlobField):
         return bytes(value)
     if isinstance(target, peewee.BooleanField):
