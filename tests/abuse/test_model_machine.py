@@ -25,8 +25,8 @@ from cloudpub_models.errors import (
 Row = tuple[str, str, Any]
 
 # Few of each, so that they meet; some that are refused.
-NAMES = st.sampled_from(["a", "b", "c", "d", "'; DROP TABLE functions; --", "ü\n\\", ""]) | st.sampled_from(
-    ["x\0", "\ud800"]
+NAMES = st.sampled_from(
+    ["a", "b", "c", "d", "'; DROP TABLE functions; --", "ü\n\\", "", "x\0", "a", "b", "c", "\ud800"]
 )
 STATUSES = st.sampled_from(["active", "building", "failed"])
 DOCUMENTS = st.sampled_from([None, {}, {"k": ["'", None]}, [1.5, True]])
@@ -104,22 +104,28 @@ class ManagersAgainstDict(RuleBasedStateMachine):
 
     # -- transactions
 
-    @precondition(lambda self: len(self.layers) < DEEPEST)
-    @rule()
-    def begin(self) -> None:
-        scope = self.managers.database.transaction()
-        if self.failed:
-            with pytest.raises(TransactionAbortedError):
-                scope.__enter__()
-            return
-        scope.__enter__()
-        self.layers.append(Layer(scope, dict(self.rows)))
+    @rule(count=st.integers(1, 3), callback=st.booleans())
+    def begin(self, count: int, callback: bool) -> None:
+        for _ in range(min(count, DEEPEST - len(self.layers))):
+            scope = self.managers.database.transaction()
+            if self.failed:
+                with pytest.raises(TransactionAbortedError):
+                    scope.__enter__()
+                return
+            scope.__enter__()
+            self.layers.append(Layer(scope, dict(self.rows)))
+            if callback:
+                self.on_commit()
 
     def leave(self, layer: Layer, error: Exception | None) -> None:
         layer.scope.__exit__(type(error) if error else None, error, None)
 
     @precondition(lambda self: self.layers)
-    @rule()
+    @rule(count=st.integers(1, DEEPEST))
+    def commit_several(self, count: int) -> None:
+        for _ in range(min(count, len(self.layers))):
+            self.commit()
+
     def commit(self) -> None:
         layer = self.layers.pop()
         if layer.failed:
@@ -140,7 +146,6 @@ class ManagersAgainstDict(RuleBasedStateMachine):
         self.leave(layer, ValueError("on purpose"))
         self.rows = layer.before
 
-    @rule()
     def on_commit(self) -> None:
         self.tokens += 1
         token = self.tokens
@@ -162,6 +167,22 @@ class ManagersAgainstDict(RuleBasedStateMachine):
         assert self.as_row(inserted) == row
         self.rows[inserted.id] = row
         return int(inserted.id)
+
+    @precondition(lambda self: self.layers)
+    @rule(row=ROWS)
+    def work_that_is_undone(self, row: Row) -> None:
+        """A savepoint with work and a callback in it, rolled back; what it is inside of goes on."""
+        self.begin(1, True)
+        if not self.failed:
+            self.insert(row)
+            self.roll_back()
+
+    @precondition(lambda self: self.layers)
+    @rule(fault=st.sampled_from(["null", "reference"]))
+    def a_fault_that_is_swallowed(self, fault: str) -> None:
+        self.begin(1, True)
+        self.insert_what_the_database_refuses(fault)
+        self.commit()
 
     @rule(fault=st.sampled_from(["null", "reference"]))
     def insert_what_the_database_refuses(self, fault: str) -> None:
@@ -371,7 +392,7 @@ def run(managers: Managers, examples: int, steps: int) -> None:
 
 
 def test_managers_against_a_dict(managers: Managers) -> None:
-    run(managers, 80, 40)
+    run(managers, 120, 40)
 
 
 @pytest.mark.soak

@@ -172,7 +172,7 @@ def assert_batch_is_bounded(backend: str, request: pytest.FixtureRequest, tmp_pa
     report = batch(url, number, way)
     assert report["streamed"] == number + 20_000
     # All the rows together would take hundreds of bytes each.
-    assert report["grown_kilobytes"] < 30_000, report
+    assert report["grown_kilobytes"] < 10_000, report
 
 
 def test_a_batch_of_50_000_rows_from_a_generator(backend: str, request: pytest.FixtureRequest, tmp_path: Any) -> None:
