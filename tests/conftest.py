@@ -88,23 +88,38 @@ def postgresql_url(postgresql_databases: DatabaseMaker, postgresql_template: str
 
 
 @pytest.fixture(scope="session")
-def shared_postgresql(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[str]:
-    """The URL of a migrated PostgreSQL database for one test after the other: emptying is faster than making one."""
+def shared_postgresql(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[Cleaner]:
+    """A migrated PostgreSQL database for one test after the other: emptying is faster than making one."""
     with postgresql_databases(postgresql_template) as url:
-        yield url
+        cleaner = Cleaner(url)
+        yield cleaner
+        cleaner.database.close()
 
 
 @pytest.fixture
-def shared_postgresql_url(shared_postgresql: str) -> Iterator[str]:
+def shared_postgresql_url(shared_postgresql: Cleaner) -> Iterator[str]:
     """The URL of a migrated, empty PostgreSQL database, whose rows and additional tables go after the test."""
-    yield shared_postgresql
-    cleaner = Database(shared_postgresql)
-    tables = [row["tablename"] for row in cleaner.raw_query_all(_OWN_TABLES)]
-    known = {model._meta.table_name for model in ALL_MODELS}
-    cleaner.raw_execute(f"TRUNCATE {', '.join(known)} RESTART IDENTITY CASCADE")
-    for table in set(tables) - known - {"cloudpub_migrations"}:
-        cleaner.raw_execute(f"DROP TABLE {table} CASCADE")
-    cleaner.close()
+    yield shared_postgresql.url
+    shared_postgresql.empty()
+
+
+class Cleaner:
+    """Empties a migrated PostgreSQL database, on a connection that it keeps."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.database = Database(url)
+        self.known = {model._meta.table_name for model in ALL_MODELS}
+
+    def empty(self) -> None:
+        """Delete all rows, begin with the first id again, and drop the tables that a test has made."""
+        # Everything belongs to a user, and goes with it.
+        self.database.raw_execute("DELETE FROM users")
+        restarted = ", ".join([f"setval('{table}_id_seq', 1, false)" for table in self.known])
+        self.database.raw_query_all(f"SELECT {restarted}")
+        tables = {row["tablename"] for row in self.database.raw_query_all(_OWN_TABLES)}
+        for table in tables - self.known - {"cloudpub_migrations"}:
+            self.database.raw_execute(f"DROP TABLE {table} CASCADE")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
