@@ -17,6 +17,7 @@ from cloudpub_models.manager.columnwise import array_text, copy_lines, encode_co
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Conflict
+from cloudpub_models.sql.identifiers import shown
 
 OnConflict = Literal["ignore", "update"]
 Progress = Callable[[int], object]
@@ -173,7 +174,7 @@ class BatchInsert(NamedTuple):
 def check_chunk_size(chunk_size: Any) -> int:
     """Return the chunk size, or raise InvalidQueryError where it is no positive integer."""
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        raise InvalidQueryError(f"expected chunk_size to be a positive integer; got {chunk_size!r}")
+        raise InvalidQueryError(f"expected chunk_size to be a positive integer; got {shown(chunk_size)}")
     return chunk_size
 
 

@@ -16,6 +16,7 @@ from cloudpub_models.manager.references import OwnerReference, owner_key
 from cloudpub_models.manager.results import PaginatedResult
 from cloudpub_models.models import Function, FunctionDeployment, FunctionLog, User
 from cloudpub_models.sql import operators
+from cloudpub_models.sql.identifiers import shown
 
 _WITH_USER = JoinedSelect(
     "SELECT {columns} FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid",
@@ -135,7 +136,7 @@ class FunctionManager(Manager[Function]):
         ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY name ASC, id ASC LIMIT … OFFSET …``
         """
         if not isinstance(text, str) or not text:
-            raise InvalidValueError(f"expected a text to look for; got {text!r}: find_all() gives all functions")
+            raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
         pattern = f"%{text.translate(_PATTERN_ESCAPES)}%"
         where: dict[str, object] = {"name": operators.ilike(pattern)}
         if user is not None:

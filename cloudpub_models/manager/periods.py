@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.models.values import timestamp_to_text
+from cloudpub_models.sql.identifiers import shown
 
 TimeZone = str | tzinfo | None
 
@@ -50,7 +51,7 @@ def moment(value: Any, name: str, *, now: datetime | None = None) -> datetime:
                 "for the beginning of time"
             ) from None
     if not isinstance(value, datetime):
-        raise InvalidValueError(f"expected {name} to be an aware datetime or a timedelta; got {value!r}")
+        raise InvalidValueError(f"expected {name} to be an aware datetime or a timedelta; got {shown(value)}")
     try:
         timestamp_to_text(value)
     except InvalidValueError as error:
@@ -75,7 +76,7 @@ def time_zone(zone: TimeZone) -> tzinfo:
     if isinstance(zone, tzinfo):
         return zone
     if not isinstance(zone, str):
-        raise InvalidValueError(f"expected a time zone's name or a tzinfo; got {zone!r}")
+        raise InvalidValueError(f"expected a time zone's name or a tzinfo; got {shown(zone)}")
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -189,7 +190,7 @@ def _past_the_hour(instant: datetime, zone: tzinfo) -> timedelta:
 
 def _check_number(count: Any, name: str) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_BUCKETS:
-        raise InvalidQueryError(f"expected {name} to be an integer from 1 to {MOST_BUCKETS}; got {count!r}")
+        raise InvalidQueryError(f"expected {name} to be an integer from 1 to {MOST_BUCKETS}; got {shown(count)}")
 
 
 def _out_of_range() -> InvalidValueError:

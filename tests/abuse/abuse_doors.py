@@ -68,8 +68,8 @@ class Canonical(NamedTuple):
 
     @classmethod
     def of(cls, sql: str) -> Canonical:
-        sql = re.sub(r" ASC(?=,|$| NULLS| LIMIT)| NULLS LAST\b", "", sql)
-        return cls(re.sub(r"[\s\"`]|\bas\b", "", sql.lower()))
+        sql = re.sub(r" ASC(?=,|$| NULLS| LIMIT)| NULLS LAST\b", "", re.sub(r"[\"`]", "", sql), flags=re.IGNORECASE)
+        return cls(re.sub(r"\s|\bas\b", "", sql.lower()))
 
 
 DOORS: list[Door] = []
@@ -1210,7 +1210,7 @@ def _(world: World, given: str) -> Any:
 @door("Database.__init__(url)", "Database.initialize(url)", harmless=(), accepts=never)
 def _(world: World, given: str) -> Any:
     try:
-        Database().initialize(f"sqlite://{given}")
+        Database().initialize(given)
     except CloudpubError:
         Database(given)
 

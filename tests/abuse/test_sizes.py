@@ -151,10 +151,10 @@ def peak():
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
-managers.function_logs.batch_insert(rows(20_000))
+options = {"on_conflict": "ignore"} if way == "conflict" else {}
+managers.function_logs.batch_insert(rows(20_000), **options)
 seen = []
 before = peak()
-options = {"on_conflict": "ignore"} if way == "conflict" else {}
 written = managers.function_logs.batch_insert(rows(number), progress=seen.append, **options)
 assert written == number == seen[-1], (written, seen[-1])
 streamed = sum(1 for _ in managers.function_logs.iterate())

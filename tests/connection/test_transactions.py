@@ -137,7 +137,8 @@ def test_ending_the_transaction_inside_its_block_is_noticed(database, managers, 
 
 
 @pytest.mark.parametrize(
-    "statement", ["COMMIT", "/* x */ commit", "ROLLBACK", "BEGIN", "SAVEPOINT a", "RELEASE a", "END", "START TRANSACTION"]
+    "statement",
+    ["COMMIT", "/* x */ commit", "ROLLBACK", "BEGIN", "SAVEPOINT a", "RELEASE a", "END", "START TRANSACTION"],
 )
 def test_raw_sql_leaves_transactions_alone(database, managers, statements, statement):
     for send in (database.raw_execute, database.raw_query_all, lambda sql: database.batch_execute([sql])):

@@ -15,8 +15,8 @@ from cloudpub_models import (
     operators,
 )
 from cloudpub_models.errors import (
-    ConfigurationError,
     CheckViolationError,
+    ConfigurationError,
     ForeignKeyViolationError,
     InvalidQueryError,
     InvalidValueError,

@@ -236,7 +236,10 @@ def shared(request):
         yield Managers(database)
         database.close()
         return
-    databases, template = request.getfixturevalue("postgresql_databases"), request.getfixturevalue("postgresql_template")
+    databases, template = (
+        request.getfixturevalue("postgresql_databases"),
+        request.getfixturevalue("postgresql_template"),
+    )
     with databases(template) as url:
         database = Database(url)
         yield Managers(database)
