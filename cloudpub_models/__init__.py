@@ -32,7 +32,7 @@ from cloudpub_models.models import (
     UserInformation,
 )
 from cloudpub_models.models.lazy_loading import forbid_lazy_loading
-from cloudpub_models.sql import QueryBuilder, Statement, operators, raw
+from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
     from cloudpub_models.dto import (
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cloudpub_models.manager.functions import FunctionWithRelations
     from cloudpub_models.manager.organizations import OrganizationWithMembers
     from cloudpub_models.manager.statistics import FunctionStats, InvocationBucket, UserOverview
+    from cloudpub_models.sql.builder import QueryBuilder
 
 __version__ = "0.1.0"
 
@@ -116,6 +117,7 @@ _LOADED_ON_FIRST_USE = {
     "InvocationBucket": "cloudpub_models.manager.statistics",
     "OrganizationWithMembers": "cloudpub_models.manager.organizations",
     "UserOverview": "cloudpub_models.manager.statistics",
+    "QueryBuilder": "cloudpub_models.sql.builder",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from cloudpub_models.errors import ConfigurationError
+from cloudpub_models.sql.identifiers import shown
 
 _POSTGRESQL_SCHEMES = ("postgresql://", "postgres://")
 _SQLITE_SCHEME = "sqlite://"
@@ -69,7 +70,7 @@ def parse_url(url: str) -> DatabaseUrl:
         return DatabaseUrl("postgresql", url, masked)
     if url.startswith(_SQLITE_SCHEME):
         return DatabaseUrl("sqlite", _sqlite_path(url, masked), masked)
-    raise ConfigurationError(f"{_EXPECTED}; got {masked!r}{_guess(url)}")
+    raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}{_guess(url)}")
 
 
 def mask_password(text: str) -> str:
@@ -108,8 +109,8 @@ def _check_postgresql(url: str, masked: str) -> None:
     misplaced = "@" in hosts or ("@" in path.partition("?")[0] and "@" not in authority and ":" in authority)
     if misplaced or not all(re.fullmatch("[0-9]*", port) for port in ports) or re.search("%(?![0-9a-fA-F]{2})", url):
         raise ConfigurationError(
-            f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {masked!r}: a port is a "
-            "number, and what is special in a user or password has to be percent-encoded, as "
+            f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {shown(masked, 200)}: "
+            "a port is a number, and what is special in a user or password has to be percent-encoded, as "
             "urllib.parse.quote(password, safe='') does"
         )
 
@@ -117,16 +118,22 @@ def _check_postgresql(url: str, masked: str) -> None:
 def _sqlite_path(url: str, masked: str) -> str:
     rest = url.removeprefix(_SQLITE_SCHEME)
     if not rest.startswith("/"):
-        raise ConfigurationError(f"{_EXPECTED}; got {masked!r} (a SQLite URL has three slashes before the path)")
+        raise ConfigurationError(
+            f"{_EXPECTED}; got {shown(masked, 200)} (a SQLite URL has three slashes before the path)"
+        )
     path = unquote(rest[1:])
     if not path:
-        raise ConfigurationError(f"{_EXPECTED}; got {masked!r}, which names no file")
+        raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}, which names no file")
     if "?" in path or "#" in path:
-        raise ConfigurationError(f"a SQLite URL takes no parameters; got {masked!r}: give them as options instead")
+        raise ConfigurationError(
+            f"a SQLite URL takes no parameters; got {shown(masked, 200)}: give them as options instead"
+        )
     return path
 
 
 def _guess(url: str) -> str:
+    if len(url) > 200:
+        return ""
     scheme, separator, rest = url.partition("://")
     if separator and scheme.startswith(("postgres", "psql", "pg")):
         return f": write 'postgresql://{_masked('x://' + rest)[4:]}'"

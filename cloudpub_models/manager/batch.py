@@ -12,17 +12,15 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.connection.engine import Engine, Row
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columnwise import array_text, copy_lines, encode_column
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Conflict
-from cloudpub_models.sql.identifiers import shown
 
 OnConflict = Literal["ignore", "update"]
 Progress = Callable[[int], object]
 
-CHUNK_SIZE = 10_000
 # SQLite's default limit since 3.32 (https://sqlite.org/limits.html), and the point where longer statements stop paying.
 _SQLITE_PARAMETERS = 32_766
 _SQLITE_ROWS_PER_STATEMENT = 100
@@ -169,13 +167,6 @@ class BatchInsert(NamedTuple):
         text = copy_lines(run.values)
         copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
         return copied
-
-
-def check_chunk_size(chunk_size: Any) -> int:
-    """Return the chunk size, or raise InvalidQueryError where it is no positive integer."""
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        raise InvalidQueryError(f"expected chunk_size to be a positive integer; got {shown(chunk_size)}")
-    return chunk_size
 
 
 def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

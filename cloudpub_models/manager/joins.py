@@ -16,8 +16,9 @@ from cloudpub_models.errors import InvalidQueryError, UnknownTableError, did_you
 from cloudpub_models.manager.loading import decoder_for
 from cloudpub_models.manager.table import Column, Table, table_of
 from cloudpub_models.models import ALL_MODELS
-from cloudpub_models.sql import Members, Query, QueryBuilder
+from cloudpub_models.sql import Members, Query
 from cloudpub_models.sql import expressions as parsed
+from cloudpub_models.sql.builder import QueryBuilder
 from cloudpub_models.sql.conditions import Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.rendering import rendered

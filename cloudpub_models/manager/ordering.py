@@ -1,4 +1,4 @@
-"""The ``order_by``, ``order_direction``, ``limit`` and ``offset`` arguments of the managers, checked."""
+"""The arguments of the managers that order, limit and cut into chunks, checked."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not smallest <= number <= _LARGEST_COUNT:
         raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
     return number
+
+
+def check_chunk_size(chunk_size: Any) -> int:
+    """Return the chunk size, or raise InvalidQueryError where it is no positive integer."""
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
+        raise InvalidQueryError(f"expected chunk_size to be a positive integer; got {shown(chunk_size)}")
+    return chunk_size
 
 
 def _direction(direction: Any) -> str:

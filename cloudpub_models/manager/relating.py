@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager import joins
 from cloudpub_models.manager.access import require_value
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.loading import make_loader
 from cloudpub_models.manager.ordering import Direction, OrderBy, check_count, parse_order
 from cloudpub_models.manager.table import Table, table_of
-from cloudpub_models.sql import QueryBuilder
 from cloudpub_models.sql.expressions import Raw
+
+if TYPE_CHECKING:
+    from cloudpub_models.sql.builder import QueryBuilder
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -106,6 +107,8 @@ class Relating(Finding[M]):
 
         ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE … = ANY(@param_0) ORDER BY users.id``
         """
+        from cloudpub_models.manager import joins
+
         related = self._finding(related_table)
         pivot = table_of(joins.model_of_table(pivot_table, self.model))
         near, far = (_reference(pivot, name) for name in (foreign_key, related_key))
@@ -149,10 +152,14 @@ class Relating(Finding[M]):
         Args:
             alias: a short name for the table, for queries that join.
         """
+        from cloudpub_models.sql.builder import QueryBuilder
+
         return QueryBuilder(self.table.name, alias=alias, default_columns=self.table.column_names)
 
     def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
         """Run a builder's SELECT and return its rows, the values of the models' columns as Python values."""
+        from cloudpub_models.manager import joins
+
         return joins.execute_query(query, self.database.engine, self.model)
 
     def join_query(
@@ -201,6 +208,8 @@ class Relating(Finding[M]):
         return self.execute_query(query)
 
     def _finding(self, table: str) -> Finding[Any]:
+        from cloudpub_models.manager import joins
+
         return self._finding_of(joins.model_of_table(table, self.model))
 
 

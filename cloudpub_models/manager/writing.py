@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import peewee
 
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError, UnboundedWriteError
-from cloudpub_models.manager import batch
 from cloudpub_models.manager.access import require_value
-from cloudpub_models.manager.batch import BatchInsert, OnConflict, Progress
 from cloudpub_models.manager.conditions import ALL_ROWS, Conditions, Where, parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.keyset import complete_order
-from cloudpub_models.manager.ordering import OrderBy, check_count, parse_order
+from cloudpub_models.manager.ordering import OrderBy, check_chunk_size, check_count, parse_order
 from cloudpub_models.manager.statements import ConflictRule
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
 
+if TYPE_CHECKING:
+    from cloudpub_models.manager.batch import OnConflict, Progress
+
 M = TypeVar("M", bound=peewee.Model)
 
 _FIND_OR_INSERT_ATTEMPTS = 3
+_CHUNK_SIZE = 10_000
 
 
 class Writing(Finding[M]):
@@ -197,7 +199,7 @@ class Writing(Finding[M]):
         conflict_columns: Sequence[str] = (),
         update_columns: Sequence[str] | None = None,
         returning: Literal[False] = False,
-        chunk_size: int = batch.CHUNK_SIZE,
+        chunk_size: int = _CHUNK_SIZE,
         progress: Progress | None = None,
     ) -> int: ...
     @overload
@@ -209,7 +211,7 @@ class Writing(Finding[M]):
         conflict_columns: Sequence[str] = (),
         update_columns: Sequence[str] | None = None,
         returning: Literal[True],
-        chunk_size: int = batch.CHUNK_SIZE,
+        chunk_size: int = _CHUNK_SIZE,
         progress: Progress | None = None,
     ) -> list[M]: ...
     def batch_insert(
@@ -220,7 +222,7 @@ class Writing(Finding[M]):
         conflict_columns: Sequence[str] = (),
         update_columns: Sequence[str] | None = None,
         returning: bool = False,
-        chunk_size: int = batch.CHUNK_SIZE,
+        chunk_size: int = _CHUNK_SIZE,
         progress: Progress | None = None,
     ) -> int | list[M]:
         """Insert many rows, all or none, in constant memory.
@@ -240,7 +242,9 @@ class Writing(Finding[M]):
 
         ``COPY function_logs (function_id, level, message) FROM STDIN`` on PostgreSQL
         """
-        batch.check_chunk_size(chunk_size)
+        from cloudpub_models.manager.batch import BatchInsert
+
+        check_chunk_size(chunk_size)
         engine = self.database.engine
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
         insert = BatchInsert(self._statements_on(engine), engine, conflict, returning)

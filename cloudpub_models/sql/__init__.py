@@ -7,14 +7,18 @@ This room is pure. It knows no connection, no driver, no Peewee and no model; wh
 - what the rooms above share: `query.Query` and `rendering.render`, `parameters.bind`, `values.encode`, `Dialect`
 """
 
+from typing import TYPE_CHECKING, Any
+
 from cloudpub_models.sql import operators
-from cloudpub_models.sql.builder import QueryBuilder
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
 from cloudpub_models.sql.expressions import raw
 from cloudpub_models.sql.query import PARAMETER, Conflict, Join, OrderBy, Query
 from cloudpub_models.sql.rendering import render
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members, encode
+
+if TYPE_CHECKING:
+    from cloudpub_models.sql.builder import QueryBuilder
 
 __all__ = [
     "PARAMETER",
@@ -33,3 +37,13 @@ __all__ = [
     "raw",
     "render",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import the builder when it is first asked for; the managers' own statements do without it."""
+        if name != "QueryBuilder":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from cloudpub_models.sql.builder import QueryBuilder
+
+        return QueryBuilder
