@@ -91,7 +91,7 @@ def check_books(url, results, longest_allowed):
 
 
 def test_every_backend_is_terminated_every_50_ms(server, bank, start_workers, scale):
-    transfers = scale(100, 2000)
+    transfers = scale(500, 2000)
     # The default's six calls are plenty, unless the machine is so busy that no transaction fits between two sweeps.
     workers = start_workers(8, transfer_repeatedly, bank, transfers, scale(50, 5))
     with sweeping(server) as swept:
