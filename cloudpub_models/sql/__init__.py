@@ -13,12 +13,12 @@ from cloudpub_models.sql import operators
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
 from cloudpub_models.sql.expressions import raw
 from cloudpub_models.sql.query import PARAMETER, Conflict, Join, OrderBy, Query
-from cloudpub_models.sql.rendering import render
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members, encode
 
 if TYPE_CHECKING:
     from cloudpub_models.sql.builder import QueryBuilder
+    from cloudpub_models.sql.rendering import render
 
 __all__ = [
     "PARAMETER",
@@ -41,9 +41,13 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import the builder when it is first asked for; the managers' own statements do without it."""
-        if name != "QueryBuilder":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from cloudpub_models.sql.builder import QueryBuilder
+        """Import the builder and the renderer when they are first asked for, which is not when a program starts."""
+        if name == "QueryBuilder":
+            from cloudpub_models.sql.builder import QueryBuilder
 
-        return QueryBuilder
+            return QueryBuilder
+        if name == "render":
+            from cloudpub_models.sql.rendering import render
+
+            return render
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

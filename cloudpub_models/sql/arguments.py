@@ -1,7 +1,8 @@
 """The arguments of the builder's clauses, checked and turned into what a `Query` holds.
 
-For: `clauses` and `builder`. Each function takes whatever a caller passed and returns the right thing or raises a typed
-error that says what was expected.
+For: `builder` and `building`. Each function takes whatever a caller passed and returns the right thing or raises a
+typed error that says what was expected. What comes of plain text is kept (`remembered`), so that the clauses that a
+program writes down are checked once, not at every call.
 
 Not for: the language inside strings (`expressions`) and comparisons (`operators`).
 """
@@ -12,10 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, InvalidValueError, ParameterError
-from cloudpub_models.sql.expressions import Expression, Raw, parse_items
+from cloudpub_models.sql.comparing import Operator
+from cloudpub_models.sql.conditions import Comparison, Connector
+from cloudpub_models.sql.expression_parsing import parse_column, parse_items, parse_join_condition, parse_select_item
+from cloudpub_models.sql.expressions import Expression, Raw
 from cloudpub_models.sql.identifiers import check_identifier, exact, parse_table, shown
-from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.parameters import parse
+from cloudpub_models.sql.query import JOIN_TYPES, Join, OrderBy
+from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement
 
 _LARGEST_COUNT = 2**63 - 1
@@ -53,8 +58,49 @@ def flat(items: tuple[Any, ...], what: str) -> list[Any]:
     return flat
 
 
-def items_of(items: tuple[Any, ...], what: str) -> tuple[Expression, ...]:
-    """Return the parsed items of `group_by` and `order_by`."""
+@remembered
+def select_items_of(*items: Any) -> tuple[Expression, ...]:
+    """Return the items of `select`."""
+    return tuple([without_parameters(parse_select_item(item)) for item in flat(items, "select")])
+
+
+@remembered
+def comparison_of(connector: Connector, column: Any, operator: str) -> tuple[Connector, Comparison]:
+    """Return a condition on a column, as it stands among others."""
+    return connector, Comparison(without_parameters(parse_column(column)), operator)
+
+
+@remembered
+def join_of(table: Any, first: Any, second: Any, type: Any) -> Join:
+    """Return the join of a table where two columns are equal."""
+    name, alias = table_and_alias(table)
+    pair = (without_parameters(parse_column(first)), without_parameters(parse_column(second)))
+    return Join(word_of(type, JOIN_TYPES, "join type"), name, alias, (pair,))
+
+
+@remembered
+def join_on_condition(table: Any, condition: Any, type: Any) -> Join:
+    """Return the join of a table on a condition."""
+    name, alias = table_and_alias(table)
+    pairs = parse_join_condition(condition)
+    return Join(word_of(type, JOIN_TYPES, "join type"), name, alias, pairs)
+
+
+@remembered
+def group_items_of(*items: Any) -> tuple[Expression, ...]:
+    """Return the items of `group_by`."""
+    return _items_of(items, "group_by")
+
+
+@remembered
+def order_items_of(column: Any, direction: Any, nulls: Any) -> tuple[OrderBy, ...]:
+    """Return the items of `order_by`."""
+    way = word_of(direction, ("ASC", "DESC"), "direction")
+    place = None if nulls is None else word_of(nulls, ("FIRST", "LAST"), "place for NULLs")
+    return tuple([OrderBy(item, way, place) for item in _items_of((column,), "order_by")])
+
+
+def _items_of(items: tuple[Any, ...], what: str) -> tuple[Expression, ...]:
     parsed: list[Expression] = []
     for item in flat(items, what):
         parsed.extend([without_parameters(expression) for expression in parse_items(item, what)])
@@ -95,4 +141,9 @@ def names_of(columns: Any, what: str) -> tuple[str, ...]:
     """Return the names of a list of columns."""
     if isinstance(columns, str) or not isinstance(columns, Iterable):
         raise InvalidIdentifierError(f"expected a list of columns for {what}, got {shown(columns)}")
+    return _checked_names(*columns)
+
+
+@remembered
+def _checked_names(*columns: Any) -> tuple[str, ...]:
     return tuple([check_identifier(column) for column in columns])

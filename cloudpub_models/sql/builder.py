@@ -13,30 +13,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.sql import operators
 from cloudpub_models.sql.arguments import (
+    comparison_of,
     count_of,
-    flat,
-    items_of,
+    group_items_of,
+    join_of,
+    join_on_condition,
     names_of,
+    order_items_of,
+    select_items_of,
     table_and_alias,
-    without_parameters,
-    word_of,
 )
 from cloudpub_models.sql.building import Buildable
-from cloudpub_models.sql.conditions import Comparison, Connector, Group, merge_named, raw_condition
-from cloudpub_models.sql.expressions import (
-    NamedParameter,
-    Raw,
-    parse_column,
-    parse_having,
-    parse_join_condition,
-    parse_select_item,
-)
+from cloudpub_models.sql.comparing import meaning_of, members_of
+from cloudpub_models.sql.conditions import Connector, Group, merge_named, raw_condition
+from cloudpub_models.sql.expression_parsing import parse_having
+from cloudpub_models.sql.expressions import NamedParameter, Raw
 from cloudpub_models.sql.identifiers import check_identifier, parse_table, shown
-from cloudpub_models.sql.operators import operator_for
 from cloudpub_models.sql.parameters import check_names, parse
-from cloudpub_models.sql.query import JOIN_TYPES, Join, OrderBy
 
 _DEEPEST_GROUP = 50
 
@@ -92,8 +86,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").select(["status", "COUNT(*) AS total"]).build_select())
         SELECT status, COUNT(*) AS total FROM functions
         """
-        parsed = tuple([without_parameters(parse_select_item(item)) for item in flat(items, "select")])
-        return self._copy(_columns=self._columns + parsed)
+        return self._copy(_columns=self._columns + select_items_of(*items))
 
     def distinct(self) -> Self:
         """Give equal rows only once.
@@ -119,7 +112,10 @@ ORDER BY f.id DESC LIMIT 20
             InvalidQueryError: for an operator that is not one of ``= != <> < <= > >= LIKE ILIKE NOT LIKE IN NOT IN IS
                 IS NOT BETWEEN``, or a value that it cannot be used with.
         """
-        return self._compare("AND", column, operator_for(value, operator))
+        name, operands = meaning_of(value, operator)
+        return self._copy(
+            _conditions=(*self._conditions, comparison_of("AND", column, name)), _values=self._values + operands
+        )
 
     def or_where(self, column: str | Raw, value: Any, operator: str = "=") -> Self:
         """Add a condition like `where`, joined to those before by OR. AND binds closer, as written.
@@ -128,7 +124,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(query.build_select())
         SELECT * FROM functions WHERE a = @param_0 OR b = @param_1 AND c = @param_2
         """
-        return self._compare("OR", column, operator_for(value, operator))
+        return self._compare("OR", column, *meaning_of(value, operator))
 
     def where_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
         """Add the condition that the column is any of `values`; of none, nothing is.
@@ -136,7 +132,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_in("status", ["active", "building"]).build_select())
         SELECT * FROM functions WHERE status = ANY(@param_0)
         """
-        return self._compare("AND", column, operators.in_(values))
+        return self._compare("AND", column, "IN", (members_of(values),))
 
     def where_not_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
         """Add the condition that the column is none of `values`.
@@ -144,7 +140,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_not_in("status", ["failed"]).build_select())
         SELECT * FROM functions WHERE NOT (status = ANY(@param_0))
         """
-        return self._compare("AND", column, operators.not_in(values))
+        return self._compare("AND", column, "NOT IN", (members_of(values),))
 
     def where_null(self, column: str | Raw) -> Self:
         """Add the condition that the column is NULL.
@@ -152,7 +148,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_null("active_deployment_id").build_select())
         SELECT * FROM functions WHERE active_deployment_id IS NULL
         """
-        return self._compare("AND", column, operators.is_null())
+        return self._compare("AND", column, "IS NULL", ())
 
     def where_not_null(self, column: str | Raw) -> Self:
         """Add the condition that the column is not NULL.
@@ -160,7 +156,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_not_null("active_deployment_id").build_select())
         SELECT * FROM functions WHERE active_deployment_id IS NOT NULL
         """
-        return self._compare("AND", column, operators.is_not_null())
+        return self._compare("AND", column, "IS NOT NULL", ())
 
     def where_between(self, column: str | Raw, low: Any, high: Any) -> Self:
         """Add the condition that the column is between two values, both included.
@@ -168,7 +164,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("function_invocations").where_between("duration_ms", 10, 20).build_select())
         SELECT * FROM function_invocations WHERE duration_ms BETWEEN @param_0 AND @param_1
         """
-        return self._compare("AND", column, operators.between(low, high))
+        return self._compare("AND", column, *meaning_of((low, high), "BETWEEN"))
 
     def where_raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Self:
         """Add a condition in SQL of your own, taken as it is, with its ``@name`` parameters' values.
@@ -226,13 +222,10 @@ ORDER BY f.id DESC LIMIT 20
             _named=merge_named(self._named, group._named),
         )
 
-    def _compare(self, connector: Connector, column: Any, operator: operators.Operator) -> Self:
-        parsed = parse_column(column)
-        if type(parsed) is Raw:
-            without_parameters(parsed)
+    def _compare(self, connector: Connector, column: Any, operator: str, operands: tuple[Any, ...]) -> Self:
         return self._copy(
-            _conditions=(*self._conditions, (connector, Comparison(parsed, operator.name))),
-            _values=self._values + operator.values,
+            _conditions=(*self._conditions, comparison_of(connector, column, operator)),
+            _values=self._values + operands,
         )
 
     # -- joins
@@ -246,9 +239,7 @@ ORDER BY f.id DESC LIMIT 20
         Args:
             type: ``INNER``, ``LEFT``, ``RIGHT`` or ``FULL``.
         """
-        name, alias = table_and_alias(table)
-        pair = (without_parameters(parse_column(first)), without_parameters(parse_column(second)))
-        return self._copy(_joins=(*self._joins, Join(word_of(type, JOIN_TYPES, "join type"), name, alias, (pair,))))
+        return self._copy(_joins=(*self._joins, join_of(table, first, second, type)))
 
     def join_on(self, table: str | Raw, condition: str, type: str = "INNER") -> Self:
         """Join `table` on a condition ``a.b = c.d``, or several of them joined by AND.
@@ -256,9 +247,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions f").join_on("users u", "f.user_id = u.id").build_select())
         SELECT * FROM functions f INNER JOIN users u ON f.user_id = u.id
         """
-        name, alias = table_and_alias(table)
-        pairs = parse_join_condition(condition)
-        return self._copy(_joins=(*self._joins, Join(word_of(type, JOIN_TYPES, "join type"), name, alias, pairs)))
+        return self._copy(_joins=(*self._joins, join_on_condition(table, condition, type)))
 
     def left_join(self, table: str | Raw, first: str | Raw, second: str | Raw) -> Self:
         """Join `table`, keeping rows that have no match there.
@@ -292,7 +281,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").select("status").group_by("status").build_select())
         SELECT status FROM functions GROUP BY status
         """
-        return self._copy(_group_by=self._group_by + items_of(items, "group_by"))
+        return self._copy(_group_by=self._group_by + group_items_of(*items))
 
     def having(self, condition: str | Raw, parameters: Mapping[str, Any] | None = None) -> Self:
         """Add a condition on groups, ``item operator number-or-@name``, joined to those before by AND.
@@ -320,10 +309,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").order_by("created_at", "DESC").order_by("name, id").build_select())
         SELECT * FROM functions ORDER BY created_at DESC, name ASC, id ASC
         """
-        way = word_of(direction, ("ASC", "DESC"), "direction")
-        place = None if nulls is None else word_of(nulls, ("FIRST", "LAST"), "place for NULLs")
-        added = [OrderBy(item, way, place) for item in items_of((column,), "order_by")]
-        return self._copy(_order_by=(*self._order_by, *added))
+        return self._copy(_order_by=self._order_by + order_items_of(column, direction, nulls))
 
     def limit(self, count: int) -> Self:
         """Give at most `count` rows.

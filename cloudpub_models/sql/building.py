@@ -8,7 +8,8 @@ Not for: the clauses (`builder`), SQL (`rendering`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, NoReturn, Self
 
 from cloudpub_models.errors import InvalidQueryError, UnboundedWriteError
@@ -17,9 +18,12 @@ from cloudpub_models.sql.conditions import Condition, Connector, Group
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.expressions import Column, Expression, Having, Raw, Star
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.query import Join, Kind, OrderBy, Query
+from cloudpub_models.sql.query import PARAMETER, Count, Join, Kind, OrderBy, Query
 from cloudpub_models.sql.rendering import generated_names, render, rendered
 from cloudpub_models.sql.statement import Statement
+
+# With more conditions and values than this a query is made anew each time, since keeping many would take much memory.
+_LARGEST_KEPT = 200
 
 
 class Buildable:
@@ -34,7 +38,7 @@ class Buildable:
     _joins: tuple[Join, ...] = ()
     _conditions: tuple[tuple[Connector, Condition], ...] = ()
     _values: tuple[Any, ...] = ()
-    _named: Mapping[str, Any] = {}
+    _named: dict[str, Any] = {}
     _group_by: tuple[Expression, ...] = ()
     _having: tuple[Having | Raw, ...] = ()
     _order_by: tuple[OrderBy, ...] = ()
@@ -55,7 +59,9 @@ class Buildable:
 
     def _copy(self, **changes: Any) -> Self:
         copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__, **changes)
+        held = copy.__dict__
+        held.update(self.__dict__)
+        held.update(changes)
         return copy
 
     def __repr__(self) -> str:
@@ -66,10 +72,15 @@ class Buildable:
             return f"<QueryBuilder, not complete: {error}>"
 
     @property
+    def named_values(self) -> Mapping[str, Any]:
+        """The values of the parameters that raw SQL has named, by name."""
+        return self._named
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The values of the conditions' parameters, by name."""
-        names = generated_names(frozenset(self._named))
-        return {**dict(zip(names, self._values, strict=False)), **self._named}
+        names = _first_names(len(self._values), frozenset(self._named))
+        return dict(zip(names, self._values, strict=True)) | self._named
 
     def build_select(self, dialect: Dialect = POSTGRESQL) -> Statement:
         """Return the SELECT statement.
@@ -81,11 +92,7 @@ class Buildable:
         Raises:
             InvalidQueryError: without a table; `UnknownTableError` for an alias that no table of the query has.
         """
-        if self._for_update and (self._group_by or self._having or self._distinct):
-            raise InvalidQueryError(
-                "expected for_update without group_by, having and distinct: groups cannot be locked"
-            )
-        return self._statement(self._query("select"), dialect)
+        return self._statement(self.as_query(), dialect)
 
     def build_count(self, dialect: Dialect = POSTGRESQL) -> Statement:
         """Return the statement that counts the rows of the select, whatever its order, limit and offset.
@@ -96,7 +103,7 @@ class Buildable:
         >>> print(QueryBuilder().table("functions").select("user_id").group_by("user_id").build_count())
         SELECT COUNT(*) AS count FROM (SELECT 1 FROM functions GROUP BY user_id) AS counted
         """
-        return self._statement(self._query("count"), dialect)
+        return self._statement(self._reading("count", None, None), dialect)
 
     def build_insert(
         self, data: Mapping[str, Any], dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()
@@ -115,7 +122,7 @@ class Buildable:
         """
         self._refuse("build_insert", conditions=self._conditions, **self._reading_clauses())
         columns, values = columns_and_values(data)
-        query = self._query("insert", insert_columns=columns, returning=names_of(returning, "returning"))
+        query = self._writing("insert", insert_columns=columns, returning=names_of(returning, "returning"))
         return self._statement(query, dialect, values)
 
     def build_update(
@@ -135,7 +142,7 @@ class Buildable:
         if not columns:
             raise InvalidQueryError("expected at least one column to update, got none")
         self._check_bounded("update")
-        query = self._query("update", update_columns=columns, returning=names_of(returning, "returning"))
+        query = self._writing("update", update_columns=columns, returning=names_of(returning, "returning"))
         return self._statement(query, dialect, values + self._values)
 
     def build_delete(self, dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()) -> Statement:
@@ -150,44 +157,86 @@ class Buildable:
         """
         self._refuse("build_delete", **self._reading_clauses())
         self._check_bounded("delete")
-        return self._statement(self._query("delete", returning=names_of(returning, "returning")), dialect)
+        return self._statement(self._writing("delete", returning=names_of(returning, "returning")), dialect)
 
     def as_query(self) -> Query:
-        """Return the SELECT as data, for those who need to know more of it than its SQL."""
-        return self._query("select")
+        """Return the SELECT as data, for those who need to know more of it than its SQL; the same object each time.
 
-    def _query(self, kind: Kind, **writing: Any) -> Query:
-        own_table = self._table
-        if own_table is None:
-            raise InvalidQueryError('expected a table, got none; call table("name") first')
-        conditions = Group(self._conditions)
-        if kind in ("insert", "update", "delete"):
-            if isinstance(own_table, Raw):
-                raise InvalidQueryError(f"expected the name of a table for {kind}, got raw SQL")
-            return Query(kind, own_table, self._alias, conditions=conditions, **writing)
-        return Query(
-            kind=kind,
-            table=own_table,
-            alias=self._alias,
-            columns=self._columns or self._own_columns(),
-            distinct=self._distinct,
-            joins=self._joins,
-            conditions=conditions,
-            group_by=self._group_by,
-            having=self._having,
-            order_by=self._order_by,
-            limit=self._limit,
-            offset=self._offset,
-            for_update=self._for_update,
-            skip_locked=self._skip_locked,
+        Raises:
+            InvalidQueryError: as `build_select` does.
+
+        >>> from cloudpub_models.sql import QueryBuilder
+        >>> QueryBuilder().table("users").limit(5).as_query().limit
+        5
+        """
+        self._check_locking()
+        return self._reading("select", self._limit, self._offset)
+
+    def as_shape(self) -> tuple[Query, tuple[Any, ...]]:
+        """Return the SELECT with parameters for `limit` and `offset` too, and the values of all generated parameters.
+
+        So the pages of a list have one shape.
+
+        >>> from cloudpub_models.sql import QueryBuilder
+        >>> query, values = QueryBuilder().table("users").where("id", 5, ">").limit(20).offset(40).as_shape()
+        >>> query.limit, query.offset, values
+        (PARAMETER, PARAMETER, (5, 20, 40))
+
+        Raises:
+            InvalidQueryError: as `build_select` does.
+        """
+        values = self._values
+        limit: Count = None
+        offset: Count = None
+        if self._limit is not None:
+            limit, values = PARAMETER, (*values, self._limit)
+        if self._offset is not None:
+            offset, values = PARAMETER, (*values, self._offset)
+        self._check_locking()
+        return self._reading("select", limit, offset), values
+
+    def _check_locking(self) -> None:
+        if self._for_update and (self._group_by or self._having or self._distinct):
+            raise InvalidQueryError(
+                "expected for_update without group_by, having and distinct: groups cannot be locked"
+            )
+
+    def _reading(self, kind: Kind, limit: Count, offset: Count) -> Query:
+        kept = len(self._conditions) + len(self._values) <= _LARGEST_KEPT
+        return (_kept_query if kept else Query)(
+            kind,
+            self._own_table(),
+            self._alias,
+            self._columns or self._own_columns(),
+            self._distinct,
+            self._joins,
+            _kept_group(self._conditions) if kept else Group(self._conditions),
+            self._group_by,
+            self._having,
+            self._order_by,
+            limit,
+            offset,
+            self._for_update,
+            self._skip_locked,
         )
+
+    def _writing(self, kind: Kind, **clauses: Any) -> Query:
+        table = self._own_table()
+        if isinstance(table, Raw):
+            raise InvalidQueryError(f"expected the name of a table for {kind}, got raw SQL")
+        return Query(kind, table, self._alias, conditions=Group(self._conditions), **clauses)
+
+    def _own_table(self) -> str | Raw:
+        if self._table is None:
+            raise InvalidQueryError('expected a table, got none; call table("name") first')
+        return self._table
 
     def _own_columns(self) -> tuple[Expression, ...]:
         # Beside joined tables a plain `id` would be ambiguous.
         qualifier = self._alias or (self._table if self._joins else None)
         if isinstance(qualifier, Raw):
             return (Star(None),)
-        return tuple([Column(qualifier, name) for name in self._default_columns])
+        return _qualified(qualifier, self._default_columns)
 
     def _statement(self, query: Query, dialect: Dialect, values: tuple[Any, ...] | None = None) -> Statement:
         if not isinstance(dialect, Dialect):
@@ -220,3 +269,18 @@ class Buildable:
                 f"expected no {' and no '.join(used)} for {what}, which would have no effect there; leave it out, "
                 "or select the ids first"
             )
+
+
+@lru_cache(maxsize=256)
+def _first_names(count: int, taken: frozenset[str]) -> tuple[str, ...]:
+    return tuple(islice(generated_names(taken), count))
+
+
+@lru_cache(maxsize=1024)
+def _qualified(table: str | None, names: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple([Column(table, name) for name in names])
+
+
+# One object for the builders of one shape, so that whatever is kept for it is found by identity.
+_kept_query = lru_cache(maxsize=2048)(Query)
+_kept_group = lru_cache(maxsize=2048)(Group)

@@ -8,7 +8,6 @@ Not for: the structure of statements, which is the same on both and lives in `re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
@@ -17,8 +16,6 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import reserved_words, values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 from cloudpub_models.sql.records import Record
-
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
@@ -67,7 +64,8 @@ class Dialect(Record):
         >>> POSTGRESQL.quote("status"), POSTGRESQL.quote("user"), SQLITE.quote("createdAt")
         ('status', '"user"', '`createdAt`')
         """
-        if _PLAIN_NAME.fullmatch(identifier) and identifier not in self.reserved:
+        plain = identifier.isascii() and identifier.isidentifier() and identifier == identifier.lower()
+        if plain and identifier not in self.reserved:
             return identifier
         mark = self.identifier_quote
         return mark + identifier.replace(mark, mark * 2) + mark

@@ -9,14 +9,12 @@ Not for: whether the named thing exists; that is checked where the model is know
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidIdentifierError
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_TABLE = re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
-
+_LONGEST = 63
 RULE = "a name of ASCII letters, digits and underscores, not starting with a digit, at most 63 characters"
 
 
@@ -74,7 +72,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
     """
     if isinstance(name, str):
         text = exact(name)
-        if _NAME.fullmatch(text):
+        if len(text) <= _LONGEST and text.isascii() and text.isidentifier():
             return text
     raise InvalidIdentifierError(
         f'expected a {what} name ({RULE}), got {shown(name)}; SQL of your own goes into raw("…") where that is taken'
@@ -95,9 +93,15 @@ def parse_table(text: Any) -> tuple[str, str | None]:
     raise InvalidIdentifierError(f'expected a table as "name" or "name alias", got {shown(text)}')
 
 
+@cache
+def _table() -> re.Pattern[str]:
+    # Compiled when first needed, as all patterns of this room: doing it on import would cost more than a small module.
+    return re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
+
+
 @lru_cache(maxsize=512)
 def _parse_table(text: str) -> tuple[str, str | None]:
-    match = _TABLE.fullmatch(text)
+    match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
             f'expected a table as "name" or "name alias", got {shown(text)}; '

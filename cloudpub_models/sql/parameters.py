@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.identifiers import check_identifier, exact, shown, surrogate_in
 from cloudpub_models.sql.records import Record
+from cloudpub_models.sql.secret import as_secret, is_secret_name
 from cloudpub_models.sql.values import Members, json_holds
 
 # Of texts longer than this only a few are kept.
@@ -31,7 +32,7 @@ _LONG = 10_000
 _OPERATORS_ENDING_WITH_AT = frozenset(["@@", "@@@", "<@", "^@", "@-@", "~@", "?@", "^<@", "?<@", "@>@"])
 
 
-class Membership(NamedTuple):
+class Membership(Record):
     """An ``IN`` or ``NOT IN`` directly before a parameter."""
 
     start: int  # where the keyword begins in the piece of text before the parameter
@@ -116,7 +117,7 @@ def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[
     for name in names:
         if type(values[name]) is tuple:
             return _bind_with_tuples(parse(sql, dialect), values, dialect)
-    return text, tuple([_driver_value(values[name], name, dialect) for name in names])
+    return text, tuple([driver_value(values[name], name, dialect) for name in names])
 
 
 _TRANSACTION_CONTROL = frozenset(
@@ -190,11 +191,17 @@ def _hint(name: Any, known: Any, verb: str) -> str:
     return did_you_mean(exact(name), candidates)
 
 
-def _driver_value(value: Any, name: str, dialect: Dialect) -> Any:
+def driver_value(value: Any, name: str, dialect: Dialect) -> Any:
+    """Return the value of the parameter ``@name`` as a database's driver takes it; the members of an IN list as one.
+
+    Raises:
+        InvalidValueError: for a value that no column can hold; it names the parameter.
+    """
     try:
-        return dialect.encode_list(value) if type(value) is Members else dialect.encode(value)
+        encoded = dialect.encode_list(value) if type(value) is Members else dialect.encode(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"@{name}: {error}") from None
+    return as_secret(encoded) if is_secret_name(name) else encoded
 
 
 def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -205,13 +212,14 @@ def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dia
         value = values[name]
         if type(value) is not tuple:
             text += [_escape(piece, dialect), dialect.placeholder]
-            driver_values.append(_driver_value(value, name, dialect))
+            driver_values.append(driver_value(value, name, dialect))
         elif value:
             _refuse_parentheses(piece, following, name)
-            members = [_driver_value(member, name, dialect) for member in value]
+            members = [driver_value(member, name, dialect) for member in value]
             if membership is not None and dialect.member_query and all(map(json_holds, members)):
                 text += [_escape(piece, dialect), dialect.member_query]
-                driver_values.append(dialect.pack_members(members))
+                packed = dialect.pack_members(members)
+                driver_values.append(as_secret(packed) if is_secret_name(name) else packed)
             else:
                 text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
                 driver_values += members
@@ -254,7 +262,8 @@ _long_driver_text = lru_cache(maxsize=8)(_driver_text)
 
 
 @lru_cache(maxsize=2)
-def _tokens(dialect: Dialect) -> re.Pattern[str]:
+def token_pattern(dialect: Dialect) -> re.Pattern[str]:
+    """Return what matches the next token of a database's SQL, in a group named after its kind."""
     # Possessive quantifiers (*+) throughout: a token is never given up to try another reading, so time is linear.
     line_end = r"\r\n" if dialect.carriage_return_ends_line else r"\n"
     alternatives = [
@@ -295,7 +304,7 @@ def _comment_mark() -> re.Pattern[str]:
 
 def _parse(sql: str, dialect: Dialect) -> ParsedSql:
     _check_text(sql)
-    search = _tokens(dialect).search
+    search = token_pattern(dialect).search
     pieces: list[str] = []
     names: list[str] = []
     memberships: list[Membership | None] = []
@@ -312,7 +321,7 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
         last_kind = kind = token.lastgroup or ""
         position = token.end()
         if kind == "comment":
-            position, finished = _end_of_comment(sql, position, dialect)
+            position, finished = end_of_comment(sql, position, dialect)
             unfinished = None if finished else "comment"
             continue
         if kind == "line_comment":
@@ -379,7 +388,8 @@ def _checked_name(name: str) -> str:
         raise ParameterError(str(error)) from None
 
 
-def _end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, bool]:
+def end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, bool]:
+    """Return where a comment ends whose beginning is before ``position``, and whether it does."""
     depth = 1
     while mark := _comment_mark().search(sql, position):
         position = mark.end()

@@ -21,6 +21,7 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _hash: int
 
     def __init_subclass__(cls) -> None:
         cls._fields = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
@@ -29,33 +30,55 @@ class Record:
         fields = self._fields
         given = self.__dict__
         given.update(zip(fields, values, strict=False))
+        if named or len(values) != len(fields):
+            self._take_named(values, named)
+        self._check()
+
+    def _take_named(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Take the fields given by name, and the defaults of those not given."""
+        fields = self._fields
+        given = self.__dict__
         given.update(named)
         if len(given) != len(values) + len(named) or not given.keys() <= set(fields):
             raise TypeError(
                 f"{type(self).__name__} takes {', '.join(fields)}; got {len(values)} values and {list(named)}"
             )
-        if len(given) < len(fields):
-            for name in fields:
-                if name not in given and not hasattr(type(self), name):
+        for name in fields:
+            if name not in given:
+                if not hasattr(type(self), name):
                     raise TypeError(f"{type(self).__name__} needs a value for {name}")
-                given.setdefault(name, getattr(type(self), name, None))
-        self._check()
+                given[name] = getattr(type(self), name)
 
     def _check(self) -> None:
         """Refuse values that make no sense; called when an instance has been made."""
 
     def changed(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
-        return type(self)(**{**self.__dict__, **changes})
+        given = self.__dict__
+        return type(self)(**{name: given[name] for name in self._fields} | changes)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return isinstance(other, Record) and type(self) is type(other) and self._as_tuple() == other._as_tuple()
 
     def __hash__(self) -> int:
-        return hash((type(self), *[self.__dict__[name] for name in self._fields]))
+        # Records are keys of caches, which ask at every call.
+        try:
+            return self._hash
+        except AttributeError:
+            self.__dict__["_hash"] = hash((type(self), *self._as_tuple()))
+            return self._hash
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join([f'{name}={self.__dict__[name]!r}' for name in self._fields])})"
+        shown = [f"{name}={value!r}" for name, value in zip(self._fields, self._as_tuple(), strict=True)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle without the hash, which is another one in each process."""
+        return type(self), self._as_tuple()
+
+    def _as_tuple(self) -> tuple[Any, ...]:
+        given = self.__dict__
+        return tuple([given[name] for name in self._fields])
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} does not change: make another with changed()")

@@ -27,6 +27,7 @@ from cloudpub_models.sql.conditions import (
     parameter_count,
 )
 from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.expression_parsing import parse_column, parse_select_item
 from cloudpub_models.sql.expressions import (
     Aliased,
     Call,
@@ -37,18 +38,17 @@ from cloudpub_models.sql.expressions import (
     Number,
     Raw,
     Star,
-    parse_column,
-    parse_select_item,
 )
 from cloudpub_models.sql.identifiers import check_identifier
 from cloudpub_models.sql.parameters import parse
-from cloudpub_models.sql.query import JOIN_TYPES, Conflict, Count, Join, OrderBy, Query, check_references
+from cloudpub_models.sql.query import JOIN_TYPES, Conflict, Count, Join, OrderBy, Query
+from cloudpub_models.sql.references import check_references
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
 _LONGEST_CHAIN = 200
 
-_COLUMN_TYPE = re.compile(r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?")
+_COLUMN_TYPE = r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 
 # From this many parameters or conditions on, a statement is large.
 _LARGE = 200
@@ -261,7 +261,7 @@ class _Writer:
     def rows_from_arrays(self, query: Query) -> str:
         names = self.names_of(query.insert_columns)
         for kind in query.array_types:
-            if not _COLUMN_TYPE.fullmatch(kind):
+            if not re.fullmatch(_COLUMN_TYPE, kind):
                 raise InvalidQueryError(f"expected the types of columns in array_types, got {kind!r}")
         arrays = ", ".join([f"{self.parameter()}::{kind}[]" for kind in query.array_types])
         # The order of the arrays is that in which ids are given and rows come back.

@@ -13,6 +13,15 @@ from typing import Any
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 
 
+class PreparableSql(str):
+    """A text in a driver's notation, each of whose parameters takes its type from the column that it belongs to.
+
+    So it means the same as a prepared statement, in which the types of the values are not known beforehand.
+    """
+
+    __slots__ = ()
+
+
 class Statement(str):
     """SQL with ``@name`` parameters, and their values in `parameters`.
 
@@ -50,7 +59,12 @@ class Statement(str):
         return statement
 
     def render(self, dialect: Dialect) -> Statement:
-        """Return the statement as `dialect` writes it, with the same parameters."""
+        """Return the statement as `dialect` writes it, with the same parameters.
+
+        >>> from cloudpub_models.sql import SQLITE, QueryBuilder
+        >>> print(QueryBuilder().table("users").where_in("id", [1, 2]).build_select().render(SQLITE))
+        SELECT * FROM users WHERE id IN (SELECT value FROM json_each(@param_0))
+        """
         if self._renderer is None or dialect is self.dialect:
             return self
         return Statement(self._renderer(dialect), self.parameters, dialect=dialect, renderer=self._renderer)

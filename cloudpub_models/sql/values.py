@@ -28,6 +28,11 @@ LARGEST_INTEGER = 2**63 - 1
 _JSON_NUL = r"(?<!\\)(?:\\\\)*\\u0000"
 
 
+_HARMLESS_IN_JSON = frozenset({str, float, bool, type(None)})
+# Without its check for circles, which end in a RecursionError as well.
+_json_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
 class Members(list[Any]):
     """The members of an IN list.
 
@@ -72,7 +77,9 @@ def array_literal(values: Iterable[Any]) -> str:
     >>> print(array_literal(["a", 'b"c', "d\\e"]))
     {"a","b\"c","d\\e"}
     """
-    return "{" + ",".join([_array_element(value) for value in values]) + "}"
+    elements = list(values)
+    element = str if set(map(type, elements)) == {int} else _array_element
+    return "{" + ",".join(map(element, elements)) + "}"
 
 
 def json_array(values: Iterable[Any]) -> str:
@@ -85,7 +92,7 @@ def json_array(values: Iterable[Any]) -> str:
         InvalidValueError: for bytes and infinities, which JSON does not have.
     """
     elements = list(values)
-    for element in elements:
+    for element in elements if set(map(type, elements)) - {int, str} else ():
         if not json_holds(element):
             raise InvalidValueError(
                 f"expected values that a list of members can hold on SQLite, got {type(element).__name__} "
@@ -195,7 +202,8 @@ def moment_to_text(moment: datetime) -> str:
             raise InvalidValueError(
                 f"expected a moment of the years 1 to 9999 in UTC, got {moment.isoformat(' ')}, which lies outside"
             ) from None
-    return moment.isoformat(" ", "microseconds")[:26]
+    # Without the offset, which takes as long to write as all the rest.
+    return datetime.combine(moment, moment.time()).isoformat(" ", "microseconds")
 
 
 def _encode_time(value: time) -> str:
@@ -210,7 +218,7 @@ def json_to_text(value: object) -> str:
     """Return a value as compact JSON text that both databases take.
 
     ``None`` inside a document is JSON ``null``. Refused is what PostgreSQL's JSONB would refuse: NaN and
-    infinities, NUL characters, lone surrogates, keys that are not strings.
+    infinities, NUL characters, lone surrogates, keys that are not strings; and integers beyond 64 bits.
 
     >>> json_to_text({"a": [1, 2.5, None, "é"]})
     '{"a":[1,2.5,null,"é"]}'
@@ -218,15 +226,14 @@ def json_to_text(value: object) -> str:
     Raises:
         InvalidValueError: for a value that is no JSON, and for those named above.
     """
-    _check_keys(value)
+    _check_members(value)
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _json_encoder.encode(value)
     except RecursionError:
         raise InvalidValueError("expected a JSON value, got one nested too deeply, or containing itself") from None
-    except ValueError as error:
-        reason = "a structure that contains itself" if "ircular" in str(error) else "NaN or one of the infinities"
+    except ValueError:
         raise InvalidValueError(
-            f"expected a JSON value, got {reason}, which JSON does not have; use None instead"
+            "expected a JSON value, got NaN or one of the infinities, which JSON does not have; use None instead"
         ) from None
     except TypeError as error:
         raise InvalidValueError(
@@ -239,26 +246,32 @@ def json_to_text(value: object) -> str:
     return _encode_text(text)
 
 
-def _check_keys(value: object) -> None:
-    # json.dumps turns the keys 1, None and True into text in silence, so what is read back is not what was written.
+def _check_members(value: object) -> None:
+    """Refuse what json.dumps lets through, but what would not come back as it was."""
     seen: set[int] = set()
     remaining: list[Any] = [value]
-    while remaining:
-        item = remaining.pop()
+    for item in remaining:  # which grows
         if isinstance(item, dict):
             for key in item:
+                # json.dumps turns the keys 1, None and True into text in silence.
                 if not isinstance(key, str):
                     raise InvalidValueError(
                         f"expected JSON objects with strings for keys, got the key {key!r} ({type(key).__name__})"
                     )
-            nested: Iterable[Any] = item.values()
+            members: Iterable[Any] = item.values()
         elif isinstance(item, (list, tuple)):
-            nested = item
+            members = item
         else:
+            if isinstance(item, int) and not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+                # Most readers of JSON take such a number for a float (https://www.rfc-editor.org/rfc/rfc8259#section-6).
+                raise InvalidValueError(
+                    f"expected JSON with integers of at most 64 bits, got one of {item.bit_length()} bits: "
+                    "store it as text"
+                )
             continue
         if id(item) not in seen:
             seen.add(id(item))
-            remaining.extend(nested)
+            remaining += [member for member in members if type(member) not in _HARMLESS_IN_JSON]
 
 
 def _encode_bytes(value: bytearray | memoryview) -> bytes:

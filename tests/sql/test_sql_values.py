@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Members, encode
-from cloudpub_models.sql.values import array_literal, json_array, number_or_text
+from cloudpub_models.sql.values import LARGEST_INTEGER, SMALLEST_INTEGER, array_literal, json_array, number_or_text
 
 
 class Role(enum.StrEnum):
@@ -184,7 +184,11 @@ def test_decimals_on_sqlite() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(SMALLEST_INTEGER, LARGEST_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
