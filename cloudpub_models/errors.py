@@ -27,7 +27,8 @@
     ├── TransactionAbortedError
     ├── RetryableError              the same transaction may succeed when run again
     │   ├── SerializationError
-    │   └── DeadlockError
+    │   ├── DeadlockError
+    │   └── PreparedStatementError
     ├── LockNotAvailableError
     ├── QueryTimeoutError
     ├── StorageError                disk full, file read-only
@@ -187,6 +188,10 @@ class SerializationError(RetryableError):
 
 class DeadlockError(RetryableError):
     """Two transactions waited for each other's locks, and this one was chosen to give way."""
+
+
+class PreparedStatementError(RetryableError):
+    """A prepared statement was found gone or out of date inside a transaction."""
 
 
 class LockNotAvailableError(CloudpubError, peewee.OperationalError):

@@ -6,16 +6,18 @@ engine's business.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
+from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction
@@ -27,10 +29,15 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.models.binding import current_database
 
+if TYPE_CHECKING:
+    from cloudpub_models.connection.observation import Callback, Observer
+
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
 
 URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
+
+_log = logging.getLogger("cloudpub_models.queries")
 
 
 class Database:
@@ -53,6 +60,7 @@ class Database:
     def __init__(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> None:
         self._lock = threading.RLock()
         self._engine: Engine | None = None
+        self._observer: Observer | None = None
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
@@ -74,6 +82,9 @@ class Database:
 
         Raises:
             ConfigurationError: there is neither a URL nor the variable, or one is malformed.
+
+        >>> Database().initialize("sqlite:///:memory:", busy_timeout=3)
+        Database('sqlite:///:memory:')
         """
         parsed = parse_url(url) if url is not None else _url_from_environment()
         checked = Options.from_keywords(dict(options))
@@ -87,6 +98,10 @@ class Database:
 
         Raises:
             InvalidQueryError: this thread has a transaction open.
+
+        >>> shop = Database("sqlite:///:memory:")
+        >>> shop.ping(), shop.close(), shop.is_open
+        (True, None, False)
         """
         with self._lock:
             if self._engine is None:
@@ -126,14 +141,68 @@ class Database:
         Raises:
             ConnectionFailedError: the database cannot be reached.
             ConnectionLostError: the connection broke.
+
+        >>> database.ping()  # SELECT 1
+        True
         """
         return self.engine.fetch("SELECT 1", None) == [(1,)]
+
+    # Observing
+
+    def on_query(self, callback: Callback) -> Callable[[], None]:
+        """Call ``callback`` with a ``QueryEvent`` after each statement that is sent through this database.
+
+        That is what managers, builders, raw SQL and Peewee send, COPY, streams (once, when they end) and what begins
+        and ends transactions and savepoints; statements that failed as well. It runs in the thread that sent the
+        statement. An error that it raises is logged and does not disturb the statement; what it sends itself is not
+        told of. Values of secret columns come as ``"***"``.
+
+        Args:
+            callback: takes the event.
+
+        Returns:
+            a function that ends the calls.
+
+        >>> shop = Database("sqlite:///:memory:")
+        >>> stop = shop.on_query(lambda query: print(query.sql, query.parameters, query.rows))
+        >>> shop.raw_query_all("SELECT @n AS n", {"n": 2})
+        SELECT ? AS n (2,) 1
+        [{'n': 2}]
+        >>> stop()
+        >>> shop.close()
+        """
+        with self._lock:
+            remove = self._observed().add(callback)
+            self._tell_observer()
+
+        def stop() -> None:
+            with self._lock:
+                remove()
+                self._tell_observer()
+
+        return stop
+
+    def _observed(self) -> Observer:
+        from cloudpub_models.connection.observation import Observer
+
+        if self._observer is None:
+            self._observer = Observer()
+        return self._observer
+
+    def _tell_observer(self) -> None:
+        if self._observer is not None and self._engine is not None:
+            self._observer.attach(self._engine, self._options.slow_query)
 
     # Units of work
 
     @contextmanager
     def session(self) -> Iterator[Database]:
-        """Keep one connection, alive when the block begins, for this thread until its end."""
+        """Keep one connection, alive when the block begins, for this thread until its end.
+
+        >>> with database.session():
+        ...     managers.functions.count({"status": "active"})
+        1
+        """
         engine = self.engine
         opened = engine.pin(check=True)
         try:
@@ -187,6 +256,9 @@ class Database:
             RetryableError, ConnectionLostError: the transaction still lost after the last retry.
             ConnectionFailedError: the server could not be reached for ``connect_timeout``, or refused the user.
             CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
+
+        >>> database.run_transaction(lambda connection: connection.execute("SELECT name FROM functions"))
+        [{'name': 'resize'}]
         """
         if self.engine.scopes():
             with self.transaction(isolation=isolation) as connection:
@@ -203,11 +275,22 @@ class Database:
 
         It is dropped with a savepoint or transaction that is rolled back. An error that it raises after a commit is
         logged: the commit has happened, and the callbacks behind it still run.
+
+        >>> with database.transaction():
+        ...     _ = database.on_commit(lambda: print("committed"))
+        ...     print("last line")
+        last line
+        committed
         """
         return self.engine.after_commit(fn)
 
     def bind(self) -> AbstractContextManager[peewee.Database]:
-        """Return a context manager inside which Peewee's own calls on our models use this database."""
+        """Return a context manager inside which Peewee's own calls on our models use this database.
+
+        >>> with Database("sqlite:///:memory:").bind() as other:
+        ...     User.table_exists()
+        False
+        """
         return current_database.bound_to(self.engine)
 
     # Raw SQL
@@ -221,11 +304,18 @@ class Database:
 
         Raises:
             ParameterError: a name has no value, or a value no name.
+
+        >>> database.raw_query_all("SELECT name FROM functions WHERE id IN @ids", {"ids": (resize.id, 99)})
+        [{'name': 'resize'}]
         """
         return self.engine.fetch_dicts(sql, parameters)
 
     def raw_query_single(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """Like ``raw_query_all``, but return the first row, or ``None`` when there is none."""
+        """Like ``raw_query_all``, but return the first row, or ``None`` when there is none.
+
+        >>> database.raw_query_single("SELECT email FROM users WHERE id = @id", {"id": ada.id})
+        {'email': 'ada@example.com'}
+        """
         rows = self.engine.fetch_dicts(sql, parameters)
         return rows[0] if rows else None
 
@@ -238,13 +328,18 @@ class Database:
             sql: the SELECT.
             parameters: a value for each name.
             chunk_size: how many rows are fetched at a time.
+
+        >>> [row["n"] for row in database.raw_query_iter("SELECT 1 AS n UNION ALL SELECT 2")]
+        [1, 2]
         """
-        engine = self.engine
-        text, values = engine.bind_parameters(sql, parameters)
-        return _stream_dicts(engine, text, values, chunk_size)
+        return self.engine.stream_dicts(sql, parameters, chunk_size)
 
     def raw_execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
-        """Send one statement with ``@name`` parameters and return how many rows it touched."""
+        """Send one statement with ``@name`` parameters and return how many rows it touched.
+
+        >>> database.raw_execute("UPDATE functions SET status = @status", {"status": "inactive"})
+        1
+        """
         engine = self.engine
         return engine.run(*engine.bind_parameters(sql, parameters))
 
@@ -256,6 +351,10 @@ class Database:
 
         Returns:
             how many rows each one touched.
+
+        >>> by_id = "DELETE FROM functions WHERE id = @id"
+        >>> database.batch_execute(["DELETE FROM function_logs", (by_id, {"id": resize.id})])
+        [0, 1]
         """
         if isinstance(statements, str):
             raise InvalidQueryError("expected a list of statements; got one: send it with raw_execute()")
@@ -287,6 +386,9 @@ class Database:
         Raises:
             MigrationError: a migration that was applied has been edited or is missing, the target is unknown, or the
                 database is behind a transaction pooler.
+
+        >>> Database("sqlite:///:memory:").migrate("0001_initial")
+        ['0001_initial']
         """
         from cloudpub_models.schema.migrations import Migrator
 
@@ -306,7 +408,10 @@ class Database:
     def _open(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = _open_engine(self._known_url(), self._options)
+                self._engine = open_engine(self._known_url(), self._options)
+                if self._options.slow_query is not None or _log.isEnabledFor(logging.DEBUG):
+                    self._observed()
+                self._tell_observer()
             return self._engine
 
 
@@ -331,23 +436,3 @@ def _url_from_environment() -> DatabaseUrl:
             f"or set ${URL_VARIABLE}"
         )
     return parse_url(url)
-
-
-def _open_engine(url: DatabaseUrl, options: Options) -> Engine:
-    if url.dialect == "sqlite":
-        from cloudpub_models.connection.sqlite import SqliteEngine
-
-        return SqliteEngine(url.target, url.masked, options)
-    try:
-        from cloudpub_models.connection.postgresql import PostgresqlEngine
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the PostgreSQL driver cannot be imported ({error}): run 'pip install psycopg2-binary'"
-        ) from error
-    return PostgresqlEngine(url.target, url.masked, options)
-
-
-def _stream_dicts(engine: Engine, sql: str, values: Sequence[Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
-    for names, rows in engine.stream_described(sql, values, chunk_size):
-        for row in rows:
-            yield dict(zip(names, row, strict=True))

@@ -14,18 +14,22 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import peewee
 
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.transactions import Scope, ScopeStack, Transaction, aborted
+from cloudpub_models.connection.results import ResultColumns, decoded
+from cloudpub_models.connection.results import Row as Row
+from cloudpub_models.connection.transactions import Scope, ThreadStates, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import surrogate_in
 from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from cloudpub_models.connection.observation import Observer
+
 F = TypeVar("F", bound=Callable[[], object])
 
 STREAM_CHUNK_SIZE = 2000
@@ -41,11 +45,13 @@ class Engine(peewee.Database):
 
     # Peewee's record of each thread's connection.
     _state: Any
+    # Whom `observation` tells of the statements; this class itself tells nobody.
+    observer: Observer | None = None
 
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
         self.options = options
-        self._stack = ScopeStack()
+        self._threads = ThreadStates()
         super().__init__(target, **driver_options)
         with _fork_lock:
             _engines.add(self)
@@ -65,8 +71,13 @@ class Engine(peewee.Database):
         """Run one query and yield its rows in lists of up to ``chunk_size``, never holding more than one list."""
 
     @abstractmethod
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
+        """Run one statement and return its columns, and its rows as the driver gives them."""
+
     def fetch_described(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row]]:
         """Run one statement and return its column names and its rows with values as raw SQL promises them."""
+        columns, rows = self.fetch_undecoded(sql, parameters)
+        return [name for name, _ in columns], decoded(columns, rows)
 
     @abstractmethod
     def stream_described(
@@ -79,6 +90,11 @@ class Engine(peewee.Database):
         names, rows = self.fetch_described(*self.bind_parameters(sql, parameters))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def stream_dicts(self, sql: str, parameters: Mapping[str, Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
+        """Like ``fetch_dicts``, but stream the rows; the parameters are checked at once."""
+        chunks = self.stream_described(*self.bind_parameters(sql, parameters), chunk_size)
+        return (dict(zip(names, row, strict=True)) for names, rows in chunks for row in rows)
+
     def bind_parameters(
         self, sql: str, parameters: Mapping[str, Any] | None = None
     ) -> tuple[str, Sequence[Any] | None]:
@@ -88,7 +104,7 @@ class Engine(peewee.Database):
             sql, parameters = statement, statement.parameters if parameters is None else parameters
         check_single_statement(sql, self.sql_dialect)
         if changes_session(sql, self.sql_dialect):
-            self._stack.session_changed = True
+            self._threads.current.session_changed = True
         text, values = bind(sql, parameters or {}, self.sql_dialect)
         return text, values or None
 
@@ -123,12 +139,20 @@ class Engine(peewee.Database):
     # Transactions
 
     @abstractmethod
+    def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        """Return the statement that begins a transaction."""
+
+    @abstractmethod
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
         """Begin a transaction on this thread's pinned connection."""
 
     @abstractmethod
     def commit_transaction(self, scope: Scope) -> None:
         """Commit, or raise an error that says what became of the transaction."""
+
+    @abstractmethod
+    def has_transaction_to_end(self) -> bool:
+        """Return whether this thread's connection is alive and inside a transaction."""
 
     @abstractmethod
     def rollback_transaction(self) -> None:
@@ -147,7 +171,7 @@ class Engine(peewee.Database):
 
     def scopes(self) -> list[Scope]:
         """Return this thread's open scopes, outermost first."""
-        return self._stack.scopes
+        return self._threads.current.scopes
 
     def check_usable(self) -> None:
         """Refuse a statement in a scope in which one has already failed.
@@ -156,7 +180,7 @@ class Engine(peewee.Database):
             ConnectionLostError: the scope's connection is gone.
             TransactionAbortedError: a statement of the scope failed.
         """
-        scopes = self._stack.scopes
+        scopes = self._threads.current.scopes
         if scopes and (failure := scopes[-1].failure) is not None:
             if isinstance(failure, ConnectionLostError):
                 raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
@@ -169,15 +193,20 @@ class Engine(peewee.Database):
         raise typed from error
 
     def _remember(self, typed: CloudpubError) -> None:
-        scopes = self._stack.scopes
+        scopes = self._threads.current.scopes
         lost = isinstance(typed, ConnectionLostError)
         for scope in scopes if lost else scopes[-1:]:
             scope.failure = scope.failure or typed
 
     def read_only_transaction(self) -> bool:
         """Return whether this thread is in a transaction that was declared read-only."""
-        scopes = self._stack.scopes
+        scopes = self._threads.current.scopes
         return bool(scopes) and scopes[0].read_only
+
+    def count_rows(self, cursor: Any) -> int | None:
+        """Return how many rows a driver's cursor has or has touched; ``None`` where it does not know yet."""
+        count: int = cursor.rowcount
+        return count if count >= 0 else None
 
     # What Peewee calls
 
@@ -223,7 +252,7 @@ class Engine(peewee.Database):
         """Let go of this thread's connection, as Peewee's method of this name does."""
         if self.is_closed():
             return False
-        if self._stack.scopes:
+        if self._threads.current.scopes:
             raise peewee.OperationalError("Attempting to close database while transaction is open.")
         self.unpin()
         return True
@@ -237,15 +266,15 @@ class Engine(peewee.Database):
 
     def in_transaction(self) -> bool:
         """Return whether this thread has an open transaction."""
-        return bool(self._stack.scopes)
+        return bool(self._threads.current.scopes)
 
     def transaction_depth(self) -> int:
         """Return how many scopes this thread has open."""
-        return len(self._stack.scopes)
+        return len(self._threads.current.scopes)
 
     def after_commit(self, fn: F) -> F:
         """Run ``fn`` once the outermost transaction has committed; outside of one, at once."""
-        scopes = self._stack.scopes
+        scopes = self._threads.current.scopes
         if scopes:
             scopes[-1].callbacks.append(fn)
         else:

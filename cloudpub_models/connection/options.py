@@ -20,6 +20,9 @@ class DatabaseOptions(TypedDict, total=False):
     tcp_user_timeout: float
     busy_timeout: float
     application_name: str
+    transaction_pooler: bool
+    slow_query: float | None
+    prepared: bool
 
 
 class Options(NamedTuple):
@@ -41,6 +44,11 @@ class Options(NamedTuple):
             such as PgBouncer with ``pool_mode = transaction``. Then nothing of a session is set or relied on: the three
             limits above hold inside transactions, by ``SET LOCAL``; outside them the role's (``ALTER ROLE … SET``).
             Migrations are refused, since their lock belongs to a session.
+        slow_query: from how long on a statement is warned about in the log ``cloudpub_models.queries``; ``None`` warns
+            about none.
+        prepared: PostgreSQL: whether the managers' statements are prepared, once for each connection, so that the
+            server need not parse and plan them at each call. SQLite's driver does so in any case. Refused together with
+            ``transaction_pooler``, which may give each transaction another session.
     """
 
     max_connections: int = 20
@@ -53,6 +61,8 @@ class Options(NamedTuple):
     busy_timeout: float = 5
     application_name: str = "cloudpub_models"
     transaction_pooler: bool = False
+    slow_query: float | None = None
+    prepared: bool = False
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -66,10 +76,18 @@ class Options(NamedTuple):
             if name not in defaults:
                 raise ConfigurationError(f"unknown database option {shown(name)}: {did_you_mean(name, defaults)}")
             _check_option(name, value, defaults[name])
-        return cls(**keywords)
+        options = cls(**keywords)
+        if options.prepared and options.transaction_pooler:
+            raise ConfigurationError(
+                "expected prepared=True or transaction_pooler=True; got both: a prepared statement belongs to a "
+                "session, and behind a transaction pooler the next transaction may get another one"
+            )
+        return options
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:
+    if value is None and default is None:
+        return
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise ConfigurationError(f"expected True or False for the database option {name}; got {shown(value)}")

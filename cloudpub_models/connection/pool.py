@@ -261,3 +261,17 @@ class ConnectionPool(Generic[C]):
             raise
         self._attempts.succeeded()
         return connection
+
+
+class Lease(Generic[C]):
+    """Gives a thread's pinned connection back when the thread ends without doing so."""
+
+    __slots__ = ("_pool", "connection")
+
+    def __init__(self, pool: ConnectionPool[C], connection: C) -> None:
+        self._pool = pool
+        self.connection: C | None = connection
+
+    def __del__(self) -> None:
+        if self.connection is not None:
+            self._pool.leave_behind(self.connection)

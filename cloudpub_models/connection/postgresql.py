@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from io import BytesIO
+from io import RawIOBase
 from typing import Any, NoReturn, TypeVar
 
 import peewee
@@ -21,18 +21,20 @@ from psycopg2 import extensions
 from cloudpub_models.connection.attempts import limit_for
 from cloudpub_models.connection.classification import classify_failed_connect, classify_postgresql
 from cloudpub_models.connection.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
-from cloudpub_models.connection.engine import Engine, Row
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.literals import filled
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.pool import ConnectionPool
+from cloudpub_models.connection.pool import ConnectionPool, Lease
 from cloudpub_models.connection.postgresql_connection import (
     PostgresqlConnection,
+    columns_of,
     connection_settings,
-    described,
     discard,
     has_input,
     is_usable,
     settings_of_a_transaction,
 )
+from cloudpub_models.connection.results import ResultColumns, Row, decoded
 from cloudpub_models.connection.transactions import Scope
 from cloudpub_models.errors import (
     CloudpubError,
@@ -44,21 +46,7 @@ from cloudpub_models.sql import POSTGRESQL
 
 T = TypeVar("T")
 
-_COPY_BLOCK_BYTES = 65_536
-
-
-class _Lease:
-    """Gives a thread's pinned connection back when the thread ends without doing so."""
-
-    __slots__ = ("_pool", "connection")
-
-    def __init__(self, pool: ConnectionPool[PostgresqlConnection], connection: PostgresqlConnection) -> None:
-        self._pool = pool
-        self.connection: PostgresqlConnection | None = connection
-
-    def __del__(self) -> None:
-        if self.connection is not None:
-            self._pool.leave_behind(self.connection)
+_COPY_READ_BYTES = 65_536
 
 
 class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
@@ -103,13 +91,13 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             return False
         connection = self._pool.acquire(check=check)
         self._state.set_connection(connection)
-        self._stack.lease = _Lease(self._pool, connection)
+        self._threads.current.lease = Lease(self._pool, connection)
         return True
 
     def unpin(self) -> None:
         connection = self._state.conn
         self._state.reset()
-        lease: _Lease | None = getattr(self._stack, "lease", None)
+        lease = self._threads.current.lease
         if lease is not None:
             lease.connection = None
         if connection is not None:
@@ -117,8 +105,8 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def _give_back(self, connection: PostgresqlConnection) -> None:
         busy = not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        if connection.closed or busy or self._stack.session_changed:
-            self._stack.session_changed = False
+        if connection.closed or busy or self._threads.current.session_changed:
+            self._threads.current.session_changed = False
             self._pool.remove(connection)
         else:
             self._pool.release(connection)
@@ -135,7 +123,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
     def after_fork_in_child(self) -> None:
         self._pool.abandon()
         self._state.reset()
-        lease: _Lease | None = getattr(self._stack, "lease", None)
+        lease = self._threads.current.lease
         if lease is not None:
             lease.connection = None
         # The child's copies of the sockets would keep the parent's sessions and their locks alive after its death,
@@ -151,43 +139,76 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
     # Statements
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        def fetch_all(cursor: extensions.cursor) -> list[Row]:
-            cursor.execute(sql, parameters)
-            return cursor.fetchall() if cursor.description is not None else []
-
-        return self._on_a_connection(fetch_all)
+        # As `_on_a_connection`, in fewer steps, which is a part of a lookup that can be measured.
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is None:
+            return self._on_a_borrowed_connection(self._fetch_on, sql, parameters)
+        if self._threads.current.scopes:
+            self.check_usable()
+        return self._fetch_on(connection, sql, parameters)
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        return self._on_a_connection(self._run_on, sql, parameters)
+
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
+        return self._on_a_connection(self._fetch_undecoded_on, sql, parameters)
+
+    def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
+        """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is not None:
+            if self._threads.current.scopes:
+                self.check_usable()
+            return work(connection, sql, values)
+        return self._on_a_borrowed_connection(work, sql, values)
+
+    def _on_a_borrowed_connection(
+        self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any
+    ) -> T:
+        connection = self._pool.acquire()
+        try:
+            return work(connection, sql, values)
+        finally:
+            self._give_back(connection)
+
+    def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        cursor = connection.take_cursor()
+        try:
+            cursor.execute(*filled(sql, parameters))
+            rows = cursor.fetchall() if cursor.description is not None else []
+        except psycopg2.Error as error:
+            self.fail(error)
+        connection.keep(cursor)
+        return rows
+
+    def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
         def execute(cursor: extensions.cursor) -> int:
             cursor.execute(sql, parameters)
             return max(cursor.rowcount, 0)
 
-        return self._on_a_connection(execute)
+        return self._on(connection, execute)
 
-    def fetch_described(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row]]:
-        def fetch_all(cursor: extensions.cursor) -> tuple[list[str], list[Row]]:
+    def _fetch_undecoded_on(
+        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
+    ) -> tuple[ResultColumns, list[Row]]:
+        cursor = connection.take_cursor()
+        try:
             cursor.execute(sql, parameters)
-            return described(cursor)
-
-        return self._on_a_connection(fetch_all)
-
-    def _on_a_connection(self, work: Callable[[extensions.cursor], T]) -> T:
-        """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
-        state = self._state
-        if not state.closed:
-            self.check_usable()
-            return self._on(state.conn, work)
-        connection = self._pool.acquire()
-        try:
-            return self._on(connection, work)
-        finally:
-            self._give_back(connection)
-
-    def _on(self, connection: PostgresqlConnection, work: Callable[[extensions.cursor], T]) -> T:
-        try:
-            return work(connection.text_cursor())
+            rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
             self.fail(error)
+        columns = columns_of(cursor)
+        connection.keep(cursor)
+        return columns, rows
+
+    def _on(self, connection: PostgresqlConnection, work: Callable[[extensions.cursor], T]) -> T:
+        cursor = connection.take_cursor()
+        try:
+            result = work(cursor)
+        except psycopg2.Error as error:
+            self.fail(error)
+        connection.keep(cursor)
+        return result
 
     def fail(self, error: Exception) -> NoReturn:
         try:
@@ -198,20 +219,25 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
     def _let_go_of_a_lost_connection(self) -> None:
         """Have a session go on with another connection; a transaction never does."""
         connection: PostgresqlConnection | None = self._state.conn
-        if connection is not None and connection.closed and not self._stack.scopes:
+        if connection is not None and connection.closed and not self._threads.current.scopes:
             self.unpin()
 
     def _execute_on(self, connection: PostgresqlConnection, sql: str) -> None:
         self._on(connection, lambda cursor: cursor.execute(sql))
 
-    def copy_rows(self, sql: str, text: str) -> int:
-        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote."""
+    def copy_rows(self, sql: str, text: RawIOBase) -> int:
+        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
 
+        The text is read while the server works on what has been read before; reading it must not use the database.
+        """
+        return self._on_a_connection(self._copy_on, sql, text)
+
+    def _copy_on(self, connection: PostgresqlConnection, sql: str, text: RawIOBase) -> int:
         def copy(cursor: extensions.cursor) -> int:
-            cursor.copy_expert(sql, BytesIO(text.encode()), _COPY_BLOCK_BYTES)
+            cursor.copy_expert(sql, text, _COPY_READ_BYTES)
             return max(cursor.rowcount, 0)
 
-        return self._on_a_connection(copy)
+        return self._on(connection, copy)
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
         for cursor in self._stream_cursor(sql, parameters, chunk_size):
@@ -221,7 +247,8 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
     ) -> Iterator[tuple[list[str], list[Row]]]:
         for cursor in self._stream_cursor(sql, parameters, chunk_size):
-            yield described(cursor)
+            columns = columns_of(cursor)
+            yield [name for name, _ in columns], decoded(columns, cursor.fetchall())
 
     def _stream_cursor(
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
@@ -234,11 +261,11 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         name = f"cloudpub_stream_{next(self._stream_numbers)}"
         declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
         fetch = f"FETCH FORWARD {chunk_size} FROM {name}"
-        if self._stack.scopes:
-            scope = self._stack.scopes[0]
+        if self._threads.current.scopes:
+            scope = self._threads.current.scopes[0]
             self.run(declare, parameters)
             yield from self._fetch_chunks(self._state.conn, fetch, chunk_size)
-            if self._stack.scopes[:1] == [scope]:
+            if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
         connection = self._pool.acquire()
@@ -254,11 +281,14 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         self, connection: PostgresqlConnection, fetch: str, chunk_size: int
     ) -> Iterator[extensions.cursor]:
         while True:
-            if self._stack.scopes:
+            if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.
-            self._execute_on(connection, fetch)
-            received = connection.take_text_cursor()
+            received = connection.take_cursor()
+            try:
+                received.execute(fetch)
+            except psycopg2.Error as error:
+                self.fail(error)
             count = received.rowcount
             if count:
                 yield received
@@ -268,9 +298,11 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     # Transactions
 
+    def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        return "BEGIN" + (f" ISOLATION LEVEL {isolation}" if isolation else "") + (" READ ONLY" if read_only else "")
+
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
-        begin = "BEGIN" + (f" ISOLATION LEVEL {isolation}" if isolation else "") + (" READ ONLY" if read_only else "")
-        begin += self._after_begin
+        begin = self.begin_statement(isolation, read_only) + self._after_begin
         if not read_only:
             begin += f"; {MARK_QUERY}"
         try:
@@ -323,6 +355,10 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             lambda: outcome_of(mark, self.fetch, max(self.options.connect_timeout, 1)),
         )
 
+    def has_transaction_to_end(self) -> bool:
+        connection: PostgresqlConnection | None = self._state.conn
+        return connection is not None and _has_transaction_to_end(connection)
+
     def rollback_transaction(self) -> None:
         connection: PostgresqlConnection | None = self._state.conn
         if connection is not None:
@@ -332,7 +368,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         self._let_go_of_a_lost_connection()
 
     def _roll_back(self, connection: PostgresqlConnection) -> None:
-        if connection.closed or connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE:
+        if not _has_transaction_to_end(connection):
             return
         try:
             connection.text_cursor().execute("ROLLBACK")
@@ -359,3 +395,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         finally:
             if pinned:
                 self.unpin()
+
+
+def _has_transaction_to_end(connection: PostgresqlConnection) -> bool:
+    return not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE

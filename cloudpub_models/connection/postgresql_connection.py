@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import select
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,9 +20,8 @@ from psycopg2 import extensions
 
 from cloudpub_models.connection.commit_outcome import TransactionMark
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.results import ResultColumns
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
-
-Row = tuple[Any, ...]
 
 # Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
 _TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
@@ -35,24 +35,39 @@ class PostgresqlConnection(extensions.connection):
 
     idle_since: float = 0.0
     transaction_mark: TransactionMark | None = None
-    _text_cursor: extensions.cursor | None = None
+    _kept_cursor: extensions.cursor | None = None
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        # What `prepared` keeps: the command that executes each statement, the last one used last; the names of those
+        # that the server still has without need; and how many there have been.
+        self.prepared: OrderedDict[str, str] = OrderedDict()
+        self.outdated: list[str] = []
+        self.statements_prepared = 0
 
     def text_cursor(self) -> extensions.cursor:
-        """Return this connection's cursor for managers and raw SQL; its timestamps, UUIDs and JSON arrive as text."""
-        cursor = self._text_cursor
-        # The cursor keeps its last result until it is used again, so one with a large result is let go.
-        if cursor is None or cursor.closed or cursor.rowcount > _LARGEST_RESULT_KEPT:
-            cursor = self._text_cursor = self.cursor()
+        """Return a cursor for a statement that gives no rows, without taking it."""
+        cursor = self.take_cursor()
+        self._kept_cursor = cursor
+        return cursor
+
+    def take_cursor(self) -> extensions.cursor:
+        """Return a cursor for managers and raw SQL, whose timestamps, UUIDs and JSON arrive as text.
+
+        It is nobody else's until ``keep`` gives it back: a signal handler may send a statement at any time.
+        """
+        cursor, self._kept_cursor = self._kept_cursor, None
+        if cursor is None or cursor.closed:
+            cursor = self.cursor()
             extensions.register_type(extensions.UNICODE, cursor)
             types: Any = cursor.string_types
             types.update(dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE))
         return cursor
 
-    def take_text_cursor(self) -> extensions.cursor:
-        """Return the cursor with its last result, leaving the connection to make another for its next statement."""
-        cursor, self._text_cursor = self._text_cursor, None
-        assert cursor is not None
-        return cursor
+    def keep(self, cursor: extensions.cursor) -> None:
+        """Keep a cursor for the next statement; making one takes long. It holds its last result until then."""
+        if cursor.rowcount <= _LARGEST_RESULT_KEPT:
+            self._kept_cursor = cursor
 
 
 def connection_settings(uri: str, masked_url: str, options: Options) -> dict[str, Any]:
@@ -122,28 +137,9 @@ def has_input(connection: PostgresqlConnection) -> bool:
     return bool(poller.poll(0))
 
 
-def described(cursor: extensions.cursor) -> tuple[list[str], list[Row]]:
-    """Return a result's column names, and its rows with values as raw SQL promises them."""
-    if cursor.description is None:
-        return [], []
-    names = [column.name for column in cursor.description]
-    decoders = [
-        (position, _DECODERS[column.type_code])
-        for position, column in enumerate(cursor.description)
-        if column.type_code in _DECODERS
-    ]
-    rows = cursor.fetchall()
-    if not decoders:
-        return names, rows
-    return names, [_decode_row(row, decoders) for row in rows]
-
-
-def _decode_row(row: Row, decoders: list[tuple[int, Callable[[str], Any]]]) -> Row:
-    values = list(row)
-    for position, decode in decoders:
-        if values[position] is not None:
-            values[position] = decode(values[position])
-    return tuple(values)
+def columns_of(cursor: extensions.cursor) -> ResultColumns:
+    """Return the columns of a cursor's result; none where it has no result."""
+    return tuple([(column.name, _DECODERS.get(column.type_code)) for column in cursor.description or ()])
 
 
 def _decode_timestamp(text: str) -> datetime:

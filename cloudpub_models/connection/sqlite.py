@@ -14,7 +14,7 @@ import sqlite3
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +22,9 @@ from urllib.parse import quote
 import peewee
 
 from cloudpub_models.connection.classification import classify_sqlite
-from cloudpub_models.connection.engine import Engine, Row
+from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.results import ResultColumns, Row
 from cloudpub_models.connection.transactions import Scope
 from cloudpub_models.errors import (
     CloudpubError,
@@ -137,14 +138,18 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         connection = self._state.conn
         closed = super().close()
         if closed and connection is not None:
-            self._state.reset()
+            self._forget_connection()
             connection.close()
         return closed
+
+    def _forget_connection(self) -> None:
+        self._state.reset()
+        self._threads.current.cursor = None
 
     def dispose_all(self) -> None:
         for connection in list(self._connections):
             connection.close()
-        self._state.reset()
+        self._forget_connection()
 
     def before_fork(self) -> None:
         # The child needs it, and a child whose parent had threads had better import nothing.
@@ -159,18 +164,26 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         for connection in list(self._connections):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._connections = weakref.WeakSet()
-        self._state.reset()
+        self._forget_connection()
 
     # Statements
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        connection = self._usable_connection()
+        thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
+        # Taken while it is in use, so that a signal handler that sends a statement meanwhile gets one of its own.
+        cursor, thread.cursor = thread.cursor, None
+        if cursor is None:
+            cursor = self._usable_connection().cursor()
         try:
-            return connection.execute(sql, parameters or ()).fetchall()
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+        thread.cursor = cursor
+        return rows
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         connection = self._usable_connection()
@@ -183,11 +196,21 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         except OverflowError as error:
             raise _too_large(error) from error
 
-    def fetch_described(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row]]:
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement once for each row of parameters and return how many rows that has touched in all."""
+        connection = self._usable_connection()
+        try:
+            return max(connection.executemany(sql, rows).rowcount, 0)
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         connection = self._usable_connection()
         try:
             cursor = connection.execute(sql, parameters or ())
-            return _names(cursor), cursor.fetchall()
+            return tuple([(column[0], None) for column in cursor.description or ()]), cursor.fetchall()
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
@@ -209,7 +232,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
         # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out: SQLite is told
         # to put the rows aside first, or a loop that inserts what it reads about would never end.
-        separate = not self._in_memory and not self._stack.scopes
+        separate = not self._in_memory and not self._threads.current.scopes
         connection = self._connect() if separate else self._usable_connection()
         try:
             cursor = connection.execute(sql if separate else _put_aside(sql), parameters or ())
@@ -225,7 +248,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
                 connection.close()
 
     def _usable_connection(self) -> SqliteConnection:
-        if self._stack.scopes:
+        if self._threads.current.scopes:
             self.check_usable()
         connection: SqliteConnection | None = self._state.conn
         if connection is None:
@@ -236,11 +259,14 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
 
     # Transactions
 
+    def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        return "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
         if read_only:
             self.run_control("PRAGMA query_only = ON")
         try:
-            self.run_control("BEGIN" if read_only else "BEGIN IMMEDIATE")
+            self.run_control(self.begin_statement(isolation, read_only))
         except CloudpubError:
             if read_only:
                 self.run_control("PRAGMA query_only = OFF")
@@ -261,6 +287,10 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             raise typed from error
         self._allow_writes(connection)
 
+    def has_transaction_to_end(self) -> bool:
+        connection: SqliteConnection | None = self._state.conn
+        return connection is not None and connection.in_transaction
+
     def rollback_transaction(self) -> None:
         connection: SqliteConnection = self._state.conn
         try:
@@ -270,7 +300,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             self._allow_writes(connection)
         except sqlite3.Error:
             # A connection that cannot roll back is closed, which rolls back as well.
-            self._state.reset()
+            self._forget_connection()
             connection.close()
 
     def _allow_writes(self, connection: SqliteConnection) -> None:
@@ -282,6 +312,10 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             self._state.conn.execute(sql)
         except sqlite3.Error as error:
             self.fail(error)
+
+    def count_rows(self, cursor: sqlite3.Cursor) -> int | None:
+        # SQLite finds the rows of a query one by one, as they are asked for.
+        return None if cursor.description else super().count_rows(cursor)
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)

@@ -52,13 +52,31 @@ class Scope:
         self.callbacks: list[Callable[[], object]] = []
 
 
-class ScopeStack(threading.local):
-    """The open scopes of each thread, outermost first."""
+class ThreadState:
+    """What an engine keeps for one thread.
+
+    Attributes:
+        scopes: the open transaction and its savepoints, outermost first.
+        session_changed: whether raw SQL has left something behind in the connection's session, which nobody else should
+            get.
+        lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
+        cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
+    """
+
+    __slots__ = ("cursor", "lease", "scopes", "session_changed")
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
-        # Whether raw SQL has left something behind in the connection's session, which nobody else should get.
         self.session_changed = False
+        self.lease: Any = None
+        self.cursor: Any = None
+
+
+class ThreadStates(threading.local):
+    """The state of each thread; ``current`` is that of the thread that asks."""
+
+    def __init__(self) -> None:
+        self.current = ThreadState()
 
 
 class Connection:
@@ -74,6 +92,10 @@ class Connection:
         Raises:
             InvalidQueryError: the transaction is over, or another thread's.
             ParameterError: a name has no value, or a value no name.
+
+        >>> with database.transaction() as connection:
+        ...     connection.execute("SELECT name FROM functions WHERE id = @id", {"id": resize.id})
+        [{'name': 'resize'}]
         """
         if self._scope not in self._engine.scopes():
             raise InvalidQueryError(

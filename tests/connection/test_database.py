@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from cloudpub_models import Database, QueryBuilder
+from cloudpub_models import Database, Managers, QueryBuilder
 from cloudpub_models.errors import (
     ConfigurationError,
     ConnectionFailedError,
@@ -352,3 +352,30 @@ def test_a_read_only_file_is_a_storage_error(tmp_path):
     with pytest.raises(StorageError, match="permissions"):
         reader.raw_execute("INSERT INTO numbers VALUES (1)")
     reader.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"prepared": True}], ids=["plain", "prepared"])
+def test_a_statement_sent_between_another_and_its_rows_disturbs_neither(database_url, options):
+    """As a signal handler does, which may run between any two calls."""
+    shop = Database(database_url, **options)
+    shop.migrate()
+    users = Managers(shop).users
+    users.batch_insert([{"email": f"{n}@example.com", "password_hash": "…"} for n in range(3)])
+    meanwhile = []
+
+    def interrupt(frame, event, called):
+        if event == "c_return" and called.__name__ == "execute" and not meanwhile:
+            meanwhile.append(users.find_all(select=["id"], limit=2))
+            meanwhile.append(shop.raw_query_all("SELECT 1 AS n"))
+
+    with shop.session():
+        before = users.find_all(order_by="id")
+        sys.setprofile(interrupt)
+        try:
+            rows = users.find_all(order_by="id")
+        finally:
+            sys.setprofile(None)
+        assert rows == before == users.find_all(order_by="id")
+    assert len(rows) == 3
+    assert [len(one) for one in meanwhile] == [2, 1]
+    shop.close()
