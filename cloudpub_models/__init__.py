@@ -9,8 +9,11 @@
 
 ``database`` is the process's default database and ``managers`` its managers; they are the package's only global state.
 
-The DTOs and the results of statistics are reached from here too. They are imported on first use, since most workers
-need neither them nor pydantic.
+The DTOs, the results of statistics and the types of rows are reached from here too. They are imported on first use,
+as the managers are: many programs need only some, and few need pydantic.
+
+Examples in docstrings have these names, and a database in which the user ``ada`` owns the function ``resize`` and the
+organization ``acme``; the user ``grace`` owns nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from cloudpub_models import errors
 from cloudpub_models.connection import Connection, Database, DatabaseOptions
 from cloudpub_models.connection.default import database
-from cloudpub_models.manager import ALL_ROWS, CursorPage, Manager, Managers, PaginatedResult
 from cloudpub_models.manager.default import managers
+from cloudpub_models.manager.registry import Managers
 from cloudpub_models.models import (
     Function,
     FunctionDeployment,
@@ -35,6 +38,7 @@ from cloudpub_models.models.lazy_loading import forbid_lazy_loading
 from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
+    from cloudpub_models.connection.observation import QueryEvent
     from cloudpub_models.dto import (
         FunctionDeploymentDto,
         FunctionDto,
@@ -48,8 +52,29 @@ if TYPE_CHECKING:
         UserProfileDto,
         UserWithOrganizationDto,
     )
+    from cloudpub_models.manager.conditions import ALL_ROWS
     from cloudpub_models.manager.functions import FunctionWithRelations
+    from cloudpub_models.manager.manager import Manager
     from cloudpub_models.manager.organizations import OrganizationWithMembers
+    from cloudpub_models.manager.results import CursorPage, PaginatedResult
+    from cloudpub_models.manager.row_types import (
+        FunctionDeploymentInsert,
+        FunctionDeploymentUpdate,
+        FunctionInsert,
+        FunctionInvocationInsert,
+        FunctionInvocationUpdate,
+        FunctionLogInsert,
+        FunctionLogUpdate,
+        FunctionUpdate,
+        OrganizationInsert,
+        OrganizationMemberInsert,
+        OrganizationMemberUpdate,
+        OrganizationUpdate,
+        UserInformationInsert,
+        UserInformationUpdate,
+        UserInsert,
+        UserUpdate,
+    )
     from cloudpub_models.manager.statistics import FunctionStats, InvocationBucket, UserOverview
     from cloudpub_models.sql.builder import QueryBuilder
 
@@ -64,32 +89,49 @@ __all__ = [
     "Function",
     "FunctionDeployment",
     "FunctionDeploymentDto",
+    "FunctionDeploymentInsert",
+    "FunctionDeploymentUpdate",
     "FunctionDto",
+    "FunctionInsert",
     "FunctionInvocation",
     "FunctionInvocationDto",
+    "FunctionInvocationInsert",
+    "FunctionInvocationUpdate",
     "FunctionLog",
     "FunctionLogDto",
+    "FunctionLogInsert",
+    "FunctionLogUpdate",
     "FunctionStats",
+    "FunctionUpdate",
     "FunctionWithRelations",
     "InvocationBucket",
     "Manager",
     "Managers",
     "Organization",
     "OrganizationDto",
+    "OrganizationInsert",
     "OrganizationMember",
     "OrganizationMemberDto",
+    "OrganizationMemberInsert",
+    "OrganizationMemberUpdate",
+    "OrganizationUpdate",
     "OrganizationWithMembers",
     "OrganizationWithMembersDto",
     "PaginatedResult",
     "QueryBuilder",
+    "QueryEvent",
     "Role",
     "Statement",
     "User",
     "UserDto",
     "UserInformation",
     "UserInformationDto",
+    "UserInformationInsert",
+    "UserInformationUpdate",
+    "UserInsert",
     "UserOverview",
     "UserProfileDto",
+    "UserUpdate",
     "UserWithOrganizationDto",
     "database",
     "errors",
@@ -100,6 +142,7 @@ __all__ = [
 ]
 
 _DTO_MODULE = "cloudpub_models.dto"
+_ROW_TYPES_MODULE = "cloudpub_models.manager.row_types"
 _LOADED_ON_FIRST_USE = {
     "FunctionDeploymentDto": _DTO_MODULE,
     "FunctionDto": _DTO_MODULE,
@@ -112,12 +155,33 @@ _LOADED_ON_FIRST_USE = {
     "UserInformationDto": _DTO_MODULE,
     "UserProfileDto": _DTO_MODULE,
     "UserWithOrganizationDto": _DTO_MODULE,
+    "ALL_ROWS": "cloudpub_models.manager.conditions",
+    "CursorPage": "cloudpub_models.manager.results",
     "FunctionStats": "cloudpub_models.manager.statistics",
     "FunctionWithRelations": "cloudpub_models.manager.functions",
     "InvocationBucket": "cloudpub_models.manager.statistics",
+    "Manager": "cloudpub_models.manager.manager",
+    "PaginatedResult": "cloudpub_models.manager.results",
     "OrganizationWithMembers": "cloudpub_models.manager.organizations",
     "UserOverview": "cloudpub_models.manager.statistics",
     "QueryBuilder": "cloudpub_models.sql.builder",
+    "QueryEvent": "cloudpub_models.connection.observation",
+    "FunctionDeploymentInsert": _ROW_TYPES_MODULE,
+    "FunctionDeploymentUpdate": _ROW_TYPES_MODULE,
+    "FunctionInsert": _ROW_TYPES_MODULE,
+    "FunctionInvocationInsert": _ROW_TYPES_MODULE,
+    "FunctionInvocationUpdate": _ROW_TYPES_MODULE,
+    "FunctionLogInsert": _ROW_TYPES_MODULE,
+    "FunctionLogUpdate": _ROW_TYPES_MODULE,
+    "FunctionUpdate": _ROW_TYPES_MODULE,
+    "OrganizationInsert": _ROW_TYPES_MODULE,
+    "OrganizationMemberInsert": _ROW_TYPES_MODULE,
+    "OrganizationMemberUpdate": _ROW_TYPES_MODULE,
+    "OrganizationUpdate": _ROW_TYPES_MODULE,
+    "UserInformationInsert": _ROW_TYPES_MODULE,
+    "UserInformationUpdate": _ROW_TYPES_MODULE,
+    "UserInsert": _ROW_TYPES_MODULE,
+    "UserUpdate": _ROW_TYPES_MODULE,
 }
 
 

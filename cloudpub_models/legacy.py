@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from cloudpub_models.errors import NotFoundError
-from cloudpub_models.manager import Manager, Managers
 from cloudpub_models.manager.default import managers
-from cloudpub_models.manager.joins import model_of_table
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.registry import Managers
+from cloudpub_models.manager.table import model_of_table
 from cloudpub_models.models import Entity, Function, User
 from cloudpub_models.models.values import uuid_to_text
 
@@ -52,6 +53,9 @@ class QueryHelpers:
 
         Raises:
             InvalidValueError: the text is no UUID.
+
+        >>> QueryHelpers.get_user_by_uuid(ada.uuid)["email"]
+        'ada@example.com'
         """
         _warn("users.find_by_uuid")
         user = cls.managers.users.find_by_uuid(uuid)
@@ -62,6 +66,9 @@ class QueryHelpers:
         """Return the user with exactly this address, password hash included, or ``None``.
 
         Its successor does not distinguish upper and lower case.
+
+        >>> QueryHelpers.get_user_by_email("ada@example.com")["id"] == ada.id
+        True
         """
         _warn("users.find_by_email")
         user = cls.managers.users.find_one({"email": email})
@@ -73,6 +80,9 @@ class QueryHelpers:
 
         Raises:
             UniqueViolationError: the address is taken.
+
+        >>> QueryHelpers.create_user("alan@example.com", "…")["email"]
+        'alan@example.com'
         """
         _warn("users.insert")
         return _public_user(cls.managers.users.insert({"email": email, "password_hash": password_hash}))
@@ -83,6 +93,9 @@ class QueryHelpers:
 
         Raises:
             InvalidValueError: the text is no UUID.
+
+        >>> QueryHelpers.get_function_by_uuid(resize.uuid)["name"]
+        'resize'
         """
         _warn("functions.find_by_uuid")
         rows = cls.managers.functions.join_query(
@@ -99,6 +112,9 @@ class QueryHelpers:
 
         Raises:
             InvalidValueError: the text is no UUID.
+
+        >>> [row["name"] for row in QueryHelpers.get_functions_by_user_uuid(ada.uuid)]
+        ['resize']
         """
         _warn("functions.find_all")
         user = cls.managers.users.find_by_uuid(user_uuid)
@@ -118,6 +134,9 @@ class QueryHelpers:
         Raises:
             NotFoundError: there is no such user.
             UniqueViolationError: the user has a function of this name.
+
+        >>> QueryHelpers.create_function(ada.uuid, "crop")["status"]
+        'active'
         """
         _warn("functions.insert")
         user = cls.managers.users.find_by_uuid(user_uuid)
@@ -130,7 +149,11 @@ class QueryHelpers:
     def update_function(
         cls, uuid: UUID | str, name: str | None = None, status: str | None = None, analysis_result: Any = None
     ) -> Row | None:
-        """Change what is given of a function and return it; ``None`` where it is not known or nothing is given."""
+        """Change what is given of a function and return it; ``None`` where it is not known or nothing is given.
+
+        >>> QueryHelpers.update_function(resize.uuid, status="inactive")["status"]
+        'inactive'
+        """
         _warn("functions.update_by_id")
         given = {"name": name, "status": status, "analysis_result": analysis_result}
         changes = {column: value for column, value in given.items() if value is not None}
@@ -141,7 +164,11 @@ class QueryHelpers:
 
     @classmethod
     def delete_function(cls, uuid: UUID | str) -> bool:
-        """Delete a function with all that belongs to it, and return whether it was there."""
+        """Delete a function with all that belongs to it, and return whether it was there.
+
+        >>> QueryHelpers.delete_function(resize.uuid)
+        True
+        """
         _warn("functions.delete_by_id")
         return cls.managers.functions.delete_by_id(uuid, id_column="uuid")
 
@@ -149,7 +176,11 @@ class QueryHelpers:
     def get_function_logs_by_function_uuid(
         cls, function_uuid: UUID | str, limit: int = 100, offset: int = 0
     ) -> list[Row]:
-        """Return the log lines of a function, the newest first; none for a function that is not known."""
+        """Return the log lines of a function, the newest first; none for a function that is not known.
+
+        >>> QueryHelpers.get_function_logs_by_function_uuid(resize.uuid, limit=20)
+        []
+        """
         _warn("function_logs.find_all")
         return cls._newest_of(cls.managers.function_logs, function_uuid, limit, offset)
 
@@ -159,6 +190,9 @@ class QueryHelpers:
 
         Raises:
             NotFoundError: there is no such function.
+
+        >>> QueryHelpers.create_function_log(resize.uuid, "info", "started")["message"]
+        'started'
         """
         _warn("function_logs.append")
         data = {"function_id": cls._function(function_uuid).id, "level": level, "message": message}
@@ -168,7 +202,11 @@ class QueryHelpers:
     def get_function_invocations_by_function_uuid(
         cls, function_uuid: UUID | str, limit: int = 100, offset: int = 0
     ) -> list[Row]:
-        """Return the invocations of a function, the newest first; none for a function that is not known."""
+        """Return the invocations of a function, the newest first; none for a function that is not known.
+
+        >>> QueryHelpers.get_function_invocations_by_function_uuid(resize.uuid)
+        []
+        """
         _warn("function_invocations.find_all")
         return cls._newest_of(cls.managers.function_invocations, function_uuid, limit, offset)
 
@@ -180,6 +218,9 @@ class QueryHelpers:
 
         Raises:
             NotFoundError: there is no such function.
+
+        >>> QueryHelpers.create_function_invocation(resize.uuid, "success", duration_ms=120)["duration_ms"]
+        120
         """
         _warn("function_invocations.record")
         function_id = cls._function(function_uuid).id
@@ -193,6 +234,9 @@ class QueryHelpers:
         Raises:
             UnknownTableError: there is no such table.
             UnknownColumnError: its rows have no uuid.
+
+        >>> QueryHelpers.get_internal_id_from_uuid("functions", resize.uuid) == resize.id
+        True
         """
         manager: Manager[Any] = cls.managers.for_model(model_of_table(table, User))
         _warn(f"{table}.find_by_uuid")

@@ -57,7 +57,7 @@ def related(entity: Entity, name: str) -> Any:
     attributes = vars(entity)
     if name in attributes:
         return attributes[name]
-    return attributes.get("__rel__", {}).get(name)
+    return entity.__rel__.get(name)
 
 
 def related_uuid(entity: Entity, name: str) -> Any:

@@ -1,7 +1,8 @@
 """Many rows at once: from any iterable, in constant memory, all or nothing.
 
 Rows are taken in chunks. PostgreSQL gets a chunk as COPY, or, where rows come back or may conflict, as one INSERT from
-arrays; SQLite as INSERTs of many rows each. How a single row is inserted is in ``manager``.
+arrays; SQLite as one INSERT that is run for each row, or, where rows come back, as INSERTs of many rows each. How a
+single row is inserted is in ``manager``.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
+from uuid import uuid4
 
 from cloudpub_models.connection.engine import Engine, Row
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.columnwise import array_text, copy_lines, encode_column
+from cloudpub_models.manager.columnwise import CopyText, array_text, encode_column, random_uuids
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Conflict
@@ -85,21 +87,20 @@ class BatchInsert(NamedTuple):
     def _as_one_run(self, chunk: list[Any]) -> Run | None:
         """Return a chunk in which every row names the same columns, as nearly always; else ``None``."""
         table = self._table
-        try:
-            keys = dict.keys(chunk[0])
-            if not keys or not all(map(keys.__eq__, map(dict.keys, chunk))):
-                return None
-        except TypeError:
+        if set(map(type, chunk)) != {dict} or set(map(len, chunk)) != {len(chunk[0])}:
             return None
-        columns = [table.column(key) for key in keys]
+        try:
+            values = [[row[key] for row in chunk] for key in chunk[0]]
+        except KeyError:
+            return None
+        columns = [table.column(key) for key in chunk[0]]
         names = tuple(column.name for column in columns)
         lacking = [column for column, _ in table.defaults_only_in_python(self.engine.sql_dialect.name)]
         updates = self.rule is not None and self.rule.action == "update"
-        if updates or len(set(names)) < len(names) or any(column.name not in names for column in lacking):
+        if not names or updates or len(set(names)) < len(names) or any(column.name not in names for column in lacking):
             return None
         conflict = None if self.rule is None else self.rule.for_columns(names)
-        values = [encode_column(column, [row[key] for row in chunk]) for key, column in zip(keys, columns, strict=True)]
-        return Run(names, values, len(chunk), conflict)
+        return Run(names, list(map(encode_column, columns, values)), len(chunk), conflict)
 
     def _split_into_runs(self, chunk: list[Any]) -> Iterator[Run]:
         """Split a chunk into runs of rows that name the same columns.
@@ -127,33 +128,48 @@ class BatchInsert(NamedTuple):
             yield Run(columns, [[row[name] for row in run] for name in columns], len(run), conflict)
 
     def _write_run(self, run: Run) -> tuple[int, list[Row]]:
+        run = self._with_random_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
         if self.engine.sql_dialect.name == "sqlite":
-            return self._write_values(run)
+            return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
         if self.returning or run.conflict is not None:
             return self._write_arrays(run)
         return self._copy(run), []
+
+    def _with_random_uuids(self, run: Run) -> Run:
+        """Return a run with the random UUIDs that its rows lack, which both databases take longer to make.
+
+        PostgreSQL could not even write many rows at a time: it does not where a default may do anything at all.
+        """
+        lacking = [
+            column.name
+            for column in self._table.columns.values()
+            if column.kind == "uuid" and column.field.default is uuid4 and column.name not in run.columns
+        ]
+        made = [random_uuids(run.size) for _ in lacking]
+        return run._replace(columns=(*run.columns, *lacking), values=[*run.values, *made])
 
     def _write_defaults(self, size: int) -> tuple[int, list[Row]]:
         sql = self.statements.insert((), None)
         returned = [row for _ in range(size) for row in self.engine.fetch(sql, None)]
         return size, returned if self.returning else []
 
+    def _write_one_by_one(self, run: Run) -> int:
+        sql = self.statements.insert_many(run.columns, 1, run.conflict, returning=False)
+        written: int = self.engine.run_many(sql, zip(*run.values, strict=True))  # type: ignore[attr-defined]
+        return written
+
     def _write_values(self, run: Run) -> tuple[int, list[Row]]:
         width = len(run.columns)
         most = max(1, min(_SQLITE_ROWS_PER_STATEMENT, _SQLITE_PARAMETERS // width))
         row_by_row = list(itertools.chain.from_iterable(zip(*run.values, strict=True)))
-        written, returned = 0, []
+        returned: list[Row] = []
         for start in range(0, run.size, most):
             rows = min(most, run.size - start)
-            sql = self.statements.insert_many(run.columns, rows, run.conflict, self.returning)
-            values = row_by_row[start * width : (start + rows) * width]
-            if self.returning:
-                returned += self.engine.fetch(sql, values)
-            else:
-                written += self.engine.run(sql, values)
-        return (len(returned), returned) if self.returning else (written, [])
+            sql = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
+            returned += self.engine.fetch(sql, row_by_row[start * width : (start + rows) * width])
+        return len(returned), returned
 
     def _write_arrays(self, run: Run) -> tuple[int, list[Row]]:
         sql = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning)
@@ -164,7 +180,7 @@ class BatchInsert(NamedTuple):
         return self.engine.run(sql, arrays), []
 
     def _copy(self, run: Run) -> int:
-        text = copy_lines(run.values)
+        text = CopyText(run.values)
         copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
         return copied
 

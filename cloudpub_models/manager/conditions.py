@@ -5,9 +5,10 @@ The shape (columns and operators) decides the SQL and is what statements are cac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from operator import call
+from typing import Any, Final
 from uuid import UUID
 
 import peewee
@@ -47,14 +48,8 @@ Part = tuple[str, str] | Condition
 Shape = tuple[Part, ...]
 
 
-class Conditions(NamedTuple):
-    """Conditions that all hold, and the encoded values of their parameters in order."""
-
-    shape: Shape
-    values: tuple[Any, ...]
-
-
-NO_CONDITIONS = Conditions((), ())
+# Conditions that all hold, and the encoded values of their parameters in order.
+Conditions = tuple[Shape, Sequence[Any]]
 
 
 def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
@@ -66,25 +61,30 @@ def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
         InvalidQueryError: the argument is of no kind that conditions can be read from.
     """
     if where is None or where is ALL_ROWS:
-        return NO_CONDITIONS
-    if isinstance(where, peewee.Node):
-        return _from_expression(where, engine)
-    if not isinstance(where, Mapping):
-        raise InvalidQueryError(
-            f"expected where to be a dict of column name to value, or a Peewee expression; got {type(where).__name__}"
-        )
+        return (), ()
+    if type(where) is not dict:
+        if isinstance(where, peewee.Node):
+            return _from_expression(where, engine)
+        if not isinstance(where, Mapping):
+            raise InvalidQueryError(
+                f"expected where to be a dict of column name to value, or a Peewee expression; "
+                f"got {type(where).__name__}"
+            )
+    columns = table.columns_of(where)
+    for value in where.values():
+        if type(value) not in _SCALARS:
+            return _compared(columns.names, where.values(), table, engine.sql_dialect)
+    return columns.equal, list(map(call, columns.encoders, where.values()))
+
+
+def _compared(names: Sequence[str], operands: Iterable[Any], table: Table, dialect: Dialect) -> Conditions:
     shape: list[Part] = []
     values: list[Any] = []
-    for name, value in where.items():
-        column = table.column(name)
-        if type(value) in _SCALARS:
-            shape.append((column.name, "="))
-            values.append(column.encode(value))
-        else:
-            operator, operands = _operator_and_operands(value, column, engine.sql_dialect)
-            shape.append((column.name, operator))
-            values.extend(operands)
-    return Conditions(tuple(shape), tuple(values))
+    for name, value in zip(names, operands, strict=True):
+        operator, encoded = _operator_and_operands(value, table.columns[name], dialect)
+        shape.append((name, operator))
+        values.extend(encoded)
+    return tuple(shape), values
 
 
 def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -96,7 +96,7 @@ def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tupl
         return "=", (column.encode(value),)
     operator = value.name
     if operator in _MEMBERSHIP_OPERATORS:
-        return operator, (dialect.encode_list([column.encode(member) for member in value.values[0]]),)
+        return operator, (column.encode_list(value.values[0], dialect),)
     if operator in _PATTERN_OPERATORS:
         return operator, (_pattern(value.values[0], column),)
     return operator, tuple(column.encode(operand) for operand in value.values)
@@ -120,7 +120,7 @@ def _from_expression(expression: peewee.Node, engine: Engine) -> Conditions:
         except RecursionError:
             values.clear()
             condition = _taken_apart(expression, engine, values)
-    return Conditions((condition,), tuple(values))
+    return (condition,), values
 
 
 def _rendered(expression: peewee.Node, engine: Engine, values: list[Any]) -> PositionalCondition:

@@ -12,17 +12,19 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.access import TableAccess, require_value
-from cloudpub_models.manager.conditions import Conditions, Where, parse_where
+from cloudpub_models.manager.conditions import Where, parse_where
+from cloudpub_models.manager.decoding import decoder_for
 from cloudpub_models.manager.including import Include, Node, load_included, parse_include
 from cloudpub_models.manager.keyset import complete_order, decode_cursor, encode_cursor, rows_after
-from cloudpub_models.manager.loading import decoder_for
 from cloudpub_models.manager.ordering import Direction, Order, OrderBy, check_chunk_size, check_count, parse_order
 from cloudpub_models.manager.results import CursorPage, PaginatedResult
 from cloudpub_models.manager.statements import Select
-from cloudpub_models.manager.table import Column, table_of
-from cloudpub_models.sql import Dialect
+from cloudpub_models.manager.table import table_of
 
 M = TypeVar("M", bound=peewee.Model)
+
+# A stream makes few instances at a time: they take the memory of those used up, still in the processor's cache.
+_INSTANCES_AT_ONCE = 250
 
 
 class Finding(TableAccess[M]):
@@ -43,6 +45,9 @@ class Finding(TableAccess[M]):
         Raises:
             InvalidValueError: the id does not fit the column, as a UUID does not fit an integer one.
 
+        >>> managers.functions.find_by_id(resize.id)
+        <Function id=1 uuid=... name='resize' status='active'>
+
         ``SELECT id, uuid, … FROM users WHERE id = @param_0``
         """
         if select is None:
@@ -56,6 +61,9 @@ class Finding(TableAccess[M]):
         Raises:
             UnknownColumnError: the table has no ``uuid``.
             InvalidValueError: the text is no UUID.
+
+        >>> managers.users.find_by_uuid(str(ada.uuid)) == ada
+        True
 
         ``SELECT id, uuid, … FROM users WHERE uuid = @param_0``
         """
@@ -93,19 +101,23 @@ class Finding(TableAccess[M]):
             UnknownColumnError: a name is no column; the message names the nearest.
             InvalidValueError: a value does not fit its column.
 
+        >>> conditions = {"user_id": ada.id, "status": ["active", "building"], "name": operators.like("re%")}
+        >>> managers.functions.find_all(conditions, order_by="created_at", order_direction="DESC", limit=10)
+        [<Function id=1 uuid=... name='resize' status='active'>]
+
         ``SELECT id, uuid, … FROM functions WHERE user_id = @param_0 ORDER BY created_at DESC LIMIT @param_1``
         """
         engine = self.database.engine
-        conditions = parse_where(where, self.table, engine)
+        shape, parameters = parse_where(where, self.table, engine)
         included = parse_include(include, self.model)
         prepared = self._statements_on(engine).select(
-            conditions.shape,
+            shape,
             columns=None if select is None else self.table.selected(select),
             order=parse_order(order_by, order_direction, self.table),
             limit=limit is not None,
             offset=offset is not None,
         )
-        values = list(conditions.values)
+        values = list(parameters)
         values += [
             check_count(number, name) for number, name in ((limit, "limit"), (offset, "offset")) if number is not None
         ]
@@ -124,6 +136,9 @@ class Finding(TableAccess[M]):
     ) -> M | None:
         """Return the first row that ``find_all`` would, or ``None``.
 
+        >>> managers.functions.find_one({"name": "resize"}, include=("user",)).user.email
+        'ada@example.com'
+
         ``SELECT id, uuid, … FROM functions WHERE name = @param_0 LIMIT @param_1``
         """
         rows = self.find_all(
@@ -134,12 +149,18 @@ class Finding(TableAccess[M]):
     def count(self, where: Where = None) -> int:
         """Return how many rows meet every condition.
 
+        >>> managers.functions.count({"status": "active"})
+        1
+
         ``SELECT COUNT(*) AS count FROM functions WHERE status = @param_0``
         """
         return int(self._rows("count", where)[0][0])
 
     def exists(self, where: Where = None) -> bool:
         """Return whether any row meets every condition.
+
+        >>> managers.functions.exists({"status": "failed"})
+        False
 
         ``SELECT 1 FROM functions WHERE status = @param_0 LIMIT 1``
         """
@@ -169,6 +190,10 @@ class Finding(TableAccess[M]):
 
         Raises:
             InvalidQueryError: ``page`` or ``page_size`` is not a positive integer.
+
+        >>> page = managers.users.paginate(1, 20, order_by="email")
+        >>> [user.email for user in page.items], page.total
+        (['ada@example.com', 'grace@example.com'], 2)
         """
         check_count(page, "page", smallest=1)
         check_count(page_size, "page_size", smallest=1)
@@ -205,6 +230,10 @@ class Finding(TableAccess[M]):
         Raises:
             InvalidCursorError: the cursor was changed, or belongs to another table or order.
 
+        >>> page = managers.users.paginate_after(page_size=1, order_by="email")
+        >>> managers.users.paginate_after(page.next_cursor, 1, order_by="email").items == [grace]
+        True
+
         ``SELECT … FROM functions WHERE (created_at, id) > (@param_0, @param_1) ORDER BY created_at, id LIMIT @param_2``
         """
         check_count(page_size, "page_size", smallest=1)
@@ -212,14 +241,14 @@ class Finding(TableAccess[M]):
         order = complete_order(parse_order(order_by, order_direction, self.table), self.table, order_direction)
         if not order:
             raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
-        conditions = parse_where(where, self.table, engine)
+        shape, values = parse_where(where, self.table, engine)
         included = parse_include(include, self.model)
         if cursor is not None:
-            after, values = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
-            conditions = Conditions((*conditions.shape, after), (*conditions.values, *values))
-        prepared = self._statements_on(engine).select(conditions.shape, order=order, limit=True)
+            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
+            shape, values = (*shape, after), (*values, *keys)
+        prepared = self._statements_on(engine).select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
-        rows = prepared.load(engine.fetch(prepared.sql, [*conditions.values, page_size + 1]))
+        rows = prepared.load(engine.fetch(prepared.sql, [*values, page_size + 1]))
         page = rows[:page_size]
         self._include(page, included)
         return CursorPage(page, encode_cursor(page[-1], order, self.table) if len(rows) > page_size else None)
@@ -241,13 +270,16 @@ class Finding(TableAccess[M]):
             order_by: as for ``find_all``.
             chunk_size: how many rows are held in memory at a time.
             include: as for ``find_all``; one statement per relation and chunk.
+
+        >>> [user.email for user in managers.users.iterate(order_by="email")]
+        ['ada@example.com', 'grace@example.com']
         """
         engine = self.database.engine
-        conditions = parse_where(where, self.table, engine)
+        shape, values = parse_where(where, self.table, engine)
         order = parse_order(order_by, "ASC", self.table)
         included = parse_include(include, self.model)
-        prepared = self._statements_on(engine).select(conditions.shape, order=order)
-        chunks = engine.stream(prepared.sql, conditions.values or None, check_chunk_size(chunk_size))
+        prepared = self._statements_on(engine).select(shape, order=order)
+        chunks = engine.stream(prepared.sql, values or None, check_chunk_size(chunk_size))
         return self._instances(chunks, prepared, included)
 
     def _finding_of(self, model: type[peewee.Model]) -> Finding[Any]:
@@ -267,7 +299,7 @@ class Finding(TableAccess[M]):
         engine = self.database.engine
         key_column = self.table.column(column)
         prepared = self._statements_on(engine).select_for_each(key_column.name, self._or_key(order), limit)
-        return prepared.load(engine.fetch(prepared.sql, [_members(keys, key_column, engine.sql_dialect)]))
+        return prepared.load(engine.fetch(prepared.sql, [key_column.encode_list(keys, engine.sql_dialect)]))
 
     def _find_connected(
         self,
@@ -298,7 +330,7 @@ class Finding(TableAccess[M]):
             self._or_key(order),
             limit,
         )
-        rows = engine.fetch(prepared.sql, [_members(keys, near_column, engine.sql_dialect)])
+        rows = engine.fetch(prepared.sql, [near_column.encode_list(keys, engine.sql_dialect)])
         decode = decoder_for(near, engine.sql_dialect.name) or (lambda key: key)
         instances = prepared.load([row[:-1] for row in rows])
         return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]
@@ -316,9 +348,12 @@ class Finding(TableAccess[M]):
 
     def _instances(self, chunks: Iterator[list[Row]], prepared: Select[M], included: Mapping[str, Node]) -> Iterator[M]:
         for chunk in chunks:
-            rows = prepared.load(chunk)
-            self._include(rows, included)
-            yield from rows
+            # Related rows are loaded with one statement for the whole chunk.
+            size = len(chunk) if included else _INSTANCES_AT_ONCE
+            for start in range(0, len(chunk), size):
+                rows = prepared.load(chunk[start : start + size])
+                self._include(rows, included)
+                yield from rows
 
     def _look_up(self, name: str, value: Any) -> M | None:
         engine = self.database.engine
@@ -329,10 +364,5 @@ class Finding(TableAccess[M]):
 
     def _rows(self, kind: Literal["count", "exists"], where: Where) -> list[Row]:
         engine = self.database.engine
-        conditions = parse_where(where, self.table, engine)
-        sql = self._statements_on(engine).select_nothing(kind, conditions.shape)
-        return engine.fetch(sql, conditions.values or None)
-
-
-def _members(keys: Sequence[Any], column: Column, dialect: Dialect) -> Any:
-    return dialect.encode_list([column.encode(key) for key in keys])
+        shape, values = parse_where(where, self.table, engine)
+        return engine.fetch(self._statements_on(engine).select_nothing(kind, shape), values)

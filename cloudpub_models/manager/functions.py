@@ -67,6 +67,10 @@ class FunctionManager(Manager[Function]):
         Raises:
             InvalidValueError: the text is no UUID.
 
+        >>> details = managers.functions.get_function_details(resize.uuid)
+        >>> details.user == ada, details.deployments, details.logs
+        (True, [], [])
+
         ``SELECT f.id, …, u.id, … FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid``, and
         one SELECT each from ``function_deployments`` and ``function_logs``
         """
@@ -99,6 +103,9 @@ class FunctionManager(Manager[Function]):
 
         Raises:
             InvalidQueryError: ``page`` or ``page_size`` is not a positive integer.
+
+        >>> managers.functions.get_functions_paginated(1, 20, {"user_id": ada.id}).items == [resize]
+        True
 
         ``SELECT id, … FROM functions WHERE … ORDER BY created_at DESC, id DESC LIMIT … OFFSET …`` and
         ``SELECT COUNT(*) AS count FROM functions WHERE …``

@@ -15,6 +15,7 @@ import peewee
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError, did_you_mean
 from cloudpub_models.manager.ordering import Order, check_count, parse_order
 from cloudpub_models.manager.table import table_of
+from cloudpub_models.models.entity import BackLink, Entity
 from cloudpub_models.models.relations import ManyThrough, OneThrough, OneToOneAccessor
 from cloudpub_models.sql.identifiers import shown
 
@@ -174,10 +175,18 @@ class _Referring(Relation):
             grouped[related.__data__[self._key.name]].append(related)
         for row in rows:
             own = grouped.get(row.__data__[own_key], [])
-            for related in own:
-                related.__rel__[self._key.name] = row
+            self._link_back(own, row)
             self.attach(row, own)
         return found
+
+    def _link_back(self, related: Iterable[peewee.Model], row: peewee.Model) -> None:
+        if isinstance(row, Entity) and issubclass(self.related, Entity):
+            link = BackLink(self._key.name, row)
+            for entity in related:
+                entity._back_link = link  # type: ignore[attr-defined]
+        else:
+            for other in related:
+                other.__rel__ = {self._key.name: row}
 
     def attach(self, row: peewee.Model, related: list[peewee.Model]) -> None:
         """Put the related rows where the attribute looks first."""
@@ -247,11 +256,12 @@ def relation_of(model: type[peewee.Model], name: str) -> Relation:
     if isinstance(found, peewee.BackrefAccessor):
         return _Referring(name, found.field)
     raise UnknownColumnError(
-        f"{model.__name__} has no relation {shown(name)}: {did_you_mean(name, _relation_names(model))}"
+        f"{model.__name__} has no relation {shown(name)}: {did_you_mean(name, relation_names(model))}"
     )
 
 
-def _relation_names(model: type[peewee.Model]) -> list[str]:
+def relation_names(model: type[peewee.Model]) -> list[str]:
+    """Return the names of a model's relations: its references first, then what refers to it."""
     keys = [name for name, own in model._meta.fields.items() if isinstance(own, peewee.ForeignKeyField)]
     others = [name for name, found in vars(model).items() if isinstance(found, ManyThrough | peewee.BackrefAccessor)]
     return keys + others

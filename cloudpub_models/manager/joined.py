@@ -23,8 +23,7 @@ class JoinedSelect:
     """A SELECT of whole rows of one or several tables.
 
     Args:
-        sql: the statement, with ``{columns}`` for its select list and ``@name`` parameters; where the databases need
-            different texts, one for each dialect's name.
+        sql: the statement, with ``{columns}`` for its select list and ``@name`` parameters.
         tables: the alias of each table → its model, in the order of the instances wanted.
 
     >>> from cloudpub_models import Database, User, UserInformation
@@ -39,7 +38,7 @@ class JoinedSelect:
     >>> shop.close()
     """
 
-    def __init__(self, sql: str | Mapping[str, str], tables: Mapping[str, type[peewee.Model]]) -> None:
+    def __init__(self, sql: str, tables: Mapping[str, type[peewee.Model]]) -> None:
         self._sql = sql
         self._tables = tables
         self._prepared: dict[str, tuple[str, _Split]] = {}
@@ -64,8 +63,7 @@ class JoinedSelect:
             for alias, model in self._tables.items()
             for name in table_of(model).column_names
         ]
-        sql = self._sql if isinstance(self._sql, str) else self._sql[dialect.name]
-        return sql.format(columns=", ".join(columns))
+        return self._sql.format(columns=", ".join(columns))
 
     def _splitter(self, dialect: Dialect) -> _Split:
         loaders = []

@@ -17,7 +17,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
-from cloudpub_models.manager.loading import decoder_for
+from cloudpub_models.manager.decoding import decoder_for
 from cloudpub_models.manager.ordering import Order
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Dialect

@@ -1,17 +1,19 @@
-"""Rows become instances: one loader per model and column set, generated once.
+"""Rows become instances: loaders generated once per model and column set.
 
 Peewee's constructor fills defaults, tracks changes and runs accessors for every value. A generated loader writes the
-instance's data directly instead, in one loop, the frequent conversions written out in it. It takes values to have the
-form in which this library stores them; rows that hold any other (another backend's timestamps with an offset, say) are
-loaded again by the careful loader, which calls a function for every value and says what is wrong where one is.
+instance's data directly instead. There are three, and each one's source can be read in ``loader.sources``:
 
-Both sources can be read: ``loader.source``.
+- ``few``: one loop, in which the frequent conversions are written out. It takes values to have the form in which this
+  library stores them.
+- ``many``: the same for a result of many rows, whose values were decoded a column at a time before.
+- ``careful``: calls a function for every value, which takes any form (another backend's timestamps with an offset, say)
+  and says what is wrong where a value has none. The other two hand their rows to it where they meet such a value.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID, SafeUUID
@@ -20,66 +22,52 @@ import peewee
 
 from cloudpub_models.connection.engine import Row
 from cloudpub_models.manager.collector import garbage_collection_held
+from cloudpub_models.manager.decoding import (
+    UNEXPECTED_FORM,
+    Decoder,
+    column_decoder_for,
+    decoder_for,
+    new_uuid,
+    set_uuid_int,
+    set_uuid_is_safe,
+)
 from cloudpub_models.models.entity import Entity
-from cloudpub_models.models.fields import TimestampField, UuidField
 from cloudpub_models.models.partial import PartialData
-from cloudpub_models.models.values import json_from_text, timestamp_from_database, uuid_from_database
+from cloudpub_models.models.values import json_from_text, json_reader, timestamp_from_database, uuid_from_database
 
 M = TypeVar("M", bound=peewee.Model)
-Decoder = Callable[[Any], Any]
 
+# From this many rows on, decoding a column at a time is faster.
+_MANY_ROWS = 32
 # From this many rows on, the garbage collector would run several times while instances are made, and find nothing.
-_MANY_ROWS = 500
+_ROWS_TO_COLLECT = 100
 
 _WRITTEN_OUT: dict[str, Any] = {
-    "new_uuid": UUID.__new__,
+    "new_uuid": new_uuid,
     "UUID": UUID,
-    "set_uuid_int": UUID.int.__set__,  # type: ignore[attr-defined, misc]
-    "set_uuid_is_safe": UUID.is_safe.__set__,  # type: ignore[attr-defined, misc]
+    "set_uuid_int": set_uuid_int,
+    "set_uuid_is_safe": set_uuid_is_safe,
     "unknown": SafeUUID.unknown,
     "moment": datetime.fromisoformat,
     "scan_json": json.JSONDecoder().scan_once,  # type: ignore[attr-defined]
+    "UNEXPECTED_FORM": UNEXPECTED_FORM,
 }
 
 
 class Loader(Protocol, Generic[M]):
     """A function from rows to instances."""
 
-    source: str
+    sources: Mapping[str, str]
 
     def __call__(self, rows: Sequence[Row]) -> list[M]:
         """Return one instance for each row, in order."""
         ...
 
 
-def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False) -> Decoder | None:
-    """Return the function that makes a driver's value, never ``None``, a field's Python value; ``None`` for none.
+class _Compiled(Protocol, Generic[M]):
+    source: str
 
-    Args:
-        field: the field.
-        dialect: the database's dialect.
-        decoded: whether timestamps, UUIDs and JSON have been decoded by their type already, as raw rows are.
-    """
-    if isinstance(field, peewee.ForeignKeyField):
-        return decoder_for(field.rel_field, dialect, decoded=decoded)
-    if isinstance(field, UuidField):
-        return uuid_from_database
-    if isinstance(field, TimestampField):
-        return timestamp_from_database
-    if isinstance(field, peewee.JSONField):
-        return None if decoded and dialect == "postgresql" else json_from_text
-    if isinstance(field, peewee.BooleanField):
-        return bool if dialect == "sqlite" else None
-    if isinstance(field, peewee.BlobField):
-        return bytes
-    if isinstance(field, peewee.FloatField) and type(field).python_value is peewee.Field.python_value:
-        # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
-        return float if dialect == "sqlite" else None
-    if type(field).python_value is peewee.Field.python_value and isinstance(
-        field, peewee.IntegerField | peewee.FloatField | peewee.CharField | peewee.TextField
-    ):
-        return None
-    return field.python_value
+    def __call__(self, rows: Iterable[Row]) -> list[M]: ...
 
 
 def make_loader(
@@ -97,21 +85,34 @@ def make_loader(
     names: dict[str, Any] = {"model": model, "new": model.__new__, "partial_data": PartialData}
     decoders = [decoder_for(field, dialect, decoded=decoded) for field in fields]
     names |= {f"decode{position}": decoder for position, decoder in enumerate(decoders)}
-    careful = _compiled(_careful_source(model, fields, decoders, partial), names)
+    careful: _Compiled[M] = _compiled(_careful_source(model, fields, decoders, partial), names)
     if decoded:
         return cast("Loader[M]", careful)
-    names |= _WRITTEN_OUT | {"careful": careful}
-    load = _compiled(_fast_source(model, fields, decoders, partial), names)
+    make: _Compiled[M] = _compiled(_careful_source(model, fields, [None] * len(fields), partial), names)
+    names |= _WRITTEN_OUT | {"careful": careful, "read_json": json_reader()}
+    load_few: _Compiled[M] = _compiled(_fast_source(model, fields, decoders, partial), names)
+    column_decoders = [column_decoder_for(decoder) if decoder else None for decoder in decoders]
 
     def load_many(rows: Sequence[Row]) -> list[M]:
-        if len(rows) < _MANY_ROWS:
-            return cast("list[M]", load(rows))
-        with garbage_collection_held():
-            return cast("list[M]", load(rows))
+        try:
+            columns = [
+                decode(column) if decode else column
+                for decode, column in zip(column_decoders, zip(*rows, strict=True), strict=True)
+            ]
+        except UNEXPECTED_FORM:
+            return careful(rows)
+        return make(zip(*columns, strict=True))
 
-    loader = cast("Loader[M]", load_many)
-    loader.source = load.source
-    return loader
+    def load(rows: Sequence[Row]) -> list[M]:
+        if len(rows) < _MANY_ROWS:
+            return load_few(rows)
+        if len(rows) < _ROWS_TO_COLLECT:
+            return load_many(rows)
+        with garbage_collection_held():
+            return load_many(rows)
+
+    load.sources = {"few": load_few.source, "many": make.source, "careful": careful.source}  # type: ignore[attr-defined]
+    return cast("Loader[M]", load)
 
 
 def _careful_source(
@@ -146,7 +147,7 @@ def _fast_source(
         f"        for {_unpacked(fields)} in rows:",
         *["            " + line for line in preparations],
         *_made(model, fields, values, partial, "            "),
-        "    except (ValueError, TypeError, AttributeError, StopIteration):",
+        "    except UNEXPECTED_FORM:",
         "        return careful(rows)",
         "    return instances",
     ]
@@ -166,12 +167,9 @@ def _written_out(field: peewee.Field[Any], decoder: Decoder | None, position: in
             f"set_uuid_is_safe(v{position}, unknown)",
         ]
     elif decoder is timestamp_from_database:
-        lines = [f"v{position} = moment({column} + '+00:00')"]
+        lines = [f"v{position} = moment({column} + 'Z')"]
     elif decoder is json_from_text:
-        lines = [
-            f"v{position}, end = scan_json({column}, 0)",
-            f"if end != len({column}): raise ValueError",
-        ]
+        lines = _json_lines(column, f"v{position}")
     elif decoder is bool:
         return [], f"None if {column} is None else {column} != 0"
     else:
@@ -179,6 +177,13 @@ def _written_out(field: peewee.Field[Any], decoder: Decoder | None, position: in
     if not nullable:
         return lines, f"v{position}"
     return [f"if {column} is None: v{position} = None", "else:", *["    " + line for line in lines]], f"v{position}"
+
+
+def _json_lines(column: str, value: str) -> list[str]:
+    if json_reader() is not json.loads:
+        return [f"{value} = read_json({column})"]
+    # The scanner that json.loads wraps, without the wrapping.
+    return [f"{value}, end = scan_json({column}, 0)", f"if end != len({column}): raise ValueError"]
 
 
 def _unpacked(fields: Sequence[peewee.Field[Any]]) -> str:

@@ -107,6 +107,9 @@ class OrganizationManager(Manager[Organization]):
         Args:
             organization: its public UUID, or an instance.
 
+        >>> managers.organizations.get_organization_with_members(acme).members == [ada]
+        True
+
         ``SELECT id, … FROM organizations WHERE uuid = @param_0``, then
         ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
         LEFT JOIN user_information i … WHERE m.organization_id = @organization ORDER BY m.joined_at, m.id …``
@@ -138,6 +141,9 @@ class OrganizationManager(Manager[Organization]):
                 which.
             NotFoundError: there is no such user or no such organization.
 
+        >>> managers.organizations.add_user_to_organization(grace, acme).organization_id == acme.uuid
+        True
+
         ``INSERT INTO organization_members (organization_id, user_id) VALUES (…) RETURNING id, …``
         """
         key, target = user_key(user), organization_key(organization)
@@ -157,6 +163,9 @@ class OrganizationManager(Manager[Organization]):
 
         Raises:
             DomainRuleError: the user owns the organization; ownership has to be transferred first.
+
+        >>> managers.organizations.remove_user_from_organization(grace)
+        False
 
         ``SELECT … FROM organizations WHERE uuid = @organization FOR NO KEY UPDATE``, then
         ``DELETE FROM organization_members WHERE organization_id = @param_0 AND user_id = @param_1``, in one transaction
@@ -186,6 +195,9 @@ class OrganizationManager(Manager[Organization]):
     def get_user_organization(self, user: UserReference) -> Organization | None:
         """Return the organization that a user is a member of, or ``None``.
 
+        >>> managers.organizations.get_user_organization(ada)
+        <Organization id=1 uuid=... name='Acme'>
+
         ``SELECT o.id, … FROM organization_members m INNER JOIN organizations o … WHERE m.user_id = @user``
         """
         rows = _OF_USER.fetch(self.database.engine, {"user": user_key(user)})
@@ -199,6 +211,9 @@ class OrganizationManager(Manager[Organization]):
             user: the user.
             organization: the organization; any at all when left out.
 
+        >>> managers.organizations.is_user_in_organization(grace, acme)
+        False
+
         ``SELECT 1 FROM organization_members WHERE user_id = @param_0 AND organization_id = @param_1 LIMIT 1``
         """
         where = {"user_id": user_key(user)}
@@ -208,6 +223,9 @@ class OrganizationManager(Manager[Organization]):
 
     def get_organization_member_count(self, organization: OrganizationReference) -> int:
         """Return how many members an organization has; 0 for one that does not exist.
+
+        >>> managers.organizations.get_organization_member_count(acme)
+        1
 
         ``SELECT COUNT(*) AS count FROM organization_members WHERE organization_id = @param_0``
         """
@@ -226,6 +244,10 @@ class OrganizationManager(Manager[Organization]):
         Raises:
             DomainRuleError: the new owner is no member of the organization.
             NotFoundError: there is no such organization.
+
+        >>> _ = managers.organizations.add_user_to_organization(grace, acme)
+        >>> managers.organizations.transfer_ownership(acme, grace).owner_id == grace.uuid
+        True
 
         ``SELECT … FROM organizations … FOR NO KEY UPDATE``, ``SELECT … FROM organization_members … FOR NO KEY UPDATE``
         and ``UPDATE organizations SET owner_id = …, updated_at = … WHERE uuid = … RETURNING …``, in one transaction

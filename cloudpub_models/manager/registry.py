@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import peewee
 
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.manager import Manager
 from cloudpub_models.models import ALL_MODELS, OrganizationMember, UserInformation
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from cloudpub_models.manager.functions import FunctionManager
     from cloudpub_models.manager.invocations import FunctionInvocationManager
     from cloudpub_models.manager.logs import FunctionLogManager
+    from cloudpub_models.manager.manager import Manager
     from cloudpub_models.manager.organizations import OrganizationManager
     from cloudpub_models.manager.users import UserManager
 
@@ -54,7 +54,7 @@ class Managers:
     @cached_property
     def user_information(self) -> Manager[UserInformation]:
         """The manager of ``user_information``."""
-        return Manager(UserInformation, self.database)
+        return self._make(UserInformation)
 
     @cached_property
     def organizations(self) -> OrganizationManager:
@@ -66,7 +66,7 @@ class Managers:
     @cached_property
     def organization_members(self) -> Manager[OrganizationMember]:
         """The manager of ``organization_members``."""
-        return Manager(OrganizationMember, self.database)
+        return self._make(OrganizationMember)
 
     @cached_property
     def functions(self) -> FunctionManager:
@@ -110,5 +110,10 @@ class Managers:
             return cast("Manager[M]", getattr(self, model._meta.table_name))
         manager = self._others.get(model)
         if manager is None:
-            manager = self._others[model] = Manager(model, self.database)
+            manager = self._others[model] = self._make(model)
         return cast("Manager[M]", manager)
+
+    def _make(self, model: type[M]) -> Manager[M]:
+        from cloudpub_models.manager.manager import Manager
+
+        return Manager(model, self.database)

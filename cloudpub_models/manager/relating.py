@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
+from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.access import require_value
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.loading import make_loader
 from cloudpub_models.manager.ordering import Direction, OrderBy, check_count, parse_order
-from cloudpub_models.manager.table import Table, table_of
+from cloudpub_models.manager.table import Table, model_of_table, table_of
 from cloudpub_models.sql.expressions import Raw
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class Relating(Finding[M]):
             limit: how many rows at most.
             select: the columns to load.
 
+        >>> managers.users.has_many("functions", "user_id", ada.id) == [resize]
+        True
+
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
         return self._finding(related_table).find_all(
@@ -73,6 +78,9 @@ class Relating(Finding[M]):
             foreign_key_value: its value; ``None`` refers to nothing.
             related_key: the column of the other table that it refers to.
             select: the columns to load.
+
+        >>> managers.functions.belongs_to("users", "user_id", resize.user_id) == ada
+        True
 
         ``SELECT id, … FROM users WHERE id = @param_0``
         """
@@ -105,12 +113,14 @@ class Relating(Finding[M]):
             order_direction: as for ``find_all``.
             limit: how many rows at most.
 
+        >>> between = ("organization_members", "organization_id", "user_id")
+        >>> managers.organizations.many_to_many("users", *between, acme.uuid) == [ada]
+        True
+
         ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE … = ANY(@param_0) ORDER BY users.id``
         """
-        from cloudpub_models.manager import joins
-
         related = self._finding(related_table)
-        pivot = table_of(joins.model_of_table(pivot_table, self.model))
+        pivot = table_of(model_of_table(pivot_table, self.model))
         near, far = (_reference(pivot, name) for name in (foreign_key, related_key))
         if far.rel_model is not related.model:
             raise InvalidQueryError(
@@ -127,6 +137,9 @@ class Relating(Finding[M]):
 
         Columns that the model does not know become plain attributes; reading one of the model's that the statement did
         not return raises LazyLoadingError.
+
+        >>> managers.functions.raw("SELECT id, name FROM functions WHERE name LIKE @name", {"name": "re%"})
+        [<Function id=1 name='resize'>]
         """
         engine = self.database.engine
         names, rows = engine.fetch_described(*engine.bind_parameters(sql, parameters))
@@ -151,16 +164,20 @@ class Relating(Finding[M]):
 
         Args:
             alias: a short name for the table, for queries that join.
-        """
-        from cloudpub_models.sql.builder import QueryBuilder
 
-        return QueryBuilder(self.table.name, alias=alias, default_columns=self.table.column_names)
+        >>> print(managers.functions.query("f").select("f.name").where("f.status", "active").build_select())
+        SELECT f.name FROM functions f WHERE f.status = @param_0
+        """
+        return self._new_query(alias)
 
     def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
-        """Run a builder's SELECT and return its rows, the values of the models' columns as Python values."""
-        from cloudpub_models.manager import joins
+        """Run a builder's SELECT and return its rows, the values of the models' columns as Python values.
 
-        return joins.execute_query(query, self.database.engine, self.model)
+        >>> query = managers.functions.query("f").select("f.name", "u.email").join("users u", "f.user_id", "u.id")
+        >>> managers.functions.execute_query(query)
+        [{'name': 'resize', 'email': 'ada@example.com'}]
+        """
+        return _execute_query()(query, self.database.engine, self.model)
 
     def join_query(
         self,
@@ -192,6 +209,9 @@ class Relating(Finding[M]):
         Raises:
             InvalidQueryError: two columns of the result have one name; give one an alias.
 
+        >>> managers.functions.join_query("users", "functions.user_id = users.id", select=["name", "users.email"])
+        [{'name': 'resize', 'email': 'ada@example.com'}]
+
         ``SELECT … FROM functions INNER JOIN users ON functions.user_id = users.id WHERE functions.status = @param_0``
         """
         query = self.query().join_on(join_table, join_condition, join_type)
@@ -207,10 +227,25 @@ class Relating(Finding[M]):
             query = query.offset(offset)
         return self.execute_query(query)
 
-    def _finding(self, table: str) -> Finding[Any]:
-        from cloudpub_models.manager import joins
+    @cached_property
+    def _new_query(self) -> Callable[[str | None], QueryBuilder]:
+        from cloudpub_models.sql.builder import QueryBuilder
+        from cloudpub_models.sql.remembering import remembered
 
-        return self._finding_of(joins.model_of_table(table, self.model))
+        # A builder never changes, so one for each alias is enough.
+        table, columns = self.table.name, self.table.column_names
+        return remembered(lambda alias: QueryBuilder(table, alias=alias, default_columns=columns))
+
+    def _finding(self, table: str) -> Finding[Any]:
+        return self._finding_of(model_of_table(table, self.model))
+
+
+@cache
+def _execute_query() -> Callable[[QueryBuilder, Engine, type[peewee.Model]], list[dict[str, Any]]]:
+    # Not imported before a program has built a query.
+    from cloudpub_models.manager.joins import execute_query
+
+    return execute_query
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

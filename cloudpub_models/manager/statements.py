@@ -17,9 +17,10 @@ from cloudpub_models.manager.loading import Loader, make_loader
 from cloudpub_models.manager.ordering import Order
 from cloudpub_models.manager.table import Table
 from cloudpub_models.manager.values import Encoder
-from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query, raw, render
+from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, OrderBy, Query, raw
 from cloudpub_models.sql.conditions import Comparison, Group
 from cloudpub_models.sql.parameters import driver_text
+from cloudpub_models.sql.statement import PreparableSql
 
 M = TypeVar("M", bound=peewee.Model)
 T = TypeVar("T")
@@ -183,13 +184,32 @@ class Statements(Generic[M]):
 
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> str:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
-        return self._cached(
-            (kind, conditions), lambda: self._render(Query(kind, self.table.name, conditions=_group(conditions)))
+        shape = (kind, conditions)
+        found: str | None = self._cache.get(shape)
+        return found or self._cached(
+            shape, lambda: self._render(Query(kind, self.table.name, conditions=_group(conditions)))
         )
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
         """Return the INSERT of one row that gives it back."""
-        return self.insert_many(columns, 1, conflict, True)
+        shape = ("insert", columns, conflict)
+        found: str | None = self._cache.get(shape)
+        return found or self._cached(shape, lambda: self.insert_many(columns, 1, conflict, True))
+
+    def upsert(self, columns: tuple[str, ...], asked: Any, make_conflict: Callable[[], Conflict]) -> str:
+        """Return the INSERT of one row that updates the one in its place, and gives it back.
+
+        Args:
+            columns: the columns of the row.
+            asked: what decides about the rule for the row in its place.
+            make_conflict: makes the rule; called once for each ``asked``.
+        """
+        shape = ("upsert", columns, asked)
+        try:
+            found: str | None = self._cache.get(shape)
+        except TypeError:  # names that are none, which the rule refuses
+            return self.insert(columns, make_conflict())
+        return found or self._cached(shape, lambda: self.insert(columns, make_conflict()))
 
     def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> str:
         """Return the INSERT of several rows."""
@@ -230,8 +250,10 @@ class Statements(Generic[M]):
 
     def update(self, columns: tuple[str, ...], conditions: Shape) -> str:
         """Return the UPDATE that gives the rows back."""
-        return self._cached(
-            ("update", columns, conditions),
+        shape = ("update", columns, conditions)
+        found: str | None = self._cache.get(shape)
+        return found or self._cached(
+            shape,
             lambda: self._render(
                 Query(
                     "update",
@@ -277,7 +299,13 @@ class Statements(Generic[M]):
         )
 
     def _render(self, query: Query) -> str:
-        return driver_text(render(query, self._dialect), self._dialect)[0]
+        from cloudpub_models.sql import render
+
+        text = driver_text(render(query, self._dialect), self._dialect)[0]
+        # In an expression of Peewee's it may be the type of a value that decides what an operator means.
+        compared = all(isinstance(condition, Comparison) for _, condition in query.conditions.items)
+        preparable = self._dialect is POSTGRESQL and compared and not query.array_types
+        return PreparableSql(text) if preparable else text
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
+from operator import call
 from typing import Any, NamedTuple
 
 import peewee
 
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownColumnError, did_you_mean
+from cloudpub_models.errors import (
+    InvalidQueryError,
+    InvalidValueError,
+    UnknownColumnError,
+    UnknownTableError,
+    did_you_mean,
+)
 from cloudpub_models.manager.values import Encoder, Kind, encoder_for, kind_of
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.models.fields import TimestampField, server_default
+from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
+
+# A program writes down few combinations of columns; one that computes them must stay bounded too.
+_MOST_COMBINATIONS = 4096
 
 
 class Column(NamedTuple):
@@ -36,6 +48,12 @@ class Column(NamedTuple):
     kind: Kind
     longest: int
 
+    def encode_list(self, members: Iterable[Any], dialect: Dialect) -> Any:
+        """Return the members of an IN list as the one value that the comparison takes."""
+        encoded = map(self.encode, members)
+        # What only its encoder can judge may become a value that each dialect has its own form for.
+        return dialect.encode_list(encoded) if self.kind == "other" else dialect.pack_members(encoded)
+
     @property
     def python_default(self) -> Callable[[], Any] | None:
         """Makes the model's own default, or ``None`` where it has none."""
@@ -43,6 +61,20 @@ class Column(NamedTuple):
         if default is None:
             return None
         return default if callable(default) else lambda: default
+
+
+class NamedColumns(NamedTuple):
+    """The columns that the keys of a dict name, in their order.
+
+    Attributes:
+        names: their names in the database.
+        encoders: what checks and encodes a value of each.
+        equal: each with the operator that compares it with its value.
+    """
+
+    names: tuple[str, ...]
+    encoders: tuple[Encoder, ...]
+    equal: tuple[tuple[str, str], ...]
 
 
 class Table:
@@ -59,6 +91,7 @@ class Table:
         self.column_names: tuple[str, ...] = tuple(self.columns)
         # A foreign key answers to its column name and to its field name.
         self._by_any_name = {field.name: self.columns[field.column_name] for field in meta.sorted_fields} | self.columns
+        self._by_keys: dict[tuple[Any, ...], NamedColumns] = {}
         self.touched: tuple[Column, ...] = tuple(
             column
             for column in self.columns.values()
@@ -81,6 +114,26 @@ class Table:
         except (KeyError, TypeError):
             raise self._unknown(name) from None
         return column
+
+    def columns_of(self, data: Mapping[str, Any]) -> NamedColumns:
+        """Return the columns that the keys of a dict name; looked up once for each combination of keys.
+
+        Raises:
+            UnknownColumnError: a key is no column.
+        """
+        keys = tuple(data)
+        found = self._by_keys.get(keys)
+        if found is None:
+            columns = [self.column(key) for key in keys]
+            found = NamedColumns(
+                tuple(column.name for column in columns),
+                tuple(column.encode for column in columns),
+                tuple((column.name, "=") for column in columns),
+            )
+            if len(self._by_keys) >= _MOST_COMBINATIONS:
+                self._by_keys.clear()
+            self._by_keys[keys] = found
+        return found
 
     def selected(self, select: Iterable[str]) -> tuple[str, ...]:
         """Return the column names of a ``select`` argument, each once."""
@@ -106,16 +159,11 @@ class Table:
             UnknownColumnError: a name is no column.
             InvalidValueError: a value does not fit its column, a column is named twice, or ``data`` is no dict.
         """
-        if not isinstance(data, Mapping):
+        if type(data) is not dict and not isinstance(data, Mapping):
             hint = ": use its to_dict()" if isinstance(data, peewee.Model) else ""
             raise InvalidValueError(f"expected a dict of column name to value; got {type(data).__name__}{hint}")
-        by_any_name = self._by_any_name
-        encoded: dict[str, Any] = {}
-        for name, value in data.items():
-            column = by_any_name.get(name)
-            if column is None:
-                raise self._unknown(name)
-            encoded[column.name] = column.encode(value)
+        columns = self.columns_of(data)
+        encoded = dict(zip(columns.names, map(call, columns.encoders, data.values()), strict=True))
         if len(encoded) != len(data):
             raise InvalidValueError(
                 f"expected each column of {self.name} once; got both a column's and its field's name"
@@ -150,6 +198,32 @@ def table_of(model: type[peewee.Model]) -> Table:
     if not (isinstance(model, type) and issubclass(model, peewee.Model)):
         raise InvalidQueryError(f"expected a Peewee model class; got {model!r}")
     return Table(model)
+
+
+def model_of_table(name: str, known: type[peewee.Model]) -> type[peewee.Model]:
+    """Return the model of a table: one of ours, or one that ``known`` is related to.
+
+    Raises:
+        UnknownTableError: there is none.
+    """
+    try:
+        # A model that is defined later may have the table.
+        return _model_of_table(name, known, len(known._meta.backrefs))
+    except (KeyError, TypeError):
+        models = models_by_table(known)
+        hint = did_you_mean(name, models) if isinstance(name, str) else f"known are: {', '.join(models)}"
+        raise UnknownTableError(f"no model has the table {shown(name)}: {hint}") from None
+
+
+@lru_cache(maxsize=1024)
+def _model_of_table(name: str, known: type[peewee.Model], _references: int) -> type[peewee.Model]:
+    return models_by_table(known)[name]
+
+
+def models_by_table(known: type[peewee.Model]) -> dict[str, type[peewee.Model]]:
+    """Return our models and those that ``known`` is related to, by the name of their table."""
+    related = [model for _, model, _ in known._meta.model_graph()]
+    return {model._meta.table_name: model for model in (*ALL_MODELS, *related, known)}
 
 
 def _is_text(field: peewee.Field[Any]) -> bool:

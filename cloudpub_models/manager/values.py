@@ -22,7 +22,8 @@ from cloudpub_models.manager.peewee_values import converter_for
 from cloudpub_models.models.fields import TimestampField, UuidField
 from cloudpub_models.sql import values as sql_values
 from cloudpub_models.sql.identifiers import surrogate_in
-from cloudpub_models.sql.values import json_to_text
+from cloudpub_models.sql.secret import as_secret
+from cloudpub_models.sql.values import json_to_text, moment_to_text
 
 Encoder = Callable[[Any], Any]
 Kind = Literal["text", "integer", "timestamp", "uuid", "other"]
@@ -44,7 +45,8 @@ def encoder_for(field: peewee.Field[Any]) -> Encoder:
     It passes ``None``, since the database itself keeps NOT NULL, and raises InvalidValueError, naming the column, for
     what the column cannot hold.
     """
-    return _encoder_of_kind(field, _column_name(field))
+    encode = _encoder_of_kind(field, _column_name(field))
+    return (lambda value: as_secret(encode(value))) if _is_secret(field) else encode
 
 
 def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
@@ -169,9 +171,7 @@ def _timestamp_encoder(field: TimestampField, column: str) -> Encoder:
     convert = _converting_encoder(field.db_value, field, column)
 
     def encode(value: Any) -> Any:
-        if type(value) is datetime and value.tzinfo is UTC:
-            return value.isoformat(" ", "microseconds")[:26]
-        return convert(value)
+        return moment_to_text(value) if type(value) is datetime and value.tzinfo is UTC else convert(value)
 
     return encode
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -42,6 +42,9 @@ class Writing(Finding[M]):
             InvalidValueError: a value does not fit its column.
             ConstraintError: the database refuses the row; the subclass says why.
 
+        >>> managers.functions.insert({"user_id": ada.id, "name": "crop"}).status
+        'active'
+
         ``INSERT INTO users (email, password_hash) VALUES (@param_0, @param_1) RETURNING id, uuid, …``
         """
         engine = self.database.engine
@@ -60,17 +63,26 @@ class Writing(Finding[M]):
             conflict_columns: the columns of a unique constraint.
             update_columns: what to update in an existing row; all other columns of ``data`` when left out.
 
+        >>> row = {"user_id": ada.id, "name": "resize", "status": "inactive"}
+        >>> managers.functions.upsert(row, ["user_id", "name"])
+        <Function id=1 uuid=... name='resize' status='inactive'>
+
         ``INSERT INTO … ON CONFLICT (user_id, name) DO UPDATE SET status = EXCLUDED.status RETURNING id, …``
         """
         engine = self.database.engine
-        rule = self._conflict("update", conflict_columns, update_columns)
         row = self.table.encode_row(data)
-        self._check_key(rule.columns, row)
         self._touch(row)
-        conflict = rule.for_columns(tuple(row))
+        given = tuple(row)
         self.table.fill_defaults(row, engine.sql_dialect.name)
         statements = self._statements_on(engine)
-        return statements.load(engine.fetch(statements.insert(tuple(row), conflict), list(row.values())))[0]
+
+        def conflict() -> Conflict:
+            rule = self._conflict("update", conflict_columns, update_columns)
+            self._check_key(rule.columns, given)
+            return rule.for_columns(given)
+
+        sql = statements.upsert(tuple(row), (given, _fixed(conflict_columns), _fixed(update_columns)), conflict)
+        return statements.load(engine.fetch(sql, list(row.values())))[0]
 
     def find_or_insert(self, data: Mapping[str, Any], key_columns: Sequence[str]) -> tuple[M, bool]:
         """Return the row with these values in some unique columns, inserting it where there is none.
@@ -81,6 +93,9 @@ class Writing(Finding[M]):
 
         Returns:
             the row, and whether it was inserted.
+
+        >>> managers.functions.find_or_insert({"user_id": ada.id, "name": "resize"}, ["user_id", "name"])
+        (<Function id=1 uuid=... name='resize' status='active'>, False)
         """
         engine = self.database.engine
         names = self._named(key_columns, "key_columns")
@@ -112,25 +127,33 @@ class Writing(Finding[M]):
         Raises:
             UnboundedWriteError: there is no condition, and ``ALL_ROWS`` was not said.
 
+        >>> managers.functions.update({"status": "inactive"}, {"user_id": ada.id})
+        [<Function id=1 uuid=... name='resize' status='inactive'>]
+
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE user_id = @param_2 RETURNING id, …``
         """
         engine = self.database.engine
-        row = self.table.encode_row(data)
-        if not row:
-            raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
-        self._touch(row)
-        conditions = self._bounded(where, engine, "update")
+        row = self._changes(data)
+        shape, values = self._bounded(where, engine, "update")
         statements = self._statements_on(engine)
-        sql = statements.update(tuple(row), conditions.shape)
-        return statements.load(engine.fetch(sql, [*row.values(), *conditions.values]))
+        return statements.load(engine.fetch(statements.update(tuple(row), shape), [*row.values(), *values]))
 
     def update_by_id(self, id: Any, data: Mapping[str, Any], *, id_column: str = "id") -> M | None:
         """Update the row with this id and return it, or ``None`` where there is none.
 
+        >>> managers.functions.update_by_id(resize.id, {"status": "inactive"})
+        <Function id=1 uuid=... name='resize' status='inactive'>
+
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE id = @param_2 RETURNING id, …``
         """
-        rows = self.update(data, {id_column: require_value(id, id_column)})
-        return rows[0] if rows else None
+        engine = self.database.engine
+        row = self._changes(data)
+        column = self.table.column(id_column)
+        value = column.encode(require_value(id, id_column))
+        statements = self._statements_on(engine)
+        sql = statements.update(tuple(row), ((column.name, "="),))
+        rows = engine.fetch(sql, [*row.values(), value])
+        return statements.load(rows)[0] if rows else None
 
     def delete(self, where: Where) -> int:
         """Delete every row that meets the conditions and return how many there were.
@@ -138,14 +161,20 @@ class Writing(Finding[M]):
         Raises:
             UnboundedWriteError: there is no condition, and ``ALL_ROWS`` was not said.
 
+        >>> managers.functions.delete({"user_id": ada.id})
+        1
+
         ``DELETE FROM function_logs WHERE function_id = @param_0``
         """
         engine = self.database.engine
-        conditions = self._bounded(where, engine, "delete")
-        return engine.run(self._statements_on(engine).delete(conditions.shape), conditions.values or None)
+        shape, values = self._bounded(where, engine, "delete")
+        return engine.run(self._statements_on(engine).delete(shape), values or None)
 
     def delete_by_id(self, id: Any, *, id_column: str = "id") -> bool:
         """Delete the row with this id and return whether there was one.
+
+        >>> managers.functions.delete_by_id(resize.id)
+        True
 
         ``DELETE FROM functions WHERE id = @param_0``
         """
@@ -167,6 +196,9 @@ class Writing(Finding[M]):
         Returns:
             the rows as they are now, in that order; an empty list where there were none to claim.
 
+        >>> managers.functions.claim({"status": "active"}, {"status": "building"}) == [resize]
+        True
+
         ``SELECT id FROM … WHERE status = @param_0 ORDER BY id LIMIT @param_1 FOR UPDATE SKIP LOCKED``
         ``UPDATE … SET status = @param_0 WHERE id = ANY(@param_1) RETURNING id, …``
         """
@@ -179,12 +211,10 @@ class Writing(Finding[M]):
         (key,) = self.table.key_names
         order = complete_order(parse_order(order_by, "ASC", self.table), self.table, "ASC")
         engine = self.database.engine
-        conditions = parse_where(where, self.table, engine)
-        chosen = self._statements_on(engine).select(
-            conditions.shape, columns=(key,), order=order, limit=True, skip_locked=True
-        )
+        shape, values = parse_where(where, self.table, engine)
+        chosen = self._statements_on(engine).select(shape, columns=(key,), order=order, limit=True, skip_locked=True)
         with self.database.transaction():
-            keys = [row[0] for row in engine.fetch(chosen.sql, [*conditions.values, limit])]
+            keys = [row[0] for row in engine.fetch(chosen.sql, [*values, limit])]
             claimed = self.update(changes, {key: keys}) if keys else []
         places = {value: place for place, value in enumerate(keys)}
         field = self.table.columns[key]
@@ -240,7 +270,11 @@ class Writing(Finding[M]):
         Returns:
             how many rows were written, or the rows.
 
-        ``COPY function_logs (function_id, level, message) FROM STDIN`` on PostgreSQL
+        >>> row = {"function_id": resize.id, "level": "info"}
+        >>> managers.function_logs.batch_insert(row | {"message": f"request {number}"} for number in range(1000))
+        1000
+
+        ``COPY function_logs (function_id, level, message, uuid) FROM STDIN`` on PostgreSQL, the UUIDs made here
         """
         from cloudpub_models.manager.batch import BatchInsert
 
@@ -256,16 +290,23 @@ class Writing(Finding[M]):
                 instances += load(returned)
         return instances if returning else written
 
+    def _changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        row = self.table.encode_row(data)
+        if not row:
+            raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
+        self._touch(row)
+        return row
+
     def _bounded(self, where: Where, engine: Engine, verb: str) -> Conditions:
         conditions = parse_where(where, self.table, engine)
-        if not conditions.shape and where is not ALL_ROWS:
+        if not conditions[0] and where is not ALL_ROWS:
             raise UnboundedWriteError(
                 f"expected a condition; this would {verb} every row of {self.table.name}: "
                 f"pass where=ALL_ROWS where that is what you mean"
             )
         return conditions
 
-    def _check_key(self, names: Sequence[str], row: Mapping[str, Any]) -> None:
+    def _check_key(self, names: Sequence[str], row: Collection[str]) -> None:
         for name in names:
             if name not in row:
                 raise InvalidValueError(
@@ -304,3 +345,7 @@ class Writing(Finding[M]):
         if not names:
             raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
         return tuple(dict.fromkeys(self.table.column(name).name for name in names))
+
+
+def _fixed(names: Any) -> Any:
+    return tuple(names) if type(names) is list else names

@@ -6,6 +6,7 @@ Entities are ordinary Peewee instances, and everything that Peewee does works on
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -17,20 +18,55 @@ from cloudpub_models.models.binding import current_database
 from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField
 from cloudpub_models.models.tables import TableMetadata, TableSchema
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.secret import as_secret, declare_secret_columns
+
+
+class BackLink:
+    """The row that other rows were loaded for, as those know it: their reference to it, without a circle.
+
+    In a circle of references both sides would wait for the garbage collector, which costs more than loading them. So
+    this keeps the row's values only, and makes the row of them again where the first one is gone.
+
+    Args:
+        name: the reference, as in ``deployment.function``.
+        row: the row that it refers to.
+    """
+
+    __slots__ = ("_data", "_made", "_model", "name")
+
+    def __init__(self, name: str, row: peewee.Model) -> None:
+        self.name = name
+        self._model = type(row)
+        self._data = row.__data__
+        self._made: weakref.ref[peewee.Model] = weakref.ref(row)
+
+    def row(self) -> peewee.Model:
+        """Return the row; the same instance for all that refer to it, as long as anything does."""
+        row = self._made()
+        if row is None:
+            row = self._model.__new__(self._model)
+            row.__data__ = self._data
+            self._made = weakref.ref(row)
+        return row
 
 
 class _MadeOnFirstUse:
     """An instance attribute that costs nothing until somebody reads it; most loaded rows never need theirs."""
 
-    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+    def __init__(self, name: str, make: Callable[[Entity], Any]) -> None:
         self._name = name
         self._make = make
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return None
-        value = instance.__dict__[self._name] = self._make()
+        value = instance.__dict__[self._name] = self._make(instance)
         return value
+
+
+def _related_rows(entity: Entity) -> dict[str, Any]:
+    link = entity.__dict__.pop("_back_link", None)
+    return {} if link is None else {link.name: link.row()}
 
 
 class Entity(peewee.Model):
@@ -41,7 +77,8 @@ class Entity(peewee.Model):
         shown_columns: the columns that a ``repr`` shows beside ``id`` and ``uuid``.
 
     A loader may make an instance without calling the constructor, by filling ``__data__`` alone (with a `PartialData`
-    where the query left columns out, so that reading one of those raises LazyLoadingError).
+    where the query left columns out, so that reading one of those raises LazyLoadingError), and name the row that it
+    was loaded for by setting ``_back_link``.
     """
 
     secret_columns: ClassVar[frozenset[str]] = frozenset()
@@ -50,6 +87,7 @@ class Entity(peewee.Model):
     __data__: dict[str, Any]
     __rel__: dict[str, Any]
     _dirty: set[str]
+    _back_link: BackLink
 
     class Meta:
         """What every table of this library has in common."""
@@ -64,13 +102,19 @@ class Entity(peewee.Model):
         """Finish the class; Peewee calls this when it has bound all fields."""
         super().validate_model()
         # Here and not in the class body, because Peewee's metaclass overwrites these names after it.
-        cls.__rel__ = _MadeOnFirstUse("__rel__", dict)  # type: ignore[assignment]
-        cls._dirty = _MadeOnFirstUse("_dirty", set)  # type: ignore[assignment]
+        cls.__rel__ = _MadeOnFirstUse("__rel__", _related_rows)  # type: ignore[assignment]
+        cls._dirty = _MadeOnFirstUse("_dirty", lambda _: set())  # type: ignore[assignment]
         if cls.__dict__["__repr__"].__module__ == "peewee":
             del cls.__repr__
+        declare_secret_columns(cls.secret_columns)
+        for name in cls.secret_columns & cls._meta.columns.keys():
+            _mark_values(cls._meta.columns[name])
 
     def to_dict(self) -> dict[str, Any]:
         """Return column name → Python value, for all columns that are loaded.
+
+        >>> resize.to_dict()
+        {'id': 1, 'uuid': UUID('...'), 'user_id': 1, 'name': 'resize', 'status': 'active', ...}
 
         ``Entity.from_dict`` takes it back: ``type(entity).from_dict(entity.to_dict()).to_dict() == entity.to_dict()``.
         A password hash is included, so this is not what leaves the system; the DTOs are.
@@ -89,6 +133,9 @@ class Entity(peewee.Model):
         Raises:
             UnknownColumnError: for a name that the model does not have.
             InvalidValueError: for a value that its column cannot hold.
+
+        >>> Function.from_dict({"id": 7, "name": "crop", "created_at": "2024-05-01T12:00:00+02:00"}).created_at
+        datetime.datetime(2024, 5, 1, 10, 0, tzinfo=datetime.timezone.utc)
         """
         entity = cls(__no_default__=True)
         for name, value in data.items():
@@ -105,6 +152,9 @@ class Entity(peewee.Model):
         Raises:
             UnknownColumnError: for a name that the model does not have.
             InvalidValueError: for a value that its column cannot hold.
+
+        >>> resize.copy_with(name="crop").name, resize.name
+        ('crop', 'resize')
         """
         cls = type(self)
         duplicate = cls(__no_default__=True)
@@ -129,6 +179,12 @@ class Entity(peewee.Model):
                 f"expected a column of {cls._meta.table_name}, got {shown(name)}: {did_you_mean(str(name), columns)}"
             )
         return field  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copying and pickling keep: the related rows themselves, which outlive no weak reference."""
+        if "_back_link" in self.__dict__:
+            _ = self.__rel__
+        return self.__dict__
 
     # Peewee reads the primary key through its attribute, which raises where it was not loaded. Comparing and hashing
     # must not raise, so they look at the data.
@@ -166,6 +222,12 @@ class Entity(peewee.Model):
     def __str__(self) -> str:
         """As ``repr``; Peewee would show the primary key alone."""
         return repr(self)
+
+
+def _mark_values(field: peewee.Field[Any]) -> None:
+    """Have what Peewee sends of a field recognized as a secret."""
+    convert = field.db_value
+    field.db_value = lambda value: as_secret(convert(value))  # type: ignore[method-assign, no-untyped-call]
 
 
 def _accepted(field: peewee.Field[Any], value: Any) -> Any:

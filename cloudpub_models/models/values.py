@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -122,7 +123,7 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
         # The stored form, by far the most frequent; naming the offset is cheaper than replacing tzinfo afterwards.
         if len(value) == 26:
             try:
-                return _datetime_from_text(value + "+00:00")
+                return _datetime_from_text(value + "Z")
             except ValueError:
                 pass
         value = _parse_timestamp(value)
@@ -133,6 +134,20 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
     if value.utcoffset() is None:
         return value.replace(tzinfo=UTC)
     return _in_utc(value)
+
+
+@cache
+def json_reader() -> Callable[[str], JsonValue]:
+    """Return the function that reads JSON text: orjson's, three times as fast, where it is installed.
+
+    It refuses some text that ``json.loads`` takes, and `json_from_text` reads. An integer beyond 64 bits, which this
+    library does not write, it reads as a float.
+    """
+    try:
+        import orjson
+    except ImportError:
+        return json.loads
+    return orjson.loads
 
 
 def json_from_text(text: str | None) -> JsonValue:
@@ -146,6 +161,10 @@ def json_from_text(text: str | None) -> JsonValue:
     """
     if text is None:
         return None
+    try:
+        return json_reader()(text)
+    except ValueError:
+        pass
     try:
         return json.loads(text)  # type: ignore[no-any-return]
     except ValueError as error:

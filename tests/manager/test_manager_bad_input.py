@@ -1,7 +1,7 @@
 """Bad input is refused before the wire, with the same verdict on both databases, and nothing is lost."""
 
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -14,6 +14,7 @@ from cloudpub_models.errors import (
     UnknownTableError,
 )
 
+PUBLIC_ID = "11111111-1111-4111-8111-111111111111"
 HOSTILE = [
     "id; DROP TABLE users",
     "id) OR 1=1 --",
@@ -56,9 +57,9 @@ VALUES = [
     ("functions", "user_id", True, "expected an integer"),
     ("functions", "user_id", 2**31, "32 bits"),
     ("functions", "user_id", -(2**31) - 1, "32 bits"),
-    ("functions", "user_id", uuid4(), "public UUID"),
-    ("functions", "user_id", str(uuid4()), "managers.users.find_by_uuid"),
-    ("functions", "id", str(uuid4()), "managers.functions.find_by_uuid"),
+    ("functions", "user_id", UUID(PUBLIC_ID), "public UUID"),
+    ("functions", "user_id", PUBLIC_ID, "managers.users.find_by_uuid"),
+    ("functions", "id", PUBLIC_ID, "managers.functions.find_by_uuid"),
     ("functions", "analysis_result", float("nan"), "NaN"),
     ("functions", "analysis_result", {"a": [float("inf")]}, "JSON"),
     ("functions", "analysis_result", {"a": "nul\0"}, "NUL"),

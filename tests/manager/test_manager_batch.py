@@ -2,8 +2,10 @@
 
 import itertools
 import tracemalloc
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+from uuid import RFC_4122, UUID, uuid4
 
 import pytest
 
@@ -11,6 +13,7 @@ from cloudpub_models.errors import (
     ForeignKeyViolationError,
     InvalidQueryError,
     InvalidValueError,
+    NotNullViolationError,
     TransactionAbortedError,
     UniqueViolationError,
     UnknownColumnError,
@@ -64,15 +67,13 @@ def test_every_value_comes_back_byte_for_byte(managers, function, returning):
         assert result == len(NASTY)
 
 
-def test_postgresql_copies_when_nothing_comes_back(managers, function, statements, backend):
+def test_what_is_sent_when_nothing_comes_back(managers, function, statements, backend):
     managers.function_logs.batch_insert(log(function) for _ in range(250))
     expected = {
-        "postgresql": ["COPY function_logs (function_id, level, message) FROM STDIN"],
-        "sqlite": ["INSERT INTO function_logs (function_id, level, message) VALUES " + ", ".join(["(?, ?, ?)"] * 100)]
-        * 2
-        + ["INSERT INTO function_logs (function_id, level, message) VALUES " + ", ".join(["(?, ?, ?)"] * 50)],
+        "postgresql": "COPY function_logs (function_id, level, message, uuid) FROM STDIN",
+        "sqlite": "INSERT INTO function_logs (function_id, level, message, uuid) VALUES (?, ?, ?, ?)",
     }
-    assert [sql for sql in statements.sql if not sql.startswith(("SAVEPOINT", "BEGIN"))] == expected[backend]
+    assert statements == [(expected[backend], ())]
 
 
 def test_rows_come_back_in_their_order_with_ids_and_defaults(managers, function, statements, backend):
@@ -83,7 +84,135 @@ def test_rows_come_back_in_their_order_with_ids_and_defaults(managers, function,
     assert all(isinstance(entry.uuid, UUID) and entry.timestamp.tzinfo is UTC for entry in entries)
     assert len(statements) == 1
     if backend == "postgresql":
-        assert "unnest(%s::integer[], %s::text[], %s::text[]) WITH ORDINALITY" in statements.sql[0]
+        assert "unnest(%s::integer[], %s::text[], %s::text[], %s::uuid[]) WITH ORDINALITY" in statements.sql[0]
+
+
+def test_more_rows_than_one_statement_takes_come_back_in_their_order(managers, function):
+    messages = [f"m{n}" for n in range(2345)]
+    entries = managers.function_logs.batch_insert(
+        (log(function, message) for message in messages), returning=True, chunk_size=1000
+    )
+    assert [entry.message for entry in entries] == messages
+    assert [entry.message for entry in managers.function_logs.find_all(order_by="id")] == messages
+
+
+@pytest.mark.parametrize("returning", [False, True])
+def test_every_row_gets_a_random_uuid_unless_it_brings_one(managers, function, returning):
+    own = uuid4()
+    managers.function_logs.batch_insert((log(function) for _ in range(1000)), returning=returning, chunk_size=300)
+    managers.function_logs.batch_insert([log(function, "own", uuid=own)], returning=returning)
+    made = [entry.uuid for entry in managers.function_logs.find_all({"message": "m"})]
+    assert len(set(made)) == 1000
+    assert {(uuid.version, uuid.variant) for uuid in made} == {(4, RFC_4122)}
+    assert managers.function_logs.find_one({"message": "own"}).uuid == own
+
+
+@pytest.mark.parametrize("returning", [False, True])
+def test_every_short_text_of_special_characters_comes_back(managers, function, returning):
+    characters = ["\\", "\t", "\n", "\r", "N", ".", '"', "'", "{", ",", "\v", "\x1f", "\u2028", "ü", "🎉"]
+    texts = ["".join(text) for length in (1, 2, 3) for text in itertools.product(characters, repeat=length)]
+    managers.function_logs.batch_insert((log(function, text) for text in texts), returning=returning)
+    assert [entry.message for entry in managers.function_logs.find_all(order_by="id")] == texts
+
+
+@pytest.mark.parametrize("returning", [False, True])
+def test_documents_and_absent_values_come_back(managers, function, returning):
+    documents = [None, {}, {"text": '\\ " \t \n ü'}, {"a": [1, 2.5, None, True]}]
+    rows = [
+        {"user_id": function.user_id, "name": f"f{number}", "analysis_result": document}
+        for number, document in enumerate(documents)
+    ]
+    managers.functions.batch_insert(rows, returning=returning)
+    stored = managers.functions.find_all({"name": [row["name"] for row in rows]}, order_by="id")
+    assert [entry.analysis_result for entry in stored] == documents
+
+    durations, failures = [None, 12, None, 0], ["\\N", None, "NULL", None]
+    managers.function_invocations.batch_insert(
+        (
+            {"function_id": function.id, "status": "x", "duration_ms": duration, "error": failure}
+            for duration, failure in zip(durations, failures, strict=True)
+        ),
+        returning=returning,
+    )
+    invocations = managers.function_invocations.find_all(order_by="id")
+    assert [entry.duration_ms for entry in invocations] == durations
+    assert [entry.error for entry in invocations] == failures
+
+
+def test_moments_of_any_zone_come_back(managers, function):
+    india = timezone(timedelta(hours=5, minutes=30))
+    moments = [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 5, 1, 12, tzinfo=UTC),
+    ]
+    managers.function_logs.batch_insert(log(function, timestamp=moment) for moment in moments)
+    managers.function_logs.batch_insert(log(function, timestamp=moment.astimezone(india)) for moment in moments[2:])
+    stored = [entry.timestamp for entry in managers.function_logs.find_all(order_by="id")]
+    assert stored == [*moments, moments[2]]
+
+
+@pytest.mark.parametrize("returning", [False, True])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("message", "a\0b"),
+        ("message", "a\ud800b"),
+        ("message", 5),
+        ("level", b"info"),
+        ("function_id", True),
+        ("function_id", 2**31),
+        ("function_id", -(2**31) - 1),
+        ("function_id", "1"),
+        ("timestamp", datetime(2026, 5, 1)),
+        ("timestamp", "yesterday"),
+        ("uuid", "1234"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_among_those_that_do(
+    managers, function, statements, returning, column, value
+):
+    moment = datetime(2026, 5, 1, tzinfo=UTC)
+    rows = [log(function, uuid=uuid4(), timestamp=moment) for _ in range(50)]
+    rows[30][column] = value
+    with pytest.raises(InvalidValueError, match=rf"function_logs\.{column}: expected"):
+        managers.function_logs.batch_insert(rows, returning=returning)
+    assert statements == []
+
+
+class Answering(dict):
+    """Has a value for every key, as a ``defaultdict`` does."""
+
+    def __missing__(self, key):
+        return "invented"
+
+
+def test_rows_may_be_mappings_of_any_kind(managers, function):
+    mapping = MappingProxyType(log(function, "proxy"))
+    answering = Answering(log(function, "answering"))
+    managers.function_logs.batch_insert([mapping, answering, OrderedDict(log(function, "ordered"))])
+    managers.functions.batch_insert(
+        [
+            {"user_id": function.user_id, "name": "a", "status": "idle"},
+            Answering(user_id=function.user_id, name="b", analysis_result={}),
+        ]
+    )
+    assert [entry.message for entry in managers.function_logs.find_all(order_by="id")] == [
+        "proxy",
+        "answering",
+        "ordered",
+    ]
+    assert managers.functions.find_one({"name": "b"}).status == "active"
+    assert "status" not in answering
+
+
+def test_rows_with_as_many_but_other_keys_keep_their_values_apart(managers, function):
+    user_id = function.user_id
+    managers.functions.batch_insert(
+        [{"user_id": user_id, "name": "a", "status": "idle"}, {"name": "b", "user_id": user_id, "analysis_result": {}}]
+    )
+    a, b = managers.functions.find_all({"name": ["a", "b"]}, order_by="name")
+    assert [(a.status, a.analysis_result), (b.status, b.analysis_result)] == [("idle", None), ("active", {})]
 
 
 def test_a_key_that_a_row_lacks_takes_the_default(managers, function):
@@ -178,6 +307,11 @@ def test_a_failing_progress_callback_keeps_nothing(managers, function):
     with pytest.raises(ZeroDivisionError):
         managers.function_logs.batch_insert([log(function)], progress=lambda written: 1 / 0)
     assert managers.function_logs.count() == 0
+
+
+def test_a_uuid_that_refers_to_another_row_is_never_made_up(managers):
+    with pytest.raises(NotNullViolationError, match="user_id"):
+        managers.user_information.batch_insert([{"first_name": "Ada", "last_name": "Lovelace", "role": "team"}])
 
 
 def test_conflicts_raise_unless_told_otherwise(managers, function):
@@ -291,6 +425,20 @@ def test_reading_a_stream_keeps_memory_constant(managers, function):
 
     few, many = peak(2_000), peak(12_000)
     assert many < few * 1.5
+
+
+def test_a_stream_of_several_chunks_gives_every_row_once(managers, function, statements):
+    managers.function_logs.batch_insert(log(function, str(number)) for number in range(1300))
+    read = [entry.message for entry in managers.function_logs.iterate(order_by="id", chunk_size=700)]
+    assert read == [str(number) for number in range(1300)]
+
+
+def test_a_stream_loads_related_rows_once_for_each_chunk(managers, function, statements):
+    managers.function_logs.batch_insert(log(function) for _ in range(1300))
+    statements.clear()
+    read = list(managers.function_logs.iterate(include=("function",), chunk_size=700))
+    assert {entry.function.name for entry in read} == {"f"}
+    assert len([sql for sql in statements.sql if "FROM functions" in sql]) == 2
 
 
 def test_a_batch_in_an_aborted_transaction_is_refused(managers, database, function):

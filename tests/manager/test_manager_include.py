@@ -1,6 +1,10 @@
 """include=, the guard against lazy loading, paging by key and claim, on both databases."""
 
+import copy
+import gc
 import itertools
+import pickle
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -50,6 +54,50 @@ def test_references_and_backrefs_take_one_statement_each(managers, platform, sta
         assert [list(function.logs) for function in functions] == [[], [], [], []]
     assert len(statements) == 5
     assert not functions[0].is_dirty()
+
+
+def test_related_rows_know_the_instance_that_they_were_loaded_for(managers, platform):
+    function, *_ = managers.functions.find_all(order_by="id", include=("deployments",))
+    with forbid_lazy_loading():
+        assert all(deployment.function is function for deployment in function.deployments)
+    assert not any(deployment.is_dirty() for deployment in function.deployments)
+
+
+def test_related_rows_keep_nothing_alive_and_still_know_what_they_belong_to(managers, platform, statements):
+    gc.collect()
+    gc.disable()
+    try:
+        functions = managers.functions.find_all(order_by="id", include=("deployments",))
+        deployments, gone = functions[0].deployments, weakref.ref(functions[0])
+        expected = functions[0].to_dict()
+        del functions
+        assert gone() is None
+    finally:
+        gc.enable()
+    sent = len(statements)
+    with forbid_lazy_loading():
+        assert deployments[0].function.to_dict() == expected
+        assert deployments[1].function is deployments[0].function
+        assert not deployments[0].function.is_dirty()
+    assert len(statements) == sent
+
+
+@pytest.mark.parametrize("through", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_rows_with_their_related_rows_can_be_copied_and_pickled(managers, platform, through):
+    function = through(managers.functions.find_one(order_by="id", include=("deployments",)))
+    with forbid_lazy_loading():
+        assert [deployment.version for deployment in function.deployments] == [1, 2, 3]
+        assert [deployment.function.name for deployment in function.deployments] == ["f0"] * 3
+        alone = through(managers.functions.find_one(order_by="id", include=("deployments",)).deployments[0])
+        assert alone.function.name == "f0"
+
+
+def test_a_reference_can_be_changed_where_it_was_loaded_along(managers, platform):
+    first, second, *_ = managers.functions.find_all(order_by="id", include=("deployments",))
+    deployment, other = first.deployments[:2]
+    deployment.function = second
+    assert deployment.function is second
+    assert other.function is first
 
 
 def test_one_to_one_and_through_relations(managers, platform, statements):

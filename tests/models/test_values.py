@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.models.values import (
     json_from_text,
+    json_reader,
     timestamp_from_database,
     timestamp_to_text,
     uuid_from_database,
@@ -28,7 +31,11 @@ moments = st.datetimes(
 )
 json_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | json_texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | json_texts,
     lambda inner: st.lists(inner) | st.dictionaries(json_texts, inner),
 )
 
@@ -177,11 +184,34 @@ def test_json_round_trips(value: Any) -> None:
         ({1, 2}, "set is not JSON serializable"),
         ({"a": datetime(2024, 1, 1)}, "datetime is not JSON serializable"),
         (object(), "not JSON serializable"),
+        ({"a": [2**63]}, "integers of at most 64 bits, got one of 64 bits"),
+        (-(2**63) - 1, "integers of at most 64 bits"),
     ],
 )
 def test_what_json_cannot_keep_is_refused(value: object, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         json_to_text(value)
+
+
+@pytest.fixture(params=["orjson", "json"])
+def json_reader_used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the module that reads JSON."""
+    if request.param == "json":
+        monkeypatch.setitem(sys.modules, "orjson", None)
+    json_reader.cache_clear()
+    yield str(request.param)
+    json_reader.cache_clear()
+
+
+def test_json_is_read_by_orjson_where_it_is_installed(json_reader_used: str) -> None:
+    assert json_reader().__module__ == json_reader_used
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": [1, -0, 2.5e3, true, null]}', '"\\ud800"', "1e999", "NaN", "18446744073709551615", ' [""] ']
+)
+def test_both_readers_of_json_give_the_same(json_reader_used: str, text: str) -> None:
+    assert repr(json_from_text(text)) == repr(json.loads(text))
 
 
 def test_circles_and_depths_are_refused() -> None:
@@ -200,6 +230,6 @@ def test_a_backslash_before_u0000_is_no_nul() -> None:
     assert json_from_text(json_to_text("\\u0000")) == "\\u0000"
 
 
-def test_text_that_is_no_json_is_told() -> None:
+def test_text_that_is_no_json_is_told(json_reader_used: str) -> None:
     with pytest.raises(InvalidValueError, match="expected JSON from the database"):
         json_from_text("{'a': 1}")
