@@ -12,7 +12,18 @@ from rich.console import Console
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
+from cloudpub_models.cli.doctor import doctor
+from cloudpub_models.cli.dumping import dump
+from cloudpub_models.cli.finding import count, find, show
+from cloudpub_models.cli.loading import load
+from cloudpub_models.cli.logs import logs
 from cloudpub_models.cli.migrate import migrate
+from cloudpub_models.cli.output import JsonOption, print_document
+from cloudpub_models.cli.prune import prune
+from cloudpub_models.cli.schema import schema
+from cloudpub_models.cli.shell import shell
+from cloudpub_models.cli.sql import sql
+from cloudpub_models.cli.stats import stats
 from cloudpub_models.cli.targets import DatabaseOption, target_of
 
 application = typer.Typer(
@@ -24,7 +35,19 @@ application = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: cloudpub demo",
 )
+application.command(epilog="Example: cloudpub find functions status=active 'created_at>=2026-01-01'")(find)
+application.command(epilog="Example: cloudpub show functions 0f2a4a4e-6f0e-4c52-9a53-3f6d0c1f8a11")(show)
+application.command(epilog="Example: cloudpub count function_logs level=error 'message~%timeout%'")(count)
+application.command(epilog="Example: cloudpub sql 'SELECT name FROM functions WHERE id = @id' --param id:=5")(sql)
+application.command(epilog="Example: cloudpub load function_logs logs.jsonl.gz --skip-bad bad.jsonl")(load)
+application.command(epilog="Example: cloudpub dump users users.csv.gz --with-secrets")(dump)
+application.command(epilog="Example: cloudpub shell")(shell)
 application.add_typer(migrate)
+application.command(epilog="Example: cloudpub doctor --database postgresql://localhost/cloud")(doctor)
+application.command(epilog="Example: cloudpub schema --output schema.svg")(schema)
+application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)
+application.command(epilog="Example: cloudpub prune logs --older-than 30d --dry-run")(prune)
+application.command(epilog="Example: cloudpub stats resize-image --period 7d --html stats.html")(stats)
 
 
 def _print_version(wanted: bool) -> None:
@@ -41,7 +64,7 @@ def common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """The data layer of a functions-as-a-service platform: migrations and a demonstration."""
+    """The data layer of a functions-as-a-service platform: look into a database, fill it, change its schema."""
     context.obj = target_of(context, database)
 
 
@@ -53,12 +76,18 @@ def demo(
     invocations: Annotated[
         int, typer.Option(min=1, max=50_000_000, help="How many function invocations to record.")
     ] = 40_000,
+    as_json: JsonOption = False,
 ) -> None:
     """Fill a database with a believable platform, then walk through what the library does.
 
     Without a database named, it makes cloudpub.db in the current directory. It can be run again: it replaces the data
-    of its own users (…@demo.cloudpub.example), and touches nobody else's.
+    of its own users (…@demo.cloudpub.example), and touches nobody else's. With --json it fills the database, says how
+    many rows there are, and leaves out the walk.
     """
-    from cloudpub_models.cli.demo import run_demo
+    from cloudpub_models.cli.demo import fill_database, run_demo
 
-    run_demo(target_of(context, database), Console(), seed=seed, invocations=invocations)
+    target = target_of(context, database)
+    if as_json:
+        print_document(fill_database(target, seed=seed, invocations=invocations))
+    else:
+        run_demo(target, Console(), seed=seed, invocations=invocations)

@@ -1,7 +1,8 @@
-"""Where an error of a command becomes one line on stderr and an exit code.
+"""Where an error of a command becomes one line on stderr and an exit code, and where talk goes to stderr too.
 
-Errors that are expected (the library's own, and the operating system's about files) are shown without a traceback and
-without a password. Any other is a bug, and keeps its traceback.
+Stdout is for what a command gives: rows, figures, documents. Errors that are expected (the library's own, and the
+operating system's about files) are shown without a traceback and without a password. Any other is a bug, and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -33,5 +34,24 @@ class CommandGroup(TyperGroup):
 
 def print_error(message: str) -> None:
     """Write one error to stderr; its URL, if it has one, was masked where the message was made."""
+    _print(f"error: {message.strip()}", "red")
+
+
+def print_note(message: str) -> None:
+    """Write one line of talk to stderr: which database it is, what was left out, what to do next."""
+    _print(message, "dim")
+
+
+def printable(text: str) -> str:
+    """Return text in which blanks stand for what a terminal would take for a command.
+
+    >>> printable("bad\\x1b[2Jname")
+    'bad [2Jname'
+    """
+    return text if text.isprintable() else "".join(character if character.isprintable() else " " for character in text)
+
+
+def _print(message: str, style: str) -> None:
     console = Console(stderr=True, highlight=False)
-    console.print("error:", message.strip(), style="red", markup=False, soft_wrap=True)
+    for line in message.split("\n"):
+        console.print(printable(line), style=style, markup=False, soft_wrap=True)

@@ -24,10 +24,9 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from cloudpub_models import Function, Managers, User, operators
+from cloudpub_models import Function, Managers, QueryEvent, User, operators
 from cloudpub_models.cli.demo_data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic
 from cloudpub_models.cli.demo_tour import CHAPTERS, TOUR_FUNCTION, Step
-from cloudpub_models.cli.recording import SentStatement, recorded_statements
 from cloudpub_models.cli.tables import bar_chart, show, table_of_rows
 from cloudpub_models.cli.targets import Target, open_target
 from cloudpub_models.errors import NotFoundError
@@ -49,7 +48,7 @@ def run_demo(target: Target, console: Console, *, seed: int, invocations: int) -
         seed: what the data is invented from.
         invocations: how many calls of functions to invent.
     """
-    with open_target(target, console, creates=True, local_default=True) as database:
+    with open_target(target, creates=True, local_default=True) as database:
         applied = database.migrate()
         console.print(f"migrations: {', '.join(applied) or 'none pending'}", style="dim", highlight=False)
         managers = Managers(database)
@@ -64,6 +63,22 @@ def run_demo(target: Target, console: Console, *, seed: int, invocations: int) -
         _walk(console, managers, platform)
         console.print(Rule(style="blue"))
         console.print(_what_next(target))
+
+
+def fill_database(target: Target, *, seed: int, invocations: int) -> dict[str, Any]:
+    """Fill a database as the demo does, without the walk, and return what has been done, for a program.
+
+    Args:
+        target: the database that the options name.
+        seed: what the data is invented from.
+        invocations: how many calls of functions to invent.
+    """
+    with open_target(target, creates=True, local_default=True) as database:
+        applied = database.migrate()
+        started = time.perf_counter()
+        counts = _fill(Managers(database), make_platform(seed), invocations, Console(stderr=True))
+        seconds = time.perf_counter() - started
+    return {"migrations": applied, "seed": seed, "rows": counts, "seconds": round(seconds, 3)}
 
 
 # Filling
@@ -143,8 +158,12 @@ def _walk(console: Console, managers: Managers, platform: Platform) -> None:
             console.print(Rule(Text(f"{number}. {chapter.title}", style="bold"), align="left", style="blue"))
             console.print()
             for step in chapter.steps:
-                with recorded_statements(managers.database.engine) as sent:
+                sent: list[QueryEvent] = []
+                stop = managers.database.on_query(sent.append)
+                try:
                     result = step.code(**{name: known[name] for name in inspect.signature(step.code).parameters})
+                finally:
+                    stop()
                 known[step.result] = result
                 _print_step(console, step, sent, result)
     finally:
@@ -152,7 +171,7 @@ def _walk(console: Console, managers: Managers, platform: Platform) -> None:
         managers.functions.delete({"user_id": user.id, "name": TOUR_FUNCTION})
 
 
-def _print_step(console: Console, step: Step, sent: list[SentStatement], result: Any) -> None:
+def _print_step(console: Console, step: Step, sent: list[QueryEvent], result: Any) -> None:
     title = (inspect.getdoc(step.code) or "").rstrip(".")
     console.print(_panel(Text(title, style="bold"), Syntax(source_of(step), "python", **_STYLE)))
     console.print(_panel(Text("SQL"), Syntax(statements_text(sent), "sql", **_STYLE)))
@@ -204,7 +223,7 @@ def _assigned(line: str, name: str) -> str:
     )
 
 
-def statements_text(sent: list[SentStatement]) -> str:
+def statements_text(sent: list[QueryEvent]) -> str:
     """Return the statements as text; one that was sent several times in a row, once."""
     texts = []
     for text, repeated in groupby([_statement_text(statement) for statement in sent]):
@@ -213,7 +232,7 @@ def statements_text(sent: list[SentStatement]) -> str:
     return "\n".join(texts)
 
 
-def _statement_text(statement: SentStatement) -> str:
+def _statement_text(statement: QueryEvent) -> str:
     sql = laid_out(statement.sql)
     if len(sql) > _LONGEST_STATEMENT:
         sql = f"{sql[:_LONGEST_STATEMENT]} …"

@@ -1,26 +1,33 @@
 """``cloudpub migrate``: bring a database's schema forward, back, and compare it with the models.
 
-It parses and prints; the work is in ``schema``.
+It parses and prints; the work is in ``schema``, and what a plan looks like in ``migration_plan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import peewee
 import typer
 from rich.console import Console
 
-from cloudpub_models.cli.boundary import print_error
+from cloudpub_models.cli.boundary import print_error, print_note
+from cloudpub_models.cli.confirmation import YesOption, require_consent
+from cloudpub_models.cli.migration_plan import hazard_line, plan_document, plan_summary, print_plan
+from cloudpub_models.cli.output import JsonOption, print_document
 from cloudpub_models.cli.tables import table_of_rows
 from cloudpub_models.cli.targets import DatabaseOption, DirectoryOption, Target, open_target, target_of
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift import Difference, find_drift
 from cloudpub_models.schema.migrations import Migrator
+from cloudpub_models.schema.plan import Direction, PlannedMigration, plan_migrations
 
 PENDING_EXIT_CODE = 3
+
+PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
 migrate = typer.Typer(
     name="migrate",
@@ -35,37 +42,59 @@ def shared(context: typer.Context, database: DatabaseOption = None, directory: D
     """Remember the options for the subcommand, or go up where there is none."""
     context.obj = target_of(context, database, directory)
     if context.invoked_subcommand is None:
-        _apply(context.obj, None)
+        _run(context.obj, "up", None, yes=False, as_json=False)
 
 
-@migrate.command(epilog="Example: cloudpub migrate up 0001_initial")
+@migrate.command(epilog="Example: cloudpub migrate up --plan")
 def up(
     context: typer.Context,
     target: Annotated[
         str | None, typer.Argument(metavar="TARGET", help="The last migration to apply; all if left out.")
     ] = None,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
     directory: DirectoryOption = None,
 ) -> None:
-    """Apply the migrations that are pending."""
-    _apply(target_of(context, database, directory), target)
+    """Apply the migrations that are pending. It asks before one that drops or deletes.
+
+    With --plan it prints what they would send instead: SQL, with the locks, the rewritten tables and the losses in its
+    comments. On PostgreSQL nothing is sent for that but reads; on SQLite they are run and rolled back.
+
+    Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
+    """
+    named = target_of(context, database, directory)
+    if plan:
+        _plan(named, "up", target, as_json=as_json)
+    else:
+        _run(named, "up", target, yes=yes, as_json=as_json)
 
 
-@migrate.command(epilog="Example: cloudpub migrate down")
+@migrate.command(epilog="Example: cloudpub migrate down --plan")
 def down(
     context: typer.Context,
     target: Annotated[
         str | None,
         typer.Argument(metavar="TARGET", help="Revert all back through this migration; only the last if left out."),
     ] = None,
+    plan: PlanOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
     directory: DirectoryOption = None,
 ) -> None:
-    """Revert the migration applied last. What it created is dropped, with the data in it."""
+    """Revert the migration applied last. It asks before what it created is dropped, with the data in it.
+
+    With --plan it prints what would be sent instead, as 'up' does.
+
+    Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
+    """
     named = target_of(context, database, directory)
-    console = Console()
-    with open_target(named, console, creates=False) as opened:
-        _report(console, "reverted", Migrator(opened.engine, named.directory).down(target), "nothing to revert")
+    if plan:
+        _plan(named, "down", target, as_json=as_json)
+    else:
+        _run(named, "down", target, yes=yes, as_json=as_json)
 
 
 @migrate.command(epilog="Example: cloudpub migrate status --exit-code")
@@ -74,6 +103,7 @@ def status(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help=f"Exit with {PENDING_EXIT_CODE} when migrations are pending.")
     ] = False,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
     directory: DirectoryOption = None,
 ) -> None:
@@ -84,13 +114,22 @@ def status(
     """
     named = target_of(context, database, directory)
     console = Console()
-    with open_target(named, console, creates=False) as opened:
+    with open_target(named, creates=False) as opened:
         migrations = Migrator(opened.engine, named.directory).status()
-    rows = [
-        {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
-        for known in migrations
-    ]
-    console.print(table_of_rows(rows, console, most_rows=None))
+    if as_json:
+        print_document(
+            {
+                "migrations": [
+                    {"name": known.name, "state": known.state, "applied_at": known.applied_at} for known in migrations
+                ]
+            }
+        )
+    else:
+        rows = [
+            {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
+            for known in migrations
+        ]
+        console.print(table_of_rows(rows, console, most_rows=None))
     broken = [known.name for known in migrations if known.state in ("edited", "missing", "late")]
     pending = [known.name for known in migrations if known.state == "pending"]
     if broken:
@@ -104,6 +143,7 @@ def status(
 def new(
     context: typer.Context,
     name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
     directory: DirectoryOption = None,
 ) -> None:
@@ -114,19 +154,31 @@ def new(
     if named.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
         print_error("the platform's migrations are written in a checkout of this package: run this there")
         raise typer.Exit(1)
-    print(_short(migrator.new(" ".join(name))))
+    path = _short(migrator.new(" ".join(name)))
+    if as_json:
+        print_document({"path": str(path)})
+    else:
+        print(path)
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
-def check(context: typer.Context, database: DatabaseOption = None, directory: DirectoryOption = None) -> None:
+def check(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    directory: DirectoryOption = None,
+) -> None:
     """Compare the database with the models: columns, types, defaults, indexes, keys, checks, triggers.
 
     Exit code: 0 when they agree, 1 when they do not.
     """
     named = target_of(context, database, directory)
     console = Console()
-    with open_target(named, console, creates=False) as opened:
+    with open_target(named, creates=False) as opened:
         differences = find_drift(opened.engine)
+    if as_json:
+        print_document({"differences": [_difference_document(difference) for difference in differences]})
+        raise typer.Exit(1 if differences else 0)
     if not differences:
         console.print("no drift: the database is what the models say")
         return
@@ -138,7 +190,12 @@ def check(context: typer.Context, database: DatabaseOption = None, directory: Di
 
 
 @migrate.command(epilog="Example: cloudpub migrate adopt --database postgresql://localhost/cloud")
-def adopt(context: typer.Context, database: DatabaseOption = None, directory: DirectoryOption = None) -> None:
+def adopt(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    directory: DirectoryOption = None,
+) -> None:
     """Take over a database whose tables another backend has made.
 
     It records the first migration as applied and prints what is missing, with the statements that would add it; it
@@ -148,8 +205,12 @@ def adopt(context: typer.Context, database: DatabaseOption = None, directory: Di
     """
     named = target_of(context, database, directory)
     console = Console()
-    with open_target(named, console, creates=False) as opened:
+    with open_target(named, creates=False) as opened:
         report = Migrator(opened.engine, named.directory).adopt()
+    if as_json:
+        differences = [_difference_document(difference) for difference in report.differences]
+        print_document({"recorded": report.recorded, "differences": differences})
+        return
     if report.recorded is None:
         console.print("this database had been adopted or migrated before")
     else:
@@ -160,17 +221,60 @@ def adopt(context: typer.Context, database: DatabaseOption = None, directory: Di
         console.print("nothing is missing")
 
 
-def _apply(named: Target, target: str | None) -> None:
-    console = Console()
-    with open_target(named, console, creates=True) as opened:
-        applied = Migrator(opened.engine, named.directory).up(target)
-        _report(console, "applied", applied, "nothing to apply: the database is up to date")
+def _plan(named: Target, direction: Direction, target: str | None, *, as_json: bool) -> None:
+    with open_target(named, creates=False) as opened:
+        planned = plan_migrations(Migrator(opened.engine, named.directory), direction, target)
+    if as_json:
+        print_document(plan_document(planned))
+    else:
+        print_plan(planned, Console())
+    print_note(plan_summary(planned) if planned else _NOTHING[direction])
+    if any(migration.stopped for migration in planned):
+        raise typer.Exit(1)
 
 
-def _report(console: Console, verb: str, names: Iterable[str], otherwise: str) -> None:
-    lines = [f"{verb} {name}" for name in names] or [otherwise]
-    for line in lines:
-        console.print(line, highlight=False, markup=False)
+_DONE: dict[Direction, str] = {"up": "applied", "down": "reverted"}
+_NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to date", "down": "nothing to revert"}
+
+
+def _run(named: Target, direction: Direction, target: str | None, *, yes: bool, as_json: bool) -> None:
+    done: list[str] = []
+    with open_target(named, creates=direction == "up") as opened:
+        migrator = Migrator(opened.engine, named.directory)
+        while planned := plan_migrations(migrator, direction, target):
+            certain = _certain(planned)
+            # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept.
+            lasting = [one for one in certain if not (one.stopped and opened.dialect == "sqlite")]
+            _ask_before_losses(lasting, yes=yes)
+            finished = migrator.up(certain[-1].name) if direction == "up" else migrator.down(certain[-1].name)
+            done.extend(finished)
+            if not as_json:
+                for name in finished:
+                    print(f"{_DONE[direction]} {name}")
+            if len(certain) == len(planned):
+                break
+    if as_json:
+        print_document({_DONE[direction]: done})
+    elif not done:
+        print(_NOTHING[direction])
+
+
+def _certain(planned: Sequence[PlannedMigration]) -> list[PlannedMigration]:
+    """Return the first of them, and those behind it whose plan does not depend on running the ones in front."""
+    behind = itertools.takewhile(lambda migration: not (migration.doubt or migration.stopped), planned[1:])
+    return [planned[0], *behind]
+
+
+def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> None:
+    losses = [hazard for migration in planned for hazard in migration.destroys]
+    unclear = [migration for migration in planned if migration.stopped]
+    for hazard in losses:
+        print_note(hazard_line(hazard))
+    for migration in unclear:
+        print_note(f"UNKNOWN: {migration.name} could not be followed to its end: {migration.stopped}")
+    if losses or unclear:
+        names = ", ".join(migration.name for migration in planned if migration.destroys or migration.stopped)
+        require_consent(f"Run {names} all the same?", yes=yes)
 
 
 def _print_differences(console: Console, differences: Iterable[Difference]) -> None:
@@ -197,6 +301,18 @@ def _print_differences(console: Console, differences: Iterable[Difference]) -> N
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
         for difference in unmended:
             console.print(f"  {difference.description}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _difference_document(difference: Difference) -> dict[str, Any]:
+    return {
+        "kind": difference.kind,
+        "table": difference.table,
+        "subject": difference.subject,
+        "expected": difference.expected,
+        "found": difference.found,
+        "blocking": difference.blocking,
+        "statements": difference.statements,
+    }
 
 
 def _short(path: Path) -> Path:

@@ -5,6 +5,7 @@ Columns that do not fit are left out and named below the table. Secret columns a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cloudpub_models.manager import PaginatedResult
+from cloudpub_models.cli.boundary import printable
+from cloudpub_models.cli.interchange import json_ready
+from cloudpub_models.manager.results import PaginatedResult
 from cloudpub_models.models.entity import Entity
 
 Row = Mapping[str, Any]
@@ -46,18 +49,23 @@ def show(result: Any, console: Console) -> RenderableType:
     return Text(f"→ {result!r}", style="bold")
 
 
-def table_of_record(row: Row) -> Table:
-    """Return a table with one line for each value of a single row."""
+def table_of_record(row: Row, *, exact: bool = False) -> Table:
+    """Return a table with one line for each value of a single row; ``exact`` as for ``table_of_rows``."""
     table = Table(box=box.ROUNDED, show_header=False, border_style="dim")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), _cell(value))
+        table.add_row(Text(name), _cell(value, exact))
     return table
 
 
 def table_of_rows(
-    rows: Sequence[Row], console: Console, *, most_rows: int | None = MOST_ROWS, wrap: bool = False
+    rows: Sequence[Row],
+    console: Console,
+    *,
+    most_rows: int | None = MOST_ROWS,
+    wrap: bool = False,
+    exact: bool = False,
 ) -> RenderableType:
     """Return a table with one line for each row.
 
@@ -66,15 +74,18 @@ def table_of_rows(
         console: where it is to fit in.
         most_rows: how many rows are shown; all when ``None``.
         wrap: break long cells into lines, instead of leaving columns out.
+        exact: leave numbers unrounded, and cells whole where there is room for them.
     """
     shown = rows[:most_rows]
     names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in shown]
+    cells = [[_cell(row[name], exact) for name in names] for row in shown]
     widths = {
         name: max(cell_len(name), *(min(cell_len(line[position].plain), _WIDEST_CELL) for line in cells))
         for position, name in enumerate(names)
     }
     kept = names if wrap else _fitting(widths, console.width)
+    room = console.width - _table_width(widths[name] for name in kept) if exact else 0
+    most = _widest(names, cells, kept, room)
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold cyan")
     for name in kept:
         numeric = all(_is_number(row[name]) for row in shown)
@@ -83,7 +94,7 @@ def table_of_rows(
             justify="right" if numeric else "left",
             no_wrap=not wrap,
             overflow="fold" if wrap else "ellipsis",
-            max_width=None if wrap else _WIDEST_CELL,
+            max_width=None if wrap else most[name],
         )
     for line in cells:
         table.add_row(*[cell for name, cell in zip(names, line, strict=True) if name in kept])
@@ -143,6 +154,17 @@ def _fitting(widths: Mapping[str, int], room: int) -> list[str]:
     return kept
 
 
+def _widest(names: Sequence[str], cells: Sequence[Sequence[Text]], kept: Sequence[str], room: int) -> Mapping[str, int]:
+    """Return how wide each column may be: what room is left goes to the first that can use it."""
+    most = {}
+    for position, name in enumerate(names):
+        longest = max((cell_len(line[position].plain) for line in cells), default=0)
+        more = max(0, min(room, longest - _WIDEST_CELL)) if name in kept else 0
+        room -= more
+        most[name] = _WIDEST_CELL + more
+    return most
+
+
 def _table_width(widths: Iterable[int]) -> int:
     cells = list(widths)
     return sum(cells) + 3 * len(cells) + 1
@@ -152,14 +174,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _cell(value: Any) -> Text:
+def _cell(value: Any, exact: bool = False) -> Text:
     if value is None:
         return Text(_NULL, style="dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, datetime):
         return Text(value.strftime("%Y-%m-%d %H:%M:%S"))
-    if isinstance(value, float | Decimal):
+    if isinstance(value, float | Decimal) and not exact:
         return Text(f"{value:,.1f}")
+    if isinstance(value, dict | list):
+        value = json.dumps(json_ready(value), ensure_ascii=False)
     # A database may hold what a terminal would take for a command.
-    return Text("".join(character if character.isprintable() else " " for character in str(value)))
+    return Text(printable(str(value)))

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from cloudpub_models.cli.boundary import print_note
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.errors import ConfigurationError
 
+APPLICATION_NAME = "cloudpub command"
 LOCAL_FILE = "cloudpub.db"
 LOCAL_URL = f"sqlite:///{LOCAL_FILE}"
 
@@ -57,14 +58,16 @@ def target_of(context: typer.Context, database: str | None = None, directory: Pa
 
 
 @contextmanager
-def open_target(target: Target, console: Console, *, creates: bool, local_default: bool = False) -> Iterator[Database]:
-    """Open a command's database for a block, and say which one it is.
+def open_target(
+    target: Target, *, creates: bool, local_default: bool = False, database: Database | None = None
+) -> Iterator[Database]:
+    """Open a command's database for a block, and say on stderr which one it is.
 
     Args:
         target: what the options say.
-        console: where to say it.
         creates: whether a SQLite file that is named but not there may be made.
         local_default: whether ``cloudpub.db`` may be made when nothing is named.
+        database: the object to open it with; one of its own when left out.
 
     Raises:
         ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not there.
@@ -77,15 +80,18 @@ def open_target(target: Target, console: Console, *, creates: bool, local_defaul
                 "or let 'cloudpub demo' make one"
             )
         url = LOCAL_URL
-    # A command is used by one person who waits for it: no limit on a statement's time but theirs.
-    database = Database(url, statement_timeout=0, application_name="cloudpub command")
+    # A command is used by one person who waits for it: no limit on a statement's time but theirs, nor on the time
+    # between two of them, when rows come from a slow pipe or go into one.
+    opened = (database or Database()).initialize(
+        url, statement_timeout=0, idle_in_transaction_timeout=0, application_name=APPLICATION_NAME
+    )
     if not creates and _is_missing_file(url):
-        raise ConfigurationError(f"there is no database at {database.url}: 'cloudpub migrate up' would make one")
-    console.print(f"database: {database.url}", style="dim", highlight=False, markup=False, soft_wrap=True)
+        raise ConfigurationError(f"there is no database at {opened.url}: 'cloudpub migrate up' would make one")
+    print_note(f"database: {opened.url}")
     try:
-        yield database
+        yield opened
     finally:
-        database.close()
+        opened.close()
 
 
 def _is_missing_file(url: str) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
+from cloudpub_models import Database, Managers
 from cloudpub_models.cli.application import application
 
 Run = Callable[..., Result]
+
+_built_once = functools.cache(get_command)
 
 
 @pytest.fixture
@@ -24,11 +30,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(workplace: Path) -> Run:
-    """Call with the command's arguments; returns exit code, stdout and stderr."""
+def run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call with the command's arguments, and what it is to read from stdin; returns exit code, stdout and stderr."""
 
-    def run_command(*arguments: str) -> Result:
-        result = CliRunner().invoke(application, list(arguments), prog_name="cloudpub")
+    # Typer builds the command anew for each call, which takes longer than most commands run.
+    monkeypatch.setattr("typer.testing._get_command", _built_once, raising=False)
+
+    def run_command(*arguments: str, stdin: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(application, list(arguments), input=stdin, prog_name="cloudpub")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -40,3 +49,31 @@ def run(workplace: Path) -> Run:
 def cli_database_url(request: pytest.FixtureRequest, backend: str, workplace: Path) -> str:
     """The URL of an empty database without tables, which commands can open again and again."""
     return "sqlite:///demo.db" if backend == "sqlite" else str(request.getfixturevalue("empty_postgresql_url"))
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "data.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def data_url(request: pytest.FixtureRequest, backend: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a migrated, empty database, which the environment names for commands."""
+    url = "sqlite:///data.db" if backend == "sqlite" else str(request.getfixturevalue("shared_postgresql_url"))
+    if backend == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), workplace / "data.db")
+    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", url)
+    return url
+
+
+@pytest.fixture
+def data(data_url: str) -> Iterator[Managers]:
+    """The managers of ``data_url``."""
+    database = Database(data_url)
+    yield Managers(database)
+    database.close()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_talk import talk
 from rich.console import Console
 from typer.testing import Result
 
-from cloudpub_models import Database, Managers
+from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.cli import demo
 from cloudpub_models.cli.demo_data import make_platform
 from cloudpub_models.cli.demo_tour import CHAPTERS, Step
-from cloudpub_models.cli.recording import SentStatement, recorded_statements
 from cloudpub_models.cli.targets import Target
 
 Run = Callable[..., Result]
@@ -51,14 +51,15 @@ TABLES = (
 def test_shows_code_sql_and_results_of_every_step(run: Run, cli_database_url: str, backend: str) -> None:
     result = run("demo", "--invocations", "300", "--database", cli_database_url)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert result.stderr.startswith("database: ")
+    assert result.stderr.count("\n") == 1
     assert "\x1b" not in result.stdout
     for number, chapter in enumerate(CHAPTERS, start=1):
         assert f"{number}. {chapter.title}" in result.stdout
     for step in STEPS:
         assert (inspect.getdoc(step.code) or "missing").rstrip(".") in result.stdout
         assert demo.source_of(step).splitlines()[0] in result.stdout
-    for sent in ("BEGIN;", "ROLLBACK;", "COMMIT;", "ON CONFLICT (user_id, name)", "LEFT JOIN function_deployments"):
+    for sent in ("BEGIN", "ROLLBACK;", "COMMIT;", "ON CONFLICT (user_id, name)", "LEFT JOIN function_deployments"):
         assert sent in result.stdout
     assert ("COPY function_logs" in result.stdout) == (backend == "postgresql")
     assert "never-seen exists │ no" in result.stdout
@@ -121,8 +122,8 @@ def test_a_failed_run_changes_nothing(run: Run, cli_database_url: str) -> None:
     before = {table: content(cli_database_url, table) for table in TABLES}
     result = run(*arguments, "--seed", "9")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
+    assert talk(result).startswith("error: ")
+    assert talk(result).count("\n") == 1
     assert {table: content(cli_database_url, table) for table in TABLES} == before
     database.close()
 
@@ -130,9 +131,17 @@ def test_a_failed_run_changes_nothing(run: Run, cli_database_url: str) -> None:
 def test_only_demo_makes_the_local_file(run: Run, workplace: Path) -> None:
     result = run("demo", "--invocations", "20")
     assert result.exit_code == 0
-    assert "database: sqlite:///cloudpub.db" in result.stdout
+    assert "database: sqlite:///cloudpub.db" in result.stderr
     assert (workplace / "cloudpub.db").exists()
     assert run("migrate", "check").exit_code == 0
+
+
+def test_json_is_a_summary_without_the_walk(run: Run, cli_database_url: str) -> None:
+    summary = json.loads(run("demo", "--invocations", "50", "--json", "--database", cli_database_url).stdout)
+    assert summary["migrations"][0] == "0001_initial"
+    assert summary["rows"] == {table: len(content(cli_database_url, table)) for table in summary["rows"]}
+    assert set(summary["rows"]) == set(TABLES)
+    assert summary["rows"]["function_invocations"] == 50
 
 
 def test_one_active_deployment_for_each_function(run: Run) -> None:
@@ -152,7 +161,7 @@ def test_any_width_will_do(workplace: Path, width: int) -> None:
         demo.run_demo(Target("sqlite:///:memory:"), console, seed=1, invocations=40)
         file.seek(0)
         lines = file.read().splitlines()
-    too_long = [line for line in lines if len(line) > width and not line.startswith("database: ")]
+    too_long = [line for line in lines if len(line) > width]
     assert too_long == []
 
 
@@ -189,15 +198,19 @@ def test_laid_out_leaves_text_with_strings_alone() -> None:
     assert demo.laid_out("DELETE FROM users WHERE id = ?") == "DELETE FROM users\nWHERE id = ?"
 
 
+def sent(sql: str, parameters: tuple[object, ...] = ()) -> QueryEvent:
+    return QueryEvent(sql, parameters, duration=0.001, rows=1, call_site=None, error=None)
+
+
 def test_statements_are_shown_once_and_cut() -> None:
-    short = SentStatement("SELECT id FROM users WHERE id = ?", (1,))
-    assert demo.statements_text([short, short, SentStatement("COMMIT")]) == (
+    short = sent("SELECT id FROM users WHERE id = ?", (1,))
+    assert demo.statements_text([short, short, sent("COMMIT")]) == (
         "SELECT id\nFROM users\nWHERE id = ?;\n-- 1\n-- sent 2 times\nCOMMIT;"
     )
-    long = demo.statements_text([SentStatement("INSERT " + "?, " * 1_000, tuple(range(1_000)))])
+    long = demo.statements_text([sent("INSERT " + "?, " * 1_000, tuple(range(1_000)))])
     assert len(long) < 1_000
     assert long.endswith("10, 11, … (1000 in all)")
-    assert len(demo.statements_text([SentStatement("SELECT ?", ("x" * 1_000,))])) < 100
+    assert len(demo.statements_text([sent("SELECT ?", ("x" * 1_000,))])) < 100
 
 
 def test_a_demo_that_loses_its_rows_to_another_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,21 +219,3 @@ def test_a_demo_that_loses_its_rows_to_another_says_so(run: Run, monkeypatch: py
     result = run("demo", "--invocations", "20")
     assert result.exit_code == 1
     assert "run this one again" in result.stderr
-
-
-def test_recording_ends_with_its_block(database: Database) -> None:
-    engine = database.engine
-    with suppress(RuntimeError), recorded_statements(engine) as sent, database.transaction():
-        database.raw_query_all("SELECT @n AS n", {"n": 1})
-        with database.transaction():
-            raise RuntimeError
-    assert sent[0] == SentStatement("BEGIN")
-    assert sent[1].parameters == (1,)
-    assert [statement.sql for statement in sent[2:]] == [
-        "SAVEPOINT cloudpub_1",
-        "ROLLBACK TO SAVEPOINT cloudpub_1",
-        "RELEASE SAVEPOINT cloudpub_1",
-        "ROLLBACK",
-    ]
-    database.raw_query_all("SELECT 1 AS n")
-    assert len(sent) == 6

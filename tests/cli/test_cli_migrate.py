@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_up_status_down(run: Run, cli_database_url: str) -> None:
     assert status.exit_code == 0
     assert "applied" in status.stdout
     assert "UTC" in status.stdout
-    assert "reverted 0001_initial" in run("migrate", "down", *option).stdout
+    assert "reverted 0001_initial" in run("migrate", "down", "0001_initial", "--yes", *option).stdout
     nothing = run("migrate", "down", *option)
     assert nothing.exit_code == 0
     assert "nothing to revert" in nothing.stdout
@@ -43,9 +44,9 @@ def test_up_and_down_to_a_target(run: Run, workplace: Path) -> None:
     for name in ("first", "second", "third"):
         run("migrate", "new", "--directory", "own", name)
     up = run("migrate", "up", "0002_second", *option)
-    assert up.stdout.splitlines()[1:] == ["applied 0001_first", "applied 0002_second"]
+    assert up.stdout.splitlines() == ["applied 0001_first", "applied 0002_second"]
     down = run("migrate", "down", "0001_first", *option)
-    assert down.stdout.splitlines()[1:] == ["reverted 0002_second", "reverted 0001_first"]
+    assert down.stdout.splitlines() == ["reverted 0002_second", "reverted 0001_first"]
     unknown = run("migrate", "up", "0002_secnd", *option)
     assert unknown.exit_code == 1
     assert "did you mean '0002_second'?" in unknown.stderr
@@ -63,7 +64,7 @@ def test_status_of_an_edited_migration_exits_with_1(run: Run, workplace: Path) -
     assert "0001_first" in status.stderr
     up = run("migrate", "up", *option)
     assert up.exit_code == 1
-    assert up.stderr.startswith("error: 0001_first was changed after it had been applied")
+    assert "\nerror: 0001_first was changed after it had been applied" in up.stderr
 
 
 def test_a_migration_that_fails_is_one_line(run: Run, workplace: Path) -> None:
@@ -72,8 +73,7 @@ def test_a_migration_that_fails_is_one_line(run: Run, workplace: Path) -> None:
     script.write_text("def up(migrator, db):\n    db.execute_sql('CREATE NONSENSE')\n")
     result = run("migrate", "--database", "sqlite:///own.db", "--directory", "own")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert "0001_broken" in result.stderr
+    assert result.stderr.splitlines()[1].startswith("error: 0001_broken failed (up): ")
     assert "Traceback" not in result.output
 
 
@@ -83,6 +83,8 @@ def test_new_writes_a_numbered_skeleton_and_needs_no_database(run: Run, workplac
     )
     assert run("migrate", "--directory", "own", "new", "next one").stdout.strip().endswith("0002_next_one.py")
     assert "def up(" in (workplace / "own" / "0001_add_user_locale.py").read_text()
+    third = json.loads(run("migrate", "new", "--directory", "own", "third", "--json").stdout)
+    assert third == {"path": str(Path("own") / "0003_third.py")}
     refused = run("migrate", "new", "--directory", "own", "!?")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: expected a name of letters and digits")
@@ -124,7 +126,11 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
     run("migrate", *option)
     database = Database("sqlite:///changed.db")
     database.batch_execute(
-        ["ALTER TABLE function_logs DROP COLUMN level", "ALTER TABLE function_logs ADD COLUMN level BLOB"]
+        [
+            "DROP INDEX function_logs_function_id_timestamp_id_level_idx",
+            "ALTER TABLE function_logs DROP COLUMN level",
+            "ALTER TABLE function_logs ADD COLUMN level BLOB",
+        ]
     )
     database.close()
     result = run("migrate", "check", *option)
@@ -178,7 +184,7 @@ def test_adopt_reports_what_is_missing(run: Run, foreign_url: str) -> None:
     assert "adopted: 0001_initial is recorded as applied" in result.stdout
     assert "CREATE INDEX function_logs_timestamp_idx" in result.stdout.replace('"', "")
     assert "ADD CONSTRAINT functions_user_id_fkey" in result.stdout
-    assert run("migrate", "status", "--exit-code", "--database", foreign_url).exit_code == 0
+    assert "0001_initial" in run("migrate", "status", "--database", foreign_url).stdout
     assert "before" in run("migrate", "adopt", "--database", foreign_url).stdout
 
 

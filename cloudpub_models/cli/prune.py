@@ -1,0 +1,83 @@
+"""``cloudpub prune``: old log lines and invocations deleted in batches, so that nobody who writes has to wait."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cloudpub_models.cli.ages import moment_before
+from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.output import JsonOption, print_document
+from cloudpub_models.cli.progress import Stopwatch, row_progress
+from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.manager.registry import Managers
+from cloudpub_models.sql import operators
+
+
+class Prunable(StrEnum):
+    """What can be pruned."""
+
+    LOGS = "logs"
+    INVOCATIONS = "invocations"
+
+
+def prune(
+    context: typer.Context,
+    what: Annotated[Prunable, typer.Argument(metavar="WHAT", help="logs or invocations.")],
+    older_than: Annotated[
+        datetime,
+        typer.Option(
+            "--older-than",
+            parser=moment_before,
+            metavar="AGE",
+            help="30d, 12h, 6w …, or a date as 2026-01-31, in UTC if it has no offset.",
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many rows would go; delete none.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many rows a transaction deletes.")] = 1000,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Delete log lines or invocations from before a moment, the oldest first.
+
+    Each batch is a transaction of its own: what is deleted stays deleted when the command is interrupted, and the same
+    command goes on.
+    """
+    watch = Stopwatch()
+    deleted = 0
+    with open_target(target_of(context, database), creates=False) as opened:
+        managers = Managers(opened)
+        manager = managers.function_logs if what is Prunable.LOGS else managers.function_invocations
+        found = manager.count({"timestamp": operators.lt(older_than)})
+        if not dry_run:
+            with row_progress(f"deleting {what}", found) as advance:
+
+                def note(rows: int) -> None:
+                    nonlocal deleted
+                    deleted = rows
+                    advance(rows, rows)
+
+                try:
+                    manager.prune(older_than, batch_size, progress=note)
+                except KeyboardInterrupt:
+                    print_note(f"interrupted: {deleted:,} of {found:,} rows are deleted; the same command goes on")
+                    raise
+        table = manager.model._meta.table_name
+    if as_json:
+        print_document(
+            {
+                "table": table,
+                "before": older_than,
+                "dry_run": dry_run,
+                "found": found,
+                "deleted": deleted,
+                "seconds": round(watch.seconds, 3),
+            }
+        )
+    elif dry_run:
+        typer.echo(f"{found:,} rows of {table} are from before {older_than:%Y-%m-%d %H:%M:%S %Z}; nothing was deleted")
+    else:
+        typer.echo(f"deleted {watch.summary(deleted, table)}")

@@ -1,0 +1,144 @@
+"""``cloudpub sql``: one statement of the user's own, read-only unless they say otherwise.
+
+The database itself refuses writes, in a read-only transaction; the text is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Annotated, Any
+
+import typer
+
+from cloudpub_models.cli.arguments import SecretsOption
+from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.interchange import STANDARD_STREAM
+from cloudpub_models.cli.output import FormatOption, JsonOption, chosen_format, print_document, print_rows
+from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine, Row
+from cloudpub_models.sql.parameters import parse
+from cloudpub_models.sql.secret import MASK, is_secret_name
+
+_PARAMETER = re.compile(r"(\w+)(:?=)(.*)", re.DOTALL | re.ASCII)
+# What a cursor can be opened for, and what tells how many rows it has changed.
+_STREAMED = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+_CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
+
+
+def sql(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="One statement; - reads it from standard input.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            metavar="NAME=VALUE",
+            help="The text for @NAME; NAME:=JSON for a number, true, null or a list for IN. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Let the statement change the database.")] = False,
+    with_secrets: SecretsOption = False,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Run one SQL statement with @name parameters, and print its rows.
+
+    Without --write it runs in a read-only transaction, in which the database refuses every change. Columns that are
+    called like a secret one (password_hash) are masked.
+    """
+    chosen = chosen_format(format, as_json)
+    values = parse_parameters(parameters or ())
+    text = sys.stdin.read() if statement == STANDARD_STREAM else statement
+    if not text.strip():
+        raise typer.BadParameter("expected an SQL statement; got nothing")
+    with open_target(target_of(context, database), creates=False) as opened, opened.transaction(read_only=not write):
+        engine = opened.engine
+        word = "".join(parse(text, engine.sql_dialect).first_words[:1])
+        if word in _CHANGING and "RETURNING" not in text.upper():
+            changed = engine.run(*engine.bind_parameters(text, values))
+            if as_json:
+                print_document({"changed": changed})
+            else:
+                typer.echo(f"{changed:,} row{'' if changed == 1 else 's'} changed")
+            return
+        names, rows = (_streamed if word in _STREAMED and not write else _fetched)(text, values, engine)
+        if names:
+            print_rows(_mappings(names, rows, masks=not with_secrets), distinct(names), chosen)
+        else:
+            print_note("done: this statement gives no rows")
+
+
+def _streamed(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], Iterable[Row]]:
+    """Return the column names of a query and its rows, which are sent for as they are taken."""
+    chunks = engine.stream_described(*engine.bind_parameters(text, values), STREAM_CHUNK_SIZE)
+    first = next(chunks, None)
+    if first is None:  # a stream without rows does not tell the names
+        return _fetched(text, values, engine)
+    return first[0], chain(first[1], chain.from_iterable(rows for _, rows in chunks))
+
+
+def _fetched(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], Iterable[Row]]:
+    return engine.fetch_described(*engine.bind_parameters(text, values))
+
+
+def parse_parameters(arguments: Iterable[str]) -> dict[str, Any]:
+    """Return the values of ``@name`` parameters from ``name=text`` and ``name:=json``.
+
+    Raises:
+        typer.BadParameter: an argument has neither form, or names a parameter again.
+
+    >>> parse_parameters(["email=ada@example.com", "ids:=[1, 2]"])
+    {'email': 'ada@example.com', 'ids': (1, 2)}
+    """
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        found = _PARAMETER.fullmatch(argument)
+        if found is None:
+            raise typer.BadParameter(f"expected --param NAME=TEXT or NAME:=JSON; got {argument!r}")
+        name, sign, text = found.groups()
+        if name in values:
+            raise typer.BadParameter(f"expected one value for @{name}; got two: a list for IN is {name}:='[1, 2]'")
+        values[name] = text if sign == "=" else _json(name, text)
+    return values
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected JSON behind {name}:=; got {text!r}: text goes behind {name}=") from None
+    return tuple(value) if isinstance(value, list) else value
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return column names of which no two are equal: the second ``id`` is ``id_2``.
+
+    >>> distinct(["id", "name", "id"])
+    ['id', 'name', 'id_2']
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        number, chosen = 1, name
+        while chosen in found:
+            number += 1
+            chosen = f"{name}_{number}"
+        found[chosen] = None
+    return list(found)
+
+
+def _mappings(names: Sequence[str], rows: Iterable[Row], *, masks: bool) -> Iterator[dict[str, Any]]:
+    keys = distinct(names)
+    masked = [key for key, name in zip(keys, names, strict=True) if masks and is_secret_name(name)]
+    if masked:
+        print_note(f"masked: {', '.join(masked)}; --with-secrets shows what is there")
+    for row in rows:
+        mapping = dict(zip(keys, row, strict=True))
+        for key in masked:
+            mapping[key] = None if mapping[key] is None else MASK
+        yield mapping
