@@ -1,0 +1,104 @@
+"""Draws ``docs/pictures``, what commands show in a terminal: ``.venv/bin/python scripts/draw_terminal_pictures.py``.
+
+Each picture is what a command really printed, on the data of ``cloudpub demo``, drawn by Rich. A test compares their
+text with what the commands print today.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import dropwhile, takewhile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+TARGET = Path(__file__).parents[1] / "docs" / "pictures"
+
+_NOT_INHERITED = ("NO_COLOR", "CLOUDPUB_DATABASE_URL")
+# Fonts stay on the reader's machine: Rich would fetch one.
+_REMOTE_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_FONTS = "font-family: 'Fira Code', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A command and how much of what it prints is drawn.
+
+    Args:
+        name: the name of the file, without its suffix.
+        command: as one types it.
+        width: how many characters fit on a line of the terminal.
+        begins: a text in the first line that is drawn; all of them where it is empty. What is drawn ends with the
+            paragraph.
+    """
+
+    name: str
+    command: str
+    width: int
+    begins: str = ""
+
+
+PICTURES = (
+    Picture("demo", "cloudpub demo --invocations 5000", 100, begins="Functions and their deployments, counted"),
+    Picture("find", "cloudpub find functions status=active 'name~re%' --columns name,status,created_at", 90),
+    Picture("doctor", "cloudpub doctor", 90),
+    Picture("stats", "cloudpub stats 53d0ef9f-8708-4cb5-9624-01a1914a3ea6 --period 7d --until 2025-06-02", 90),
+)
+
+
+def draw_pictures() -> dict[str, str]:
+    """Run the commands, and return the pictures by their names."""
+    with tempfile.TemporaryDirectory() as directory:
+        # The database of the demo is there for all that follow.
+        return {picture.name: _svg(picture, _printed(picture, directory)) for picture in PICTURES}
+
+
+def _printed(picture: Picture, directory: str) -> str:
+    """Return what a command prints on a terminal, in colours."""
+    _, *arguments = shlex.split(picture.command)
+    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    terminal = {"COLUMNS": str(picture.width), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    # Unbuffered, so that stdout and stderr come in their order.
+    python = {"PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "cloudpub_models.cli", *arguments],
+        env={**inherited, **terminal, **python},
+        cwd=directory,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ).stdout
+
+
+def _svg(picture: Picture, printed: str) -> str:
+    console = Console(
+        record=True, width=picture.width, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    console.print(Text.assemble(("$ ", "dim"), (picture.command, "bold")))
+    console.print(Text.from_ansi(_paragraph(printed, picture.begins)))
+    console.print()  # room for what hangs below the last line
+    drawn = console.export_svg(title="cloudpub", unique_id=picture.name)
+    return _REMOTE_FONTS.sub("", drawn).replace("font-family: Fira Code, monospace", _FONTS)
+
+
+def _paragraph(printed: str, begins: str) -> str:
+    if not begins:
+        return printed.rstrip()
+    following = dropwhile(lambda line: begins not in line, printed.splitlines())
+    return "\n".join(["…", *takewhile(lambda line: _ESCAPE.sub("", line).strip(), following)])
+
+
+if __name__ == "__main__":
+    TARGET.mkdir(exist_ok=True)
+    for name, drawing in draw_pictures().items():
+        TARGET.joinpath(f"{name}.svg").write_text(drawing, encoding="utf-8")

@@ -1,0 +1,113 @@
+"""Writes ``cloudpub_models/manager/row_types.py`` from the models: ``.venv/bin/python scripts/generate_row_types.py``.
+
+A test compares the file with what this makes of the models of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import peewee
+
+from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField, server_default
+
+TARGET = Path(__file__).parents[1] / "cloudpub_models" / "manager" / "row_types.py"
+
+_HEADER = '''"""The rows that managers take, as types: ``FunctionInsert``, ``FunctionUpdate`` and so on for every table.
+
+Managers take any mapping; whoever annotates a dict with one of these has column names and types of values checked
+before the program runs. Written by ``scripts/generate_row_types.py`` from the models: change those instead.
+
+    >>> row: UserInsert = {"email": "ada@example.com", "password_hash": "…"}
+    >>> sorted(UserInsert.__required_keys__)
+    ['email', 'password_hash']
+"""
+
+from datetime import datetime
+from typing import Literal, NotRequired, TypedDict
+from uuid import UUID
+
+from cloudpub_models.models import {models}
+from cloudpub_models.models.values import JsonValue
+'''
+
+_INSERT = '''
+
+class {name}Insert(TypedDict):
+    """A row for ``managers.{table}.insert``; columns left out take their default."""
+
+{columns}
+'''
+
+_UPDATE = '''
+
+class {name}Update(TypedDict, total=False):
+    """What to change in rows of ``{table}``."""
+
+{columns}
+'''
+
+_TYPES: tuple[tuple[type[peewee.Field], str], ...] = (
+    (UuidField, "UUID | str"),
+    (TimestampField, "datetime | str"),
+    (JsonField, "JsonValue"),
+    (peewee.BooleanField, "bool"),
+    (peewee.IntegerField, "int"),
+    (peewee.AutoField, "int"),
+    (peewee.CharField, "str"),
+    (peewee.TextField, "str"),
+)
+
+
+def module_text() -> str:
+    """Return the text of the module, formatted."""
+    referred = {field.rel_model.__name__ for model in ALL_MODELS for field in model._meta.refs}
+    parts = [_HEADER.replace("{models}", ", ".join(sorted({"Role", *referred})))]
+    for model in ALL_MODELS:
+        names = {"name": model.__name__, "table": model._meta.table_name}
+        parts.append(_INSERT.format(**names, columns="\n".join(_inserted(model))))
+        parts.append(_UPDATE.format(**names, columns="\n".join(_updated(model))))
+    return "".join(parts)
+
+
+def _inserted(model: type[Entity]) -> Iterator[str]:
+    for field in model._meta.sorted_fields:
+        kind = _type_of(field)
+        yield f"    {field.column_name}: {f'NotRequired[{kind}]' if _may_be_left_out(field) else kind}"
+
+
+def _updated(model: type[Entity]) -> Iterator[str]:
+    for field in model._meta.sorted_fields:
+        yield f"    {field.column_name}: {_type_of(field)}"
+
+
+def _may_be_left_out(field: peewee.Field) -> bool:
+    has_default = field.default is not None or server_default(field, "postgresql") is not None
+    return field.null or has_default or isinstance(field, peewee.AutoField)
+
+
+def _type_of(field: peewee.Field) -> str:
+    kind = _value_type(field)
+    return f"{kind} | None" if field.null and kind != "JsonValue" else kind
+
+
+def _value_type(field: peewee.Field) -> str:
+    if isinstance(field, peewee.ForeignKeyField):
+        return f"{_value_type(field.rel_field)} | {field.rel_model.__name__}"
+    if isinstance(field, EnumField):
+        return f"{field.members.__name__} | Literal[{_quoted(field.allowed)}]"
+    for field_class, kind in _TYPES:
+        if isinstance(field, field_class):
+            return kind
+    raise NotImplementedError(f"expected a field of a known kind; got {field!r}: say in _TYPES what it takes")
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f'"{text}"' for text in texts)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(module_text(), encoding="utf-8")
+    print(f"wrote {TARGET}")

@@ -1,0 +1,53 @@
+"""What type checkers object to in a program that uses the library: mypy and pyright, on exactly the lines marked."""
+
+from cloudpub_models import (
+    Database,
+    FunctionDeploymentInsert,
+    FunctionInsert,
+    FunctionInvocationUpdate,
+    FunctionLogInsert,
+    FunctionUpdate,
+    OrganizationInsert,
+    OrganizationMemberInsert,
+    UserInformationInsert,
+    UserInsert,
+    UserUpdate,
+    database,
+    managers,
+)
+from cloudpub_models.testing import AssertStatements, Factory
+
+print(managers.functions.find_by_id(1).name)  # mistake: it may be None
+name: int = managers.functions.insert({}).name  # mistake: a str
+managers.functions.find_all(order_direction="SIDEWAYS")  # mistake: ASC or DESC
+managers.functions.find_all(orderby="name")  # mistake: order_by
+managers.functions.batch_insert([], on_conflict="replace")  # mistake: ignore or update
+managers.functions.find_al()  # mistake: no such method
+Database("sqlite:///:memory:", busy_timeot=3)  # mistake: busy_timeout
+database.transaction(isolation="NONE")  # mistake: no such level
+database.on_query(lambda: None)  # mistake: takes the event
+managers.function_invocations.get_function_stats("resize")  # mistake: a function or its id
+
+user: UserInsert = {"email": "ada@example.com"}  # mistake: password_hash is missing
+user = {"email": "ada@example.com", "password": "x", "password_hash": "x"}  # mistake: no such column
+user = {"email": 1, "password_hash": "x"}  # mistake: a str
+user = {"email": None, "password_hash": "x"}  # mistake: not null
+user_changes: UserUpdate = {"mail": "ada@example.com"}  # mistake: email
+profile: UserInformationInsert = {"user_id": 7, "first_name": "A", "last_name": "L", "role": "team"}  # mistake: UUID
+profile = {"user_id": "…", "first_name": "A", "last_name": "L", "role": "boss"}  # mistake: no such role
+acme: OrganizationInsert = {"name": "Acme", "owner": "…"}  # mistake: owner_id
+member: OrganizationMemberInsert = {"user_id": "…"}  # mistake: organization_id is missing
+function: FunctionInsert = {"user_id": 1, "nmae": "resize"}  # mistake: name
+function = {"user_id": 1, "name": "resize", "created_at": 5}  # mistake: a datetime
+changes: FunctionUpdate = {"stauts": "inactive"}  # mistake: status
+changes["sttus"] = "inactive"  # mistake: status
+deployment: FunctionDeploymentInsert = {"function_id": 1, "version": "1", "image_tag": "", "s3_key": ""}  # mistake: int
+log: FunctionLogInsert = {"function_id": 1, "level": "info"}  # mistake: message is missing
+invocation: FunctionInvocationUpdate = {"duration_ms": 1.5}  # mistake: whole milliseconds
+
+
+def test_with_mistakes(cloudpub_factory: Factory, assert_statements: AssertStatements) -> None:
+    """A test that uses the plugin's fixtures wrongly."""
+    cloudpub_factory.user(mail="ada@example.com")  # mistake: email
+    cloudpub_factory.function(owner=cloudpub_factory.user())  # mistake: user
+    assert_statements("2")  # mistake: a number
