@@ -1,0 +1,57 @@
+"""Celery tasks that record invocations and delete old logs.
+
+CLOUDPUB_DATABASE_URL=postgresql://… CELERY_BROKER_URL=redis://… celery -A celery_tasks worker
+
+A message may be delivered twice, and a task run again after it failed; both tasks may.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_shutdown
+
+from cloudpub_models import database, managers
+from cloudpub_models.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    NotFoundError,
+    PoolTimeoutError,
+    RetryableError,
+)
+
+app = Celery("cloudpub", broker=os.environ.get("CELERY_BROKER_URL", "memory://"))
+app.conf.task_acks_late = True  # a task whose worker was killed is delivered again
+
+
+# A task that failed for one of these is run again, later and later.
+PASSING = (ConnectionFailedError, ConnectionLostError, PoolTimeoutError, RetryableError)
+
+
+@app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
+def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: int | None = None) -> bool:
+    """Record an invocation once, however often this is run; return whether it was recorded now.
+
+    The caller makes the invocation's uuid, so that it is the same whenever the message is delivered.
+    """
+    with database.session():  # one unit of work: one connection, known to be alive when it begins
+        function = managers.functions.find_by_uuid(function_uuid)
+        if function is None:
+            raise NotFoundError(f"there is no function {function_uuid}")
+        row = {"uuid": uuid, "function_id": function.id, "status": status, "duration_ms": duration_ms}
+        return managers.function_invocations.batch_insert([row], on_conflict="ignore", conflict_columns=["uuid"]) == 1
+
+
+@app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
+def prune_logs(days: int) -> int:
+    """Delete log lines older than some days, in batches; return how many."""
+    return managers.function_logs.prune(timedelta(days=days))
+
+
+@worker_process_shutdown.connect
+def close_database(**_: Any) -> None:
+    """Hand a worker process's connections back when it ends."""
+    database.close()
