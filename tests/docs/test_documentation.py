@@ -3,10 +3,7 @@
 How the results and the SQL that a page shows are compared is in ``docs_pages``.
 """
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import docs_pages
@@ -58,37 +55,6 @@ def test_the_links_of_a_page_lead_somewhere(page):
 def _anchors(page):
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_the_fixtures_of_the_testing_page(tmp_path, postgresql_server):
-    """They are for others' tests, so they are tried in some."""
-    in_memory, default, both = docs_pages.CODE_BLOCK.findall((ROOT / "docs" / "TESTING.md").read_text("utf-8"))[:3]
-    uses_default = """
-def test_default():
-    assert database.is_open and managers.users.count() == 0
-"""
-    uses_both = """
-def test_both(database_url):
-    database = Database(database_url)
-    assert database.migrate()
-    database.close()
-"""
-    imports = "import pytest\nfrom cloudpub_models import Database\n"
-    for name, code in [
-        ("memory", in_memory),
-        ("default", imports + default + uses_default),
-        ("both", both + uses_both),
-    ]:
-        (tmp_path / f"test_{name}.py").write_text(code if name != "both" else imports + code, encoding="utf-8")
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)],
-        env=os.environ | {"TEST_DATABASE_URL": postgresql_server},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "4 passed" in finished.stdout, finished.stdout
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -9,7 +9,7 @@ from cloudpub_models import QueryBuilder, database, managers
 from cloudpub_models.legacy import QueryHelpers
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/frameworks/*.md")])
 GUIDE = (ROOT / "docs" / "MIGRATION_GUIDE.md").read_text(encoding="utf-8")
 
 _CODE = re.compile(r"`([^`\n]+)`")

@@ -30,7 +30,10 @@ def imported_by(program: str) -> set[str]:
 def test_the_face_imports_nothing_heavy():
     modules = imported_by("import cloudpub_models")
     assert modules & set(HEAVY) == set()
-    assert not [name for name in modules if name.startswith(("cloudpub_models.cli", "cloudpub_models.schema"))]
+    managers = {name for name in modules if name.startswith("cloudpub_models.manager.")}
+    assert managers == {"cloudpub_models.manager.default", "cloudpub_models.manager.registry"}
+    rooms = ("cloudpub_models.cli", "cloudpub_models.schema", "cloudpub_models.testing")
+    assert not [name for name in modules if name.startswith(rooms)]
 
 
 def test_a_sqlite_database_needs_no_heavy_module_either():
