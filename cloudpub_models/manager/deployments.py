@@ -101,6 +101,10 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         Raises:
             NotFoundError: the deployment does not exist (any more).
 
+        >>> first = managers.function_deployments.deploy(resize, "resize:1", "resize/1.zip")
+        >>> managers.function_deployments.activate(first).is_active
+        True
+
         ``SELECT function_id …``, ``SELECT … FROM functions … FOR NO KEY UPDATE``,
         ``UPDATE function_deployments SET is_active = FALSE … AND is_active AND id <> @deployment``,
         ``UPDATE function_deployments SET is_active = TRUE WHERE id = … RETURNING …`` and
@@ -130,6 +134,12 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         Raises:
             DomainRuleError: no deployment is active, or none has a lower version.
             NotFoundError: the function does not exist.
+
+        >>> deployments = managers.function_deployments
+        >>> first, second = [deployments.deploy(resize, f"resize:{n}", f"resize/{n}.zip") for n in (1, 2)]
+        >>> _ = deployments.activate(second)
+        >>> deployments.rollback(resize) == first
+        True
 
         As ``activate``, with the function's row locked first, and
         ``SELECT id, … FROM function_deployments WHERE function_id = … AND version < … ORDER BY version DESC LIMIT …``
@@ -166,6 +176,11 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
 
         Returns:
             the deployments; an empty list for a function that does not exist.
+
+        >>> deployments = managers.function_deployments
+        >>> _ = [deployments.deploy(resize, f"resize:{n}", f"resize/{n}.zip") for n in (1, 2)]
+        >>> [deployment.version for deployment in deployments.history(resize)]
+        [2, 1]
 
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """

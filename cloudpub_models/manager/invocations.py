@@ -1,11 +1,11 @@
-"""``managers.function_invocations``: calls of functions, recorded and counted.
+"""``managers.function_invocations``: calls of functions, recorded, counted, and thrown away when they are old.
 
 The SQL of the statistics and what their numbers mean is in ``statistics``; what an hour or a day is, in ``periods``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
 from cloudpub_models.manager import statistics
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
+from cloudpub_models.manager.pruning import prune_table
 from cloudpub_models.manager.references import FunctionReference, OwnerReference, function_key, owner_key
 from cloudpub_models.manager.statistics import FunctionStats, InvocationBucket, UserOverview
 from cloudpub_models.models import FunctionInvocation
@@ -50,6 +51,9 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
         Raises:
             NotFoundError: the function does not exist (any more).
             InvalidValueError: a value does not fit its column.
+
+        >>> managers.function_invocations.record(resize, "success", 120)
+        <FunctionInvocation id=1 uuid=... status='success' duration_ms=120>
 
         ``INSERT INTO function_invocations (function_id, status, duration_ms, error) VALUES (…) RETURNING id, …``
         """
@@ -116,6 +120,10 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
             InvalidQueryError: ``hours`` is not an integer from 1 to 100,000.
             InvalidValueError: there is no such time zone; ``until`` is naive.
 
+        >>> _ = managers.function_invocations.record(resize, "success", 120)
+        >>> [hour.total for hour in managers.function_invocations.get_hourly_stats(resize, 3)]
+        [0, 0, 1]
+
         ``SELECT … AS slot, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function
         AND timestamp >= @begin AND timestamp < @end GROUP BY 1``
         """
@@ -145,6 +153,10 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
             InvalidQueryError: ``days`` is not an integer from 1 to 100,000.
             InvalidValueError: there is no such time zone; ``until`` is naive.
 
+        >>> _ = managers.function_invocations.record(resize, "failed", 120)
+        >>> managers.function_invocations.get_daily_stats(resize, 7)[-1].failed
+        1
+
         As ``get_hourly_stats``
         """
         return self._series(function_id, last_days(days, _end(until), time_zone(timezone)))
@@ -162,11 +174,47 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
         Raises:
             InvalidValueError: ``since`` is naive, negative, or neither a datetime nor a timedelta.
 
+        >>> managers.function_invocations.get_user_overview(ada).functions
+        1
+
         ``WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) SELECT COUNT(*) AS total, … FROM
         function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
         """
         parameters = {"user": owner_key(user), "since": moment(since, "since")}
         return statistics.user_overview(self.database.engine.fetch_dicts(statistics.USER_OVERVIEW, parameters)[0])
+
+    def prune(
+        self,
+        older_than: datetime | timedelta,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Delete old invocations, the oldest first, in batches, so that nobody who records meanwhile has to wait.
+
+        Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
+        transaction of the caller's they are all part of that. Several may prune at the same time.
+
+        Args:
+            older_than: invocations from before this moment go; a timedelta is an age, measured when the call begins.
+            batch_size: how many invocations are deleted at a time.
+            progress: called after each batch with the number of invocations deleted so far.
+
+        Returns:
+            how many invocations were deleted.
+
+        Raises:
+            InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
+            InvalidQueryError: ``batch_size`` is not a positive integer.
+
+        >>> from datetime import timedelta
+        >>> managers.function_invocations.prune(timedelta(days=90))
+        0
+
+        ``DELETE FROM function_invocations WHERE id = ANY(ARRAY(SELECT id FROM function_invocations WHERE timestamp <
+        @cutoff ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
+        """
+        return prune_table(self.database, "function_invocations", older_than, batch_size, progress)
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
         parameters = {

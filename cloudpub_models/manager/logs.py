@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.ordering import check_count
-from cloudpub_models.manager.periods import moment
+from cloudpub_models.manager.pruning import prune_table
 from cloudpub_models.manager.references import FunctionReference, function_key
 from cloudpub_models.models import FunctionLog
+from cloudpub_models.sql import operators
 
-_PRUNE: Final = {
-    # As an array the rows are chosen once; a plan may run a subquery behind IN again, and its LIMIT with it.
-    "postgresql": (
-        "DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff "
-        "ORDER BY timestamp, id LIMIT @batch_size FOR UPDATE SKIP LOCKED))"
-    ),
-    "sqlite": (
-        "DELETE FROM function_logs WHERE id IN (SELECT id FROM function_logs WHERE timestamp < @cutoff "
-        "ORDER BY timestamp, id LIMIT @batch_size)"
-    ),
+_ONE_FUNCTION: Final[Mapping[str, Callable[[int], object]]] = {
+    # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has not
+    # logged for a while; an order by function and time that is no order by time keeps it to the index over both.
+    "postgresql": lambda key: operators.between(key, key),
+    "sqlite": lambda key: key,
 }
 
 
@@ -53,6 +48,9 @@ class FunctionLogManager(Manager[FunctionLog]):
             NotFoundError: the function does not exist (any more).
             InvalidValueError: a value does not fit its column.
 
+        >>> managers.function_logs.append(resize, "error", "out of memory").message
+        'out of memory'
+
         ``INSERT INTO function_logs (function_id, level, message) VALUES (…) RETURNING id, …``
         """
         key = function_key(function)
@@ -74,13 +72,18 @@ class FunctionLogManager(Manager[FunctionLog]):
         Returns:
             the lines; an empty list for a function that does not exist.
 
-        ``SELECT id, … FROM function_logs WHERE function_id = @param_0 AND level = @param_1
-        ORDER BY timestamp DESC, id DESC LIMIT @param_2``
+        >>> _ = [managers.function_logs.append(resize, "info", f"request {n}") for n in range(3)]
+        >>> [line.message for line in managers.function_logs.tail(resize, 2)]
+        ['request 2', 'request 1']
+
+        ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND level = @param_2
+        ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
         """
-        where: dict[str, object] = {"function_id": function_key(function)}
+        key = function_key(function)
+        where: dict[str, object] = {"function_id": _ONE_FUNCTION[self.database.dialect](key)}
         if level is not None:
             where["level"] = level if isinstance(level, str) else list(level)
-        return self.find_all(where, order_by=("timestamp", "id"), order_direction="DESC", limit=limit)
+        return self.find_all(where, order_by=("function_id", "timestamp", "id"), order_direction="DESC", limit=limit)
 
     def prune(
         self,
@@ -106,17 +109,11 @@ class FunctionLogManager(Manager[FunctionLog]):
             InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
             InvalidQueryError: ``batch_size`` is not a positive integer.
 
+        >>> from datetime import timedelta
+        >>> managers.function_logs.prune(timedelta(days=30))
+        0
+
         ``DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff
-        ORDER BY timestamp, id LIMIT @batch_size FOR UPDATE SKIP LOCKED))``, once for each batch
+        ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
         """
-        check_count(batch_size, "batch_size", smallest=1)
-        parameters = {"cutoff": moment(older_than, "older_than"), "batch_size": batch_size}
-        sql = _PRUNE[self.database.dialect]
-        deleted = 0
-        while True:
-            count = self.database.run_transaction(lambda connection: self.database.raw_execute(sql, parameters))
-            deleted += count
-            if progress is not None and count:
-                progress(deleted)
-            if count < batch_size:
-                return deleted
+        return prune_table(self.database, "function_logs", older_than, batch_size, progress)

@@ -42,7 +42,8 @@ _RANKED: Final = {
 }
 _WINDOW: Final = {"postgresql": "", "sqlite": " WINDOW durations AS (ORDER BY duration_ms NULLS LAST)"}
 _SLOT: Final = {
-    "postgresql": "CAST(FLOOR((EXTRACT(EPOCH FROM timestamp) - @origin) / @slot_seconds) AS BIGINT)",
+    # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
+    "postgresql": "CAST(FLOOR((DATE_PART('epoch', timestamp) - @origin) / @slot_seconds) AS BIGINT)",
     # Without the fraction, which SQLite's date functions round.
     "sqlite": "(CAST(STRFTIME('%s', SUBSTR(timestamp, 1, 19)) AS INTEGER) - @origin) / @slot_seconds",
 }
@@ -69,6 +70,16 @@ SERIES: Final = {
     for dialect, slot in _SLOT.items()
 }
 """Takes ``function``, ``begin``, ``end``, ``origin`` (seconds since 1970) and ``slot_seconds``."""
+
+DURATIONS: Final = {
+    dialect: (
+        f"SELECT {slot} AS slot, duration_ms, COUNT(*) AS invocations FROM function_invocations "  # noqa: S608
+        "WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end AND duration_ms IS NOT NULL "
+        "GROUP BY 1, 2"
+    )
+    for dialect, slot in _SLOT.items()
+}
+"""How often each duration occurred in each slot; takes what ``SERIES`` takes."""
 
 USER_OVERVIEW: Final = (
     "WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) "  # noqa: S608

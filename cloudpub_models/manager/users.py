@@ -25,15 +25,14 @@ from cloudpub_models.models import Organization, OrganizationMember, Role, User,
 _NO_LIMIT: Final = 2**62
 
 _BY_EMAIL_IN_ANY_CASE = JoinedSelect(
-    {
-        # An index on LOWER(email), where somebody has made one, serves this.
-        "postgresql": "SELECT {columns} FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1",
-        # SQLite's LOWER knows the letters of ASCII only, so this is our ILIKE with every wildcard escaped.
-        "sqlite": (
-            "SELECT {columns} FROM users u WHERE cloudpub_ilike("
-            "REPLACE(REPLACE(REPLACE(@email, '\\', '\\\\'), '%', '\\%'), '_', '\\_'), u.email) ORDER BY u.id LIMIT 1"
-        ),
-    },
+    "SELECT {columns} FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1", {"u": User}
+)
+
+# SQLite's LOWER, and the index on it, know the letters of ASCII only. For others this is our ILIKE with every wildcard
+# escaped, which looks at every row.
+_BY_EMAIL_BEYOND_ASCII_ON_SQLITE = JoinedSelect(
+    "SELECT {columns} FROM users u WHERE cloudpub_ilike("
+    "REPLACE(REPLACE(REPLACE(@email, '\\', '\\\\'), '%', '\\%'), '_', '\\_'), u.email) ORDER BY u.id LIMIT 1",
     {"u": User},
 )
 
@@ -91,9 +90,9 @@ class UserManager(Manager[User]):
     def find_by_email(self, email: str) -> User | None:
         """Return the user with this address, whatever its case, or ``None``.
 
-        The address as it is given comes first, found by its unique index. Only where nobody has that are all users
-        looked through for one that differs in case: store addresses in lower case, or make an index on
-        ``LOWER(email)``, where that happens often. Should several differ in case only, the first registered is meant.
+        The address as it is given comes first; only where nobody has that does one count that differs in case. Both are
+        found by an index, but an address with letters beyond ASCII in another case on SQLite. Should several differ in
+        case only, the first registered is meant.
 
         Args:
             email: the address.
@@ -117,7 +116,9 @@ class UserManager(Manager[User]):
         if exact is not None:
             return exact
         encoded = self.table.column("email").encode(email)
-        rows = _BY_EMAIL_IN_ANY_CASE.fetch(self.database.engine, {"email": encoded})
+        beyond = self.database.dialect == "sqlite" and not email.isascii()
+        in_any_case = _BY_EMAIL_BEYOND_ASCII_ON_SQLITE if beyond else _BY_EMAIL_IN_ANY_CASE
+        rows = in_any_case.fetch(self.database.engine, {"email": encoded})
         return rows[0][0] if rows else None
 
     def get_user_complete(self, user_uuid: UserReference) -> User | None:
@@ -129,6 +130,10 @@ class UserManager(Manager[User]):
         Returns:
             the user; ``user.information`` and ``user.organization`` are ``None`` where there is none. The membership,
             with its ``joined_at``, is ``user.membership``.
+
+        >>> user = managers.users.get_user_complete(ada.uuid)
+        >>> user.information, user.organization.name
+        (None, 'Acme')
 
         ``SELECT u.id, …, i.id, …, m.id, …, o.id, … FROM users u LEFT JOIN user_information i … LEFT JOIN
         organization_members m … LEFT JOIN organizations o … WHERE u.uuid = @user``
@@ -146,6 +151,10 @@ class UserManager(Manager[User]):
         Args:
             user_uuid: the public UUID, or an instance.
 
+        >>> _ = factory.user_information(ada, first_name="Ada")
+        >>> managers.users.get_user_with_information(ada.uuid).information.first_name
+        'Ada'
+
         ``SELECT u.id, …, i.id, … FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid WHERE u.uuid = @user``
         """
         for user, information in _WITH_INFORMATION.fetch(self.database.engine, {"user": user_key(user_uuid)}):
@@ -157,6 +166,9 @@ class UserManager(Manager[User]):
 
         Args:
             user_uuid: the public UUID, or an instance.
+
+        >>> managers.users.get_user_with_organization(ada.uuid).organization == acme
+        True
 
         ``SELECT u.id, …, m.id, …, o.id, … FROM users u LEFT JOIN organization_members m … LEFT JOIN organizations o …``
         """
@@ -179,6 +191,10 @@ class UserManager(Manager[User]):
         Raises:
             InvalidValueError: ``role`` is none of ``Role``.
 
+        >>> _ = factory.user_information(ada, first_name="Ada", role="team")
+        >>> [user.information.first_name for user in managers.users.get_all_users_with_information("team")]
+        ['Ada']
+
         ``SELECT u.id, …, i.id, … FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid
         ORDER BY u.created_at DESC, u.id DESC LIMIT @limit OFFSET @offset``
         """
@@ -192,11 +208,21 @@ class UserManager(Manager[User]):
         return [_attach_information(user, information) for user, information in rows]
 
     def get_developers(self, limit: int | None = None, offset: int | None = None) -> list[User]:
-        """Return the users with the role ``developer``; see ``get_all_users_with_information``."""
+        """Return the users with the role ``developer``; see ``get_all_users_with_information``.
+
+        >>> _ = factory.user_information(ada, role="developer")
+        >>> managers.users.get_developers() == [ada]
+        True
+        """
         return self.get_all_users_with_information(Role.DEVELOPER, limit, offset)
 
     def get_team_members(self, limit: int | None = None, offset: int | None = None) -> list[User]:
-        """Return the users with the role ``team``; see ``get_all_users_with_information``."""
+        """Return the users with the role ``team``; see ``get_all_users_with_information``.
+
+        >>> _ = factory.user_information(ada, role="team")
+        >>> managers.users.get_team_members() == [ada]
+        True
+        """
         return self.get_all_users_with_information(Role.TEAM, limit, offset)
 
     def get_users_by_organization(
@@ -211,6 +237,9 @@ class UserManager(Manager[User]):
 
         Returns:
             the users; an empty list for an organization that does not exist.
+
+        >>> managers.users.get_users_by_organization(acme) == [ada]
+        True
 
         ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
         LEFT JOIN user_information i … WHERE m.organization_id = @organization

@@ -48,7 +48,11 @@ class Function(Entity):
         """Table and constraints."""
 
         table_name = "functions"
-        indexes = ((("user", "name"), True),)
+        indexes = (
+            (("user", "name"), True),
+            # A user's functions of one status, the newest first.
+            (("user", "status", "created_at"), False),
+        )
 
 
 class FunctionDeployment(Entity):
@@ -74,7 +78,11 @@ class FunctionDeployment(Entity):
         """Table and constraints."""
 
         table_name = "function_deployments"
-        indexes = ((("function", "version"), True),)
+        indexes = (
+            (("function", "version"), True),
+            # What is to be built, however many deployments have been.
+            (("status", "id"), False),
+        )
 
 
 class FunctionLog(Entity):
@@ -95,6 +103,8 @@ class FunctionLog(Entity):
         """Table and constraints."""
 
         table_name = "function_logs"
+        # A function's latest lines, page by page; the level at the end sorts out the others without reading their rows.
+        indexes = ((("function", "timestamp", "id", "level"), False),)
 
 
 class FunctionInvocation(Entity):
@@ -116,3 +126,5 @@ class FunctionInvocation(Entity):
         """Table and constraints."""
 
         table_name = "function_invocations"
+        # A function's latest invocations, and all that the statistics count, which need not read the table for it.
+        indexes = ((("function", "timestamp", "id", "status", "duration_ms"), False),)

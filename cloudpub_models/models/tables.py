@@ -18,6 +18,8 @@ import peewee
 from cloudpub_models.models.binding import Dialect, dialect_of
 from cloudpub_models.models.fields import TimestampField, server_default
 
+_LONGEST_NAME = 63
+
 TOUCH_FUNCTION = "cloudpub_set_updated_at"
 # The function's own timezone makes the assignment right in a session of any timezone, and for a TIMESTAMPTZ column too.
 TOUCH_FUNCTION_SETTINGS = "TimeZone=UTC"
@@ -47,8 +49,11 @@ def unique_name(table: str, columns: Iterable[str]) -> str:
 
 
 def index_name(table: str, columns: Iterable[str]) -> str:
-    """Return the name of an index: ``functions_user_id_idx``."""
-    return "_".join((table, *columns, "idx"))
+    """Return the name of an index: ``functions_user_id_idx``; too long a one is cut as PostgreSQL cuts its own."""
+    listed = "_".join(columns)
+    while len(f"{table}_{listed}_idx") > _LONGEST_NAME:
+        table, listed = (table[:-1], listed) if len(table) > len(listed) else (table, listed[:-1])
+    return f"{table}_{listed}_idx"
 
 
 def touch_triggers(model: type[peewee.Model], dialect: Dialect) -> tuple[Trigger, ...]:

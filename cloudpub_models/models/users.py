@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from peewee import AutoField, CharField, ModelSelect, TextField
+from peewee import AutoField, CharField, Index, ModelSelect, TextField
 
 from cloudpub_models.models.entity import Entity
 from cloudpub_models.models.fields import RANDOM_UUID, UTC_NOW, EnumField, TimestampField, UuidField
@@ -47,6 +47,8 @@ class User(Entity):
         """Table and constraints."""
 
         table_name = "users"
+        # Addresses are looked up whatever their case.
+        indexes = (Index("users_lower_idx", "users", ("LOWER(email)",)),)
 
 
 class UserInformation(Entity):

@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Unique:
-    """A UNIQUE constraint, or a unique index over plain columns and all rows, which is the same rule."""
+    """A UNIQUE constraint, or a unique index over all rows, which is the same rule; columns as in `Index`."""
 
     columns: tuple[str, ...]
     name: str | None = None
@@ -39,11 +39,17 @@ class Unique:
 
 @dataclass(frozen=True)
 class Index:
-    """An index that is no constraint's; ``plain`` when it is over columns only and covers all rows."""
+    """An index that is no constraint's.
+
+    Attributes:
+        name: its name.
+        columns: its columns, and its expressions in comparable form (``lower email``).
+        partial: whether it covers some rows only.
+    """
 
     name: str
     columns: tuple[str, ...]
-    plain: bool = True
+    partial: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from cloudpub_models.models.tables import (
     TOUCH_FUNCTION_BODY,
     TOUCH_FUNCTION_SETTINGS,
     TableSchema,
-    indexed_columns,
     touch_triggers,
     unique_constraints,
     unique_name,
@@ -31,7 +30,7 @@ from cloudpub_models.schema.catalogue import (
     Unique,
     normalised_type,
 )
-from cloudpub_models.schema.expressions import check_constraints, normalised, normalised_statement
+from cloudpub_models.schema.expressions import check_constraints, index_keys, normalised, normalised_statement
 from cloudpub_models.schema.postgresql_catalogue import function_body
 
 Models = Sequence[type[peewee.Model]]
@@ -112,12 +111,9 @@ def _expected_table(database: peewee.Database, model: type[peewee.Model]) -> Tab
         for columns in unique_constraints(model)
     ]
     table.indexes = [
-        Index(cast("Any", index)._name, columns)
+        Index(cast("Any", index)._name, index_keys(_statement_of(index, database)))
         for index in meta.fields_to_index()
-        if isinstance(index, peewee.ModelIndex)
-        and not cast("Any", index)._unique
-        and cast("Any", index)._where is None
-        and (columns := indexed_columns(index)) is not None
+        if isinstance(index, peewee.Index) and not cast("Any", index)._unique and cast("Any", index)._where is None
     ]
     body = function_body(TOUCH_FUNCTION_BODY, TOUCH_FUNCTION_SETTINGS) if dialect == "postgresql" else None
     table.triggers = [
@@ -125,6 +121,11 @@ def _expected_table(database: peewee.Database, model: type[peewee.Model]) -> Tab
         for trigger in touch_triggers(model, dialect)
     ]
     return table
+
+
+def _statement_of(index: peewee.Index, database: peewee.Database) -> str:
+    context: Any = database.get_sql_context()
+    return str(context.sql(index).query()[0])
 
 
 def _sql_of(constraint: Any) -> str:

@@ -163,11 +163,12 @@ class _Comparison:
             if not any(set(columns) == set(unique.columns) for columns in kept_unique):
                 statements = mending.add_unique(self.dialect, self.name, unique.columns)
                 yield self._difference("unique", ", ".join(unique.columns), "UNIQUE", "none", statements)
-        indexed = {index.columns for index in found.indexes if index.plain} | kept_unique
+        indexed = {index.columns for index in found.indexes if not index.partial} | kept_unique
         for index in expected.indexes:
             if index.columns not in indexed:
                 statements = mending.add_index(self.name, index, found.indexes)
-                yield self._difference("index", ", ".join(index.columns), "an index", "none", statements)
+                subject = ", ".join(map(mending.key_text, index.columns))
+                yield self._difference("index", subject, "an index", "none", statements)
         yield from self._foreign_keys()
         kept_checks = {check.expression for check in found.checks}
         for check in expected.checks:

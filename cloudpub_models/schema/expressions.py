@@ -92,6 +92,25 @@ def check_constraints(create_table: str) -> list[tuple[str | None, str]]:
     return found
 
 
+def index_keys(create_index: str) -> tuple[str, ...]:
+    """Return what a CREATE INDEX statement is over: columns, and expressions in their form for comparison.
+
+    >>> index_keys('CREATE INDEX "i" ON "users" (LOWER("email"), "id")')
+    ('lower email', 'id')
+    """
+    pieces = tokens(create_index)
+    keys, depth = [""], 0
+    for token in pieces[pieces.index("(") :]:
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if depth == 0:
+            break
+        if token == "," and depth == 1:
+            keys.append("")
+        else:
+            keys[-1] += f" {token}"
+    return tuple(normalised(key) for key in keys)
+
+
 def _without_casts(pieces: list[str]) -> list[str]:
     kept: list[str] = []
     position = 0

@@ -84,7 +84,18 @@ def add_unique(dialect: Dialect, table: str, columns: tuple[str, ...]) -> Statem
 def add_index(table: str, index: Index, found: Iterable[Index]) -> Statements:
     """Add an index in place of one of the same name."""
     replaced = [f"DROP INDEX {index.name};" for other in found if other.name == index.name]
-    return (*replaced, f"CREATE INDEX {index.name} ON {table} ({', '.join(index.columns)});")
+    return (*replaced, f"CREATE INDEX {index.name} ON {table} ({', '.join(map(key_text, index.columns))});")
+
+
+def key_text(key: str) -> str:
+    """Return a column or expression of an index as SQL has it.
+
+    >>> key_text("lower email")
+    'lower(email)'
+    """
+    # The comparable form has no parentheses; a function of one column is the one expression of ours.
+    function, separator, column = key.partition(" ")
+    return f"{function}({column})" if separator else key
 
 
 def add_foreign_key(dialect: Dialect, table: str, key: ForeignKey, instead_of: Iterable[ForeignKey]) -> Statements:

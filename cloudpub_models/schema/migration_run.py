@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import peewee
 from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
@@ -34,7 +34,7 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.models.binding import dialect_of
 from cloudpub_models.models.values import utc_now
-from cloudpub_models.schema.migrations import Script, history_model, require_sound, states
+from cloudpub_models.schema.migrations import MigrationStatus, Script, history_model, require_sound, states
 from cloudpub_models.schema.statements import fetch, fetch_value, run
 
 if TYPE_CHECKING:
@@ -84,25 +84,12 @@ class MigrationRun:
 
     def up(self, target: str | None) -> list[str]:
         """Apply what is pending; see ``Migrator.up``."""
-        scripts = self._migrator.scripts()
-        plan = []
-        for status in self._sound_statuses():
-            if status.state == "pending":
-                script = next(script for script in scripts if script.name == status.name)
-                plan.append((script, self._load(script, "up")))
-            if status.name == target:
-                break
+        plan = [(script, load_script(script, "up")) for script in scripts_to_apply(self._migrator, target)]
         return [script.name for script, module in plan if self._run(script, module, "up")]
 
     def down(self, target: str | None) -> list[str]:
         """Revert the last, or all back through a target; see ``Migrator.down``."""
-        scripts = {script.name: script for script in self._migrator.scripts()}
-        applied = [status.name for status in self._sound_statuses() if status.state == "applied"]
-        plan = []
-        for name in reversed(applied):
-            plan.append((scripts[name], self._load(scripts[name], "down")))
-            if target is None or name == target:
-                break
+        plan = [(script, load_script(script, "down")) for script in scripts_to_revert(self._migrator, target)]
         return [script.name for script, module in plan if self._run(script, module, "down")]
 
     def record_only(self, script: Script) -> bool:
@@ -111,22 +98,6 @@ class MigrationRun:
             return self._record(script)
 
     # Running
-
-    def _sound_statuses(self) -> Any:
-        statuses = states(self._migrator.scripts(), self._migrator.records())
-        require_sound(statuses)
-        return statuses
-
-    def _load(self, script: Script, direction: str) -> ModuleType:
-        migration = Migration(script.number, script.name, str(script.path), None)
-        try:
-            module = migration.load()
-        except Exception as error:
-            raise MigrationError(f"{script.name} cannot be loaded: {type(error).__name__}: {error}") from error
-        if not callable(getattr(module, direction, None)):
-            reason = "cannot be reverted" if direction == "down" else "does nothing"
-            raise MigrationError(f"expected {script.name} to define {direction}(migrator, db), so it {reason}")
-        return module  # type: ignore[no-any-return]
 
     def _run(self, script: Script, module: ModuleType, direction: str) -> bool:
         schema_migrator = SchemaMigrator.from_database(self._database)
@@ -174,7 +145,7 @@ class MigrationRun:
                 run(self._database, "SET LOCAL statement_timeout = 0")
                 yield
             return
-        with self._without_foreign_keys(), self._database.atomic(lock_type="IMMEDIATE"):
+        with without_foreign_keys(self._database), self._database.atomic(lock_type="IMMEDIATE"):
             before = set(fetch(self._database, "PRAGMA foreign_key_check"))
             yield
             broken = [row for row in fetch(self._database, "PRAGMA foreign_key_check") if row not in before]
@@ -186,28 +157,19 @@ class MigrationRun:
                 )
 
     @contextmanager
-    def _without_foreign_keys(self) -> Iterator[None]:
-        # The setting cannot be changed inside a transaction.
-        enforced = fetch_value(self._database, "PRAGMA foreign_keys")
-        if not enforced:
-            yield
-            return
-        run(self._database, "PRAGMA foreign_keys = OFF")
-        try:
-            yield
-        finally:
-            run(self._database, "PRAGMA foreign_keys = ON")
-
-    @contextmanager
     def _patient_session(self) -> Iterator[None]:
-        """Let statements outside a transaction take their time, and set the session back afterwards."""
-        before = fetch_value(self._database, "SHOW statement_timeout")
+        """Let statements outside a transaction take their time, and set the session back afterwards.
+
+        A script that may also wait long for locks, since it holds up nobody meanwhile, sets ``lock_timeout`` itself.
+        """
+        before = {name: fetch_value(self._database, f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")}
         run(self._database, "SET statement_timeout = 0")
         try:
             yield
         finally:
             with suppress(peewee.PeeweeException):
-                run(self._database, "SELECT set_config('statement_timeout', %s, false)", (before,))
+                for name, value in before.items():
+                    run(self._database, "SELECT set_config(%s, %s, false)", (name, value))
 
     # The history
 
@@ -262,6 +224,76 @@ class MigrationRun:
         if self._opened and not in_memory:
             with suppress(peewee.PeeweeException):
                 self._database.close()
+
+
+def scripts_to_apply(migrator: Migrator, target: str | None) -> list[Script]:
+    """Return the scripts that ``Migrator.up`` would run, in their order.
+
+    Raises:
+        MigrationError: for edited, missing and late migrations.
+    """
+    scripts = {script.name: script for script in migrator.scripts()}
+    found = []
+    for status in _sound_statuses(migrator):
+        if status.state == "pending":
+            found.append(scripts[status.name])
+        if status.name == target:
+            break
+    return found
+
+
+def scripts_to_revert(migrator: Migrator, target: str | None) -> list[Script]:
+    """Return the scripts that ``Migrator.down`` would revert, in the order of reverting.
+
+    Raises:
+        MigrationError: for edited, missing and late migrations.
+    """
+    scripts = {script.name: script for script in migrator.scripts()}
+    found = []
+    for status in reversed(_sound_statuses(migrator)):
+        if status.state == "applied":
+            found.append(scripts[status.name])
+            if target is None or status.name == target:
+                break
+    return found
+
+
+def load_script(script: Script, direction: str) -> ModuleType:
+    """Return a script's module, which has a function for the direction, ``up`` or ``down``.
+
+    Raises:
+        MigrationError: it cannot be loaded, or has no such function.
+    """
+    migration = Migration(script.number, script.name, str(script.path), None)
+    try:
+        module = migration.load()
+    except Exception as error:
+        raise MigrationError(f"{script.name} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(getattr(module, direction, None)):
+        reason = "cannot be reverted" if direction == "down" else "does nothing"
+        raise MigrationError(f"expected {script.name} to define {direction}(migrator, db), so it {reason}")
+    return module  # type: ignore[no-any-return]
+
+
+@contextmanager
+def without_foreign_keys(database: peewee.Database) -> Iterator[None]:
+    """Have a SQLite database not enforce foreign keys inside the block, which begins outside a transaction."""
+    # The setting cannot be changed inside a transaction.
+    enforced = fetch_value(database, "PRAGMA foreign_keys")
+    if not enforced:
+        yield
+        return
+    run(database, "PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        run(database, "PRAGMA foreign_keys = ON")
+
+
+def _sound_statuses(migrator: Migrator) -> list[MigrationStatus]:
+    statuses = states(migrator.scripts(), migrator.records())
+    require_sound(statuses)
+    return statuses
 
 
 def _is_lock_timeout(error: Exception) -> bool:

@@ -185,7 +185,7 @@ class Migrator:
         """
         from cloudpub_models.schema.migration_run import MigrationRun
 
-        self._require_known(target, (script.name for script in self.scripts()))
+        self.require_known(target, (script.name for script in self.scripts()))
         with MigrationRun(self) as run:
             return run.up(target)
 
@@ -200,7 +200,7 @@ class Migrator:
         """
         from cloudpub_models.schema.migration_run import MigrationRun
 
-        self._require_known(target, self.records())
+        self.require_known(target, self.records())
         with MigrationRun(self) as run:
             return run.down(target)
 
@@ -260,7 +260,12 @@ class Migrator:
             finally:
                 reservation.unlink()
 
-    def _require_known(self, target: str | None, names: Iterable[str]) -> None:
+    def require_known(self, target: str | None, names: Iterable[str]) -> None:
+        """Refuse a target that is none of these migrations.
+
+        Raises:
+            MigrationError: it names the nearest.
+        """
         known = list(names)
         if target is not None and target not in known:
             raise MigrationError(

@@ -51,10 +51,12 @@ _CONSTRAINTS = """
 """
 # An index that CREATE INDEX CONCURRENTLY left invalid serves no query and keeps no rule, so it does not count.
 _INDEXES = """
-    SELECT c.relname::text, i.relname::text, x.indisunique, x.indpred IS NULL AND x.indexprs IS NULL,
+    SELECT c.relname::text, i.relname::text, x.indisunique, x.indpred IS NOT NULL,
            ARRAY(SELECT a.attname::text FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS u(number, position)
-                 JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
-                 WHERE position <= x.indnkeyatts ORDER BY position)
+                 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
+                 WHERE position <= x.indnkeyatts ORDER BY position),
+           ARRAY(SELECT pg_catalog.pg_get_indexdef(x.indexrelid, position, true)
+                 FROM generate_series(1, x.indnkeyatts::int) AS u(position) ORDER BY position)
     FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
     JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
@@ -85,11 +87,15 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     for table, *constraint in rows(_CONSTRAINTS):
         if table in tables:
             _add_constraint(tables[table], *constraint)
-    for table, name, unique, plain, columns in rows(_INDEXES):
-        if unique and plain:
-            tables[table].uniques.append(Unique(tuple(columns), name))
+    for table, name, unique, partial, columns, definitions in rows(_INDEXES):
+        keys = tuple(
+            normalised(definition) if column is None else column
+            for column, definition in zip(columns, definitions, strict=True)
+        )
+        if unique and not partial:
+            tables[table].uniques.append(Unique(keys, name))
         else:
-            tables[table].indexes.append(Index(name, tuple(columns), plain))
+            tables[table].indexes.append(Index(name, keys, partial))
     for table, name, definition, body, settings in rows(_TRIGGERS):
         if table in tables:
             tables[table].triggers.append(

@@ -18,7 +18,13 @@ from cloudpub_models.schema.catalogue import (
     Unique,
     normalised_type,
 )
-from cloudpub_models.schema.expressions import check_constraints, normalised, normalised_statement, tokens
+from cloudpub_models.schema.expressions import (
+    check_constraints,
+    index_keys,
+    normalised,
+    normalised_statement,
+    tokens,
+)
 from cloudpub_models.schema.statements import fetch
 
 
@@ -46,13 +52,11 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
         for index, unique, origin, partial in rows(
             'SELECT name, "unique", origin, partial FROM pragma_index_list(?)', name
         ):
-            columns = [column for (column,) in rows("SELECT name FROM pragma_index_info(?) ORDER BY seqno", index)]
-            plain = not partial and None not in columns
-            kept = tuple(column for column in columns if column is not None)
-            if origin == "u" or (unique and plain and origin == "c"):
-                table.uniques.append(Unique(kept, None if origin == "u" else index))
+            keys = _index_keys(database, index)
+            if origin == "u" or (unique and not partial and origin == "c"):
+                table.uniques.append(Unique(keys, None if origin == "u" else index))
             elif origin == "c":
-                table.indexes.append(Index(index, kept, plain))
+                table.indexes.append(Index(index, keys, bool(partial)))
         table.foreign_keys = _foreign_keys(database, name)
         table.checks = [Check(expression, label) for label, expression in check_constraints(statement)]
         table.triggers = [
@@ -74,6 +78,17 @@ def _read_columns(table: TableParts, rows: list[tuple[Any, ...]]) -> None:
         if key:
             keys.append((key, name))
     table.primary_key = tuple(name for _, name in sorted(keys))
+
+
+def _index_keys(database: peewee.Database, index: str) -> tuple[str, ...]:
+    columns = fetch(database, "SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
+    if all(column is not None for (column,) in columns):
+        return tuple(column for (column,) in columns)
+    # The pragma names columns only; an index with expressions has a statement that tells them.
+    (statement,) = fetch(database, "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (index,))
+    return tuple(
+        key if column is None else column for (column,), key in zip(columns, index_keys(statement[0]), strict=True)
+    )
 
 
 def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:

@@ -949,6 +949,9 @@ for _name, _call in {
     "FunctionLogManager.append(function)": lambda world, given: world.logs.append(given, "x", "x"),
     "FunctionLogManager.tail(function)": lambda world, given: world.logs.tail(given),
     "FunctionLogManager.prune(older_than)": lambda world, given: world.logs.prune(given),
+    "FunctionInvocationManager.prune(older_than)": lambda world, given: world.managers.function_invocations.prune(
+        given
+    ),
     "FunctionManager.search(user)": lambda world, given: world.functions.search("x", user=given),
     "FunctionInvocationManager.record(function)": lambda world, given: world.managers.function_invocations.record(
         given, "x", 1

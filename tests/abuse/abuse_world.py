@@ -13,7 +13,16 @@ from cloudpub_models.legacy import QueryHelpers
 from cloudpub_models.manager import keyset
 from cloudpub_models.sql import POSTGRESQL, SQLITE
 
-_RECORDED = ("fetch", "run", "fetch_described", "stream", "stream_described", "copy_rows", "_execute_cursor")
+_RECORDED = (
+    "fetch",
+    "run",
+    "run_many",
+    "fetch_undecoded",
+    "stream",
+    "stream_described",
+    "copy_rows",
+    "_execute_cursor",
+)
 
 
 class World:
@@ -49,7 +58,7 @@ class World:
         for name in _RECORDED:
             original = getattr(engine, name, None)
             if original is None:
-                continue  # COPY, which only PostgreSQL has
+                continue  # COPY is only PostgreSQL's, many runs of one statement only SQLite's
 
             def recording(sql: str, *arguments: Any, _original: Any = original, **options: Any) -> Any:
                 self.sent.append(str(sql))

@@ -21,7 +21,7 @@ NO_STRINGS = frozenset(
     (
         *("int", "int | None", "bool", "float", "datetime | None", "Dialect", "Database", "Database | None"),
         *("type[M]", "type[peewee.Model]", "F", "Callable[[Connection], R]", "Callable[[Self], Self]"),
-        *("Progress | None", "Callable[[int], object] | None", "QueryBuilder", "Engine", "Scope"),
+        *("Progress | None", "Callable[[int], object] | None", "Callback", "QueryBuilder", "Engine", "Scope"),
         *("User", "Organization", "Function", "FunctionDeployment", "FunctionLog", "FunctionInvocation"),
         *("UserInformation", "UserInformation | None", "Organization | None", "User | OrganizationMember"),
         "Iterable[User | OrganizationMember]",

@@ -14,7 +14,7 @@ import pytest
 from psycopg2 import extensions
 from typer.testing import CliRunner
 
-from cloudpub_models import ALL_ROWS, Database, Managers, QueryBuilder, User, errors, operators
+from cloudpub_models import ALL_ROWS, Database, Managers, QueryBuilder, QueryEvent, User, errors, operators
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.url import mask_password
 from cloudpub_models.dto import UserDto
@@ -116,6 +116,18 @@ def exhausted(database: Database) -> None:
         small.close()
 
 
+def out_of_date(database: Database) -> None:
+    prepared = Database(secret_url_of(database), prepared=True)
+    try:
+        with prepared.session():
+            Managers(prepared).users.find_all({"password_hash": HASH})
+            prepared.raw_execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+            with prepared.transaction():
+                Managers(prepared).users.find_all({"password_hash": HASH})
+    finally:
+        prepared.close()
+
+
 def secret_url_of(database: Database) -> str:
     known = database._url
     assert known is not None
@@ -209,6 +221,7 @@ ON_POSTGRESQL: list[tuple[type[Exception], Provocation]] = [
     (errors.PoolTimeoutError, exhausted),
     (errors.SerializationError, lambda database: sqlstate(database, "40001")),
     (errors.DeadlockError, lambda database: sqlstate(database, "40P01")),
+    (errors.PreparedStatementError, out_of_date),
     (errors.LockNotAvailableError, lambda database: sqlstate(database, "55P03")),
     (errors.QueryTimeoutError, lambda database: sqlstate(database, "57014")),
     (errors.StorageError, lambda database: sqlstate(database, "53100")),
@@ -321,6 +334,8 @@ def test_no_log_record_tells(secret_database: Database, caplog: pytest.LogCaptur
     for name in ("peewee", "cloudpub_models", "psycopg2"):
         caplog.set_level(logging.DEBUG, logger=name)
     managers = Managers(secret_database)
+    events: list[QueryEvent] = []
+    secret_database.on_query(events.append)
     with secret_database.bind():
         user = User.get(User.password_hash == HASH)
         user.password_hash = f"{HASH}-2"
@@ -343,6 +358,9 @@ def test_no_log_record_tells(secret_database: Database, caplog: pytest.LogCaptur
 
     assert any(record.name == "peewee" for record in caplog.records), "Peewee logs its statements"
     assert any(record.name == "cloudpub_models" for record in caplog.records), "the callback's failure is logged"
+    assert any(record.name == "cloudpub_models.queries" for record in caplog.records), "every statement is logged"
+    assert any("password_hash" in event.sql for event in events)
+    assert_nothing_told(repr(events))
     formatter = logging.Formatter("%(message)s %(args)s")
     assert_nothing_told("\n".join(formatter.format(record) for record in caplog.records))
 

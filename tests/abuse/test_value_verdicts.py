@@ -242,7 +242,7 @@ def check(managers: dict[str, Manager[Any]], bases: dict[str, dict[str, Any]], c
 @contextmanager
 def recorded_writes(database: Database, writes: list[str]) -> Iterator[None]:
     engine: Any = database.engine
-    names = [name for name in ("fetch", "run", "copy_rows") if hasattr(engine, name)]
+    names = [name for name in ("fetch", "run", "run_many", "copy_rows") if hasattr(engine, name)]
     for name in names:
         original = getattr(engine, name)
 

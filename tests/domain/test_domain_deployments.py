@@ -55,7 +55,7 @@ def test_deploy_takes_part_in_the_callers_transaction(managers: Managers, databa
     assert managers.function_deployments.history(resize) == []
 
 
-@pytest.mark.parametrize("reference", [None, "resize", 1.5, True, uuid.uuid4(), str(uuid.uuid4()), User(id=1)])
+@pytest.mark.parametrize("reference", [None, "resize", 1.5, True, uuid.UUID(int=5), str(uuid.UUID(int=5)), User(id=1)])
 def test_references_are_instances_or_ids(managers: Managers, reference: Any) -> None:
     for call in (
         lambda: managers.function_deployments.deploy(reference, "i", "k"),

@@ -60,6 +60,12 @@ def test_find_by_email_finds_odd_addresses_in_any_case(managers: Managers, new_u
     assert managers.users.find_by_email(f"{odd.upper()}@EXAMPLE.com") == user
 
 
+def test_find_by_email_knows_letters_beyond_ascii(managers: Managers, new_user: NewUser) -> None:
+    user = new_user("JÜRGEN")
+    assert managers.users.find_by_email("jürgen@Example.com") == user
+    assert managers.users.find_by_email("jurgen@example.com") is None
+
+
 @pytest.mark.parametrize("email", [None, 5, b"ada", "a\0", "a" * 256])
 def test_find_by_email_refuses_what_is_no_address(managers: Managers, email: Any) -> None:
     with pytest.raises(InvalidValueError):

@@ -97,6 +97,12 @@ POSTGRESQL_CHANGES = [
         False,
     ),
     (
+        "DROP INDEX users_lower_idx; CREATE INDEX users_lower_idx ON users (upper(email))",
+        "index",
+        "users.lower(email): index: expected an index, found none",
+        False,
+    ),
+    (
         "DROP INDEX functions_user_id_idx; CREATE INDEX functions_user_id_idx ON functions (user_id) WHERE user_id > 5",
         "index",
         "functions.user_id: index: expected an index, found none",
@@ -207,6 +213,7 @@ SQLITE_CHANGES = [
     (["ALTER TABLE functions DROP COLUMN analysis_result"], "column", True, True),
     (["ALTER TABLE user_information DROP COLUMN phone_number"], "column", True, True),
     (["DROP INDEX function_logs_timestamp_idx"], "index", True, False),
+    (["DROP INDEX users_lower_idx", "CREATE INDEX users_lower_idx ON users (id, upper(email))"], "index", True, False),
     (["DROP TRIGGER users_set_updated_at"], "trigger", True, False),
     (
         [
@@ -285,6 +292,8 @@ def test_an_index_or_constraint_by_another_name_is_no_drift(migrated: peewee.Dat
     if isinstance(migrated, peewee.PostgresqlDatabase):
         migrated.execute_sql("ALTER TABLE users DROP CONSTRAINT users_email_key")
         migrated.execute_sql("CREATE UNIQUE INDEX named_by_others_too ON users (email)")
+    migrated.execute_sql("DROP INDEX users_lower_idx")
+    migrated.execute_sql("CREATE UNIQUE INDEX stricter ON users (lower(email))")
     assert find_drift(migrated) == []
 
 
