@@ -870,7 +870,12 @@ def _in_vain(name: str, call: Call, accepts: Accepts, harmless: tuple[str, ...] 
     DOORS.append(Door((name,), call, harmless, accepts, lambda *_: result))
 
 
-_in_vain("UserManager.find_by_email(email)", lambda world, given: world.users.find_by_email(given), text(255))
+_in_vain(
+    "UserManager.find_by_email(email)",
+    lambda world, given: world.users.find_by_email(given),
+    text(255),
+    (*TEXTS, "zoë@example.com"),
+)
 for _method, _result in (
     ("get_user_complete(user_uuid)", None),
     ("get_user_with_information(user_uuid)", None),

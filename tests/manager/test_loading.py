@@ -80,7 +80,8 @@ def test_the_loader_of_many_rows_takes_values_that_are_decoded() -> None:
         "    instances = []",
         "    for c0, c1, c2, c3, c4, c5, in rows:",
         "        instance = new(model)",
-        "        instance.__data__ = {'id': c0, 'uuid': c1, 'function': c2, 'level': c3, 'message': c4, 'timestamp': c5}",
+        "        instance.__data__ = {'id': c0, 'uuid': c1, 'function': c2, 'level': c3, 'message': c4, "
+        "'timestamp': c5}",
         "        instances.append(instance)",
         "    return instances",
     ]
