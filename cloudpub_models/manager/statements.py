@@ -137,19 +137,50 @@ class Statements(Generic[M]):
         return self._cached(("select", conditions, columns, order, limit, offset, skip_locked), make)
 
     def select_for_each(self, column: str, order: Order, limit: int) -> Select[M]:
-        """Return the SELECT of at most ``limit`` rows for each of the values that its parameter lists for a column."""
-        return self._cached(
-            ("select for each", column, order, limit),
-            lambda: Select(
-                self._ranked(
-                    Query("select", self.table.name, conditions=Group.all(Comparison(column, "IN"))),
-                    column,
-                    order,
-                    limit,
-                ),
-                self.load,
-            ),
+        """Return the SELECT of at most ``limit`` rows for each of the values that its parameter lists for a column.
+
+        The rows of each value are looked up one value at a time, so that no more of them are read than are wanted.
+        """
+
+        def make() -> Select[M]:
+            first = self._first_on_postgresql if self._dialect is POSTGRESQL else self._first_on_sqlite
+            return Select(driver_text(first(column, order, limit), self._dialect)[0], self.load)
+
+        return self._cached(("select for each", column, order, limit), make)
+
+    def _first_on_postgresql(self, column: str, order: Order, limit: int) -> str:
+        quote = self._dialect.quote
+        columns = ", ".join([quote(name) for name in self.table.column_names])
+        array = f"CAST(@keys AS {_array_type(self.table.columns[column].field)}[])"
+        # As an order by the column, too, only its own index serves this; to the planner, which does not know the key,
+        # one over the other columns looks as good, where a key with few rows makes it read everybody's.
+        nearest = self._ordered(((column, order[0][1]), *order) if order else ())
+        one = (
+            f"SELECT {columns} FROM {quote(self.table.name)}"  # noqa: S608 - made of quoted names and a number
+            f" WHERE {quote(column)} BETWEEN parent.key AND parent.key{nearest} LIMIT {limit}"
         )
+        each = f"unnest({array}) AS parent (key) CROSS JOIN LATERAL ({one}) AS related"
+        return f"SELECT {columns} FROM {each}{self._ordered(order)}"  # noqa: S608 - the same
+
+    def _first_on_sqlite(self, column: str, order: Order, limit: int) -> str:
+        quote = self._dialect.quote
+        table = quote(self.table.name)
+        keys = self.table.key_names
+        key = quote(keys[0]) if len(keys) == 1 else "rowid"
+        columns = ", ".join([f"{table}.{quote(name)}" for name in self.table.column_names])
+        one = (
+            f"SELECT candidate.{key} FROM {table} AS candidate"  # noqa: S608 - made of quoted names and a number
+            f" WHERE candidate.{quote(column)} = parent.value{self._ordered(order, 'candidate.')} LIMIT {limit}"
+        )
+        each = f"json_each(@keys) AS parent JOIN {table} ON {table}.{key} IN ({one})"
+        return f"SELECT {columns} FROM {each}{self._ordered(order, f'{table}.')}"  # noqa: S608 - the same
+
+    def _ordered(self, order: Order, prefix: str = "") -> str:
+        terms = [
+            f"{prefix}{self._dialect.quote(name)} {direction}{self._dialect.nulls(direction, None)}"
+            for name, direction in order
+        ]
+        return f" ORDER BY {', '.join(terms)}" if terms else ""
 
     def select_connected(
         self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None
@@ -173,7 +204,7 @@ class Statements(Generic[M]):
                 conditions=Group.all(Comparison(f"{pivot}.{near}", "IN")),
             )
             if limit is not None:
-                return Select(self._ranked(connected, f"{pivot}.{near}", order, limit, with_key=True), self.load)
+                return Select(self._ranked(connected, f"{pivot}.{near}", order, limit), self.load)
             whole = connected.changed(
                 columns=(*self._qualified(), f"{pivot}.{near}"),
                 order_by=tuple(OrderBy(f"{own}.{name}", direction) for name, direction in order),
@@ -275,27 +306,18 @@ class Statements(Generic[M]):
     def _qualified(self) -> tuple[str, ...]:
         return tuple(f"{self.table.name}.{name}" for name in self.table.column_names)
 
-    def _ranked(self, query: Query, key: str, order: Order, limit: int, *, with_key: bool = False) -> str:
-        """Return the SELECT of the first rows, in an order, for each key of a query."""
+    def _ranked(self, query: Query, key: str, order: Order, limit: int) -> str:
+        """Return the SELECT of the first rows, in an order, for each key of a query, with the key in a last column."""
         quote = self._dialect.quote
-
-        def ordered(prefix: str) -> str:
-            return ", ".join(
-                [
-                    f"{prefix}{quote(name)} {direction}{self._dialect.nulls(direction, None)}"
-                    for name, direction in order
-                ]
-            )
-
         key_sql = ".".join([quote(part) for part in key.split(".")])
-        window = f"PARTITION BY {key_sql} ORDER BY {ordered(quote(self.table.name) + '.')}"
+        window = f"PARTITION BY {key_sql}{self._ordered(order, quote(self.table.name) + '.')}"
         position = raw(f"ROW_NUMBER() OVER ({window}) AS cloudpub_position")
         key_item = raw(f"{key_sql} AS cloudpub_key")
         inner = self._render(query.changed(columns=(*self._qualified(), key_item, position)))
-        columns = [quote(name) for name in self.table.column_names] + (["cloudpub_key"] if with_key else [])
+        columns = ", ".join([*[quote(name) for name in self.table.column_names], "cloudpub_key"])
         return (
-            f"SELECT {', '.join(columns)} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number
-            f" WHERE cloudpub_position <= {limit} ORDER BY {ordered('')}"
+            f"SELECT {columns} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number
+            f" WHERE cloudpub_position <= {limit}{self._ordered(order)}"
         )
 
     def _render(self, query: Query) -> str:

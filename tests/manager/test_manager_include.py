@@ -124,11 +124,20 @@ def test_nested_paths(managers, platform, statements):
         assert users[1].organization.owner.information.first_name == "A"
 
 
-def test_a_limit_is_per_parent(managers, platform, statements):
+def test_a_limit_is_per_parent(managers, platform, statements, backend):
     options = {"limit": 2, "order_by": "version", "order_direction": "DESC"}
     functions = managers.functions.find_all(order_by="id", include={"deployments": options})
     assert [[d.version for d in function.deployments] for function in functions] == [[3, 2]] * 3 + [[]]
     assert len(statements) == 2
+    assert {
+        "postgresql": " FROM unnest(CAST(%s AS integer[])) AS parent (key) CROSS JOIN LATERAL (SELECT id, uuid, "
+        "function_id, version, image_tag, s3_key, status, is_active, build_logs, deployed_at FROM function_deployments "
+        "WHERE function_id BETWEEN parent.key AND parent.key ORDER BY function_id DESC, version DESC LIMIT 2) "
+        "AS related ORDER BY version DESC",
+        "sqlite": " FROM json_each(?) AS parent JOIN function_deployments ON function_deployments.id IN "
+        "(SELECT candidate.id FROM function_deployments AS candidate WHERE candidate.function_id = parent.value "
+        "ORDER BY candidate.version DESC NULLS FIRST LIMIT 2) ORDER BY function_deployments.version DESC NULLS FIRST",
+    }[backend] in statements.sql[1]
     organizations = managers.organizations.find_all(
         include={"members": {"limit": 1, "order_by": "email", "order_direction": "DESC"}}
     )
