@@ -20,7 +20,7 @@ from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
-from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction
+from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction, check_takes_connection
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.errors import (
     ConfigurationError,
@@ -253,6 +253,7 @@ class Database:
             what ``fn`` returned.
 
         Raises:
+            InvalidQueryError: ``fn`` is no function that takes one argument.
             RetryableError, ConnectionLostError: the transaction still lost after the last retry.
             ConnectionFailedError: the server could not be reached for ``connect_timeout``, or refused the user.
             CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
@@ -260,15 +261,19 @@ class Database:
         >>> database.run_transaction(lambda connection: connection.execute("SELECT name FROM functions"))
         [{'name': 'resize'}]
         """
-        if self.engine.scopes():
-            with self.transaction(isolation=isolation) as connection:
-                return fn(connection)
-        return run_repeatedly(
-            lambda: self.transaction(isolation=isolation),
-            fn,
-            retries=retries,
-            patience=self._options.connect_timeout,
-        )
+        try:
+            if self.engine.scopes():
+                with self.transaction(isolation=isolation) as connection:
+                    return fn(connection)
+            return run_repeatedly(
+                lambda: self.transaction(isolation=isolation),
+                fn,
+                retries=retries,
+                patience=self._options.connect_timeout,
+            )
+        except TypeError:
+            check_takes_connection(fn)
+            raise
 
     def on_commit(self, fn: F) -> F:
         """Run ``fn`` once the outermost transaction has committed; outside of one, at once.

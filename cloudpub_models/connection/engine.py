@@ -24,7 +24,7 @@ from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.transactions import Scope, ThreadStates, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
-from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
 
 if TYPE_CHECKING:
@@ -125,6 +125,10 @@ class Engine(peewee.Database):
     @abstractmethod
     def dispose_all(self) -> None:
         """Close every connection of every thread; the engine is not used again."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Have the statements that run on any connection end with an error; callable from any thread."""
 
     @abstractmethod
     def after_fork_in_child(self) -> None:
@@ -274,6 +278,8 @@ class Engine(peewee.Database):
 
     def after_commit(self, fn: F) -> F:
         """Run ``fn`` once the outermost transaction has committed; outside of one, at once."""
+        if not callable(fn):
+            raise InvalidQueryError(f"expected a function that takes no argument for on_commit; got {shown(fn)}")
         scopes = self._threads.current.scopes
         if scopes:
             scopes[-1].callbacks.append(fn)

@@ -1,7 +1,7 @@
 """Telling what a database is sent: to callbacks and to the log, with how long it took and who asked for it.
 
 An engine that is observed is made an instance of a subclass, whose methods measure and tell and leave the rest to their
-parent; an engine that nobody observes runs none of this. What is told holds no secret (``sql.secret``).
+parent; an engine that nobody has observed yet runs none of this. What is told holds no secret (``sql.secret``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache, partial
-from io import RawIOBase
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cloudpub_models.connection.engine import Engine
@@ -36,6 +35,7 @@ _OWN_PACKAGES = frozenset({"cloudpub_models", "peewee", "playhouse"})
 
 # The class that comes after it sends the statements; for type checkers it is one that has every method.
 if TYPE_CHECKING:
+    from cloudpub_models.connection.postgresql import CopySource
     from cloudpub_models.connection.postgresql import PostgresqlEngine as _Sending
 else:
     _Sending = Engine
@@ -82,12 +82,14 @@ class Observer:
 
     Attributes:
         slow_query: from how many seconds on a statement is warned about; ``None`` for never.
+        wanted: whether anybody wants to know of statements.
         thread: whether a statement of this thread is part of another one that is going to be told of.
     """
 
     def __init__(self) -> None:
         self._callbacks: dict[object, Callback] = {}
         self.slow_query: float | None = None
+        self.wanted = True
         self.thread = _Thread()
 
     def add(self, callback: Callback) -> Callable[[], None]:
@@ -107,11 +109,10 @@ class Observer:
         """Have an engine tell this observer what it is sent, as long as somebody wants to know."""
         self.slow_query = slow_query
         engine.observer = self
-        wanted = bool(self._callbacks) or log_wants(slow_query)
-        if wanted and not isinstance(engine, ObservedEngine):
+        self.wanted = bool(self._callbacks) or log_wants(slow_query)
+        if self.wanted and not isinstance(engine, ObservedEngine):
+            # Never changed back: other threads may be in the middle of its methods.
             engine.__class__ = _observed(type(engine))  # type: ignore[arg-type]
-        elif not wanted and isinstance(engine, ObservedEngine):
-            engine.__class__ = type(engine).__bases__[1]
 
     def tell(
         self, sql: str, parameters: Sequence[Any] | None, duration: float, rows: int | None, error: Exception | None
@@ -152,7 +153,7 @@ class ObservedEngine(_Sending):
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         return self._told(sql, parameters, _count_described, super().fetch_undecoded, sql, parameters)
 
-    def copy_rows(self, sql: str, text: RawIOBase) -> int:
+    def copy_rows(self, sql: str, text: CopySource) -> int:
         return self._told(sql, None, int, super().copy_rows, sql, text)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
@@ -198,14 +199,14 @@ class ObservedEngine(_Sending):
     ) -> T:
         """Send a statement and tell of it, unless it is part of another one or sent by a callback."""
         observer = self.observer
-        if observer is None or observer.thread.busy:
+        if observer is None or not observer.wanted or observer.thread.busy:
             return send(*arguments)
         with observer.thread:
             started = time.perf_counter()
             try:
                 result = send(*arguments)
             except Exception as error:
-                if self._was_sent(error):
+                if _was_sent(self, error):
                     observer.tell(sql, parameters, time.perf_counter() - started, None, error)
                 raise
             observer.tell(sql, parameters, time.perf_counter() - started, count(result), None)
@@ -216,7 +217,7 @@ class ObservedEngine(_Sending):
     ) -> Iterator[T]:
         """Yield the chunks of a stream and tell of it when it ends, also where it is given up before its last row."""
         observer = self.observer
-        if observer is None or observer.thread.busy:
+        if observer is None or not observer.wanted or observer.thread.busy:
             yield from chunks
             return
         watch = _Watch(observer.thread)
@@ -230,13 +231,9 @@ class ObservedEngine(_Sending):
             raise
         finally:
             watch.time(chunks.close)
-            if failure is None or self._was_sent(failure):
+            if failure is None or _was_sent(self, failure):
                 with observer.thread:
                     observer.tell(sql, parameters, watch.duration, rows, failure)
-
-    def _was_sent(self, error: Exception) -> bool:
-        """Return whether the driver raised an error; anything else was refused before it came to that."""
-        return isinstance(error.__cause__, self.driver_error)
 
 
 class _Watch:
@@ -253,6 +250,11 @@ class _Watch:
                 return step(*arguments)
         finally:
             self.duration += time.perf_counter() - started
+
+
+def _was_sent(engine: Engine, error: Exception) -> bool:
+    """Return whether the driver raised an error; anything else was refused before it came to that."""
+    return isinstance(error.__cause__, engine.driver_error)
 
 
 @cache

@@ -11,8 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from io import RawIOBase
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import peewee
 import psycopg2
@@ -40,6 +39,7 @@ from cloudpub_models.errors import (
     CloudpubError,
     CommitUnknownError,
     ConnectionLostError,
+    InvalidQueryError,
     TransactionAbortedError,
 )
 from cloudpub_models.sql import POSTGRESQL
@@ -47,6 +47,13 @@ from cloudpub_models.sql import POSTGRESQL
 T = TypeVar("T")
 
 _COPY_READ_BYTES = 65_536
+
+
+class CopySource(Protocol):
+    """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
+
+    failures: list[BaseException]
+    read: Callable[[int], bytes]
 
 
 class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
@@ -113,6 +120,12 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def dispose_all(self) -> None:
         self._pool.close()
+
+    def interrupt(self) -> None:
+        for connection in list(self._connections):
+            # One that is closed has nothing to end.
+            with suppress(psycopg2.Error):
+                connection.cancel()
 
     def before_fork(self) -> None:
         self._pool.lock_for_fork()
@@ -225,16 +238,22 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
     def _execute_on(self, connection: PostgresqlConnection, sql: str) -> None:
         self._on(connection, lambda cursor: cursor.execute(sql))
 
-    def copy_rows(self, sql: str, text: RawIOBase) -> int:
+    def copy_rows(self, sql: str, text: CopySource) -> int:
         """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
 
         The text is read while the server works on what has been read before; reading it must not use the database.
         """
         return self._on_a_connection(self._copy_on, sql, text)
 
-    def _copy_on(self, connection: PostgresqlConnection, sql: str, text: RawIOBase) -> int:
+    def _copy_on(self, connection: PostgresqlConnection, sql: str, text: CopySource) -> int:
         def copy(cursor: extensions.cursor) -> int:
-            cursor.copy_expert(sql, text, _COPY_READ_BYTES)
+            try:
+                # Lines are never asked for, only so many bytes.
+                cursor.copy_expert(sql, text, _COPY_READ_BYTES)  # type: ignore[arg-type]
+            except psycopg2.Error:
+                if text.failures:
+                    raise text.failures.pop() from None
+                raise
             return max(cursor.rowcount, 0)
 
         return self._on(connection, copy)
@@ -264,7 +283,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         if self._threads.current.scopes:
             scope = self._threads.current.scopes[0]
             self.run(declare, parameters)
-            yield from self._fetch_chunks(self._state.conn, fetch, chunk_size)
+            yield from self._fetch_chunks(self._state.conn, fetch, chunk_size, scope)
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
@@ -278,9 +297,12 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             self._give_back(connection)
 
     def _fetch_chunks(
-        self, connection: PostgresqlConnection, fetch: str, chunk_size: int
+        self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
     ) -> Iterator[extensions.cursor]:
         while True:
+            if scope is not None and self._threads.current.scopes[:1] != [scope]:
+                # The connection may be another thread's by now, in a transaction that a failure would end.
+                raise InvalidQueryError("the transaction in which this stream began is over: read it inside the block")
             if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.

@@ -34,6 +34,11 @@ MOST_PREPARED = 100
 _GONE = "26000"
 # The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
 _FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
+# A number beyond the type that its column had before, and a type that is not there any more.
+_OUT_OF_RANGE = "22003"
+_INTERNAL = "XX000"
+# How the names of those of the server's files begin that find no operator, or no conversion, for the types it has.
+_ANALYSIS = "parse_"
 
 
 class PreparingEngine(PostgresqlEngine):
@@ -76,16 +81,17 @@ class PreparingEngine(PostgresqlEngine):
     ) -> T:
         prepared = connection.prepared
         cursor = connection.take_cursor()
+        known = sql in prepared
         try:
             command = prepared.get(sql)
             if command is None:
-                command = _prepare(connection, cursor, sql)
+                command = _prepare(connection, cursor, sql, parameters)
             else:
                 prepared.move_to_end(sql)
             cursor.execute(*filled(command, parameters))
             found = result(cursor)
         except psycopg2.Error as error:
-            if not _was_out_of_date(error):
+            if not _was_out_of_date(error, known):
                 self.fail(error)
             found = self._execute_again(connection, cursor, sql, parameters, result, error)
         connection.keep(cursor)
@@ -110,7 +116,7 @@ class PreparingEngine(PostgresqlEngine):
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             self._fail_out_of_date(error)
         try:
-            cursor.execute(_prepare(connection, cursor, sql), parameters)
+            cursor.execute(_prepare(connection, cursor, sql, parameters), parameters or None)
             return result(cursor)
         except psycopg2.Error as another:
             self.fail(another)
@@ -124,7 +130,9 @@ class PreparingEngine(PostgresqlEngine):
         raise typed from error
 
 
-def _prepare(connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql) -> str:
+def _prepare(
+    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> str:
     """Prepare a statement and return the command that executes it."""
     prepared, outdated = connection.prepared, connection.outdated
     if len(prepared) >= MOST_PREPARED:
@@ -132,7 +140,8 @@ def _prepare(connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSq
     if outdated:
         cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
         outdated.clear()
-    body, arguments = _numbered(sql)
+    # Without parameters a %s is the statement's own, as in format('%s', name).
+    body, arguments = _numbered(sql) if parameters else (sql, "")
     connection.statements_prepared += 1
     name = f"cloudpub_{connection.statements_prepared}"
     cursor.execute(f"PREPARE {name} AS {body}")
@@ -162,11 +171,14 @@ def _numbered(sql: str) -> tuple[str, str]:
 def _expect_changes(connection: PostgresqlConnection, sql: str) -> None:
     """Forget what is prepared before a statement that may remove it, or change what it depends on.
 
-    Else the next statement of the same transaction would fail.
+    Else the next statement of the same transaction would fail. What a function does that a SELECT calls is not seen.
     """
     found = _changing()(sql)
-    if found is not None and connection.prepared:
-        if found[1].upper() not in ("DISCARD", "DEALLOCATE"):
+    if found is not None:
+        if found[1].upper().startswith(("DISCARD", "DEALLOCATE")):
+            # Nothing is left, neither of what is in use nor of what was to be removed.
+            connection.outdated.clear()
+        else:
             connection.outdated.extend(map(_name_in, connection.prepared.values()))
         connection.prepared.clear()
 
@@ -174,11 +186,17 @@ def _expect_changes(connection: PostgresqlConnection, sql: str) -> None:
 @cache
 def _changing() -> Callable[[str], re.Match[str] | None]:
     beginning = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+"
-    return re.compile(rf"{beginning}(ALTER|CREATE|DROP|DISCARD|DEALLOCATE)\b", re.IGNORECASE | re.DOTALL).match
+    statements = r"ALTER|CREATE|DROP|DO|DISCARD\s+ALL|DEALLOCATE\s+(?:PREPARE\s+)?ALL|CALL"
+    return re.compile(rf"{beginning}({statements})\b", re.IGNORECASE | re.DOTALL).match
 
 
-def _was_out_of_date(error: psycopg2.Error) -> bool:
-    return error.pgcode == _GONE or (error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE)
+def _was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
+    if error.pgcode == _GONE or (error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE):
+        return True
+    # Its parameters have the types that they had before a column got another one.
+    return known and (
+        error.pgcode in (_OUT_OF_RANGE, _INTERNAL) or (error.diag.source_file or "").startswith(_ANALYSIS)
+    )
 
 
 def _columns_and_rows(cursor: Cursor) -> tuple[ResultColumns, list[Row]]:

@@ -55,6 +55,8 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
 
     sql_dialect = SQLITE
     driver_error = sqlite3.Error
+    # Set by what only looks at a file, before the first connection.
+    keeps_journal_mode = False
 
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
@@ -103,7 +105,8 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         self._add_conn_hooks(connection)  # type: ignore[attr-defined]
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.
-            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",) and not _is_read_only(connection):
+            is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            if not (is_wal or self.keeps_journal_mode or _is_read_only(connection)):
                 self._change_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -150,6 +153,12 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         for connection in list(self._connections):
             connection.close()
         self._forget_connection()
+
+    def interrupt(self) -> None:
+        for connection in list(self._connections):
+            # One that is closed has nothing to end.
+            with contextlib.suppress(sqlite3.ProgrammingError):
+                connection.interrupt()
 
     def before_fork(self) -> None:
         # The child needs it, and a child whose parent had threads had better import nothing.

@@ -266,3 +266,17 @@ def run_callbacks(callbacks: list[Callable[[], object]]) -> None:
             callback()
         except Exception:  # noqa: BLE001 - whatever it is, the commit has happened
             _log.exception("an on_commit callback failed; the transaction has been committed all the same")
+
+
+def check_takes_connection(fn: object) -> None:
+    """Raise InvalidQueryError for what cannot be called with a transaction's connection."""
+    import inspect
+
+    try:
+        inspect.signature(fn).bind(None)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidQueryError(
+            f"expected a function that takes the transaction's connection; got {shown(fn)}"
+        ) from None
+    except ValueError:
+        return  # a function written in C does not say what it takes

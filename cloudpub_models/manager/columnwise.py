@@ -7,10 +7,9 @@ each value takes the way that single values take (``values``).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from io import BytesIO, RawIOBase
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -47,7 +46,7 @@ def encode_column(column: Column, values: Sequence[Any]) -> Sequence[Any]:
     elif kinds == {int} and column.kind == "integer":
         if min(values) >= -column.longest and max(values) <= column.longest:
             return values
-    elif kinds == {datetime} and column.kind == "timestamp" and {value.tzinfo for value in values} == {UTC}:
+    elif kinds == {datetime} and column.kind == "timestamp" and all(value.tzinfo is UTC for value in values):
         return _moment_texts(values)
     elif kinds == {UUID} and column.kind == "uuid":
         return _uuid_texts(("%032x" * len(values) % tuple(map(attrgetter("int"), values))).encode())
@@ -67,27 +66,38 @@ def random_uuids(count: int) -> list[str]:
     return sorted(_uuid_texts(digits))
 
 
-class CopyText(RawIOBase):
-    """Rows, given as their columns of encoded values, as a file in COPY's text format.
+class CopyText:
+    """Rows, given as their columns of encoded values, as what COPY reads: text format, some rows at a time.
 
-    Written as it is read, some rows at a time: https://www.postgresql.org/docs/current/sql-copy.html describes it.
+    https://www.postgresql.org/docs/current/sql-copy.html describes it.
+
+    Attributes:
+        read: takes the number of bytes wanted, the same each time, and returns at most as many; none at the end.
+        failures: what ended the reading. ``read`` is a generator's ``send``, so that also what a signal handler raises
+            is raised inside the generator; of an exception that leaves ``read`` the driver keeps the text only.
     """
 
     def __init__(self, columns: Sequence[Sequence[Any]]) -> None:
-        self._blocks = _copy_blocks(columns)
-        self._block = BytesIO()
+        self.failures: list[BaseException] = []
+        pieces = _pieces(_copy_blocks(columns), self.failures)
+        next(pieces)
+        self.read: Callable[[int], bytes] = pieces.send
 
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        """Put the next bytes into a buffer and return how many there were: none at the end."""
-        count = self._block.readinto(buffer)
-        if not count:
-            self._block = BytesIO(next(self._blocks, b""))
-            count = self._block.readinto(buffer)
-        return count
+def _pieces(blocks: Iterator[bytes], failures: list[BaseException]) -> Generator[bytes, int, None]:
+    # Knows no CopyText: a circle would keep the rows in memory.
+    try:
+        size = yield b""
+        for block in blocks:
+            for start in range(0, len(block), size):
+                yield block[start : start + size]
+        while True:
+            yield b""
+    except GeneratorExit:
+        raise
+    except BaseException as failure:
+        failures.append(failure)
+        raise
 
 
 def array_text(values: Sequence[Any]) -> str:

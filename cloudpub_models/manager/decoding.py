@@ -93,7 +93,11 @@ def _uuids(values: Sequence[str]) -> list[UUID]:
 
 def _timestamps(values: Sequence[str]) -> list[datetime]:
     # Naming the offset is cheaper than replacing tzinfo afterwards.
-    return [datetime.fromisoformat(value + "Z") for value in values]
+    moments = [datetime.fromisoformat(value + "Z") for value in values]
+    # A space can only separate date and time; any other character is taken for a separator too, even a digit.
+    if "".join(values).count(" ") != len(values):
+        raise ValueError("a timestamp in another form than the stored one")
+    return moments
 
 
 def _documents(values: Sequence[str]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import peewee
@@ -154,7 +154,10 @@ class Finding(TableAccess[M]):
 
         ``SELECT COUNT(*) AS count FROM functions WHERE status = @param_0``
         """
-        return int(self._rows("count", where)[0][0])
+        engine = self.database.engine
+        shape, values = parse_where(where, self.table, engine)
+        rows = engine.fetch(self._statements_on(engine).select_nothing("count", shape), values or None)
+        return int(rows[0][0])
 
     def exists(self, where: Where = None) -> bool:
         """Return whether any row meets every condition.
@@ -164,7 +167,9 @@ class Finding(TableAccess[M]):
 
         ``SELECT 1 FROM functions WHERE status = @param_0 LIMIT 1``
         """
-        return bool(self._rows("exists", where))
+        engine = self.database.engine
+        shape, values = parse_where(where, self.table, engine)
+        return bool(engine.fetch(self._statements_on(engine).select_nothing("exists", shape), values or None))
 
     def paginate(
         self,
@@ -197,7 +202,7 @@ class Finding(TableAccess[M]):
         """
         check_count(page, "page", smallest=1)
         check_count(page_size, "page_size", smallest=1)
-        order = complete_order(parse_order(order_by, order_direction, self.table), self.table, order_direction)
+        order = complete_order(order_by, order_direction, self.table)
         return PaginatedResult(
             items=self.find_all(where, order_by=order, limit=page_size, offset=(page - 1) * page_size, include=include),
             total=self.count(where),
@@ -238,7 +243,7 @@ class Finding(TableAccess[M]):
         """
         check_count(page_size, "page_size", smallest=1)
         engine = self.database.engine
-        order = complete_order(parse_order(order_by, order_direction, self.table), self.table, order_direction)
+        order = complete_order(order_by, order_direction, self.table)
         if not order:
             raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
         shape, values = parse_where(where, self.table, engine)
@@ -361,8 +366,3 @@ class Finding(TableAccess[M]):
         lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
         rows = engine.fetch(lookup.sql, (lookup.encode(require_value(value, name)),))
         return lookup.load(rows)[0] if rows else None
-
-    def _rows(self, kind: Literal["count", "exists"], where: Where) -> list[Row]:
-        engine = self.database.engine
-        shape, values = parse_where(where, self.table, engine)
-        return engine.fetch(self._statements_on(engine).select_nothing(kind, shape), values)

@@ -99,8 +99,9 @@ def load_included(
         UnknownColumnError: the model has no such relation.
     """
     relations = {name: relation_of(model, name) for name in tree}
-    for name, node in tree.items():
-        relation = relations[name]
+    # Rows that refer back come last, lists of them at the very end: they keep what this row has by then.
+    for name in sorted(tree, key=lambda name: (isinstance(relations[name], _Referring), relations[name].many)):
+        node, relation = tree[name], relations[name]
         limits = _Limits.of(name, node.options, relation)
         if not rows:
             continue

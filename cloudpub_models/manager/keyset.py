@@ -18,7 +18,7 @@ import peewee
 
 from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
 from cloudpub_models.manager.decoding import decoder_for
-from cloudpub_models.manager.ordering import Order
+from cloudpub_models.manager.ordering import Order, OrderBy, parse_order
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.conditions import Comparison, Condition, Group, PositionalCondition
@@ -26,10 +26,15 @@ from cloudpub_models.sql.conditions import Comparison, Condition, Group, Positio
 _CHECKSUM_BYTES = 8
 
 
-def complete_order(order: Order, table: Table, direction: str) -> Order:
-    """Return the order with the primary key at its end, so that no two rows are equal in it."""
+def complete_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
+    """Return the order with the primary key at its end, so that no two rows are equal in it.
+
+    Raises:
+        UnknownColumnError, InvalidQueryError: see ``parse_order``.
+    """
+    order = parse_order(table.key_names if order_by in (None, [], ()) else order_by, order_direction, table)
     named = {name for name, _ in order}
-    last = order[-1][1] if order else direction.upper()
+    last = order[-1][1] if order else "ASC"
     return order + tuple((name, last) for name in table.key_names if name not in named)
 
 

@@ -167,7 +167,7 @@ def _written_out(field: peewee.Field[Any], decoder: Decoder | None, position: in
             f"set_uuid_is_safe(v{position}, unknown)",
         ]
     elif decoder is timestamp_from_database:
-        lines = [f"v{position} = moment({column} + 'Z')"]
+        lines = [f"v{position} = moment({column} + 'Z')", f"if ' ' not in {column}: raise ValueError"]
     elif decoder is json_from_text:
         lines = _json_lines(column, f"v{position}")
     elif decoder is bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, UnknownColumnError
 from cloudpub_models.manager.table import Table
 from cloudpub_models.sql.identifiers import shown
 
@@ -21,12 +21,11 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
 
     Raises:
         UnknownColumnError: a name is no column.
-        InvalidQueryError: a direction is neither ASC nor DESC, or the argument is of no known form.
+        InvalidQueryError: a direction is neither ASC nor DESC, or there is no column for it; or the argument is of no
+            known form.
     """
     direction = _direction(order_direction)
-    if order_by is None:
-        return ()
-    items = [order_by] if isinstance(order_by, str) else order_by
+    items = () if order_by is None else [order_by] if isinstance(order_by, str) else order_by
     if not isinstance(items, Sequence):
         raise InvalidQueryError(f"expected order_by to be a column or a list of columns; got {shown(order_by)}")
     order: list[tuple[str, str]] = []
@@ -36,8 +35,22 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
                 raise InvalidQueryError(f"expected (column, direction) in order_by; got {len(item)} items")
             order.append((table.column(item[0]).name, _direction(item[1])))
         else:
-            order.append((table.column(item).name, direction))
+            order.append((_column_name(item, table), direction))
+    if not order and direction == "DESC":
+        raise InvalidQueryError("expected a column in order_by for the order_direction 'DESC'; got none: name one")
     return tuple(order)
+
+
+def _column_name(name: Any, table: Table) -> str:
+    try:
+        return table.column(name).name
+    except UnknownColumnError as error:
+        column, _, direction = name.rpartition(" ") if isinstance(name, str) else ("", "", "")
+        if column and direction.upper() in ("ASC", "DESC"):
+            raise UnknownColumnError(
+                f"{error} (a direction goes into order_direction, or with its column into a pair)"
+            ) from None
+        raise
 
 
 def check_count(number: Any, name: str, *, smallest: int = 0) -> int:

@@ -165,7 +165,8 @@ def _is_preparable(query: Query, tables: _Tables) -> bool:
 
     Every parameter has to be of the type of its column, which encoders see to.
     """
-    return all(tables.column_compared(condition) is not None for condition in _flat(query.conditions))
+    compared = map(tables.column_compared, _flat(query.conditions))
+    return all(column is not None and column.is_preparable for column in compared)
 
 
 # Values of conditions

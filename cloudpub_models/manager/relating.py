@@ -219,7 +219,9 @@ class Relating(Finding[M]):
             query = query.select(list(select) if not isinstance(select, str) else select)
         for column, value in (where or {}).items():
             query = query.where(column, value)
-        if order_by is not None:
+        if order_by is None:
+            parse_order(None, order_direction, self.table)  # refuses a direction for nothing
+        else:
             query = query.order_by(order_by, order_direction)
         if limit is not None:
             query = query.limit(limit)

@@ -18,7 +18,7 @@ from cloudpub_models.manager.decoding import UNEXPECTED_FORM, Decoder
 from cloudpub_models.models.values import json_from_text, json_reader, timestamp_from_database
 
 _WRITTEN_OUT = {
-    timestamp_from_database: "moment({column} + '+00:00')",
+    timestamp_from_database: "moment({column} + 'Z') if ' ' in {column} else {decode}({column})",
     json_from_text: "read_json({column})",
     bool: "{column} != 0",
 }
@@ -71,7 +71,7 @@ def _source(names: Sequence[str], decoders: Sequence[Decoder | None], written_ou
     columns = [f"c{position}" for position in range(len(names))]
     values = []
     for column, decoder in zip(columns, decoders, strict=True):
-        decoded = written_out.get(decoder, f"decode{column[1:]}({{column}})").format(column=column)
+        decoded = written_out.get(decoder, "{decode}({column})").format(column=column, decode=f"decode{column[1:]}")
         values.append(column if decoder is None else f"None if {column} is None else {decoded}")
     display = ", ".join([f"{name!r}: {value}" for name, value in zip(names, values, strict=True)])
     return f"lambda rows: [{{{display}}} for [{', '.join(columns)}] in rows]"

@@ -18,7 +18,7 @@ from cloudpub_models.manager.ordering import Order
 from cloudpub_models.manager.table import Table
 from cloudpub_models.manager.values import Encoder
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, OrderBy, Query, raw
-from cloudpub_models.sql.conditions import Comparison, Group
+from cloudpub_models.sql.conditions import Comparison, Condition, Connector, Group
 from cloudpub_models.sql.parameters import driver_text
 from cloudpub_models.sql.statement import PreparableSql
 
@@ -325,9 +325,16 @@ class Statements(Generic[M]):
 
         text = driver_text(render(query, self._dialect), self._dialect)[0]
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
-        compared = all(isinstance(condition, Comparison) for _, condition in query.conditions.items)
+        compared = all(map(self._is_preparable, query.conditions.items))
         preparable = self._dialect is POSTGRESQL and compared and not query.array_types
         return PreparableSql(text) if preparable else text
+
+    def _is_preparable(self, item: tuple[Connector, Condition]) -> bool:
+        condition = item[1]
+        if not isinstance(condition, Comparison):
+            return False
+        column = self.table.columns.get(str(condition.column).rpartition(".")[2])
+        return column is None or column.is_preparable
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)

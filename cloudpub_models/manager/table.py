@@ -55,6 +55,14 @@ class Column(NamedTuple):
         return dialect.encode_list(encoded) if self.kind == "other" else dialect.pack_members(encoded)
 
     @property
+    def is_preparable(self) -> bool:
+        """Whether it compares with a prepared statement's parameter as it does with a number that is written out.
+
+        What a ``real`` column holds is near 0.1 and not equal to it; but a parameter would be rounded likewise.
+        """
+        return not isinstance(self.field, peewee.FloatField) or isinstance(self.field, peewee.DoubleField)
+
+    @property
     def python_default(self) -> Callable[[], Any] | None:
         """Makes the model's own default, or ``None`` where it has none."""
         default = self.field.default

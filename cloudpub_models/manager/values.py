@@ -133,7 +133,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return f"{type(value).__name__} of {value.bit_length()} bits"  # Python refuses to write out the largest ones
     text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    hint = ": pass the value of one of its columns, its .id or .uuid say" if isinstance(value, peewee.Model) else ""
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}{hint}"
 
 
 def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str) -> Encoder:

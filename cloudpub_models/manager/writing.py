@@ -14,7 +14,7 @@ from cloudpub_models.manager.access import require_value
 from cloudpub_models.manager.conditions import ALL_ROWS, Conditions, Where, parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.keyset import complete_order
-from cloudpub_models.manager.ordering import OrderBy, check_chunk_size, check_count, parse_order
+from cloudpub_models.manager.ordering import OrderBy, check_chunk_size, check_count
 from cloudpub_models.manager.statements import ConflictRule
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
@@ -209,7 +209,7 @@ class Writing(Finding[M]):
                 f"expected a table with a primary key of one column to claim from; got {self.table.name}"
             )
         (key,) = self.table.key_names
-        order = complete_order(parse_order(order_by, "ASC", self.table), self.table, "ASC")
+        order = complete_order(order_by, "ASC", self.table)
         engine = self.database.engine
         shape, values = parse_where(where, self.table, engine)
         chosen = self._statements_on(engine).select(shape, columns=(key,), order=order, limit=True, skip_locked=True)

@@ -25,27 +25,30 @@ class BackLink:
     """The row that other rows were loaded for, as those know it: their reference to it, without a circle.
 
     In a circle of references both sides would wait for the garbage collector, which costs more than loading them. So
-    this keeps the row's values only, and makes the row of them again where the first one is gone.
+    this keeps what the row has when the link is made, and makes the row of it again where the first one is gone: its
+    values, its changes and the related rows loaded before those that have the link. What the row is given later but
+    for its columns, as are those rows themselves, is not kept.
 
     Args:
         name: the reference, as in ``deployment.function``.
         row: the row that it refers to.
     """
 
-    __slots__ = ("_data", "_made", "_model", "name")
+    __slots__ = ("_kept", "_made", "_model", "name")
 
-    def __init__(self, name: str, row: peewee.Model) -> None:
+    def __init__(self, name: str, row: Entity) -> None:
         self.name = name
         self._model = type(row)
-        self._data = row.__data__
-        self._made: weakref.ref[peewee.Model] = weakref.ref(row)
+        # Both instances share their values, and which of them have changed.
+        self._kept = {**row.__dict__, "_dirty": row._dirty}
+        self._made: weakref.ref[Entity] = weakref.ref(row)
 
-    def row(self) -> peewee.Model:
+    def row(self) -> Entity:
         """Return the row; the same instance for all that refer to it, as long as anything does."""
         row = self._made()
         if row is None:
             row = self._model.__new__(self._model)
-            row.__data__ = self._data
+            row.__dict__.update(self._kept)
             self._made = weakref.ref(row)
         return row
 

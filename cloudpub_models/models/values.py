@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID, SafeUUID
@@ -121,7 +121,7 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
         return None
     if isinstance(value, str):
         # The stored form, by far the most frequent; naming the offset is cheaper than replacing tzinfo afterwards.
-        if len(value) == 26:
+        if len(value) == 26 and value[10] == " ":
             try:
                 return _datetime_from_text(value + "Z")
             except ValueError:
@@ -173,7 +173,11 @@ def json_from_text(text: str | None) -> JsonValue:
 
 def _parse_timestamp(text: str) -> datetime:
     try:
-        return _datetime_from_text(text)
+        moment = _datetime_from_text(text)
+        if not re.search("[ Tt]", text):
+            # Any character would do to separate the time, even a digit of its own; without one it is a date alone.
+            date.fromisoformat(text)
+        return moment
     except ValueError as error:
         raise InvalidValueError(
             f"expected an ISO 8601 timestamp of the years 1 to 9999, got {_shown(text)}: "

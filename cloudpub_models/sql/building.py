@@ -7,7 +7,7 @@ Not for: the clauses (`builder`), SQL (`rendering`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, NoReturn, Self
@@ -19,6 +19,7 @@ from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.expressions import Column, Expression, Having, Raw, Star
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.query import PARAMETER, Count, Join, Kind, OrderBy, Query
+from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.rendering import generated_names, render, rendered
 from cloudpub_models.sql.statement import Statement
 
@@ -281,6 +282,10 @@ def _qualified(table: str | None, names: tuple[str, ...]) -> tuple[Column, ...]:
     return tuple([Column(table, name) for name in names])
 
 
+def _length(shape: Query | Group) -> int:
+    return len(repr(shape))
+
+
 # One object for the builders of one shape, so that whatever is kept for it is found by identity.
-_kept_query = lru_cache(maxsize=2048)(Query)
-_kept_group = lru_cache(maxsize=2048)(Group)
+_kept_query: Callable[..., Query] = remembered_if_short(Query, _length)
+_kept_group = remembered_if_short(Group, _length)

@@ -99,7 +99,10 @@ def _symbol(symbol: Any) -> str:
         name = " ".join(exact(symbol).upper().split())
         if name in SYMBOLS:
             return name
-    raise InvalidQueryError(f"expected one of the operators {', '.join(SYMBOLS)}, got {shown(symbol)}")
+    raise InvalidQueryError(
+        f"expected one of the operators {', '.join(SYMBOLS)}, got {shown(symbol)}: a condition is given as column, "
+        "value, operator"
+    )
 
 
 def _identity(value: Any, name: str) -> str:

@@ -21,11 +21,9 @@ from cloudpub_models.errors import InvalidQueryError, InvalidValueError, Paramet
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.identifiers import check_identifier, exact, shown, surrogate_in
 from cloudpub_models.sql.records import Record
-from cloudpub_models.sql.secret import as_secret, is_secret_name
+from cloudpub_models.sql.remembering import remembered_by_text
+from cloudpub_models.sql.secret import as_named_secret, is_secret_name
 from cloudpub_models.sql.values import Members, json_holds
-
-# Of texts longer than this only a few are kept.
-_LONG = 10_000
 
 # The operators of PostgreSQL and its common extensions that end with an @; after any other run of operator characters
 # an @ begins a parameter.
@@ -73,8 +71,7 @@ def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
     """
     if not isinstance(sql, str):
         raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
-    text = exact(sql)
-    return _parsed(text, dialect) if len(text) <= _LONG else _long_parsed(text, dialect)
+    return _parsed(exact(sql), dialect)
 
 
 def driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
@@ -88,8 +85,7 @@ def driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
     """
     if not isinstance(sql, str):
         raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
-    text = exact(sql)
-    return _short_driver_text(text, dialect) if len(text) <= _LONG else _long_driver_text(text, dialect)
+    return _driver_text(exact(sql), dialect)
 
 
 def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -126,7 +122,7 @@ _TRANSACTION_CONTROL = frozenset(
 
 
 def check_single_statement(sql: str, dialect: Dialect) -> None:
-    """Raise `InvalidQueryError` for SQL that is several statements, or one that begins or ends a transaction.
+    """Raise `InvalidQueryError` for SQL that is no statement or several, or one that begins or ends a transaction.
 
     A definition (``CREATE …``) may hold statements of its own.
 
@@ -137,6 +133,8 @@ def check_single_statement(sql: str, dialect: Dialect) -> None:
     cloudpub_models.errors.InvalidQueryError: expected one statement, got several; send them with batch_execute()
     """
     parsed = parse(sql, dialect)
+    if not parsed.first_words:
+        raise InvalidQueryError(f"expected a statement, got {shown(sql)}")
     if parsed.several and parsed.first_words[:1] != ("CREATE",):
         raise InvalidQueryError("expected one statement, got several; send them with batch_execute()")
     for words in (parsed.first_words[:1], parsed.first_words):
@@ -201,7 +199,7 @@ def driver_value(value: Any, name: str, dialect: Dialect) -> Any:
         encoded = dialect.encode_list(value) if type(value) is Members else dialect.encode(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"@{name}: {error}") from None
-    return as_secret(encoded) if is_secret_name(name) else encoded
+    return as_named_secret(encoded) if is_secret_name(name) else encoded
 
 
 def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -219,7 +217,7 @@ def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dia
             if membership is not None and dialect.member_query and all(map(json_holds, members)):
                 text += [_escape(piece, dialect), dialect.member_query]
                 packed = dialect.pack_members(members)
-                driver_values.append(as_secret(packed) if is_secret_name(name) else packed)
+                driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
             else:
                 text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
                 driver_values += members
@@ -246,15 +244,12 @@ def _escape(piece: str, dialect: Dialect) -> str:
     return piece.replace("%", "%%") if dialect.doubles_percent else piece
 
 
+@remembered_by_text
 def _driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
     parsed = _parse(sql, dialect)
     if not parsed.names:
         return sql, ()
     return dialect.placeholder.join([_escape(piece, dialect) for piece in parsed.pieces]), parsed.names
-
-
-_short_driver_text = lru_cache(maxsize=1024)(_driver_text)
-_long_driver_text = lru_cache(maxsize=8)(_driver_text)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -360,8 +355,7 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
     )
 
 
-_parsed = lru_cache(maxsize=1024)(_parse)
-_long_parsed = lru_cache(maxsize=8)(_parse)
+_parsed = remembered_by_text(_parse)
 
 _CLOSING: dict[str, Literal["string", "quoted name"]] = {
     "string": "string",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
 
@@ -43,15 +42,13 @@ from cloudpub_models.sql.identifiers import check_identifier
 from cloudpub_models.sql.parameters import parse
 from cloudpub_models.sql.query import JOIN_TYPES, Conflict, Count, Join, OrderBy, Query
 from cloudpub_models.sql.references import check_references
+from cloudpub_models.sql.remembering import remembered_if_short
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
 _LONGEST_CHAIN = 200
 
 _COLUMN_TYPE = r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
-
-# From this many parameters or conditions on, a statement is large.
-_LARGE = 200
 
 
 class Rendered(NamedTuple):
@@ -80,11 +77,7 @@ def render(query: Query, dialect: Dialect) -> str:
 
 def rendered(query: Query, dialect: Dialect) -> Rendered:
     """Return what `render` does, with the names of the parameters. The results of many shapes are kept."""
-    conditions = query.conditions.items
-    large = query.rows * len(query.insert_columns) + len(conditions) > _LARGE or any(
-        len(condition.pieces) > _LARGE for _, condition in conditions if isinstance(condition, PositionalCondition)
-    )
-    return _large_rendered(query, dialect) if large else _rendered(query, dialect)
+    return _rendered(query, dialect)
 
 
 def generated_names(taken: frozenset[str]) -> Iterator[str]:
@@ -98,9 +91,7 @@ def _write(query: Query, dialect: Dialect) -> Rendered:
     return Rendered(writer.statement(query), tuple(writer.names))
 
 
-# Of the texts of large statements only a few are kept, since each may be hundreds of kilobytes.
-_rendered = lru_cache(maxsize=2048)(_write)
-_large_rendered = lru_cache(maxsize=16)(_write)
+_rendered = remembered_if_short(_write, lambda statement: len(statement.text))
 
 
 class _Writer:

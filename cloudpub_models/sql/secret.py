@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
+from cloudpub_models.sql.remembering import remembered_by_text
+
 MASK = "***"
 
 _declared: set[str] = set()
@@ -40,12 +42,34 @@ class SecretInteger(Secret, int):
 
     __slots__ = ()
 
+    # Without it ``str`` would ask ``__repr__``, and the mask be written to the database.
+    __str__ = int.__repr__
+
+
+class NamedSecretText(SecretText):
+    """Text that is not to be shown, since its parameter's name says so; of which column it is, nobody knows."""
+
+    __slots__ = ()
+
+
+class NamedSecretInteger(SecretInteger):
+    """An integer that is not to be shown, since its parameter's name says so."""
+
+    __slots__ = ()
+
 
 def as_secret(value: Any) -> Any:
-    """Return an encoded value marked as a secret; what cannot be marked comes back as it is."""
+    """Return a secret column's encoded value marked as a secret; what cannot be marked comes back as it is."""
     if type(value) is str:
         return SecretText(value)
     return SecretInteger(value) if type(value) is int else value
+
+
+def as_named_secret(value: Any) -> Any:
+    """Return the encoded value of a parameter with a secret's name, marked as `as_secret` does."""
+    if type(value) is str:
+        return NamedSecretText(value)
+    return NamedSecretInteger(value) if type(value) is int else value
 
 
 def declare_secret_columns(names: Iterable[str]) -> None:
@@ -53,7 +77,7 @@ def declare_secret_columns(names: Iterable[str]) -> None:
     lowered = {name.lower() for name in names}
     if not lowered <= _declared:
         _declared.update(lowered)
-        for cached in (_declared_names, is_secret_name, secrets_expected):
+        for cached in (_declared_names, is_secret_name):
             cached.cache_clear()
 
 
@@ -70,13 +94,14 @@ def is_secret_name(name: str) -> bool:
 def shown_parameters(sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
     """Return a statement's parameters with ``***`` for each secret, and for bytes.
 
-    Where the statement compares or sets a secret column more often than it has marked values, as raw SQL may, nothing
-    tells which value is the secret: all are masked.
+    Where the statement compares or sets a secret column more often than it has values of secret columns, as raw SQL
+    does, nothing tells which value is the secret: all are masked. A parameter's name does not tell either, since
+    another parameter's name may be as good.
 
     >>> shown_parameters("SELECT id FROM users WHERE email = ? AND secret = ?", ("a@b.c", SecretText("x")))
     ('a@b.c', '***')
     """
-    marked = sum(map(_is_secret, parameters))
+    marked = sum(map(_is_of_a_secret_column, parameters))
     if marked < secrets_expected(sql):
         return (MASK,) * len(parameters)
     return tuple([MASK if isinstance(value, _NEVER_SHOWN) else value for value in parameters])
@@ -85,27 +110,51 @@ def shown_parameters(sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
 _NEVER_SHOWN = (Secret, bytes, bytearray, memoryview)
 
 
-def _is_secret(value: Any) -> bool:
-    return isinstance(value, Secret)
+def _is_of_a_secret_column(value: Any) -> bool:
+    return type(value) is SecretText or type(value) is SecretInteger
 
 
-@lru_cache(maxsize=1024)
 def secrets_expected(sql: str) -> int:
-    """Return how often a statement names a secret column where a value may belong to it."""
+    """Return how many values of secret columns a statement seems to have, at least.
+
+    An INSERT that does not name its columns may set any.
+    """
     names = _declared_names()
-    if names is None or not names.search(sql):
-        return 0
-    return len(names.findall(_without_lists()(" ", sql)))
+    return 0 if names is None else _expected(sql, names)
+
+
+@remembered_by_text
+def _expected(sql: str, names: re.Pattern[str]) -> int:
+    expected = len(_inserts_without_columns().findall(sql))
+    if names.search(sql):
+        for found in names.finditer(_without_lists().sub(" ", sql)):
+            expected += max(1, found.group().count("%s") + found.group().count("?"))
+    return expected
 
 
 @cache
 def _declared_names() -> re.Pattern[str] | None:
-    return re.compile(rf"\b({'|'.join(map(re.escape, _declared))})\b", re.IGNORECASE) if _declared else None
+    several = r"[\"`]?\s+(?:NOT\s+)?(?:BETWEEN\s+(?:%s|\?)\s+AND\s+(?:%s|\?)|IN\s*\([%s?,\s]*\))"
+    return (
+        re.compile(rf"\b(?:{'|'.join(map(re.escape, _declared))})\b(?:{several})?", re.IGNORECASE)
+        if _declared
+        else None
+    )
 
 
 @cache
-def _without_lists() -> Any:
+def _inserts_without_columns() -> re.Pattern[str]:
+    name = r"(?:\"[^\"]*\"|[\w$]+)"
+    return re.compile(
+        rf"\bINTO\s+{name}(?:\s*\.\s*{name})?(?:\s+AS\s+{name})?\s*(?:OVERRIDING\s+\w+\s+VALUE\s*)?"
+        r"(?:\b(?:VALUES|SELECT|WITH|TABLE)\b|\(\s*(?:SELECT|VALUES|WITH)\b)",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _without_lists() -> re.Pattern[str]:
     # Columns that only come back, in lists without a placeholder, and those that take over the value of the same row.
     return re.compile(
         r"\A\s*SELECT\b[^%?(]*?\bFROM\b|\bRETURNING\b[^%?]*\Z|\b(\w+)[\"`]?\s*=\s*EXCLUDED\.[\"`]?\1\b", re.IGNORECASE
-    ).sub
+    )

@@ -7,11 +7,11 @@ that differ in little have the same one. Nothing is understood beyond tokens; wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.parameters import end_of_comment, token_pattern
+from cloudpub_models.sql.remembering import remembered_by_text
 
 LONGEST_SUMMARY = 255
 
@@ -49,7 +49,7 @@ class Summary(NamedTuple):
     text: str
 
 
-@lru_cache(maxsize=512)
+@remembered_by_text
 def without_literals(sql: str, dialect: Dialect) -> str:
     """Return a statement with ``?`` for every string and number in it.
 
@@ -60,7 +60,7 @@ def without_literals(sql: str, dialect: Dialect) -> str:
     return "".join(["?" if token.kind in _LITERALS else token.text for token in _tokens(sql, dialect)])
 
 
-@lru_cache(maxsize=512)
+@remembered_by_text
 def summary_of(sql: str, dialect: Dialect) -> Summary:
     """Return the operations of a statement and the tables that they are about.
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -313,6 +314,36 @@ def test_a_stream_in_a_transaction_sees_its_writes(database, managers):
         assert [row["email"] for row in database.raw_query_iter("SELECT email FROM users")] == ["a@b.c"]
 
 
+def test_a_stream_of_a_transaction_that_is_over_disturbs_no_other(postgresql_url):
+    database = Database(postgresql_url, max_connections=1)
+    numbers = "SELECT generate_series(1, 10) AS n"
+    with database.transaction():
+        stream = database.raw_query_iter(numbers, chunk_size=1)
+        next(stream)
+        whole = database.raw_query_iter(numbers)
+        next(whole)
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO users (email, password_hash) VALUES ('a', 'x')")
+        with pytest.raises(InvalidQueryError, match="the transaction in which this stream began is over"):
+            next(stream)
+        with database.transaction():
+            assert len(list(whole)) == 9
+    assert database.raw_query_single("SELECT COUNT(*) AS n FROM users") == {"n": 1}
+    database.close()
+
+
+def test_nor_one_that_another_thread_reads_on(postgresql_url):
+    database = Database(postgresql_url, max_connections=1)
+    with database.transaction():
+        stream = database.raw_query_iter("SELECT generate_series(1, 10) AS n", chunk_size=1)
+        next(stream)
+    with ThreadPoolExecutor(1) as another, database.transaction():
+        with pytest.raises(InvalidQueryError, match="read it inside the block"):
+            another.submit(next, stream).result()
+        assert database.ping()
+    database.close()
+
+
 def test_batch_execute_is_all_or_nothing(database, managers):
     insert = "INSERT INTO users (email, password_hash) VALUES (@email, 'x')"
     assert database.batch_execute([(insert, {"email": "a@b.c"}), "DELETE FROM users WHERE id < 0"]) == [1, 0]
@@ -379,3 +410,15 @@ def test_a_statement_sent_between_another_and_its_rows_disturbs_neither(database
     assert len(rows) == 3
     assert [len(one) for one in meanwhile] == [2, 1]
     shop.close()
+
+
+@pytest.mark.parametrize("sql", ["", " \n", "-- nothing", "/* nothing */", ";"])
+def test_text_without_a_statement_is_refused(database, sql):
+    for send in (
+        database.raw_query_all,
+        database.raw_query_single,
+        database.raw_execute,
+        lambda sql: list(database.raw_query_iter(sql)),
+    ):
+        with pytest.raises(InvalidQueryError, match="expected a statement, got"):
+            send(sql)

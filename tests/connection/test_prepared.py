@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import peewee
 import pytest
 
-from cloudpub_models import Database, Function, Managers, User, errors, operators
+from cloudpub_models import Database, Function, Managers, User, errors, operators, raw
 from cloudpub_models.connection.prepared import MOST_PREPARED
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
@@ -239,6 +240,74 @@ def test_a_column_of_another_type_is_read_as_such(database, managers, other, res
             other.raw_execute("ALTER TABLE functions ALTER COLUMN status TYPE varchar(50)")
 
 
+def test_a_column_whose_type_has_other_operators_is_compared_as_such(database, managers, other, resize):
+    def work():
+        managers.functions.update({"status": "inactive"}, {"status": "active"})
+        return [one.status for one in managers.functions.find_all({"status": "inactive"})]
+
+    with database.session():
+        work()
+        other.raw_execute("CREATE TYPE function_state AS ENUM ('inactive', 'active', 'creating', 'failed')")
+        other.raw_execute("ALTER TABLE functions ALTER COLUMN status DROP DEFAULT")
+        other.raw_execute("ALTER TABLE functions ALTER COLUMN status TYPE function_state USING status::function_state")
+        try:
+            with pytest.raises(errors.PreparedStatementError), database.transaction():
+                work()
+            assert database.run_transaction(lambda connection: work()) == work()
+            assert work() == ["inactive"]
+        finally:
+            other.raw_execute("ALTER TABLE functions ALTER COLUMN status TYPE varchar(50)")
+            other.raw_execute("ALTER TABLE functions ALTER COLUMN status SET DEFAULT 'creating'")
+            other.raw_execute("DROP TYPE function_state")
+        assert work() == ["inactive"]
+
+
+def test_a_column_that_holds_longer_numbers_is_asked_for_them(database, other):
+    class Reading(peewee.Model):
+        value = peewee.BigIntegerField()
+
+    readings = Managers(database).for_model(Reading)
+    other.raw_execute("CREATE TABLE reading (id serial PRIMARY KEY, value integer)")
+    try:
+        with database.session():
+            assert readings.count({"value": 5}) == 0
+            other.raw_execute("ALTER TABLE reading ALTER COLUMN value TYPE bigint")
+            assert readings.count({"value": 2**40}) == 0
+            assert readings.insert({"value": 2**40}).value == 2**40
+            assert readings.count({"value": 2**40}) == 1
+    finally:
+        other.raw_execute("DROP TABLE reading")
+
+
+def test_what_a_known_statement_is_refused_for_is_told_as_it_is(database, managers, other, resize):
+    with database.session():
+        managers.functions.count({"name": "resize"})
+        other.raw_execute("ALTER TABLE functions RENAME COLUMN name TO title")
+        try:
+            for _ in range(2):
+                with pytest.raises(errors.InvalidQueryError, match="name"):
+                    managers.functions.count({"name": "resize"})
+        finally:
+            other.raw_execute("ALTER TABLE functions RENAME COLUMN title TO name")
+        assert managers.functions.count({"name": "resize"}) == 1
+
+
+def test_a_real_column_is_compared_as_it_is_unprepared(database, other):
+    class Measurement(peewee.Model):
+        value = peewee.FloatField()
+
+    other.raw_execute("CREATE TABLE measurement (id serial PRIMARY KEY, value real)")
+    try:
+        found = []
+        for measurements in (Managers(other).for_model(Measurement), Managers(database).for_model(Measurement)):
+            measurements.insert({"value": 0.1})
+            query = measurements.query().where("value", 0.1)
+            found.append((measurements.count({"value": 0.1}), measurements.execute_query(query)))
+        assert found == [(0, []), (0, [])]
+    finally:
+        other.raw_execute("DROP TABLE measurement")
+
+
 def test_in_a_transaction_it_is_run_again(database, managers, other, resize):
     calls = []
 
@@ -294,6 +363,40 @@ def test_what_the_database_refuses_as_unsupported_is_told_as_it_is(database, man
     finally:
         database.raw_execute("DROP TRIGGER refusing ON function_logs")
         database.raw_execute("DROP FUNCTION refuse()")
+
+
+@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD PLANS"])
+def test_what_changed_tables_left_behind_may_be_thrown_away(database, managers, resize, command):
+    with pytest.raises(RuntimeError), database.transaction() as connection:
+        managers.functions.find_by_id(resize.id)
+        connection.execute("CREATE INDEX names ON functions (name)")
+        connection.execute(command)
+        assert managers.functions.find_by_id(resize.id) == resize
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("command", ["DO $$ BEGIN {} END $$", "CALL changing()"])
+def test_a_block_or_a_procedure_may_change_tables_in_a_transaction(database, managers, resize, command):
+    change = "ALTER TABLE functions ALTER COLUMN status TYPE text;"
+    database.raw_execute(f"CREATE PROCEDURE changing() LANGUAGE plpgsql AS $$ BEGIN {change} END $$")
+    try:
+        with pytest.raises(RuntimeError), database.transaction() as connection:
+            managers.functions.find_by_id(resize.id)
+            connection.execute(command.format(change))
+            assert managers.functions.find_by_id(resize.id) == resize
+            raise RuntimeError
+    finally:
+        database.raw_execute("DROP PROCEDURE changing()")
+
+
+# What managers send that has a %
+
+
+def test_a_percent_sign_of_ones_own_stays_one(database, managers, ada):
+    query = managers.users.query().select(raw("format('%s of %s%%', 1, email) AS text"))
+    for _ in range(2):
+        assert managers.users.execute_query(query) == [{"text": "1 of ada@example.com%"}]
+        assert managers.users.execute_query(query.where("email", ada.email)) == [{"text": "1 of ada@example.com%"}]
 
 
 # Transactions

@@ -1,5 +1,6 @@
 """Transactions on both databases: what is kept, what is not, and which error says so."""
 
+import contextlib
 import logging
 import threading
 
@@ -481,3 +482,23 @@ def test_a_transaction_in_a_session_that_failed_leaves_the_session_usable(databa
         with database.transaction():
             managers.users.insert(ADA)
     assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("fn", [lambda: 7, lambda first, second: 7, 5, None])
+def test_what_takes_no_connection_is_refused(database, fn, nested):
+    around = database.transaction() if nested else contextlib.nullcontext()
+    with around, pytest.raises(InvalidQueryError, match="a function that takes the transaction's connection; got"):
+        database.run_transaction(fn)
+
+
+def test_a_type_error_inside_the_function_stays_one(database):
+    with pytest.raises(TypeError, match="unsupported operand"):
+        database.run_transaction(lambda connection: 1 + None)
+
+
+def test_what_cannot_be_called_is_no_callback(database):
+    with pytest.raises(InvalidQueryError, match=r"no argument for on_commit; got 5 \(int\)"):
+        database.on_commit(5)
+    with database.transaction(), pytest.raises(InvalidQueryError, match="on_commit"):
+        database.on_commit(None)

@@ -1,5 +1,6 @@
 """A column at a time gives what one value at a time does."""
 
+import signal
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from cloudpub_models import Function, FunctionInvocation, FunctionLog
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.manager import columnwise
 from cloudpub_models.manager.columnwise import CopyText, array_text, encode_column, random_uuids
 from cloudpub_models.manager.table import table_of
 from cloudpub_models.sql.values import array_literal
@@ -60,7 +62,7 @@ def test_arrays_of_other_values_are_array_literals():
 def test_copy_text_escapes_what_has_a_meaning():
     columns = [[1, None], ["a\tb\\", "\\N"], [True, False], [b"\x01", None], ["\r\n", None], [1.5, float("inf")]]
     expected = "1\ta\\tb\\\\\tt\t\\\\x01\t\\r\\n\t1.5\n\\N\t\\\\N\tf\t\\N\t\\N\tinf\n"
-    assert CopyText(columns).readall().decode() == expected
+    assert CopyText(columns).read(1000).decode() == expected
 
 
 @pytest.mark.parametrize("size", [1, 7, 65_536])
@@ -81,6 +83,63 @@ def test_copy_text_is_written_as_it_is_read(size):
     assert max(map(len, pieces)) <= size
     assert b"".join(pieces).decode() == "".join(f"{number}\tü\n" for number in numbers)
     assert text.read(size) == b""
+
+
+def test_what_ends_the_reading_of_copy_text_is_kept():
+    class Interrupting(int):
+        def __str__(self):
+            raise KeyboardInterrupt
+
+    text = CopyText([[1, Interrupting(2)]])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        text.read(1000)
+    assert text.failures == [caught.value]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_what_a_signal_handler_raises_during_copy_is_raised(database, managers, backend):
+    class StopError(Exception):
+        pass
+
+    def stop(number, frame):
+        raise StopError
+
+    user = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    function = managers.functions.insert({"user_id": user.id, "name": "resize"})
+    rows = [{"function_id": function.id, "level": "info", "message": "x" * 200}] * 4000
+    before = signal.signal(signal.SIGALRM, stop)
+    stopped = 0
+    try:
+        for attempt in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 0.004 + 0.002 * attempt)
+            try:
+                managers.function_logs.batch_insert(rows, chunk_size=len(rows))
+            except StopError:
+                stopped += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stopped > 0
+    assert managers.function_logs.count() % len(rows) == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_what_interrupts_copy_between_two_blocks_is_raised(database, managers, backend, monkeypatch):
+    texts, calls = columnwise._copy_texts, []
+
+    def interrupted(values):
+        calls.append(None)
+        if len(calls) == 7:
+            signal.raise_signal(signal.SIGINT)
+        return texts(values)
+
+    monkeypatch.setattr(columnwise, "_copy_texts", interrupted)
+    rows = [{"email": f"{number}@example.com", "password_hash": "…"} for number in range(4000)]
+    with pytest.raises(KeyboardInterrupt):
+        managers.users.batch_insert(rows, chunk_size=len(rows))
+    assert len(calls) == 7
+    assert managers.users.count() == 0
 
 
 def test_random_uuids_are_random_and_in_order():

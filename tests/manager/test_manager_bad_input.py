@@ -200,6 +200,17 @@ def test_messages_help(managers):
         managers.users.find_by_id(None)
     with pytest.raises(InvalidQueryError, match="text column"):
         managers.users.find_all({"id": operators.like("1%")})
+    user = managers.users.find_one()
+    for find in (managers.users.find_by_uuid, managers.users.find_by_id):
+        with pytest.raises(InvalidValueError, match=r"got User .*: pass the value of one of its columns, its .id or"):
+            find(user)
+    for order in ("created_at DESC", ["id", "created_at asc"]):
+        with pytest.raises(
+            UnknownColumnError, match=r"did you mean 'created_at'\? \(a direction goes into order_direction"
+        ):
+            managers.users.find_all(order_by=order)
+    with pytest.raises(InvalidQueryError, match="got 'active': a condition is given as column, value, operator"):
+        managers.functions.query().where("status", "=", "active")
 
 
 def test_none_in_a_list_matches_nothing_as_in_sql(managers):

@@ -3,7 +3,7 @@
 import itertools
 import tracemalloc
 from collections import OrderedDict
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
 from uuid import RFC_4122, UUID, uuid4
 
@@ -139,6 +139,15 @@ def test_documents_and_absent_values_come_back(managers, function, returning):
     assert [entry.error for entry in invocations] == failures
 
 
+class Unhashable(tzinfo):
+    """UTC, of a class without a hash, as some packages have it."""
+
+    __hash__ = None
+
+    def utcoffset(self, moment):
+        return timedelta()
+
+
 def test_moments_of_any_zone_come_back(managers, function):
     india = timezone(timedelta(hours=5, minutes=30))
     moments = [
@@ -148,8 +157,10 @@ def test_moments_of_any_zone_come_back(managers, function):
     ]
     managers.function_logs.batch_insert(log(function, timestamp=moment) for moment in moments)
     managers.function_logs.batch_insert(log(function, timestamp=moment.astimezone(india)) for moment in moments[2:])
+    unhashable = moments[2].replace(tzinfo=Unhashable())
+    managers.function_logs.batch_insert([log(function, timestamp=unhashable), log(function, timestamp=moments[0])])
     stored = [entry.timestamp for entry in managers.function_logs.find_all(order_by="id")]
-    assert stored == [*moments, moments[2]]
+    assert stored == [*moments, moments[2], moments[2], moments[0]]
 
 
 @pytest.mark.parametrize("returning", [False, True])

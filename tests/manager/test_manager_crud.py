@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
+import peewee
 import pytest
 
 from cloudpub_models import (
@@ -162,6 +163,21 @@ def test_a_peewee_expression_is_a_condition(managers, ada, functions, statements
     assert "'alpha'" not in statements.sql[0]
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        peewee.SQL("name LIKE 'alp%'"),
+        peewee.SQL("name LIKE '%s' OR name LIKE 'alp%'"),
+        (Function.status == "active") & peewee.SQL("name LIKE 'alp%'"),
+        Function.name.concat("%s") == "alpha%s",
+    ],
+)
+def test_a_percent_sign_in_an_expression_is_one(managers, functions, where):
+    assert managers.functions.count(where) == 1
+    assert managers.functions.exists(where)
+    assert names(managers.functions.find_all(where)) == ["alpha"]
+
+
 def test_order_by_forms(managers, functions):
     by_status = managers.functions.find_all(order_by=["status", ("name", "DESC")])
     assert names(by_status) == ["delta_1", "beta", "alpha", "Gamma"]
@@ -184,6 +200,25 @@ def test_nulls_sort_alike(managers, functions):
     assert [invocation.duration_ms for invocation in ordered] == [1, 5, None]
     ordered = managers.function_invocations.find_all(order_by="duration_ms", order_direction="DESC")
     assert [invocation.duration_ms for invocation in ordered] == [None, 5, 1]
+
+
+def test_a_direction_without_a_column_is_refused(managers, ada, functions, statements):
+    for call in (
+        lambda: managers.functions.find_all(order_direction="DESC"),
+        lambda: managers.functions.find_all(order_by=[], order_direction="desc"),
+        lambda: managers.functions.find_one(order_direction="DESC"),
+        lambda: managers.users.has_many("functions", "user_id", ada.id, order_direction="DESC"),
+        lambda: managers.organizations.many_to_many(
+            "users", "organization_members", "organization_id", "user_id", uuid4(), order_direction="DESC"
+        ),
+        lambda: managers.functions.join_query("users u", "functions.user_id = u.id", order_direction="DESC"),
+    ):
+        with pytest.raises(InvalidQueryError, match="column in order_by for the order_direction 'DESC'; got none"):
+            call()
+    assert statements == []
+    last = functions[-1]
+    assert managers.functions.paginate(1, 1, order_direction="DESC").items == [last]
+    assert managers.functions.paginate_after(page_size=1, order_by=[], order_direction="desc").items == [last]
 
 
 def test_find_one(managers, functions, statements):

@@ -9,6 +9,7 @@ import pytest
 
 from cloudpub_models import Manager
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError, UniqueViolationError, UnknownTableError
+from cloudpub_models.models import Entity
 
 
 @pytest.fixture
@@ -141,3 +142,26 @@ def test_instances_are_ordinary_peewee_instances(shop):
     assert articles.find_by_id(article.id).name == "pencil"
     assert article.delete_instance() == 1
     assert articles.count() == 0
+
+
+@pytest.mark.parametrize("base", [Entity, peewee.Model])
+def test_a_secret_number_is_stored_and_found_as_it_is(database, statements, base):
+    class Card(base):
+        secret_columns = frozenset({"pin"})
+        pin = peewee.IntegerField()
+        holder = peewee.TextField(null=True)
+
+        class Meta:
+            table_name = "cards"
+
+    database.raw_execute(
+        f"CREATE TABLE cards (id {'SERIAL' if database.dialect == 'postgresql' else 'INTEGER'} PRIMARY KEY, "
+        "pin INTEGER, holder TEXT)"
+    )
+    cards = Manager(Card, database)
+    assert cards.insert({"pin": 1234}).pin == 1234
+    assert cards.batch_insert([{"pin": 1}, {"pin": 2, "holder": "ada"}]) == 2
+    assert [card.pin for card in cards.batch_insert([{"pin": 3}, {"pin": 4}], returning=True)] == [3, 4]
+    assert cards.count({"pin": [1234, 2, 3]}) == 3
+    assert [row["pin"] for row in database.raw_query_all("SELECT pin FROM cards ORDER BY id")] == [1234, 1, 2, 3, 4]
+    assert "1234" not in repr(statements)

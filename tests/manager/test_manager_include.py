@@ -2,12 +2,13 @@
 
 import copy
 import gc
-import itertools
 import pickle
+import time
 import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from claim_workers import claim_everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,48 @@ def test_related_rows_keep_nothing_alive_and_still_know_what_they_belong_to(mana
         assert deployments[1].function is deployments[0].function
         assert not deployments[0].function.is_dirty()
     assert len(statements) == sent
+
+
+def test_related_rows_know_what_was_loaded_along_with_what_they_belong_to(managers, platform, statements):
+    include = ("deployments", "user.information", "active_deployment", "deployments.function.user")
+    gc.collect()
+    gc.disable()
+    try:
+        function = managers.functions.find_one(order_by="id", include=("deployments", "user.information"))
+        nested = managers.users.find_one(
+            order_by="id", include=("functions.deployments", "information", "organization")
+        )
+        everything = managers.functions.find_one(order_by="id", include=include)
+        deployments, inner = function.deployments, nested.functions[0].deployments
+        deepest = everything.deployments
+        gone = [weakref.ref(row) for row in (function, nested, nested.functions[0], everything)]
+        del function, nested, everything
+        assert [row() for row in gone] == [None] * 4
+    finally:
+        gc.enable()
+    sent = len(statements)
+    with forbid_lazy_loading():
+        assert deployments[0].function.user.email == "0@b.c"
+        assert deployments[0].function.user.information.first_name == "A"
+        assert inner[0].function.user.information.first_name == "A"
+        assert inner[0].function.user.organization.name == "o"
+        assert deepest[0].function.user.email == "0@b.c"
+        with pytest.raises(LazyLoadingError, match="deployments"):
+            _ = deployments[0].function.deployments
+    assert len(statements) == sent
+
+
+def test_a_change_is_not_forgotten_with_the_instance(managers, platform):
+    function = managers.functions.find_one(order_by="id", include=("user", "deployments"))
+    function.name = "changed"
+    deployments = function.deployments
+    del function
+    again = deployments[0].function
+    assert (again.name, again.dirty_field_names) == ("changed", ["name"])
+    with managers.database.bind():
+        again.save()
+    assert managers.functions.exists({"name": "changed"})
+    assert not again.is_dirty()
 
 
 @pytest.mark.parametrize("through", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
@@ -175,6 +218,7 @@ def test_nothing_is_sent_for_no_rows(managers, statements):
         ({"deployments": {"limit": -1}}, InvalidQueryError, "limit"),
         ({"deployments": {"order_by": "nothing"}}, UnknownColumnError, "nothing"),
         ({"deployments": {"order_by": "version", "order_direction": "SIDEWAYS"}}, InvalidQueryError, "ASC"),
+        ({"deployments": {"order_direction": "DESC"}}, InvalidQueryError, "column in order_by"),
         ({"deployments": 5}, InvalidQueryError, "dict"),
         ({"user": {"limit": 1}}, InvalidQueryError, "one row"),
     ],
@@ -370,24 +414,8 @@ def test_a_claim_in_a_rolled_back_transaction_is_undone(managers, platform, data
     assert managers.function_deployments.count({"status": "claimed"}) == 0
 
 
-def claim_everything(url, results):
-    database = Database(url)
-    managers = Managers(database)
-    mine = []
-    for size in itertools.cycle((1, 7, 20)):
-        claimed = managers.function_deployments.claim({"status": "pending"}, {"status": "taken"}, limit=size)
-        mine += [row.id for row in claimed]
-        # Rows that others hold are skipped, so look again until none is left.
-        if not claimed and not managers.function_deployments.exists({"status": "pending"}):
-            break
-    results.put(mine)
-    database.close()
-
-
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_eight_processes_claim_each_row_once(kind, tmp_path, request):
-    import multiprocessing
-
+def test_eight_processes_claim_each_row_once(kind, tmp_path, request, processes):
     url = f"sqlite:///{tmp_path}/claims.db" if kind == "sqlite" else request.getfixturevalue("postgresql_url")
     database = Database(url)
     database.migrate()
@@ -398,14 +426,7 @@ def test_eight_processes_claim_each_row_once(kind, tmp_path, request):
         {"function_id": function.id, "version": n, "image_tag": "i", "s3_key": "k", "status": "pending"}
         for n in range(2000)
     )
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    workers = [context.Process(target=claim_everything, args=(url, results)) for _ in range(8)]
-    for worker in workers:
-        worker.start()
-    claimed = [row for _ in workers for row in results.get(timeout=60)]
-    for worker in workers:
-        worker.join(30)
-    assert all(worker.exitcode == 0 for worker in workers)
+    arguments = [(url, time.time() + 0.3)] * 8
+    claimed = [row for own in processes.starmap(claim_everything, arguments, chunksize=1) for row in own]
     assert len(claimed) == len(set(claimed)) == 2000
     database.close()

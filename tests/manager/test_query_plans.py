@@ -142,8 +142,14 @@ def test_timestamps_of_another_form_are_read(database, managers, ada, functions,
         database.raw_execute(
             "UPDATE functions SET created_at = @moment WHERE name = 'f1'", {"moment": "2026-05-02T15:00:00+03:00"}
         )
-    rows = managers.functions.execute_query(managers.functions.query().select("created_at").order_by("name"))
+    query = managers.functions.query().select("created_at").order_by("name")
+    rows = managers.functions.execute_query(query)
     assert [row["created_at"] for row in rows] == [NOON, NOON + timedelta(days=1), NOON + timedelta(days=2)]
+    if backend == "sqlite":
+        database.raw_execute("UPDATE functions SET created_at = '2026-05-01'")
+        midnight = NOON - timedelta(hours=12)
+        assert managers.functions.execute_query(query) == [{"created_at": midnight}] * 3
+        assert [function.created_at for function in managers.functions.find_all()] == [midnight] * 3
 
 
 def test_computed_columns_come_as_the_database_has_them(managers, ada, functions, backend):
@@ -259,8 +265,10 @@ def test_values_of_any_form_are_decoded(size: int):
     for special, expected in ((None, None), (other, datetime(2026, 5, 1, 15, tzinfo=timezone(timedelta(hours=3))))):
         rows = [*usual, (-1, special)]
         assert load(rows) == [*load(usual), {"n": -1, "moment": expected}]
-    with pytest.raises(InvalidValueError, match="infinity"):
-        load([*usual, (-1, "infinity")])
+    assert load([*usual, (-1, "2026-05-01")])[-1]["moment"] == datetime(2026, 5, 1, tzinfo=UTC)
+    for text in ("infinity", "2026-05-01100000", "20260501100000"):
+        with pytest.raises(InvalidValueError, match=text):
+            load([*usual, (-1, text)])
 
 
 # Prepared statements

@@ -116,6 +116,13 @@ def test_every_iso_form_is_read(value: datetime) -> None:
     assert timestamp_to_text(value.isoformat()) == timestamp_to_text(value)
 
 
+@pytest.mark.parametrize(
+    "text", ["2024-05-01", "20240501", "2024-W18-3", "2024W183", "20240501T00", "2024-05-01t00:00Z"]
+)
+def test_short_iso_forms_are_read(text: str) -> None:
+    assert timestamp_from_database(text) == datetime(2024, 5, 1, tzinfo=UTC)
+
+
 def test_a_naive_datetime_is_refused_and_told_what_to_do() -> None:
     for value in (datetime(2024, 5, 1), "2024-05-01 12:00:00", "2024-05-01"):
         with pytest.raises(InvalidValueError, match=r"naive 2024-05-01.*attach its timezone"):
@@ -155,7 +162,12 @@ def test_moments_outside_the_years_of_utc_are_refused(value: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["infinity", "-infinity", "10000-01-01 00:00:00", "0044-03-15 00:00:00 BC", "x" * 26, "", 7, 1.5]
+    "value",
+    [
+        *["infinity", "-infinity", "10000-01-01 00:00:00", "0044-03-15 00:00:00 BC", "x" * 26, "", 7, 1.5],
+        # Python reads these as midnight, the first digit of the time being what separates it.
+        *["2024-05-01100000Z", "20240501100000Z", "2024-05-01100000+00:00", "2024-05-01100:00:00.000000"],
+    ],
 )
 def test_what_a_database_may_hold_but_python_cannot_is_told(value: Any) -> None:
     with pytest.raises(InvalidValueError):

@@ -23,6 +23,7 @@ MARKED = SecretText("x")
 def test_a_secret_is_what_it_was_but_for_its_repr():
     assert as_secret("x") == "x"
     assert as_secret(5) + 1 == 6
+    assert str(as_secret(5)) == f"{as_secret(5)}" == "5"
     assert repr([as_secret("x"), as_secret(5)]) == "['***', '***']"
     for other in (None, True, 1.5, b"x", MARKED):
         assert as_secret(other) is other
@@ -58,6 +59,22 @@ def test_raw_parameters_are_marked_by_their_names():
     assert shown_parameters(text, values) == ("***",)
 
 
+@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        ("UPDATE t SET pass_phrase = @h WHERE id = (SELECT t FROM r WHERE token = @token)", {"h": "s", "token": "t"}),
+        ("UPDATE t SET pass_phrase = @h WHERE id IN @tokens", {"h": "s", "tokens": (1, 2)}),
+        ("UPDATE t SET pass_phrase = @h WHERE id IN @tokens", {"h": 5, "tokens": (1, 2.5)}),
+        ("UPDATE t SET pass_phrase = @h WHERE a = @pass_phrase", {"h": "s", "pass_phrase": "t"}),
+        ("INSERT INTO t VALUES (@a, @b)", {"a": "s", "b": 1}),
+        ('WITH a AS (SELECT 1) INSERT INTO s."t" AS x SELECT @a, @token', {"a": "s", "token": 1}),
+    ],
+)
+def test_no_name_of_a_parameter_vouches_for_the_others(sql, values, dialect):
+    assert set(shown_parameters(*bind(sql, values, dialect))) == {"***"}
+
+
 @pytest.mark.parametrize(
     ("sql", "parameters", "shown"),
     [
@@ -74,6 +91,15 @@ def test_raw_parameters_are_marked_by_their_names():
             ("a", MARKED),
             ("a", "***"),
         ),
+        (
+            "SELECT id FROM t WHERE pass_phrase BETWEEN %s AND %s AND pass_phrase = %s",
+            (MARKED, MARKED, "x"),
+            ("***", "***", "***"),
+        ),
+        ('SELECT id FROM t WHERE "pass_phrase" IN (?, ?) AND a = ?', (MARKED, MARKED, "a"), ("***", "***", "a")),
+        ("SELECT id FROM t WHERE pass_phrase IN (?, ?) AND pass_phrase = ?", (MARKED, MARKED, "x"), ("***",) * 3),
+        ("INSERT INTO t (a, b) VALUES (?, ?)", ("a", "b"), ("a", "b")),
+        ("INSERT INTO t (a) SELECT ?", ("a",), ("a",)),
         ("SELECT (SELECT pass_phrase FROM t) = ?", ("x",), ("***",)),
         ("SELECT pass_phrase = ? FROM t", ("x",), ("***",)),
         ("SELECT b FROM t WHERE (SELECT pass_phrase FROM t) = ?", ("x",), ("***",)),
