@@ -197,8 +197,13 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         connection = self._usable_connection()
         try:
+            changed_before = connection.total_changes
             cursor = connection.execute(sql, parameters or ())
             cursor.fetchall()
+            if cursor.rowcount < 0 and connection.total_changes > changed_before:
+                # The driver does not count what a statement that begins with WITH changes; the total has what triggers
+                # changed in it as well.
+                return int(connection.execute("SELECT changes()").fetchone()[0])
             return max(cursor.rowcount, 0)
         except sqlite3.Error as error:
             self.fail(error)
