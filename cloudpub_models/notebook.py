@@ -11,6 +11,7 @@ read from a database but by the magic.
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -58,7 +59,9 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     for type_ in _SHOWN_TYPES:
         _formatter(shell, "text/html").for_type(type_, html_of)
     plain = _formatter(shell, "text/plain")
-    plain.for_type(dict, _PrinterWithoutSecrets(plain.lookup_by_type(dict)))
+    printer = _PrinterWithoutSecrets(plain.lookup_by_type(dict))
+    for type_ in _DICTS:
+        printer.originals[type_] = plain.for_type(type_, printer)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -72,7 +75,8 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     plain = _formatter(shell, "text/plain")
     printer = plain.lookup_by_type(dict)
     if isinstance(printer, _PrinterWithoutSecrets):
-        plain.for_type(dict, printer.original)
+        for type_, original in printer.originals.items():
+            plain.for_type(type_, original)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop(_MAGIC, None)
 
@@ -131,17 +135,19 @@ def html_of(result: Any) -> str | None:
     return _record(_row(result))
 
 
+_DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
 _SHOWN_TYPES: tuple[type, ...] = (list, Entity, PaginatedResult, CursorPage, InvocationCounts)
 
 
 class _PrinterWithoutSecrets:
-    """Prints a dict as IPython does, wherever in a result it is, but for its secrets."""
+    """Prints a dict of any kind as IPython prints a dict, wherever in a result it is, but for its secrets."""
 
-    def __init__(self, original: Any) -> None:
-        self.original = original
+    def __init__(self, print_dict: Any) -> None:
+        self._print_dict = print_dict
+        self.originals: dict[type, Any] = {}
 
     def __call__(self, value: dict[Any, Any], printer: Any, cycle: bool) -> None:
-        self.original(_without_secrets(value), printer, cycle)
+        self._print_dict(_without_secrets(value), printer, cycle)
 
 
 def _formatter(shell: InteractiveShell, form: str) -> Any:
@@ -160,17 +166,23 @@ def _rows(items: Sequence[Any]) -> list[Row] | None:
 
 
 def _row(item: Entity | InvocationCounts | Row) -> Row:
-    if isinstance(item, Entity):
-        return _without_secrets(
-            {name: value for name, value in item.to_dict().items() if name not in item.secret_columns}
-        )
-    return asdict(item) if isinstance(item, InvocationCounts) else _without_secrets(item)
+    if isinstance(item, InvocationCounts):
+        return asdict(item)
+    hidden = item.secret_columns if isinstance(item, Entity) else frozenset()
+    values = item.to_dict() if isinstance(item, Entity) else item
+    shown: Row = _without_secrets({name: value for name, value in values.items() if name not in hidden})
+    return shown
 
 
-def _without_secrets(values: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return a dict without the names that promise a secret; the dict itself where it has none."""
-    secret = [name for name in values if isinstance(name, str) and is_secret_name(name)]
-    return {name: value for name, value in values.items() if name not in secret} if secret else values
+def _without_secrets(value: Any) -> Any:
+    """Return a value without the names that promise a secret, in all dicts inside it."""
+    if isinstance(value, Mapping):
+        return {
+            name: _without_secrets(inner)
+            for name, inner in value.items()
+            if not (isinstance(name, str) and is_secret_name(name))
+        }
+    return type(value)(map(_without_secrets, value)) if type(value) in (list, tuple) else value
 
 
 def _table(rows: Sequence[Row], *notes: str) -> str:
@@ -178,7 +190,7 @@ def _table(rows: Sequence[Row], *notes: str) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     shown = rows[:MOST_ROWS]
     align = {name: "right" if all(_is_number(row.get(name)) for row in shown) else "left" for name in names}
-    head = "".join([_HEAD.format(align=align[name], text=escape(name)) for name in names])
+    head = "".join([_HEAD.format(align=align[name], text=escape(_visible(name))) for name in names])
     lines = [
         "".join([_cell(row[name], align[name]) if name in row else "<td></td>" for name in names]) for row in shown
     ]
@@ -192,7 +204,8 @@ def _table(rows: Sequence[Row], *notes: str) -> str:
 def _record(row: Row) -> str:
     """Return HTML with one line for each value of a row."""
     lines = [
-        f"<tr>{_HEAD.format(align='left', text=escape(name))}{_cell(value, 'left')}</tr>" for name, value in row.items()
+        f"<tr>{_HEAD.format(align='left', text=escape(_visible(name)))}{_cell(value, 'left')}</tr>"
+        for name, value in row.items()
     ]
     return f"<table><tbody>{''.join(lines)}</tbody></table>"
 
@@ -212,7 +225,12 @@ def _text(value: Any) -> str:
         return "NULL"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else _visible(str(value))
+
+
+def _visible(text: str) -> str:
+    """Return text with blanks for what is not to be seen, and may turn around what is."""
+    return "".join(character if character.isprintable() or character in "\n\t" else " " for character in text)
 
 
 def _is_number(value: Any) -> bool:

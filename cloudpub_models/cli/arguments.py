@@ -1,4 +1,4 @@
-"""The arguments and options that several data commands share: a table, its columns, its secrets."""
+"""The arguments and options that several data commands share: a table, its columns, its secrets, a file's format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import peewee
 import typer
 
+from cloudpub_models.cli.interchange import RowFormat, format_of
 from cloudpub_models.errors import CloudpubError, did_you_mean
 from cloudpub_models.manager.table import Table
 from cloudpub_models.models import ALL_MODELS
@@ -30,6 +31,10 @@ ColumnsOption = Annotated[
 ]
 ExceptOption = Annotated[
     str | None, typer.Option("--except", metavar="NAME,…", help="All columns but these.", show_default=False)
+]
+RowFormatOption = Annotated[
+    RowFormat | None,
+    typer.Option("--format", help="CSV or JSON lines; else what the file's name says, else JSON lines."),
 ]
 SecretsOption = Annotated[bool, typer.Option("--with-secrets", help="Password hashes too, which are left out else.")]
 
@@ -81,3 +86,15 @@ def named_columns(text: str | None, table: Table) -> Sequence[str]:
         return tuple(dict.fromkeys(table.column(name.strip()).name for name in text.split(",")))
     except CloudpubError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def chosen_row_format(format: RowFormat | None, file: str) -> RowFormat:
+    """Return the format that ``--format`` or else the file's name tells.
+
+    Raises:
+        typer.BadParameter: neither does.
+    """
+    chosen = format or format_of(file)
+    if chosen is None:
+        raise typer.BadParameter(f"expected a name ending in .csv or .jsonl (also .gz); got {file!r}: add --format")
+    return chosen

@@ -15,6 +15,12 @@ from typer.core import TyperGroup
 
 from cloudpub_models.errors import CloudpubError
 
+# What a program does and whoever types a command does otherwise.
+_SAID_OTHERWISE = {
+    "send them with batch_execute()": "send each with a command of its own",
+    "call database.migrate()": "run 'cloudpub migrate up'",
+}
+
 
 class CommandGroup(TyperGroup):
     """A group of commands that reports expected errors and exits with 1."""
@@ -24,12 +30,21 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # the reader of our output has gone; Typer ends quietly
+            raise  # the reader of our output has gone; Typer ends quietly, with 1
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's, which reads for Typer
+            raise
         except CloudpubError as error:
-            print_error(str(error))
+            print_error(_for_the_command_line(str(error)))
         except OSError as error:
             print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         raise typer.Exit(1)
+
+
+def _for_the_command_line(message: str) -> str:
+    for advice, command in _SAID_OTHERWISE.items():
+        message = message.replace(advice, command)
+    return message
 
 
 def print_error(message: str) -> None:

@@ -6,14 +6,13 @@ to a row by its internal id also takes the row's public UUID.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import peewee
 
+from cloudpub_models.cli.literals import read_integer, read_json
 from cloudpub_models.errors import InvalidValueError, NotFoundError
 from cloudpub_models.manager.registry import Managers
 from cloudpub_models.manager.table import Column
@@ -21,7 +20,6 @@ from cloudpub_models.models.values import timestamp_from_database, uuid_from_dat
 
 Reader = Callable[[Any], Any]
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # References of a file's rows are mostly to the same few rows.
 _MOST_KEYS_KEPT = 10_000
@@ -81,11 +79,13 @@ def reader_from_text(column: Column, keys: KeyLookup) -> Reader:
     read = reader_from_json(column, keys)
     field = column.field
     if column.kind == "integer":
-        return lambda text: read(int(text) if _INTEGER.fullmatch(text) else text)
+        integer = _naming(column, read_integer)
+        return lambda text: read(text if (number := integer(text)) is None else number)
     if isinstance(field, peewee.BooleanField):
         return lambda text: _truth(text, column)
     if isinstance(field, peewee.JSONField):
-        return lambda text: read(_json(text, column))
+        parse = _naming(column, read_json)
+        return lambda text: read(parse(text))
     return read
 
 
@@ -135,10 +135,3 @@ def _truth(text: str, column: Column) -> bool:
     if value is None:
         raise InvalidValueError(f"{column_title(column)}: expected true or false; got {text!r}")
     return value
-
-
-def _json(text: str, column: Column) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidValueError(f"{column_title(column)}: expected JSON; got {text[:60]!r} ({error})") from None

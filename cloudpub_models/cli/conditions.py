@@ -89,6 +89,10 @@ def _parse(argument: str, table: Table, keys: KeyLookup) -> tuple[str, Any]:
         raise InvalidQueryError(f"expected a condition, as in status=active or 'version>=2'; got {argument!r}")
     name, operator, text = found.groups()
     column = table.column(name)
+    if operator == "=" and text.startswith(("=", "~")):
+        meant = f"{name}{text}" if text.startswith("~") else f"{name}={text.lstrip('=')}"
+        literally = f"; {f'{name}~{text}'!r} compares with that very text" if column.is_text else ""
+        raise InvalidQueryError(f"expected one operator; got ={text[0]}: write {meant!r}{literally}")
     if operator in _PATTERNS:
         if not column.is_text:
             raise InvalidQueryError(f"{operator} compares text with a pattern, and {column.name} is none: use = < >")

@@ -11,14 +11,17 @@ from rich.console import Console
 from cloudpub_models.cli.arguments import (
     ColumnsOption,
     ExceptOption,
+    RowFormatOption,
     SecretsOption,
     TableArgument,
     chosen_columns,
+    chosen_row_format,
     model_named,
     secret_columns,
 )
 from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.interchange import STANDARD_STREAM, RowFormat, file_to_write, format_of, row_writer
+from cloudpub_models.cli.files import STANDARD_STREAM, file_to_write
+from cloudpub_models.cli.interchange import RowFormat, row_writer
 from cloudpub_models.cli.output import JsonOption, print_document
 from cloudpub_models.cli.progress import Stopwatch, row_progress
 from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
@@ -27,11 +30,6 @@ from cloudpub_models.manager.registry import Managers
 from cloudpub_models.manager.table import table_of
 
 _REPORT_EVERY = 1000
-
-RowFormatOption = Annotated[
-    RowFormat | None,
-    typer.Option("--format", help="CSV or JSON lines; else what the file's name says, else JSON lines."),
-]
 
 
 def dump(
@@ -49,8 +47,8 @@ def dump(
 ) -> None:
     """Write all rows of a table as CSV or JSON lines, in the order of their ids.
 
-    It is one snapshot, read in constant memory. The file appears when it is complete. With --json what is on standard
-    output is JSON: the rows, or a summary where a file takes them.
+    It is one snapshot, read in constant memory. The file appears when it is complete, and with secrets is for its owner
+    only. With --json what is on standard output is JSON: the rows, or a summary where a file takes them.
     """
     known = table_of(model_named(table))
     names = chosen_columns(known, columns, excepted, with_secrets=with_secrets)
@@ -69,24 +67,16 @@ def dump(
         print_note(f"left out: {', '.join(left_out)}; --with-secrets writes it, and 'cloudpub load' needs it")
 
 
-def chosen_row_format(format: RowFormat | None, file: str) -> RowFormat:
-    """Return the format that ``--format`` or else the file's name tells.
-
-    Raises:
-        typer.BadParameter: neither does.
-    """
-    chosen = format or format_of(file)
-    if chosen is None:
-        raise typer.BadParameter(f"expected a name ending in .csv or .jsonl (also .gz); got {file!r}: add --format")
-    return chosen
-
-
 def _write(manager: Manager[Any], names: tuple[str, ...], format: RowFormat, file: str) -> int:
     # Counting costs a look at the whole table, which only somebody who watches has a use for.
     total = manager.count() if Console(stderr=True).is_terminal else None
     columns = manager.table.columns
+    private = not secret_columns(manager.table).isdisjoint(names)
     rows = 0
-    with file_to_write(file) as stream, row_progress(f"dumping {manager.table.name}", total) as advance:
+    with (
+        file_to_write(file, private=private) as stream,
+        row_progress(f"dumping {manager.table.name}", total) as advance,
+    ):
         write = row_writer(
             format,
             names,

@@ -6,6 +6,7 @@ They print what the managers give; conditions are read in ``conditions``, and fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import peewee
@@ -23,6 +24,7 @@ from cloudpub_models.cli.arguments import (
 )
 from cloudpub_models.cli.boundary import print_note
 from cloudpub_models.cli.conditions import Conditions, ConditionsArgument, parse_conditions
+from cloudpub_models.cli.literals import read_integer
 from cloudpub_models.cli.output import (
     FormatOption,
     JsonOption,
@@ -37,12 +39,14 @@ from cloudpub_models.cli.output import (
 )
 from cloudpub_models.cli.tables import table_of_record
 from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
 from cloudpub_models.manager.including import relation_names, relation_of
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.registry import Managers
 from cloudpub_models.manager.table import Table, table_of
 from cloudpub_models.models import Entity
+from cloudpub_models.sql.identifiers import shown as shortened
 
 # As many as somebody looks through; whoever wants all of them has a program look.
 _ROWS_OF_A_TABLE = 100
@@ -163,9 +167,9 @@ def _rows(
     order: Sequence[tuple[str, str]],
     limit: int | None,
 ) -> Iterator[Row]:
-    if limit is None:
-        found = manager.iterate(where, order_by=order)
-    else:
+    if limit is None or limit > STREAM_CHUNK_SIZE:
+        found: Iterator[Any] = islice(manager.iterate(where, order_by=order), limit)
+    else:  # the database has an easier time when it knows how few are wanted
         found = iter(manager.find_all(where, order_by=order, limit=limit, select=names))
     for instance in found:
         values = instance.to_dict()
@@ -176,11 +180,13 @@ def _find_one(manager: Manager[peewee.Model], key: str, limit: int) -> peewee.Mo
     related = {name: relation_of(manager.model, name).many for name in relation_names(manager.model)}
     latest = {"limit": limit, "order_by": "id", "order_direction": "DESC"}
     include = {name: latest if many else {} for name, many in related.items()}
-    column = "id" if key.isascii() and key.isdigit() else "uuid"
+    column = "uuid"
     try:
-        found = manager.find_one({column: int(key) if column == "id" else key}, include=include)
+        number = read_integer(key)
+        column = "uuid" if number is None else "id"
+        found = manager.find_one({column: key if number is None else number}, include=include)
     except InvalidValueError:
-        raise typer.BadParameter(f"expected the UUID of a row, or its id; got {key!r}") from None
+        raise typer.BadParameter(f"expected the UUID of a row, or its id; got {shortened(key)}") from None
     if found is None:
         raise NotFoundError(f"{manager.table.name} has no row with the {column} {key}")
     return found

@@ -1,9 +1,9 @@
-"""Rows as CSV and JSON lines, written and read one by one, and the files that hold them.
+"""Rows as CSV and JSON lines, written to streams of bytes and read from them one by one.
 
-UTF-8 always; a file whose name ends in ``.gz`` is compressed, and whatever begins like gzip is read as such. JSON lines
-say everything exactly. In CSV the first line names the columns, and an empty cell is NULL; an empty text in a column
-that may be NULL is written as two quotation marks, and a text of nothing but two or more of them gets two more, so
-that both come back. What the values of a column have to be is not known here.
+UTF-8 always; what begins like gzip is read as such. JSON lines say everything exactly, but for fractions of more
+digits than a double has, which are rounded. In CSV the first line names the columns, and an empty cell is NULL; an
+empty text in a column that may be NULL is written as two quotation marks, and a text of nothing but two or more of them
+gets two more, so that both come back. What the values of a column have to be is not known here.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ import hashlib
 import io
 import json
 import math
-import sys
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from cloudpub_models.cli.files import BUFFER_BYTES, STANDARD_STREAM
+from cloudpub_models.cli.literals import read_json
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.sql.identifiers import surrogate_in
 
 Row = Mapping[str, Any]
 
-STANDARD_STREAM = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_BUFFER_BYTES = 1 << 20
 _QUOTE = '"'
+# What messages call a stream without a name.
+STANDARD_INPUT = "standard input"
 # What an empty text is written as where an empty cell is NULL.
 _MARK = 2 * _QUOTE
 # The longest text that a column takes, in characters.
@@ -95,11 +96,14 @@ def _scalar_json_ready(value: Any) -> Any:
 
 def json_line(row: Row) -> bytes:
     """Return a row as a line of JSON."""
+    return _json_text(row).encode() + b"\n"
+
+
+def _json_text(value: Any) -> str:
     try:
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_scalar_json_ready, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_scalar_json_ready, allow_nan=False)
     except ValueError:  # an infinity or NaN, which JSON has no number for
-        text = json.dumps(json_ready(row), ensure_ascii=False, separators=(",", ":"))
-    return text.encode() + b"\n"
+        return json.dumps(json_ready(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def row_writer(
@@ -161,36 +165,6 @@ def _only_quotes(text: str) -> bool:
     return not text.strip(_QUOTE) and len(text) != 1
 
 
-@contextmanager
-def file_to_write(name: str) -> Iterator[IO[bytes]]:
-    """Give a stream whose bytes become the file at the end of the block, complete, or not at all.
-
-    Args:
-        name: the file; ``.gz`` at its end has it compressed. ``-`` is stdout.
-    """
-    if name == STANDARD_STREAM:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(name)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        with unfinished.open("wb", buffering=_BUFFER_BYTES) as file:
-            if path.suffix.lower() == ".gz":
-                # Neither name nor time in it: the same rows give the same bytes.
-                with (
-                    gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
-                    io.BufferedWriter(packed, _BUFFER_BYTES) as out,
-                ):
-                    yield out
-            else:
-                yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 # Reading
 
 
@@ -219,9 +193,10 @@ class LineSource:
     """
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
-        buffered = io.BufferedReader(stream, _BUFFER_BYTES)  # type: ignore[type-var]
-        packed = buffered.peek(2)[:2] == _GZIP_MAGIC
-        self._lines = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BUFFER_BYTES) if packed else buffered
+        start = _first_bytes(stream, len(_GZIP_MAGIC))
+        whole = io.BufferedReader(_Rejoined(start, stream), BUFFER_BYTES)
+        packed = start == _GZIP_MAGIC
+        self._lines = io.BufferedReader(gzip.GzipFile(fileobj=whole), BUFFER_BYTES) if packed else whole
         self._ahead: list[bytes] = []
         self._digest = hashlib.sha256()
         self._pending: list[bytes] = []
@@ -276,6 +251,30 @@ class LineSource:
         return self._digest.copy().hexdigest()
 
 
+class _Rejoined(io.RawIOBase):
+    """A stream with the bytes in front of it again that were read to see what it holds."""
+
+    def __init__(self, start: bytes, rest: IO[bytes]) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        taken, self._start = self._start or self._rest.read(len(buffer)), b""
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _first_bytes(stream: IO[bytes], count: int) -> bytes:
+    start = b""
+    # A pipe gives as little at a time as was written into it.
+    while len(start) < count and (more := stream.read(count - len(start))):
+        start += more
+    return start
+
+
 def read_jsonl(source: LineSource) -> Iterator[Record]:
     """Yield the records of a file with one JSON object per line; blank lines are none."""
     for line in source:
@@ -286,9 +285,10 @@ def read_jsonl(source: LineSource) -> Iterator[Record]:
             yield Record(number, raw, {}, problem)
             continue
         try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield Record(number, raw, {}, f"expected a JSON object on each line; this is no JSON ({error})")
+            cells = read_json(line)
+        except InvalidValueError as error:
+            csv_hint = "; CSV takes --format csv" if number == 1 and source.name == STANDARD_INPUT else ""
+            yield Record(number, raw, {}, f"{error}{csv_hint}")
             continue
         if isinstance(cells, dict):
             yield Record(number, raw, cells)
@@ -312,6 +312,10 @@ def read_csv_header(source: LineSource) -> tuple[list[str], bytes]:
     if not names:
         raise InvalidValueError(
             f"{source.name}: expected CSV with the column names in its first line; got an empty one"
+        )
+    if len(names) == 1 and (other := re.search(r"[;\t|]", names[0])):
+        raise InvalidValueError(
+            f"{source.name}: expected commas between columns; got {other.group()!r}: convert the file"
         )
     for name in names:
         if names.count(name) > 1:

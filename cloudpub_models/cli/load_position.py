@@ -27,8 +27,6 @@ class LoadPosition(Entity):
     digest = CharField(max_length=64)
     lines = BigIntegerField()
     rows = BigIntegerField()
-    skipped = BigIntegerField()
-    skipped_bytes = BigIntegerField()
     recorded_at = TimestampField(default=utc_now, server_default=UTC_NOW)
 
     class Meta:
@@ -45,15 +43,11 @@ class Position(NamedTuple):
         lines: how many lines of the file are done.
         digest: of all of them.
         rows: how many rows were written.
-        skipped: how many records were put aside.
-        skipped_bytes: how long the file of those was.
     """
 
     lines: int = 0
     digest: str = ""
     rows: int = 0
-    skipped: int = 0
-    skipped_bytes: int = 0
 
 
 class PositionRecord:
@@ -76,7 +70,7 @@ class PositionRecord:
         found = self._positions.find_one(self._key)
         if found is None:
             return Position()
-        return Position(found.lines, found.digest, found.rows, found.skipped, found.skipped_bytes)
+        return Position(found.lines, found.digest, found.rows)
 
     def write(self, position: Position) -> None:
         """Record how far the load has come, in the transaction that is open."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+from cloudpub_models.cli.files import file_to_write
 from cloudpub_models.cli.interchange import LineSource, Record, RowFormat, read_csv, read_csv_header, read_jsonl
 from cloudpub_models.cli.load_position import Position, PositionRecord
 from cloudpub_models.cli.load_rows import RowParser
@@ -50,7 +52,8 @@ class BadRecords:
     """What was refused: the first problems, how many there are, and the file that takes the records.
 
     Args:
-        path: the file, which is written when there is something to write; ``None`` where nothing may be bad.
+        path: the file, which appears at the end of a block that works out, and only when there is something to write;
+            ``None`` where nothing may be bad.
 
     Attributes:
         skips: whether the rest is loaded all the same.
@@ -63,6 +66,7 @@ class BadRecords:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
+        self._open = ExitStack()
         self.skips = path is not None
         self.repeats = False
         self.first_line = b""
@@ -75,16 +79,7 @@ class BadRecords:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def go_on_from(self, position: Position) -> None:
-        """Take the file back to what it was at a position."""
-        self.count = position.skipped
-        if self._path is not None and position.skipped_bytes:
-            self._file = self._path.open("r+b")
-            self._file.truncate(position.skipped_bytes)
-            self._file.seek(0, 2)
+        self._open.__exit__(kind, error, traceback)
 
     def add(self, record: Record, message: str) -> None:
         """Take a record that was refused."""
@@ -93,16 +88,9 @@ class BadRecords:
             self.problems.append(Problem(record.line, message))
         if self._path is not None:
             if self._file is None:
-                self._file = self._path.open("wb")
+                self._file = self._open.enter_context(file_to_write(str(self._path)))
                 self._file.write(self.first_line)
             self._file.write(record.raw if record.raw.endswith(b"\n") else record.raw + b"\n")
-
-    def size(self) -> int:
-        """Return how long the file is, all of which the operating system has now."""
-        if self._file is None:
-            return 0
-        self._file.flush()
-        return self._file.tell()
 
 
 class Loading:
@@ -165,7 +153,7 @@ class Loading:
             try:
                 with self._manager.database.transaction():
                     ended = self._write_part(records, parser, commit_every)
-                    now = Position(source.count, source.digest(), self._rows, self._bad.count, self._bad.size())
+                    now = Position(source.count, source.digest(), self._rows)
                     self._remember(now, ended)
             except _PartRefusedError:
                 break
@@ -185,7 +173,6 @@ class Loading:
                     "others: load the file as it was, or delete its row from cloudpub_loads to begin again"
                 )
             self._rows = self.resumed_rows = done.rows
-            self._bad.go_on_from(done)
         return done
 
     def _remember(self, position: Position, ended: bool) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -19,15 +18,17 @@ import typer
 from cloudpub_models.cli.arguments import (
     ColumnsOption,
     ExceptOption,
+    RowFormatOption,
     TableArgument,
     chosen_columns,
+    chosen_row_format,
     model_named,
     named_columns,
 )
 from cloudpub_models.cli.boundary import print_error, print_note
 from cloudpub_models.cli.column_values import KeyLookup
-from cloudpub_models.cli.dumping import RowFormatOption, chosen_row_format
-from cloudpub_models.cli.interchange import STANDARD_STREAM, LineSource
+from cloudpub_models.cli.files import STANDARD_STREAM, binary_stdin
+from cloudpub_models.cli.interchange import STANDARD_INPUT, LineSource
 from cloudpub_models.cli.load_position import PositionRecord
 from cloudpub_models.cli.load_rows import RowParser
 from cloudpub_models.cli.load_run import MOST_PROBLEMS, BadRecords, Conflict, Loading
@@ -66,7 +67,11 @@ def load(
     ] = None,
     skip_bad: Annotated[
         Path | None,
-        typer.Option("--skip-bad", metavar="FILE", help="Load the good lines, and write the bad ones to this file."),
+        typer.Option(
+            "--skip-bad",
+            metavar="FILE",
+            help="Load the good lines, and write the bad ones to this file, which is made.",
+        ),
     ] = None,
     resumable: Annotated[
         bool,
@@ -90,8 +95,12 @@ def load(
     taken = chosen_columns(known, columns, excepted)
     chosen = chosen_row_format(format, file)
     conflict = _conflict(on_conflict, key, known)
-    if skip_bad is not None and file != STANDARD_STREAM and skip_bad.absolute() == Path(file).absolute():
-        raise typer.BadParameter(f"expected --skip-bad to name another file than the one to load; got {skip_bad}")
+    if skip_bad is not None and resumable:
+        raise typer.BadParameter(
+            "--skip-bad writes its file when all is loaded, and --resumable may stop before: leave one out"
+        )
+    if skip_bad is not None and skip_bad.is_file():
+        raise typer.BadParameter(f"expected --skip-bad to name a file that is not there yet; got {skip_bad}")
     watch = Stopwatch()
     with (
         _opened(file) as stream,
@@ -101,7 +110,7 @@ def load(
     ):
         managers = Managers(opened)
         manager: Manager[Any] = managers.for_model(known.model)
-        source = LineSource(stream, "standard input" if file == STANDARD_STREAM else file)
+        source = LineSource(stream, STANDARD_INPUT if file == STANDARD_STREAM else file)
         record = PositionRecord(opened, table, source.beginning()) if resumable else None
         loading = Loading(manager, conflict, bad, record, lambda rows: advance(_place(stream), rows))
         parser = RowParser(known, taken, chosen, KeyLookup(managers))
@@ -162,7 +171,8 @@ def _conflict(action: OnConflict | None, key: str | None, table: Table) -> Confl
 def _opened(file: str) -> Iterator[IO[bytes]]:
     if file == STANDARD_STREAM:
         # Below its buffer, which would wait until it is full, and for Ctrl-C only then.
-        yield getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        stdin = binary_stdin()
+        yield getattr(stdin, "raw", stdin)
         return
     with Path(file).open("rb", buffering=0) as stream:
         yield stream

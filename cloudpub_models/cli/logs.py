@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -74,14 +75,15 @@ def logs(
     with open_target(target_of(context, database), creates=False) as opened:
         managers = Managers(opened)
         chosen = _conditions(find_function(managers, function), level or (), grep)
-        newest = _newest_id(managers.function_logs, chosen["function_id"])
+        recent = _recent_lines(managers.function_logs, chosen) if follow else None
         latest = managers.function_logs.find_all(
             chosen, order_by=("timestamp", "id"), order_direction="DESC", limit=limit
         )
         show(reversed(latest))
-        if follow:
+        if recent is not None:
+            recent.note(latest)
             try:
-                _follow(managers.function_logs, chosen, RecentLines(newest, latest), show)
+                _follow(managers.function_logs, chosen, recent, show)
             except KeyboardInterrupt:
                 return
         elif not latest and limit:
@@ -92,12 +94,11 @@ class RecentLines:
     """Remembers the lines of the last seconds, to find those that were committed late.
 
     Args:
-        newest: the id that was the newest before the first lines were read.
-        shown: the lines shown so far.
+        floor: the id above which lines are recent.
         clock: gives seconds.
 
     >>> seconds = iter([0.0, 1.0, 9.0])
-    >>> recent = RecentLines(7, [], clock=lambda: next(seconds))
+    >>> recent = RecentLines(7, clock=lambda: next(seconds))
     >>> [line.id for line in recent.unseen([FunctionLog(id=9), FunctionLog(id=10)])]
     [9, 10]
     >>> [line.id for line in recent.unseen([FunctionLog(id=8), FunctionLog(id=9), FunctionLog(id=11)])]
@@ -106,19 +107,22 @@ class RecentLines:
     10
     """
 
-    def __init__(
-        self, newest: int, shown: Sequence[FunctionLog], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, floor: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._newest = newest
-        self._seen = {line.id for line in shown if line.id > newest}
+        self._newest = floor
+        self._seen: set[int] = set()
         # When which id was the newest; the first is what is asked for again.
-        self._marks = deque([(clock(), newest)])
+        self._marks = deque([(clock(), floor)])
 
     @property
     def floor(self) -> int:
         """The id above which lines have to be read."""
         return self._marks[0][1]
+
+    def note(self, lines: Iterable[FunctionLog]) -> None:
+        """Count lines as shown."""
+        self._seen.update(line.id for line in lines if line.id > self.floor)
+        self._newest = max(self._seen, default=self._newest)
 
     def unseen(self, lines: Iterable[FunctionLog]) -> Iterator[FunctionLog]:
         """Yield the lines that were not shown, and count them as shown."""
@@ -161,9 +165,14 @@ def _conditions(function: Function, levels: Sequence[str], text: str | None) -> 
     return chosen
 
 
-def _newest_id(manager: FunctionLogManager, function_id: int) -> int:
-    newest = manager.find_one({"function_id": function_id}, order_by="id", order_direction="DESC", select=["id"])
-    return newest.id if newest else 0
+def _recent_lines(manager: FunctionLogManager, chosen: dict[str, Any]) -> RecentLines:
+    """Return the lines of the last seconds, those that are there counted as shown: others may be on their way."""
+    before = operators.lt(datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS))
+    older = {"function_id": chosen["function_id"], "timestamp": before}
+    newest = manager.find_one(older, order_by="id", order_direction="DESC", select=["id"])
+    recent = RecentLines(newest.id if newest else 0)
+    recent.note(_lines_above(manager, chosen, recent.floor))
+    return recent
 
 
 def _say_why_nothing(manager: FunctionLogManager, chosen: dict[str, Any]) -> None:

@@ -17,11 +17,12 @@ from rich.console import Console
 from cloudpub_models.cli.boundary import print_error, print_note
 from cloudpub_models.cli.confirmation import YesOption, require_consent
 from cloudpub_models.cli.migration_plan import hazard_line, plan_document, plan_summary, print_plan
-from cloudpub_models.cli.output import JsonOption, print_document
+from cloudpub_models.cli.output import JsonOption, print_document, print_table
 from cloudpub_models.cli.tables import table_of_rows
 from cloudpub_models.cli.targets import DatabaseOption, DirectoryOption, Target, open_target, target_of
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift import Difference, find_drift
+from cloudpub_models.schema.expressions import terminated
 from cloudpub_models.schema.migrations import Migrator
 from cloudpub_models.schema.plan import Direction, PlannedMigration, plan_migrations
 
@@ -60,7 +61,7 @@ def up(
     """Apply the migrations that are pending. It asks before one that drops or deletes.
 
     With --plan it prints what they would send instead: SQL, with the locks, the rewritten tables and the losses in its
-    comments. On PostgreSQL nothing is sent for that but reads; on SQLite they are run and rolled back.
+    comments. On PostgreSQL nothing is sent for that but reads; on SQLite they are run on a temporary copy.
 
     Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
     """
@@ -113,7 +114,6 @@ def status(
     changed after it had been applied, its file is gone, or it comes late.
     """
     named = target_of(context, database, directory)
-    console = Console()
     with open_target(named, creates=False) as opened:
         migrations = Migrator(opened.engine, named.directory).status()
     if as_json:
@@ -129,8 +129,8 @@ def status(
             {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
             for known in migrations
         ]
-        console.print(table_of_rows(rows, console, most_rows=None))
-    broken = [known.name for known in migrations if known.state in ("edited", "missing", "late")]
+        print_table(rows)
+    broken = [known.name for known in migrations if known.is_broken]
     pending = [known.name for known in migrations if known.state == "pending"]
     if broken:
         print_error(f"{', '.join(broken)}: files and database do not agree; 'cloudpub migrate up' says what to do")
@@ -222,7 +222,7 @@ def adopt(
 
 
 def _plan(named: Target, direction: Direction, target: str | None, *, as_json: bool) -> None:
-    with open_target(named, creates=False) as opened:
+    with open_target(named, creates=False, empty_if_missing=direction == "up") as opened:
         planned = plan_migrations(Migrator(opened.engine, named.directory), direction, target)
     if as_json:
         print_document(plan_document(planned))
@@ -243,8 +243,9 @@ def _run(named: Target, direction: Direction, target: str | None, *, yes: bool, 
         migrator = Migrator(opened.engine, named.directory)
         while planned := plan_migrations(migrator, direction, target):
             certain = _certain(planned)
-            # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept.
-            lasting = [one for one in certain if not (one.stopped and opened.dialect == "sqlite")]
+            # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept, unless it ends
+            # its transaction itself.
+            lasting = [one for one in certain if not (one.stopped and not one.doubt and opened.dialect == "sqlite")]
             _ask_before_losses(lasting, yes=yes)
             finished = migrator.up(certain[-1].name) if direction == "up" else migrator.down(certain[-1].name)
             done.extend(finished)
@@ -295,7 +296,7 @@ def _print_differences(console: Console, differences: Iterable[Difference]) -> N
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(f"{statement.rstrip().rstrip(';')};", soft_wrap=True, markup=False, highlight=False)
+            console.print(terminated(statement), soft_wrap=True, markup=False, highlight=False)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")

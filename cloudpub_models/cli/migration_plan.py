@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from cloudpub_models.schema.expressions import terminated
 from cloudpub_models.schema.hazards import Hazard
 from cloudpub_models.schema.plan import PlannedMigration
 
@@ -40,7 +41,7 @@ def print_plan(migrations: Sequence[PlannedMigration], console: Console) -> None
                 _comment(console, hazard_line(hazard), _style(hazard))
             if statement.times > 1:
                 _comment(console, f"{statement.times:,} times:", "dim")
-            sql = highlighter.highlight(f"{statement.sql.strip().rstrip(';')};")
+            sql = highlighter.highlight(terminated(statement.sql))
             sql.rstrip()
             console.print(sql, soft_wrap=True)
         if migration.stopped:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from cloudpub_models.cli.files import binary_stdout
 from cloudpub_models.cli.interchange import RowFormat, json_ready, row_writer
 from cloudpub_models.cli.tables import table_of_rows
 
@@ -59,7 +58,12 @@ def chosen_format(format: OutputFormat | None, as_json: bool) -> OutputFormat:
 def print_document(document: Any) -> None:
     """Write one JSON document to stdout."""
     with binary_stdout() as stream:
-        stream.write(json.dumps(json_ready(document), ensure_ascii=False, indent=2).encode() + b"\n")
+        stream.write(document_bytes(document))
+
+
+def document_bytes(document: Any) -> bytes:
+    """Return one JSON document as the text of a file."""
+    return json.dumps(json_ready(document), ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def print_rows(rows: Iterable[Row], names: Sequence[str], format: OutputFormat) -> None:
@@ -95,14 +99,6 @@ def data_console() -> Console:
     return (
         console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=_UNLIMITED_WIDTH)
     )
-
-
-@contextmanager
-def binary_stdout() -> Iterator[IO[bytes]]:
-    """Give stdout as a stream of bytes: what programs read does not depend on the terminal's encoding."""
-    sys.stdout.flush()
-    yield sys.stdout.buffer
-    sys.stdout.buffer.flush()
 
 
 def first_rows(rows: Iterable[Row], most: int) -> tuple[list[Row], bool]:

@@ -6,7 +6,6 @@ What is drawn comes from ``schema.catalogue``, how it is drawn from ``diagram``.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +15,10 @@ import typer
 
 from cloudpub_models.cli.boundary import print_note
 from cloudpub_models.cli.diagram.entities import diagram_of
-from cloudpub_models.cli.output import JsonOption, binary_stdout, print_document
+from cloudpub_models.cli.files import STANDARD_STREAM, file_to_write
+from cloudpub_models.cli.output import JsonOption, document_bytes
 from cloudpub_models.cli.schema_statements import script, statements_of_database, statements_of_models, unconnected
 from cloudpub_models.cli.targets import DatabaseOption, Target, open_target, target_of
-from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.models.binding import Dialect
 from cloudpub_models.schema.catalogue import Catalogue, read_catalogue
@@ -80,8 +79,8 @@ def schema(
     """
     if as_json and format is not None:
         raise typer.BadParameter("give one of --format and --json", param_hint="--json")
-    chosen = format or (_SUFFIXES.get(output.suffix.lower()) if output else None) or SchemaFormat.MERMAID
-    if chosen is SchemaFormat.PNG and output is None and not as_json and sys.stdout.isatty():
+    chosen = format or (SchemaFormat.MERMAID if output is None or as_json else _format_of(output))
+    if chosen is SchemaFormat.PNG and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a PNG is nothing for a terminal: name a file with --output", param_hint="--format")
     named = target_of(context, database)
     if source is SchemaSource.DATABASE:
@@ -93,15 +92,21 @@ def schema(
         statements = statements_of_models(dialect) if chosen is SchemaFormat.SQL else []
         catalogue = expected_catalogue(unconnected(dialect))
     if as_json:
-        print_document(_document(catalogue))
-        return
-    content = script(statements).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
-    if output is None:
-        with binary_stdout() as stream:
-            stream.write(content)
+        content = document_bytes(_document(catalogue))
     else:
-        output.write_bytes(content)
+        content = script(statements).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+    with file_to_write(STANDARD_STREAM if output is None else str(output)) as stream:
+        stream.write(content)
+    if output is not None:
         print_note(f"wrote {output}")
+
+
+def _format_of(output: Path) -> SchemaFormat:
+    chosen = _SUFFIXES.get(output.suffix.lower())
+    if chosen is None:
+        known = ", ".join(_SUFFIXES)
+        raise typer.BadParameter(f"expected a name that ends in {known}; or say --format", param_hint="--output")
+    return chosen
 
 
 def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
@@ -128,8 +133,8 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
 
 
 def _dialect(named: Target) -> Dialect:
-    url = named.database or os.environ.get(URL_VARIABLE)
-    return parse_url(url).dialect if url else "postgresql"
+    url = named.url()
+    return "postgresql" if url is None else parse_url(url).dialect
 
 
 def _document(catalogue: Catalogue) -> dict[str, Any]:

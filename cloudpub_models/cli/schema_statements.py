@@ -14,6 +14,7 @@ from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.models.binding import Dialect
 from cloudpub_models.schema import mending
 from cloudpub_models.schema.definition import expected_catalogue, table_statements
+from cloudpub_models.schema.expressions import terminated
 
 _SQLITE = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
@@ -105,4 +106,4 @@ def statements_of_database(database: Database) -> Iterator[str]:
 
 def script(statements: Iterator[str] | list[str]) -> str:
     """Return statements as one text that the database's own shell runs."""
-    return "\n\n".join(f"{statement.strip().rstrip(';')};" for statement in statements) + "\n"
+    return "\n\n".join(terminated(statement) for statement in statements) + "\n"

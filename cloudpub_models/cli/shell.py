@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.files import read_standard_input
 from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
 from cloudpub_models.models import ALL_MODELS
 
@@ -26,11 +28,11 @@ def shell(context: typer.Context, database: DatabaseOption = None) -> None:
     """
     with open_target(target_of(context, database), creates=False, database=cloudpub_models.database):
         names = names_in_scope()
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             print_note(f"in scope: {', '.join(names)}")
             _prompt(names)
         else:
-            _run_script(sys.stdin.read(), names)
+            _run_script(read_standard_input(), names)
 
 
 def names_in_scope() -> dict[str, Any]:
@@ -42,7 +44,7 @@ def names_in_scope() -> dict[str, Any]:
 def _run_script(source: str, names: dict[str, Any]) -> None:
     names["__name__"] = "__main__"
     try:
-        exec(compile(source, "<standard input>", "exec"), names)
+        exec(compile(source, "<standard input>", "exec", dont_inherit=True), names)
     except Exception as error:  # noqa: BLE001 - the script is the user's, and so is whatever it raises
         # Without the frame of this function, which is none of the script's.
         traceback.print_exception(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
@@ -50,9 +52,11 @@ def _run_script(source: str, names: dict[str, Any]) -> None:
 
 
 def _prompt(names: dict[str, Any]) -> None:
-    try:
+    start_ipython: Any = None
+    with suppress(ImportError):
         from IPython import start_ipython
-    except ImportError:
+    # Not in a handler, whose error every later traceback would name as its context.
+    if start_ipython is None:
         _plain_prompt(names)
     else:
         start_ipython(argv=[], user_ns=names)

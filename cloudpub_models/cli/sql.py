@@ -1,14 +1,15 @@
 """``cloudpub sql``: one statement of the user's own, read-only unless they say otherwise.
 
-The database itself refuses writes, in a read-only transaction; the text is not looked at.
+The database itself refuses writes, in a read-only transaction; the text is not looked at. SQLite, whose transactions do
+not cover everything, is also told to refuse other files and settings.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import sys
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Annotated, Any
 
@@ -16,17 +17,41 @@ import typer
 
 from cloudpub_models.cli.arguments import SecretsOption
 from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.interchange import STANDARD_STREAM
-from cloudpub_models.cli.output import FormatOption, JsonOption, chosen_format, print_document, print_rows
+from cloudpub_models.cli.files import STANDARD_STREAM, read_standard_input
+from cloudpub_models.cli.literals import read_json
+from cloudpub_models.cli.output import (
+    FormatOption,
+    JsonOption,
+    OutputFormat,
+    chosen_format,
+    print_document,
+    print_rows,
+)
 from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine, Row
+from cloudpub_models.connection.results import ResultColumns, decoded
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.sql.parameters import parse
 from cloudpub_models.sql.secret import MASK, is_secret_name
 
 _PARAMETER = re.compile(r"(\w+)(:?=)(.*)", re.DOTALL | re.ASCII)
-# What a cursor can be opened for, and what tells how many rows it has changed.
+# What a cursor can be opened for.
 _STREAMED = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
-_CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
+# What a PRAGMA may be asked about; anything else that is given to one sets it.
+_ASKED_WITH_A_NAME = frozenset(
+    {
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
 
 
 def sql(
@@ -49,29 +74,100 @@ def sql(
 ) -> None:
     """Run one SQL statement with @name parameters, and print its rows.
 
-    Without --write it runs in a read-only transaction, in which the database refuses every change. Columns that are
-    called like a secret one (password_hash) are masked.
+    Without --write it runs in a read-only transaction, in which the database refuses changes to its tables. Columns
+    that are called like a secret one (password_hash) are masked.
     """
     chosen = chosen_format(format, as_json)
     values = parse_parameters(parameters or ())
-    text = sys.stdin.read() if statement == STANDARD_STREAM else statement
+    text = read_standard_input() if statement == STANDARD_STREAM else statement
     if not text.strip():
         raise typer.BadParameter("expected an SQL statement; got nothing")
     with open_target(target_of(context, database), creates=False) as opened, opened.transaction(read_only=not write):
         engine = opened.engine
-        word = "".join(parse(text, engine.sql_dialect).first_words[:1])
-        if word in _CHANGING and "RETURNING" not in text.upper():
-            changed = engine.run(*engine.bind_parameters(text, values))
-            if as_json:
-                print_document({"changed": changed})
-            else:
-                typer.echo(f"{changed:,} row{'' if changed == 1 else 's'} changed")
+        if write:
+            _print_result(*_written(text, values, engine), chosen, masks=not with_secrets, as_json=as_json)
             return
-        names, rows = (_streamed if word in _STREAMED and not write else _fetched)(text, values, engine)
-        if names:
-            print_rows(_mappings(names, rows, masks=not with_secrets), distinct(names), chosen)
-        else:
-            print_note("done: this statement gives no rows")
+        with _read_only(engine):
+            word = "".join(parse(text, engine.sql_dialect).first_words[:1])
+            names, rows = (_streamed if word in _STREAMED else _fetched)(text, values, engine)
+            _print_result(names, rows, None, chosen, masks=not with_secrets, as_json=as_json)
+
+
+def _print_result(
+    names: Sequence[str],
+    rows: Iterable[Row],
+    changed: int | None,
+    format: OutputFormat,
+    *,
+    masks: bool,
+    as_json: bool,
+) -> None:
+    if names:
+        print_rows(_mappings(names, rows, masks=masks), distinct(names), format)
+    elif changed is None:
+        print_note("done: this statement gives no rows")
+    elif as_json:
+        print_document({"changed": changed})
+    else:
+        typer.echo(f"{changed:,} row{'' if changed == 1 else 's'} changed")
+
+
+@contextmanager
+def _read_only(engine: Engine) -> Iterator[None]:
+    """Refuse what a read-only transaction lets through on SQLite, and say how to have it done all the same."""
+    connection: Any = engine.connection()  # type: ignore[no-untyped-call]
+    try:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_authorizer(_authorize)
+        yield
+    except InvalidQueryError as error:
+        if "read-only" in str(error) or "not authorized" in str(error):
+            raise InvalidQueryError(f"{error}: --write lets a statement change the database") from None
+        raise
+    finally:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_authorizer(None)
+
+
+def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in _ASKED_WITH_A_NAME
+    if sets or action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
+
+
+def _written(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], list[Row], int | None]:
+    """Run a statement that may write, and return its columns and rows, or how many rows it has changed.
+
+    What it is shows in what it gives back: a WITH may be either, and RETURNING may stand in a text.
+    """
+    sql, parameters = engine.bind_parameters(text, values)
+    connection: Any = engine.connection()  # type: ignore[no-untyped-call]
+    on_sqlite = isinstance(connection, sqlite3.Connection)
+    before = connection.total_changes if on_sqlite else 0
+    # PostgreSQL's gives values as raw SQL decodes them.
+    cursor = connection.cursor() if on_sqlite else connection.take_cursor()
+    try:
+        cursor.execute(sql, *([] if parameters is None else [parameters]))
+        rows = [] if cursor.description is None else cursor.fetchall()
+    except engine.driver_error as error:
+        engine.fail(error)
+    except OverflowError as error:
+        raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from None
+    columns = _columns_of(cursor)
+    changed = cursor.rowcount if cursor.rowcount >= 0 else None
+    # SQLite's driver counts the rows of a statement that begins with what changes them, and so not those of WITH.
+    if not columns and on_sqlite and connection.total_changes > before:
+        changed = connection.execute("SELECT changes()").fetchone()[0]
+    return [name for name, _ in columns], decoded(columns, rows), changed
+
+
+def _columns_of(cursor: Any) -> ResultColumns:
+    if isinstance(cursor, sqlite3.Cursor):
+        return tuple((column[0], None) for column in cursor.description or ())
+    from cloudpub_models.connection.postgresql_connection import columns_of
+
+    return columns_of(cursor)
 
 
 def _streamed(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], Iterable[Row]]:
@@ -110,9 +206,9 @@ def parse_parameters(arguments: Iterable[str]) -> dict[str, Any]:
 
 def _json(name: str, text: str) -> Any:
     try:
-        value = json.loads(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected JSON behind {name}:=; got {text!r}: text goes behind {name}=") from None
+        value = read_json(text)
+    except InvalidValueError as error:
+        raise typer.BadParameter(f"{name}:= {error}: text goes behind {name}=") from None
     return tuple(value) if isinstance(value, list) else value
 
 

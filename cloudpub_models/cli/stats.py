@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cloudpub_models import Managers
 from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.files import file_to_write
 from cloudpub_models.cli.function_argument import FunctionArgument, find_function
 from cloudpub_models.cli.output import JsonOption, print_document
 from cloudpub_models.cli.statistics.report import Period, read_report
@@ -61,7 +62,8 @@ def stats(
     elif html is not None:
         from cloudpub_models.cli.statistics.page import page_of
 
-        html.write_text(page_of(report), encoding="utf-8")
+        with file_to_write(str(html)) as file:
+            file.write(page_of(report).encode())
         print_note(f"wrote {html}")
     else:
         from cloudpub_models.cli.statistics.drawing import draw

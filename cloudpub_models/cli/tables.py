@@ -55,7 +55,7 @@ def table_of_record(row: Row, *, exact: bool = False) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(name), _cell(value, exact))
+        table.add_row(Text(printable(name)), _cell(value, exact))
     return table
 
 
@@ -90,7 +90,7 @@ def table_of_rows(
     for name in kept:
         numeric = all(_is_number(row[name]) for row in shown)
         table.add_column(
-            Text(name),
+            Text(printable(name)),
             justify="right" if numeric else "left",
             no_wrap=not wrap,
             overflow="fold" if wrap else "ellipsis",
@@ -102,7 +102,7 @@ def table_of_rows(
     if len(rows) > len(shown):
         notes.append(f"… and {len(rows) - len(shown)} more rows")
     if len(kept) < len(names):
-        notes.append(f"not shown: {', '.join(name for name in names if name not in kept)}")
+        notes.append(printable(f"not shown: {', '.join(name for name in names if name not in kept)}"))
     return Group(table, Text("; ".join(notes), style="dim")) if notes else table
 
 

@@ -17,8 +17,10 @@ from typing import Annotated
 import typer
 
 from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.interrupting import interruptible
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
+from cloudpub_models.connection.sqlite import MEMORY, SqliteEngine
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.errors import ConfigurationError
 
@@ -50,6 +52,10 @@ class Target:
     database: str | None = None
     directory: Path | None = None
 
+    def url(self) -> str | None:
+        """Return the URL that the options or else the environment name."""
+        return (os.environ.get(URL_VARIABLE) or None) if self.database is None else self.database
+
 
 def target_of(context: typer.Context, database: str | None = None, directory: Path | None = None) -> Target:
     """Return the target that a command's options name, those of the commands in front of it filling the gaps."""
@@ -59,41 +65,54 @@ def target_of(context: typer.Context, database: str | None = None, directory: Pa
 
 @contextmanager
 def open_target(
-    target: Target, *, creates: bool, local_default: bool = False, database: Database | None = None
+    target: Target,
+    *,
+    creates: bool,
+    local_default: bool = False,
+    empty_if_missing: bool = False,
+    database: Database | None = None,
 ) -> Iterator[Database]:
     """Open a command's database for a block, and say on stderr which one it is.
 
     Args:
         target: what the options say.
-        creates: whether a SQLite file that is named but not there may be made.
+        creates: whether a SQLite file that is named but not there may be made; only then is one that is there changed
+            to WAL.
         local_default: whether ``cloudpub.db`` may be made when nothing is named.
+        empty_if_missing: whether an empty database in memory stands for a SQLite file that is not there.
         database: the object to open it with; one of its own when left out.
 
     Raises:
         ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not there.
     """
-    url = target.database or os.environ.get(URL_VARIABLE) or ""
-    if not url:
+    url = target.url()
+    if url is None:
         if not local_default and not Path(LOCAL_FILE).exists():
             raise ConfigurationError(
                 f"no database named, and no {LOCAL_FILE} here: give --database URL, set ${URL_VARIABLE}, "
                 "or let 'cloudpub demo' make one"
             )
         url = LOCAL_URL
+    named = parse_url(url)
+    file = Path(named.target) if named.dialect == "sqlite" and named.target != MEMORY else None
+    missing = file is not None and not file.exists()
     # A command is used by one person who waits for it: no limit on a statement's time but theirs, nor on the time
     # between two of them, when rows come from a slow pipe or go into one.
     opened = (database or Database()).initialize(
-        url, statement_timeout=0, idle_in_transaction_timeout=0, application_name=APPLICATION_NAME
+        f"sqlite:///{MEMORY}" if missing and empty_if_missing else url,
+        statement_timeout=0,
+        idle_in_transaction_timeout=0,
+        application_name=APPLICATION_NAME,
     )
-    if not creates and _is_missing_file(url):
+    if file is not None and not file.parent.is_dir():
+        raise ConfigurationError(f"there is no directory {str(file.parent)!r} for {opened.url}: make it first")
+    if missing and not creates and not empty_if_missing:
         raise ConfigurationError(f"there is no database at {opened.url}: 'cloudpub migrate up' would make one")
-    print_note(f"database: {opened.url}")
+    if isinstance(opened.engine, SqliteEngine):
+        opened.engine.keeps_journal_mode = not creates
+    print_note(f"database: {named.masked}{', which is not there yet' if missing and empty_if_missing else ''}")
     try:
-        yield opened
+        with interruptible(opened):
+            yield opened
     finally:
         opened.close()
-
-
-def _is_missing_file(url: str) -> bool:
-    parsed = parse_url(url)
-    return parsed.dialect == "sqlite" and parsed.target != ":memory:" and not Path(parsed.target).exists()

@@ -122,14 +122,15 @@ def alterations_of(words: Sequence[str]) -> tuple[str, list[Alteration]]:
 
     >>> table, found = alterations_of("alter table only a . b add column x int , drop y".split())
     >>> table, [(alteration.column, alteration.drops_column) for alteration in found]
-    ('b', [('x', False), ('y', True)])
+    ('a.b', [('x', False), ('y', True)])
     """
     position = 2
     while words[position : position + 1] and words[position] in ("if", "exists", "only"):
         position += 1
+    first = position
     while words[position + 1 : position + 2] == ["."]:
         position += 2
-    table = words[position] if position < len(words) else ""
+    table = "".join(words[first : position + 1])
     parts: list[list[str]] = [[]]
     depth = 0
     for word in words[position + 1 :]:

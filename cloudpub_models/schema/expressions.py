@@ -18,6 +18,10 @@ _TOKEN = re.compile(
     |(?P<symbol>::|\|\||<=|>=|<>|!=|.)""",
     re.VERBOSE | re.DOTALL,
 )
+# What is no code of the statement: strings, names in quotes, comments, and bodies in dollar quotes.
+_OPAQUE = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?P<comment>--[^\n]*|/\*.*?\*/)|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$", re.DOTALL
+)
 # Type names of more than one word, by their first.
 _LONG_TYPES = {
     "character": ("varying",),
@@ -44,6 +48,28 @@ def tokens(text: str) -> list[str]:
         elif kind != "blank":
             found.append(token)
     return found
+
+
+def without_bodies(sql: str) -> str:
+    """Return SQL text with an empty string for each body in dollar quotes.
+
+    >>> without_bodies("DO $$ BEGIN DROP TABLE a; END $$; -- $$")
+    "DO ''; -- $$"
+    """
+    return _OPAQUE.sub(lambda match: match[0] if match["tag"] is None else "''", sql)
+
+
+def terminated(sql: str) -> str:
+    """Return a statement with a semicolon at its end, before the comments behind it.
+
+    >>> terminated("SELECT 1 -- one;")
+    'SELECT 1; -- one;'
+    >>> terminated("SELECT 1;\\n")
+    'SELECT 1;'
+    """
+    text = sql.strip()
+    blanked = _OPAQUE.sub(lambda match: (" " if match["comment"] else "x") * len(match[0]), text).rstrip()
+    return text if blanked.endswith(";") else f"{text[: len(blanked)]};{text[len(blanked) :]}"
 
 
 def normalised(expression: str) -> str:

@@ -9,7 +9,7 @@ import peewee
 from cloudpub_models.models.binding import dialect_of
 from cloudpub_models.schema.catalogue import normalised_type
 from cloudpub_models.schema.hazards import DatabaseFacts
-from cloudpub_models.schema.statements import fetch
+from cloudpub_models.schema.statements import fetch, fetch_value
 
 # A table that was never analysed has reltuples -1; the statistics collector may have counted its rows all the same.
 _TABLES = """
@@ -46,6 +46,7 @@ def read_facts(database: peewee.Database) -> DatabaseFacts:
         rows=dict(_pairs(database, _TABLES)),
         column_types={(table, column): normalised_type(kind) for table, column, kind in fetch(database, _COLUMNS)},
         steady_functions=frozenset(name for (name,) in fetch(database, _STEADY_FUNCTIONS)),
+        schema=fetch_value(database, "SELECT current_schema()::text") or "",
     )
 
 

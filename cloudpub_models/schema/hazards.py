@@ -9,21 +9,19 @@ for harmless, except those that hide what they do (``DO``, ``CALL``).
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from cloudpub_models.models.binding import Dialect
 from cloudpub_models.schema.alterations import Alteration, alterations_of
-from cloudpub_models.schema.expressions import tokens
+from cloudpub_models.schema.expressions import tokens, without_bodies
 
 Severity = Literal["destructive", "failing", "long", "unknown", "brief"]
 Words = Sequence[str]
 
 LARGE_TABLE_ROWS = 100_000
 
-_DOLLAR_QUOTED = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 _LOSING = frozenset({"delete", "drop", "truncate"})
 _DEFINITIONS = ("function", "procedure", "trigger", "rule", "aggregate")
 _MODIFIERS = frozenset({"or", "replace", "temp", "temporary", "unlogged", "global", "local", "constraint", "unique"})
@@ -35,16 +33,22 @@ class DatabaseFacts:
 
     Attributes:
         dialect: which rules apply.
-        rows: about how many rows each table has; ``None`` where the database cannot tell.
+        rows: about how many rows each table of the current schema has; ``None`` where the database cannot tell.
         column_types: the type of each column, by table and column, in the catalogue's short form.
         steady_functions: functions that give one value for all rows of a statement, so that a default that calls them
             needs no rewrite.
+        schema: PostgreSQL's current schema.
     """
 
     dialect: Dialect
     rows: Mapping[str, int | None] = field(default_factory=dict)
     column_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
     steady_functions: frozenset[str] = frozenset()
+    schema: str = "public"
+
+    def name_of(self, table: str) -> str:
+        """Return a table's name, without its schema where that is the current one."""
+        return table.removeprefix("main." if self.dialect == "sqlite" else f"{self.schema}.")
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class HazardFinder:
         """Begin with the tables that the database has; those made on the way are empty and concern nobody."""
         self._facts = facts
         self._renamed: dict[str, str] = {}
+        self._made: set[str] = set()
 
     def hazards(self, sql: str, *, in_transaction: bool) -> tuple[Hazard, ...]:
         """Return what is to be known about a text, which may be several statements.
@@ -117,40 +122,69 @@ class HazardFinder:
         rule = _RULES.get(words[0])
         if rule is None:
             return
-        for severity, table, effect, advice in rule(words, self._facts, in_transaction):
-            if table is None:
+        for severity, name, effect, advice in rule(words, self._facts, in_transaction):
+            if name is None:
                 yield Hazard(severity, None, effect, advice)
                 continue
+            table = self._facts.name_of(name)
             known = self._renamed.get(table, table)
             if known in self._facts.rows:
                 yield Hazard(severity, table, effect, advice, self._facts.rows[known])
+            elif severity == "destructive" and self._may_exist(table):
+                yield Hazard(severity, table, effect, advice)
         if words[:2] == ["alter", "table"]:
             self._follow_rename(words)
+        elif words[0] == "create" and _kind(words) == "table":
+            self._made.add(self._facts.name_of(_name(words, words.index("table") + 1) or ""))
+
+    def _may_exist(self, table: str) -> bool:
+        # The facts name every table of a SQLite database, but those of one schema of PostgreSQL only.
+        return self._facts.dialect == "postgresql" and table not in self._made
 
     def _follow_rename(self, words: Words) -> None:
-        table, alterations = alterations_of(words)
+        name, alterations = alterations_of(words)
+        table = self._facts.name_of(name)
         for alteration in alterations:
             new = alteration.new_table_name
-            if new is not None and self._renamed.get(table, table) in self._facts.rows:
+            if new is None:
+                continue
+            if self._renamed.get(table, table) in self._facts.rows:
                 self._renamed[new] = self._renamed.get(table, table)
+            elif table in self._made:
+                self._made.add(new)
 
 
 def statements_of(sql: str) -> list[list[str]]:
     """Return the statements of a text, each as its tokens; bodies in dollar quotes become one string.
 
+    What stands between ``BEGIN`` and ``END`` in the definition of a trigger or function belongs to it.
+
     >>> statements_of("DROP TABLE a; DROP TABLE b;")
     [['drop', 'table', 'a'], ['drop', 'table', 'b']]
+    >>> len(statements_of("CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END; DROP TABLE a"))
+    2
     """
-    words = tokens(_DOLLAR_QUOTED.sub(lambda match: match[0] if match[1] is None else "''", sql))
-    if _defines(words):
-        return [words]  # a body of statements may follow, which define and do nothing
-    found: list[list[str]] = [[]]
-    for word in words:
-        if word == ";":
-            found.append([])
-        else:
-            found[-1].append(word)
+    words = tokens(without_bodies(sql))
+    found: list[list[str]] = []
+    while words:
+        end = _end_of_statement(words)
+        found.append(words[:end])
+        words = words[end + 1 :]
     return [statement for statement in found if statement]
+
+
+def _end_of_statement(words: Words) -> int:
+    defines = _defines(words)
+    depth = 0
+    for position, word in enumerate(words):
+        if word == ";" and depth == 0:
+            return position
+        if word == "(" or (defines and (word == "begin" or (depth and word == "case"))):
+            depth += 1
+        elif word == ")" or (defines and depth and word == "end"):
+            depth -= 1
+    # Where it seems not to end, rather too many statements than one that nobody sees.
+    return words.index(";") if depth > 0 and ";" in words else len(words)
 
 
 # What the rules return; the table's size is added where they are called.
@@ -234,7 +268,7 @@ def _alter(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator
     table, alterations = alterations_of(words)
     locks = any(not alteration.locks_nobody_out for alteration in alterations)
     for alteration in alterations:
-        column_type = facts.column_types.get((table, alteration.column or ""))
+        column_type = facts.column_types.get((facts.name_of(table), alteration.column or ""))
         for severity, effect, advice in _alteration_hazards(alteration, facts, column_type):
             locks = False
             yield severity, table, effect, advice
@@ -267,7 +301,10 @@ def _maintenance(words: Words, facts: DatabaseFacts, in_transaction: bool) -> It
             yield "failing", None, f"{command} CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
         return
     if command == "VACUUM":
-        if in_transaction or facts.dialect == "sqlite":
+        if facts.dialect == "sqlite":
+            yield "failing", None, f"VACUUM {_NO_TRANSACTION}, as every migration of SQLite is one", "run it by hand"
+            return
+        if in_transaction:
             yield "failing", None, f"VACUUM {_NO_TRANSACTION}", _SET_NOT_ATOMIC
         if "full" not in words:
             return
@@ -309,12 +346,13 @@ def _defines(words: Words) -> bool:
 
 
 def _name(words: Words, position: int) -> str | None:
-    """Return the name of a table that begins at a position, without its schema."""
+    """Return the name of a table that begins at a position, with its schema if that is there."""
     while words[position : position + 1] and words[position] in ("only", "if", "not", "exists"):
         position += 1
-    while words[position + 1 : position + 2] == ["."]:
-        position += 2
-    return words[position] if position < len(words) else None
+    end = position + 1
+    while words[end : end + 1] == ["."]:
+        end += 2
+    return "".join(words[position:end]) or None
 
 
 def _name_after(words: Words, keyword: str) -> str | None:

@@ -66,6 +66,11 @@ class MigrationStatus:
     state: State
     applied_at: datetime | None = None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether files and database do not agree on it."""
+        return self.state not in ("applied", "pending")
+
 
 @dataclass(frozen=True)
 class Script:

@@ -4,16 +4,17 @@ PostgreSQL: the script runs in a read-only transaction. What it reads is read; e
 so that no lock is taken that others would feel. What a script reads therefore shows the database as it is now, which
 matters where it reads what it has written itself: then the plan says that it may not be all.
 
-SQLite: the script runs in a transaction that is rolled back, since Peewee's migrator builds some of its statements from
-the schema as it finds it. Other writers wait meanwhile, as they do for the migration itself.
+SQLite: the script runs on a temporary copy of the database, since Peewee's migrator builds some of its statements from
+the schema as it finds it. Making one takes as long, and as much of the disk, as copying the file.
 
-What is recorded is what passes Peewee's ``execute_sql``, as all does that a script sends with what it is given.
+What is recorded is what passes Peewee's ``execute_sql``, and on SQLite also what a script sends to the driver itself;
+then the plan says that it is not certain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
@@ -26,12 +27,7 @@ from cloudpub_models.models.binding import dialect_of
 from cloudpub_models.schema.expressions import tokens
 from cloudpub_models.schema.facts import read_facts
 from cloudpub_models.schema.hazards import Hazard, HazardFinder
-from cloudpub_models.schema.migration_run import (
-    load_script,
-    scripts_to_apply,
-    scripts_to_revert,
-    without_foreign_keys,
-)
+from cloudpub_models.schema.migration_run import load_script, scripts_to_apply, scripts_to_revert
 from cloudpub_models.schema.migrations import Migrator
 from cloudpub_models.schema.statements import run
 
@@ -39,7 +35,10 @@ Direction = Literal["up", "down"]
 
 _READING = frozenset({"select", "values", "show", "explain", "table"})
 _WRITING = frozenset({"insert", "update", "delete", "merge"})
-_CONTROLLING = frozenset({"begin", "start", "savepoint", "release", "rollback", "commit", "end"})
+_CONTROLLING = frozenset({"begin", "start", "commit", "end", "rollback"})
+_SAVEPOINTS = frozenset({"savepoint", "release", "rollback"})
+_PAST_THE_PLAN = "it sends statements to the driver itself"
+_ENDS_TRANSACTION = "it begins or ends transactions itself, so a part of it may stay done where the rest fails"
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,9 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     modules = [(script.name, load_script(script, direction)) for script in scripts]
     if not modules:
         return []
-    with _nothing_kept(database):
-        recorder = _Recorder(database)
-        finder = HazardFinder(read_facts(database))
+    with _nothing_kept(database) as stage:
+        recorder = _Recorder(stage)
+        finder = HazardFinder(read_facts(stage))
         planned: list[PlannedMigration] = []
         for name, module in modules:
             if planned and planned[-1].stopped:
@@ -144,15 +143,16 @@ def _planned(
 
 
 class _Recorder:
-    """Stands between a script and the database."""
+    """Stands between a script and the database that it is tried on."""
 
     def __init__(self, database: peewee.Database) -> None:
         self.database = database
         self.sends_everything = dialect_of(database) == "sqlite"
         self.recorded: list[tuple[str, int]] = []
         self.doubt: str | None = None
-        self._send: Callable[..., Any] = database.execute_sql
+        self._send_statement: Callable[..., Any] = database.execute_sql
         self._anything_withheld = False
+        self._sending = False
 
     def begin(self) -> None:
         """Begin the record of the next migration."""
@@ -163,15 +163,43 @@ class _Recorder:
     def listening(self) -> Iterator[None]:
         """Take what is sent through the database inside the block."""
         vars(self.database)["execute_sql"] = self._execute_sql
+        connection = self.database.connection() if self.sends_everything else None  # type: ignore[no-untyped-call]
+        if connection is not None:
+            connection.set_trace_callback(self._traced)
         try:
             yield
         finally:
             del vars(self.database)["execute_sql"]
+            if connection is not None:
+                connection.set_trace_callback(None)
+                if not connection.in_transaction:
+                    self.doubt = _ENDS_TRANSACTION
+                    connection.execute("BEGIN")
+
+    def _traced(self, sql: str) -> None:
+        """Take what SQLite runs without having been sent it through ``execute_sql``."""
+        words = tokens(sql)
+        # Statements of triggers come as comments.
+        if self._sending or not words or words[0] in _CONTROLLING | _SAVEPOINTS or _reads(words):
+            return
+        self.doubt = _PAST_THE_PLAN
+        self._record(sql)
+
+    def _send(self, sql: str, params: Sequence[Any] | None) -> Any:
+        self._sending = True
+        try:
+            return self._send_statement(sql, params)
+        finally:
+            self._sending = False
 
     def _execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
         words = tokens(sql)
-        if words[:1] and words[0] in _CONTROLLING:
+        first = words[0] if words else ""
+        if first in _SAVEPOINTS and (first != "rollback" or "to" in words):
             return self._send(sql, params)
+        if first in _CONTROLLING:
+            self.doubt = _ENDS_TRANSACTION
+            return _NoRows()
         if _reads(words):
             return self._read(sql, params)
         self._record(sql)
@@ -232,19 +260,30 @@ class _UndoError(Exception):
 
 
 @contextmanager
-def _nothing_kept(database: peewee.Database) -> Iterator[None]:
+def _nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
+    """Give a database in a transaction, to try scripts on."""
+    if dialect_of(database) == "sqlite":
+        with _copied(database) as copy, copy.atomic():
+            yield copy
+        return
+    with suppress(_UndoError), database.atomic():
+        run(database, "SET TRANSACTION READ ONLY")
+        run(database, "SET LOCAL statement_timeout = 0")
+        yield database
+        raise _UndoError
+
+
+@contextmanager
+def _copied(database: peewee.Database) -> Iterator[peewee.Database]:
+    """Give a copy of a SQLite database, on the disk where it does not fit into a small cache, and nameless."""
+    copy = peewee.SqliteDatabase("file:", uri=True)
+    copy.connect()
     try:
-        if dialect_of(database) == "sqlite":
-            with without_foreign_keys(database), database.atomic(lock_type="IMMEDIATE"):
-                yield
-                raise _UndoError
-        with database.atomic():
-            run(database, "SET TRANSACTION READ ONLY")
-            run(database, "SET LOCAL statement_timeout = 0")
-            yield
-            raise _UndoError
-    except _UndoError:
-        pass
+        with database.connection_context() if database.is_closed() else nullcontext():
+            database.connection().backup(copy.connection())  # type: ignore[no-untyped-call]
+        yield copy
+    finally:
+        copy.close()
 
 
 def _reads(words: Sequence[str]) -> bool:

@@ -24,6 +24,8 @@ MEMORY_URL = "sqlite:///:memory:"
 def default_database_at(url: str) -> Iterator[Database]:
     """Point the process's default database at a test's; at the end it is what it was before.
 
+    What ``on_query`` has called before hears nothing of the block, and what the block has it call nothing afterwards.
+
     ``$CLOUDPUB_DATABASE_URL`` names the test's database too, so that neither code under test that reads it nor a
     process that it starts finds its way to another one.
 
@@ -34,9 +36,9 @@ def default_database_at(url: str) -> Iterator[Database]:
     ...     database.dialect
     'sqlite'
     """
-    kept = default_database._url, default_database._options, default_database._engine
+    kept = {name: vars(default_database)[name] for name in ("_url", "_options", "_engine", "_observer")}
     named = os.environ.get(URL_VARIABLE)
-    default_database._engine = None
+    default_database._engine = default_database._observer = None
     try:
         os.environ[URL_VARIABLE] = url
         yield default_database.initialize(url)
@@ -44,7 +46,7 @@ def default_database_at(url: str) -> Iterator[Database]:
         try:
             _close(default_database)
         finally:
-            default_database._url, default_database._options, default_database._engine = kept
+            vars(default_database).update(kept)
             os.environ.pop(URL_VARIABLE, None)
             if named is not None:
                 os.environ[URL_VARIABLE] = named
@@ -79,6 +81,9 @@ def _close(database: Database) -> None:
     open_scopes = database.engine.scopes() if database.is_open else []
     left_open = bool(open_scopes)
     open_scopes.clear()
+    if left_open:
+        # Otherwise its locks last until the connection is garbage, and the next test waits for them.
+        database.engine.close()
     database.close()
     if left_open:
         raise InvalidQueryError(

@@ -23,6 +23,10 @@ from cloudpub_models.models import ALL_MODELS
 
 SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
 
+_END_OTHER_SESSIONS = """
+    SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 # A change of the schema inserts, updates or deletes rows of these catalogues; what a test does to rows never does.
 _SCHEMA_VERSION = """
     SELECT COUNT(*) AS parts, SUM(version) AS version FROM (
@@ -143,6 +147,8 @@ class ReusedDatabase:
     def make_ready(self) -> None:
         """Bring it back into the state in which the next test expects it: migrated, empty, ids from 1."""
         try:
+            # Whoever is still connected belongs to the test that has ended, and may hold locks.
+            self._database.raw_query_all(_END_OTHER_SESSIONS)
             if self._current_schema_version() == self._schema_version:
                 self._empty()
                 return

@@ -140,6 +140,24 @@ def test_a_file_that_is_not_there_is_not_made(run: Run, workplace: Path, command
     assert list(workplace.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", READING_COMMANDS, ids=" ".join)
+def test_a_directory_that_is_missing_is_named(run: Run, workplace: Path, command: tuple[str, ...]) -> None:
+    result = run(*command, "--database", "sqlite:///nodir/x.db")
+    assert result.exit_code == 1
+    assert "there is no directory 'nodir' for sqlite:///nodir/x.db: make it first" in result.stderr
+
+
+@pytest.mark.parametrize("command", [*READING_COMMANDS, ("schema",)], ids=" ".join)
+def test_an_empty_name_is_no_database(
+    run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", "sqlite:///another.db")
+    result = run(*command, "--database", "")
+    assert result.exit_code == 1
+    assert "got an empty database URL" in result.stderr
+    assert list(workplace.iterdir()) == []
+
+
 def test_the_local_file_is_used_when_it_is_there(run: Run, workplace: Path) -> None:
     (workplace / "cloudpub.db").touch()
     result = run("migrate")

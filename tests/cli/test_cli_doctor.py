@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,15 @@ def test_a_check_that_may_not_be_made_is_a_warning(run: Run, url: str, monkeypat
 
 def test_levels_are_in_order() -> None:
     assert list(Level) == ["ok", "notice", "warning", "error"]
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("migrate", "status"), ("schema", "--from", "database")])
+def test_looking_at_a_file_leaves_its_journal_as_it_is(run: Run, workplace: Path, command: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect("foreign.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id INTEGER)")
+    before = Path("foreign.db").read_bytes()
+    result = run(*command, "--database", "sqlite:///foreign.db")
+    assert Path("foreign.db").read_bytes() == before
+    assert [path.name for path in workplace.iterdir()] == ["foreign.db"]
+    if command == ("doctor",):
+        assert "journal_mode is delete: readers and writers wait for each other" in result.stdout

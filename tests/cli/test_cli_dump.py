@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,7 +156,37 @@ def test_a_dump_that_fails_leaves_the_file_that_was_there(
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
     assert Path("users.csv").read_text() == "precious"
-    assert not list(Path().glob("*.unfinished"))
+    assert not [name for name in os.listdir() if name.startswith(".users.csv")]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_reader_that_has_gone_ends_it_quietly(data: Managers) -> None:
+    ada = data.users.insert({"email": "ada@example.com", "password_hash": "!"})
+    data.functions.batch_insert([{"user_id": ada.id, "name": f"{number:0200}"} for number in range(2_000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cloudpub_models.cli", "dump", "functions"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as stderr:
+        assert stderr.read() == b"database: sqlite:///data.db\n"
+    assert process.wait(timeout=30) == 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_file_with_secrets_is_for_its_owner(run: Run, world: Managers) -> None:
+    before = os.umask(0o022)
+    try:
+        run("dump", "users", "public.csv")
+        run("dump", "users", "secret.csv", "--with-secrets")
+    finally:
+        os.umask(before)
+    assert [Path(name).stat().st_mode & 0o777 for name in ("public.csv", "secret.csv")] == [0o644, 0o600]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -117,7 +117,15 @@ def test_truth(run: Run, data: Managers, resize: Function, word: str) -> None:
         (("functions", "stauts=active"), "did you mean 'status'?"),
         (("functions", "active"), "expected a condition, as in status=active"),
         (("functions", "=x"), "expected a condition"),
+        (("functions", "status==active"), "write 'status=active'; 'status~=active' compares with that very text"),
+        (("functions", "id==5"), "write 'id=5'"),
+        (("functions", "name=~x"), "write 'name~x'"),
         (("functions", "id=one"), "functions.id: expected an integer"),
+        (("functions", f"id={'9' * 5000}"), "functions.id: expected an integer of 64 bits; got one of 5,000 digits"),
+        (
+            ("functions", f"analysis_result={'[' * 100_000}"),
+            "functions.analysis_result: expected JSON with at most 200",
+        ),
         (("functions", "id=99999999999"), "functions.id: expected an integer of 32 bits"),
         (("functions", "uuid=1234"), "functions.uuid: expected a UUID"),
         (("functions", "user_id=00000000-0000-4000-8000-000000000000"), "users has no row with the uuid"),
@@ -144,6 +152,24 @@ def test_a_mistake_is_answered(run: Run, data: Managers, arguments: tuple[str, .
     assert result.exit_code == 2
     assert result.stdout == ""
     assert answer in " ".join(result.stderr.replace("│", " ").split())
+    assert "Value error" not in result.stderr
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000])
+def test_an_id_that_none_can_have(run: Run, data: Managers, number: str) -> None:
+    result = run("show", "functions", number)
+    assert result.exit_code == 2
+    assert "expected the UUID of a row, or its id" in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_many_rows_are_limited_as_few_are(run: Run, data: Managers, resize: Function) -> None:
+    data.function_logs.batch_insert([{"function_id": resize.id, "level": "info", "message": "x"}] * 2_500)
+    few, many = (
+        run("find", "function_logs", "--json", "--limit", "3"),
+        run("find", "function_logs", "--json", "--limit", "2400"),
+    )
+    assert (len(lines(few)), len(lines(many))) == (3, 2400)
+    assert lines(many)[:3] == lines(few)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -268,7 +294,7 @@ def test_count_as_a_program_wants_it(run: Run, data: Managers, ada: User) -> Non
 
 def test_hostile_text_in_a_row_cannot_steer_the_terminal(run: Run, data: Managers, ada: User) -> None:
     data.functions.insert({"user_id": ada.id, "name": "bad\x1b[2J\x07name[red]"})
-    shown = run("find", "functions").stdout
+    shown = run("find", "functions").stdout + run("sql", 'SELECT name AS "a\x1b[2Jb\x07" FROM functions').stdout
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "name[red]" in shown

@@ -20,6 +20,7 @@ from typer.testing import Result
 
 from cloudpub_models import Function, Managers
 from cloudpub_models.cli.load_position import Position, PositionRecord
+from cloudpub_models.cli.load_run import Loading
 from cloudpub_models.errors import StorageError
 
 Run = Callable[..., Result]
@@ -217,7 +218,9 @@ def test_from_standard_input(run: Run, data: Managers, resize: Function) -> None
         (("function_logs", ".", "--format", "csv"), 1, "Is a directory"),
         (("function_logs", "logs.txt"), 2, "add --format"),
         (("function_log", "-"), 2, "did you mean 'function_logs'?"),
-        (("function_logs", "logs.jsonl", "--skip-bad", "./logs.jsonl"), 2, "another file"),
+        (("function_logs", "logs.jsonl", "--skip-bad", "x.jsonl", "--resumable"), 2, "leave one out"),
+        (("function_logs", "-"), 1, "CSV takes --format csv"),
+        (("users", "logs.csv"), 1, "expected commas between columns; got ';'"),
         (("function_logs", "logs.jsonl", "--skip-bad", "no/where.jsonl"), 1, "no/where.jsonl"),
         (("function_logs", "logs.jsonl", "--key", "uuid"), 2, "--on-conflict update"),
         (("function_logs", "logs.jsonl", "--on-conflict", "update", "--key", "x"), 2, "has no column 'x'"),
@@ -227,7 +230,8 @@ def test_from_standard_input(run: Run, data: Managers, resize: Function) -> None
 )
 def test_a_mistake_is_answered(run: Run, data: Managers, arguments: tuple[str, ...], code: int, answer: str) -> None:
     Path("logs.jsonl").write_text("nonsense\n")
-    result = run("load", *arguments)
+    Path("logs.csv").write_text("email;password_hash\na@b.c;x\n")
+    result = run("load", *arguments, stdin="level,message\ninfo,x\n")
     assert result.exit_code == code, result.output
     assert answer in " ".join(result.stderr.replace("│", " ").split())
     assert result.stdout == ""
@@ -264,15 +268,12 @@ def test_another_file_is_no_continuation(run: Run, data: Managers, resize: Funct
     assert data.function_logs.count() == 400
 
 
-def test_csv_with_lines_put_aside_goes_on_too(
+def test_a_part_that_cannot_be_recorded_is_not_there(
     run: Run, data: Managers, resize: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(bad: set[int]) -> None:
-        rows = [f'{resize.id},{"x" * 21 if n in bad else "info"},"no.\n{n}"\n' for n in range(1, 501)]
-        Path("logs.csv").write_text("function_id,level,message\n" + "".join(rows))
-
-    write({50, 350})
-    arguments = ("load", "function_logs", "logs.csv", "--resumable", "--commit-every", "100", "--skip-bad", "bad.csv")
+    rows = [f'{resize.id},info,"no.\n{n}"\n' for n in range(1, 501)]
+    Path("logs.csv").write_text("function_id,level,message\n" + "".join(rows))
+    arguments = ("load", "function_logs", "logs.csv", "--resumable", "--commit-every", "100")
     record = PositionRecord.write
 
     def record_until_the_disk_is_full(self: PositionRecord, position: Position) -> None:
@@ -283,15 +284,47 @@ def test_csv_with_lines_put_aside_goes_on_too(
     with monkeypatch.context() as patch:
         patch.setattr(PositionRecord, "write", record_until_the_disk_is_full)
         assert "the disk is full" in run(*arguments).stderr
-    assert data.function_logs.count() == 299
-    # Line 350 has been put aside, and then the part that it belongs to was rolled back.
-    assert Path("bad.csv").read_text().count("x" * 21) == 2
+    assert data.function_logs.count() == 300
     finished = run(*arguments, "--json")
     assert finished.exit_code == 0, finished.output
-    assert {"rows_before": 299, "rows": 199, "bad": 2}.items() <= json.loads(finished.stdout).items()
-    assert data.function_logs.count() == 498
-    aside = [f'{resize.id},{"x" * 21},"no.\n{n}"\n' for n in (50, 350)]
-    assert Path("bad.csv").read_text() == "function_id,level,message\n" + "".join(aside)
+    assert {"rows_before": 300, "rows": 200, "bad": 0}.items() <= json.loads(finished.stdout).items()
+    assert data.function_logs.count() == 500
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize("name", ["sub/../logs.jsonl", "link.jsonl", "hard.jsonl", "notes.txt"])
+@pytest.mark.parametrize("source", ["logs.jsonl", "-"])
+def test_skip_bad_overwrites_no_file(run: Run, data: Managers, resize: Function, name: str, source: str) -> None:
+    Path("sub").mkdir()
+    write_logs(resize, "logs.jsonl", range(1, 5), n2={"level": None})
+    before = Path("logs.jsonl").read_bytes()
+    Path("link.jsonl").symlink_to("logs.jsonl")
+    Path("hard.jsonl").hardlink_to("logs.jsonl")
+    Path("notes.txt").write_bytes(before)
+    result = run("load", "function_logs", source, "--skip-bad", name, stdin=before)
+    assert result.exit_code == 2
+    assert "a file that is not there yet" in " ".join(result.stderr.replace("│", " ").split())
+    assert {Path(path).read_bytes() for path in ("logs.jsonl", name)} == {before}
+    assert data.function_logs.count() == 0
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_bad_lines_appear_when_the_good_ones_are_there(
+    run: Run, data: Managers, resize: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_logs(resize, "logs.jsonl", range(1, 5), n2={"level": None})
+    before = set(os.listdir())
+
+    def refused(self: Loading, position: Position, ended: bool) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loading, "_remember", refused)
+        assert run("load", "function_logs", "logs.jsonl", "--skip-bad", "bad.jsonl").exit_code == 1
+    assert {name for name in os.listdir() if "bad" in name} == set()
+    assert run("load", "function_logs", "logs.jsonl", "--skip-bad", "bad.jsonl").exit_code == 0
+    assert set(os.listdir()) - before <= {"bad.jsonl", "data.db-wal", "data.db-shm"}
+    assert run("load", "function_logs", "logs.jsonl", "--skip-bad", "/dev/null").exit_code == 0
 
 
 @pytest.fixture
@@ -330,7 +363,7 @@ def test_a_load_that_is_killed_leaves_nothing(
 ) -> None:
     process = load_process("function_logs", "-")
     feed(process, [log_line(resize, number, message="x" * 300) for number in range(1, 7_001)])
-    while process.poll() is None:
+    for _ in range(6):
         process.send_signal(end)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)

@@ -175,9 +175,33 @@ def test_following_shows_a_line_that_was_committed_late(
     assert messages(result) == ["committed first", "committed late"]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_following_shows_a_line_that_was_begun_before_and_committed_afterwards(
+    run: Run, url: str, resize: Function, managers: Managers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Database(url)
+    transaction = slow.transaction()
+    transaction.__enter__()
+    Managers(slow).function_logs.append(resize, "info", "begun before")
+    for message in ("not shown", "shown at first"):
+        managers.function_logs.append(resize, "info", message)
+    steps = iter([lambda: transaction.__exit__(None, None, None), lambda: None])
+
+    def step(seconds: float) -> None:
+        work = next(steps, None)
+        if work is None:
+            raise KeyboardInterrupt
+        work()
+
+    monkeypatch.setattr(logs_module.time, "sleep", step)
+    result = run("logs", "resize", "--follow", "--limit", "1", "--json", "--database", url)
+    slow.close()
+    assert messages(result) == ["shown at first", "begun before"]
+
+
 def test_what_is_remembered_while_following_stays_small() -> None:
     moment = 0.0
-    recent = RecentLines(0, [], clock=lambda: moment)
+    recent = RecentLines(0, clock=lambda: moment)
     most = 0
     for number in range(1, 4_001):
         moment += 0.01

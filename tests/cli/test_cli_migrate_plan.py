@@ -165,3 +165,46 @@ def test_on_a_terminal_it_asks(
     assert process.returncode == exit_code
     [*_, last] = json.loads(run("migrate", "status", "--json", *migrated).stdout)["migrations"]
     assert last["state"] == state
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_what_fails_after_a_commit_of_its_own_is_asked_about(
+    run: Run, migrated: tuple[str, ...], workplace: Path
+) -> None:
+    database = Database("sqlite:///demo.db")
+    database.raw_execute("INSERT INTO functions VALUES (1, 'active')")
+    script = "db.connection().executescript('DELETE FROM functions'); raise ValueError('late')"
+    (workplace / "own" / "0002_drop.py").write_text(f"def up(migrator, db):\n    {script}\n")
+    assert "DELETE FROM functions;" in run("migrate", "up", "--plan", *migrated).stdout
+    refused = run("migrate", "up", *migrated)
+    assert refused.exit_code == 1
+    assert "DESTROYS DATA: functions" in refused.stderr
+    assert database.raw_query_all("SELECT id FROM functions") == [{"id": 1}]
+    database.close()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_plan_for_a_file_that_is_not_there_is_one_for_an_empty_database(
+    run: Run, workplace: Path, backend: str
+) -> None:
+    result = run("migrate", "up", "--plan", "--database", "sqlite:///later.db")
+    assert result.exit_code == 0
+    assert "-- 0001_initial: one transaction" in result.stdout
+    assert "database: sqlite:///later.db, which is not there yet" in result.stderr
+    assert list(workplace.iterdir()) == []
+    assert run("migrate", "down", "--plan", "--database", "sqlite:///later.db").exit_code == 1
+
+
+def test_a_semicolon_stands_before_a_comment(run: Run, migrated: tuple[str, ...], workplace: Path) -> None:
+    sql = "CREATE TABLE noted (id INTEGER) -- as agreed;"
+    (workplace / "own" / "0002_drop.py").write_text(f"def up(migrator, db):\n    db.execute_sql({sql!r})\n")
+    assert "CREATE TABLE noted (id INTEGER); -- as agreed;" in run("migrate", "up", "--plan", *migrated).stdout
+
+
+def test_long_names_are_whole_in_a_pipe(
+    run: Run, migrated: tuple[str, ...], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    name = "0002_" + "a_very_long_name_" * 8 + "end"
+    (workplace / "own" / "0002_drop.py").rename(workplace / "own" / f"{name}.py")
+    assert f" {name} " in run("migrate", "status", *migrated).stdout

@@ -77,12 +77,34 @@ def test_as_json(run: Run, url: str, managers: Managers) -> None:
     assert json.loads(run("prune", "invocations", *options).stdout)["deleted"] == 2
 
 
-@pytest.mark.parametrize("age", ["30", "a month", "", "30y", "-3d", "9999999999d", "999999999w", "2026-13-01"])
+@pytest.mark.parametrize("age", ["30", "a month", "", "30y", "6m", "-3d", "9999999999d", "999999999w", "2026-13-01"])
 def test_an_age_that_is_none(run: Run, url: str, managers: Managers, age: str) -> None:
     result = run("prune", "logs", "--older-than", age, "--database", url)
     assert result.exit_code == 2
     assert "30d" in result.stderr
     assert counts(managers) == (10, 10)
+
+
+@pytest.mark.parametrize("moment", ["2999-01-01", "2999-01-01T00:00:00-12:00"])
+def test_a_moment_to_come_is_refused(run: Run, url: str, managers: Managers, moment: str) -> None:
+    result = run("prune", "logs", "--older-than", moment, "--yes", "--database", url)
+    assert result.exit_code == 2
+    assert "2999" in result.stderr
+    assert counts(managers) == (10, 10)
+
+
+@pytest.mark.parametrize("age", ["23h", "90min", "30s"])
+def test_what_is_younger_than_a_day_goes_only_with_consent(run: Run, url: str, managers: Managers, age: str) -> None:
+    command = ("prune", "logs", "--older-than", age, "--database", url)
+    refused = run(*command)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "of the 10 rows of function_logs" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert run(*command, "--dry-run").exit_code == 0
+    assert counts(managers) == (10, 10)
+    agreed = run(*command, "--yes")
+    assert agreed.exit_code == 0
+    assert counts(managers)[0] == (0 if age == "30s" else 1)  # the youngest is an hour old
 
 
 def test_the_age_has_to_be_said(run: Run, url: str, managers: Managers) -> None:

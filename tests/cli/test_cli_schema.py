@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sqlite3
 import struct
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,11 +133,33 @@ def test_the_end_of_a_files_name_chooses_the_format(run: Run, workplace: Path) -
         "a.md": b"## users",
         "a.sql": b'CREATE TABLE "users"',
         "a.mmd": b"erDiagram",
-        "a.txt": b"erDiagram",
     }.items():
         result = run("schema", "--output", name)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {name}\n")
         assert (workplace / name).read_bytes().startswith(beginning)
+
+
+def test_json_goes_into_the_file_that_is_named(run: Run, workplace: Path) -> None:
+    result = run("schema", "--json", "--output", "schema.json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert json.loads(Path("schema.json").read_text())["tables"][0]["name"] == "users"
+
+
+@pytest.mark.parametrize("name", ["schema.jpg", "schema", "schema.sgv"])
+def test_a_name_whose_end_says_nothing_needs_a_format(run: Run, workplace: Path, name: str) -> None:
+    result = run("schema", "--output", name)
+    assert result.exit_code == 2
+    assert "--format" in result.stderr
+    assert list(workplace.iterdir()) == []
+    assert run("schema", "--output", name, "--format", "sql").exit_code == 0
+
+
+def test_names_with_control_characters_give_a_picture(run: Run, workplace: Path) -> None:
+    with closing(sqlite3.connect("odd.db")) as connection:
+        connection.execute('CREATE TABLE "a\x1b[2Jb\x07" (id INTEGER)')
+    result = run("schema", "--from", "database", "--format", "svg", "--database", "sqlite:///odd.db")
+    ElementTree.fromstring(result.stdout)
+    assert "a [2Jb " in result.stdout
 
 
 def test_a_png_has_the_pictures_size_twice(run: Run, workplace: Path) -> None:

@@ -60,6 +60,12 @@ def test_an_error_of_a_script_is_its_own(run: Run, data: Managers, script: str, 
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_script_has_the_annotations_that_it_writes(run: Run, data: Managers) -> None:
+    result = run("shell", stdin="def twice(n: int) -> int: return 2 * n\nprint(twice.__annotations__['n'] is int)\n")
+    assert result.stdout == "True\n"
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_script_may_exit_as_it_likes(run: Run, data: Managers) -> None:
     assert run("shell", stdin="import sys; sys.exit(5)").exit_code == 5
 
@@ -107,7 +113,7 @@ def test_a_plain_prompt_otherwise(data_url: str, workplace: Path, monkeypatch: p
         os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
         os.environ["TERM"] = "dumb"
         os.execv(sys.executable, [sys.executable, "-c", program])
-    os.write(terminal, b"managers.users.count() + 41\nexit()\n")
+    os.write(terminal, b"managers.users.count() + 41\n1 / 0\nexit()\n")
     shown = b""
     try:
         while chunk := os.read(terminal, 4096):
@@ -118,4 +124,5 @@ def test_a_plain_prompt_otherwise(data_url: str, workplace: Path, monkeypatch: p
     assert os.waitstatus_to_exitcode(status) == 0
     assert b"in scope: database, managers" in shown
     assert b"\n41\r" in shown
-    assert b"Traceback" not in shown
+    assert b"ZeroDivisionError" in shown
+    assert b"During handling" not in shown

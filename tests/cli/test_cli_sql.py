@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,9 +73,18 @@ def test_columns_of_one_name_are_all_there(run: Run, users: Managers) -> None:
     assert distinct(["a", "a", "a"]) == ["a", "a_2", "a_3"]
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize("command", [("sql", "-"), ("shell",)])
+def test_standard_input_that_is_no_text(run: Run, data: Managers, command: tuple[str, ...]) -> None:
+    result = run(*command, stdin=b"SELECT '\xff'")
+    assert result.exit_code == 1
+    assert "standard input: expected UTF-8; byte 9 is none" in result.stderr
+
+
 def test_the_statement_may_come_from_standard_input(run: Run, users: Managers) -> None:
     sql = "-- how many\nSELECT COUNT(*) AS n\nFROM users;\n"
     assert lines(run("sql", "-", "--json", stdin=sql)) == [{"n": 3}]
+    assert lines(run("sql", "-", "--json", stdin=f"\ufeff{sql}")) == [{"n": 3}]
 
 
 WRITES = [
@@ -123,13 +133,60 @@ def test_no_way_around_it_on_postgresql(run: Run, users: Managers, sql: str, for
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 @pytest.mark.parametrize(
-    "sql", ["PRAGMA query_only = OFF", "PRAGMA user_version = 7", "ATTACH 'other.db' AS other", "VACUUM", "REINDEX"]
+    "sql",
+    [
+        "PRAGMA query_only = OFF",
+        "PRAGMA user_version = 7",
+        "ATTACH 'other.db' AS other",
+        "VACUUM",
+        "VACUUM INTO 'other.db'",
+        "REINDEX",
+    ],
 )
 def test_no_way_around_it_on_sqlite(run: Run, users: Managers, sql: str) -> None:
-    run("sql", sql)
+    result = run("sql", sql)
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    assert not Path("other.db").exists()
     assert users.users.count() == 3
     assert users.database.raw_query_all("PRAGMA user_version") == [{"user_version": 0}]
     assert run("sql", "DELETE FROM users").exit_code == 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_pragma_may_be_asked(run: Run, users: Managers) -> None:
+    assert lines(run("sql", "PRAGMA user_version", "--json")) == [{"user_version": 0}]
+    assert {row["name"] for row in lines(run("sql", "PRAGMA table_info(users)", "--json"))} >= {"email"}
+    assert lines(run("sql", "SELECT COUNT(*) AS n FROM pragma_index_list('users')", "--json"))[0]["n"] > 0
+
+
+def test_who_is_refused_is_told_how_to_write(run: Run, users: Managers) -> None:
+    assert "--write lets a statement change the database" in run("sql", "DELETE FROM users").stderr
+    several = run("sql", "SELECT 1; SELECT 2").stderr
+    assert "batch_execute" not in several
+    assert "send each with a command of its own" in several
+    missing = run("sql", "SELECT * FROM usres").stderr
+    assert "database.migrate()" not in missing
+    assert "run 'cloudpub migrate up'" in missing
+
+
+def test_what_a_statement_changed_is_counted_whatever_it_looks_like(run: Run, users: Managers) -> None:
+    few = "WITH few AS (SELECT id FROM users WHERE id < 3)"
+    for sql, count in [
+        (f"{few} UPDATE users SET email = email || 'x' WHERE id IN (SELECT id FROM few)", 2),
+        ("UPDATE users SET email = 'RETURNING' WHERE id = 1", 1),
+        ("UPDATE users SET email = 'x' WHERE id = 5 % 6", 0),
+        (f"{few} DELETE FROM users WHERE id IN (SELECT id FROM few) AND id > @id", 1),
+    ]:
+        parameters = ("--param", "id:=1") if "@id" in sql else ()
+        result = run("sql", sql, *parameters, "--write", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout) == {"changed": count}
+    assert users.users.count() == 2
+    (row,) = lines(run("sql", "SELECT uuid, 7 % 4 AS n FROM users WHERE id = 1", "--write", "--json"))
+    assert row["n"] == 3
+    made = run("sql", "CREATE TABLE mine AS SELECT 1 AS one", "--write", "--json")
+    assert made.exit_code == 0, made.output
 
 
 def test_write_says_how_many_rows_it_changed(run: Run, users: Managers) -> None:
@@ -162,6 +219,9 @@ def test_a_password_hash_is_masked_unless_asked_for(run: Run, users: Managers) -
         (("SELECT 1", "--param", "x"), 2, "expected --param NAME=TEXT or NAME:=JSON"),
         (("SELECT @x", "--param", "x=1", "--param", "x=2"), 2, "got two"),
         (("SELECT @x", "--param", "x:=one"), 2, "text goes behind x="),
+        (("SELECT @x", "--param", f"x:={'9' * 5000}"), 2, "expected JSON"),
+        (("SELECT @x", "--param", f"x:={'[' * 100_000}"), 2, "at most 200 arrays and objects in each other"),
+        (("SELECT @x", "--param", f"x:={'9' * 30}", "--write"), 1, "64 bits"),
         (("SELECT @x",), 1, "expected a value for @x"),
         (("SELECT 1", "--param", "x=1"), 1, "@x"),
         (("SELECT 1; SELECT 2",), 1, "one statement"),
@@ -187,3 +247,16 @@ def test_what_only_postgresql_has(run: Run, users: Managers) -> None:
     assert row["a"] == [1, 2]
     assert row["b"] == "\\x78"
     assert row["created_at"].endswith("+00:00") or "T" in row["created_at"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize(
+    "sql", ["LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "NOTIFY news", "SELECT pg_advisory_xact_lock(1)"]
+)
+def test_what_the_page_says_of_a_read_only_transaction(run: Run, users: Managers, sql: str) -> None:
+    assert run("sql", sql).exit_code == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_temporary_table_is_a_write(run: Run, users: Managers) -> None:
+    assert run("sql", "CREATE TEMPORARY TABLE mine (id INTEGER)").exit_code == 1

@@ -1,17 +1,13 @@
-"""Rows to begin with, databases that several processes can open, and the processes."""
+"""Rows to begin with, and databases that several processes can open."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from multiprocessing.pool import Pool
 from pathlib import Path
 
 import pytest
 
 from cloudpub_models import Database, Function, Managers, User
-
-PROCESSES = 8
 
 
 @pytest.fixture
@@ -48,12 +44,3 @@ def shared(shared_url: str) -> Iterator[Managers]:
     database = Database(shared_url)
     yield Managers(database)
     database.close()
-
-
-@pytest.fixture(scope="session")
-def processes() -> Iterator[Pool]:
-    """Eight processes, started once, since starting them takes longer than all they do."""
-    pool = multiprocessing.get_context("spawn").Pool(PROCESSES)
-    yield pool
-    pool.close()
-    pool.join()

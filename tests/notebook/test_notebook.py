@@ -212,3 +212,39 @@ def test_another_database_is_shown_as_well(show: Callable[[str], dict[str, str]]
     show("other.users.insert({'email': 'eve@example.com', 'password_hash': 'x'})")
     assert "eve@example.com" in show("other.users.find_all()")["text/html"]
     other.close()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{0}",
+        "[{0}]",
+        "[{{'user': {0}}}]",
+        "[{{'users': [{0}]}}]",
+        "[{{'pair': (1, {0})}}]",
+        "OrderedDict({0})",
+        "[OrderedDict(user={0})]",
+        "defaultdict(list, {0})",
+        "({0},)",
+    ],
+)
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_secrets_are_left_out_wherever_they_are(show: Callable[[str], dict[str, str]], cell: str) -> None:
+    user = {"email": "ada@example.com", "password_hash": SECRET}
+    shown = show(f"from collections import OrderedDict, defaultdict\n{cell.format(user)}")
+    assert "ada@example.com" in shown["text/plain"]
+    assert SECRET not in "\n".join(shown.values())
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_row_as_json_has_no_secret(show: Callable[[str], dict[str, str]]) -> None:
+    shown = show("database.raw_query_all('SELECT row_to_json(users) AS u FROM users')")
+    assert all("ada@example.com" in form for form in shown.values())
+    assert SECRET not in "\n".join(shown.values())
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_what_is_not_to_be_seen_is_blank(show: Callable[[str], dict[str, str]]) -> None:
+    shown = show(r"[{'a\u202eb': 'c\x1b[31md\ne'}]")
+    assert Tables(shown["text/html"]).rows == [["a b"], ["c [31md\ne"]]
+    assert not set("\x1b\u202e") & set("".join(shown.values()))

@@ -120,6 +120,65 @@ def test_two({fixture}, cloudpub_factory):
     outcome.stdout.fnmatch_lines(["*the test has left a transaction open: use *"])
 
 
+@pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])
+def test_a_transaction_that_somebody_holds_on_to_disturbs_nobody(run, fixture, with_postgresql):
+    code = f"""
+import threading
+held = []
+
+def test_in_this_thread({fixture}, cloudpub_factory):
+    held.append(database.transaction())
+    held[0].__enter__()
+    cloudpub_factory.user()
+
+def test_after_that({fixture}, cloudpub_factory):
+    assert managers.users.count() == 0 and cloudpub_factory.user().id == 1
+
+def test_in_another_thread({fixture}, cloudpub_factory):
+    def work(begun):
+        held.append(database.transaction())
+        held[-1].__enter__()
+        cloudpub_factory.user()
+        begun.set()
+        threading.Event().wait()
+
+    begun = threading.Event()
+    threading.Thread(target=work, args=(begun,), daemon=True).start()
+    begun.wait()
+
+def test_after_this_too({fixture}, cloudpub_factory):
+    assert managers.users.count() == 0 and cloudpub_factory.user().id == 1
+"""
+    outcome = run(code)
+    outcome.assert_outcomes(passed=4, errors=1)
+
+
+def test_a_listener_hears_its_own_test_only(run):
+    code = """
+heard = []
+database.on_query(lambda query: heard.append("outside"))
+
+def test_one(cloudpub_database):
+    database.on_query(lambda query: heard.append("one"))
+    database.raw_query_all("SELECT 1")
+    assert heard == ["one"]
+
+def test_two(cloudpub_database):
+    database.raw_query_all("SELECT 1")
+    assert heard == ["one"]
+
+def test_afterwards():
+    with database.transaction():
+        pass
+    assert set(heard) == {"one", "outside"}
+"""
+    database.initialize("sqlite:///:memory:")
+    try:
+        run(code).assert_outcomes(passed=3)
+    finally:
+        database.close()
+
+
 # PostgreSQL
 
 

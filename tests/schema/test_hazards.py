@@ -29,11 +29,16 @@ def severities(sql: str, dialect: str = "postgresql", **options: bool) -> set[st
         ("DROP TABLE users", ["users"]),
         ('drop table if exists "users", logs cascade', ["users", "logs"]),
         ("ALTER TABLE users DROP COLUMN email", ["users"]),
-        ("ALTER TABLE ONLY public.users ADD COLUMN x INT, DROP email CASCADE", ["users"]),
         ("DELETE FROM users", ["users"]),
         ("DELETE FROM users WHERE id = %s", ["users"]),
         ("/* tidy */ WITH old AS (SELECT 1) DELETE FROM logs WHERE id IN (SELECT * FROM old)", ["logs"]),
         ("CREATE TABLE other (id INT); DROP TABLE users;", ["users"]),
+        ("CREATE FUNCTION f() RETURNS INT LANGUAGE sql AS $$ SELECT 1; $$; DROP TABLE users", ["users"]),
+        ("CREATE FUNCTION f() RETURNS INT BEGIN ATOMIC SELECT 1; SELECT 2; END; DROP TABLE users", ["users"]),
+        ("CREATE TRIGGER t AFTER UPDATE ON logs BEGIN SELECT CASE WHEN 1 THEN 2 END; END; DROP TABLE users", ["users"]),
+        ('CREATE TRIGGER t AFTER UPDATE ON logs BEGIN SELECT "case" FROM x; END; DROP TABLE users', ["users"]),
+        ("CREATE RULE r AS ON DELETE TO logs DO ALSO (SELECT 1; DELETE FROM x); DROP TABLE users", ["users"]),
+        ("-- it costs $$\nDROP TABLE users; -- and $$", ["users"]),
     ],
 )
 def test_what_destroys_data(sql: str, tables: list[str], dialect: str) -> None:
@@ -64,7 +69,7 @@ def test_what_destroys_data_on_postgresql_only(sql: str) -> None:
         "ALTER TABLE users ALTER COLUMN email DROP NOT NULL",
         "ALTER TABLE users ALTER email DROP DEFAULT",
         "DROP INDEX users_email_idx",
-        "DROP TABLE IF EXISTS never_made",
+        "CREATE TABLE made (id INT); DELETE FROM made; DROP TABLE made",
         "INSERT INTO users (email) VALUES ('DROP TABLE users; DELETE FROM logs')",
         "COMMENT ON TABLE users IS 'do not DROP TABLE users' -- DROP TABLE users",
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM users; RETURN NEW; END $$",
@@ -75,6 +80,21 @@ def test_what_destroys_data_on_postgresql_only(sql: str) -> None:
 )
 def test_what_destroys_nothing(sql: str) -> None:
     assert "destructive" not in severities(sql)
+
+
+def test_the_name_of_the_current_schema_is_left_out() -> None:
+    [hazard] = hazards("ALTER TABLE ONLY public.users ADD COLUMN x INT, DROP email CASCADE")
+    assert (hazard.table, hazard.rows) == ("users", 12)
+
+
+def test_a_table_that_nobody_knows_of_is_not_passed_over() -> None:
+    for sql in ("DROP TABLE audit.events", "DROP TABLE elsewhere", "ALTER TABLE audit.users DROP COLUMN email"):
+        [hazard] = hazards(sql)
+        assert (hazard.severity, hazard.rows) == ("destructive", None)
+        assert hazard.table in ("audit.events", "elsewhere", "audit.users")
+    assert severities("CREATE TABLE events (id INT); DROP TABLE audit.events") == {"destructive"}
+    assert severities("CREATE TABLE archive.users AS SELECT * FROM users; DROP TABLE users") == {"destructive"}
+    assert hazards("DROP TABLE IF EXISTS things__tmp__", "sqlite") == []  # SQLite's are all known
 
 
 def test_a_table_that_was_renamed_on_the_way_is_still_known() -> None:
@@ -90,6 +110,12 @@ def test_what_cannot_run_in_a_transaction() -> None:
         assert hazard.severity == "failing"
         assert "atomic = False" in (hazard.advice or "")
         assert hazards(sql, in_transaction=False) == []
+
+
+def test_vacuum_is_nothing_for_a_migration_of_sqlite() -> None:
+    for in_transaction in (True, False):
+        [hazard] = hazards("VACUUM", "sqlite", in_transaction=in_transaction)
+        assert (hazard.severity, hazard.advice) == ("failing", "run it by hand")
 
 
 def test_code_that_hides_what_it_does_is_unknown() -> None:

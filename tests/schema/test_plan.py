@@ -216,3 +216,29 @@ def up(migrator, db):
     [migration] = plan_migrations(write(script), "up")
     assert migration.statements[-1].sql == "DELETE FROM things WHERE id = 7"
     assert migration.stopped == "ValueError: broken here"
+
+
+PAST_PEEWEE = {
+    "the driver's connection": 'db.connection().execute("DELETE FROM things WHERE id > ?", (0,))',
+    "a script, which commits": 'db.connection().executescript("DELETE FROM things; DROP TABLE others;")',
+    "a commit of its own": 'db.execute_sql("COMMIT"); db.execute_sql("BEGIN"); db.execute_sql("DELETE FROM things")',
+}
+
+
+@pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("work", PAST_PEEWEE.values(), ids=PAST_PEEWEE.keys())
+def test_on_sqlite_what_passes_by_peewee_is_planned_and_harms_nothing(write: Write, work: str) -> None:
+    write(THINGS).up()
+    migrator = write(THINGS, f"def up(migrator, db):\n    {work}\n")
+    migrator.database.execute_sql("CREATE TABLE others (id INTEGER)")
+    [migration] = plan_migrations(migrator, "up")
+    assert "things" in {hazard.table for hazard in migration.destroys}
+    assert migration.doubt is not None
+    assert migrator.database.execute_sql("SELECT count(*) FROM things").fetchone() == (3,)
+    assert migrator.database.table_exists("others")
+
+
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_a_table_in_another_schema_is_no_loss_passed_over(write: Write) -> None:
+    [migration] = plan_migrations(write('def up(migrator, db):\n    db.execute_sql("DROP TABLE audit.events")\n'), "up")
+    assert [hazard.table for hazard in migration.destroys] == ["audit.events"]

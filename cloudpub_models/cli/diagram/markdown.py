@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cloudpub_models.models.fields import RANDOM_UUID, UTC_NOW
@@ -17,6 +18,8 @@ _DEFAULTS = {
     normalised(RANDOM_UUID.postgresql): "a random UUID",
     normalised(RANDOM_UUID.sqlite): "a random UUID",
 }
+_LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
+_LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
 
 
 def markdown(catalogue: Catalogue) -> str:
@@ -37,7 +40,7 @@ def _section(table: Table) -> list[str]:
     ]
     notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
     notes += [f"index {_code(index.name)} on {_list(map(key_text, index.columns))}" for index in table.indexes]
-    notes += [f"check: {_code(check.expression)}" for check in table.checks]
+    notes += [f"check: {_code(_with_parentheses(check.expression))}" for check in table.checks]
     notes += [f"trigger {_code(trigger.name)}" for trigger in table.triggers]
     if notes:
         lines += ["", *(f"- {note}" for note in notes)]
@@ -54,6 +57,15 @@ def _rules(table: Table, column: Column) -> list[str]:
         if own == column.name
     ]
     return rules
+
+
+def _with_parentheses(expression: str) -> str:
+    """Return an expression in which the lists after IN are in parentheses, as its form for comparison has them not.
+
+    >>> _with_parentheses("role in 'a' , 'b' and level > 1")
+    "role in ('a', 'b') and level > 1"
+    """
+    return _LIST.sub(lambda match: f"in ({match[1].replace(' , ', ', ')})", expression)
 
 
 def _default(column: Column) -> str:

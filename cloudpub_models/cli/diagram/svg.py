@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Literal
 
+from cloudpub_models.cli.boundary import printable
 from cloudpub_models.cli.diagram.entities import Attribute, Diagram, Entity, Relation
 from cloudpub_models.cli.diagram.layers import Layers, arrange
 from cloudpub_models.cli.diagram.placement import HEADER_HEIGHT, ROW_HEIGHT, box_height, place
@@ -76,8 +77,8 @@ def svg(diagram: Diagram, *, scheme: Scheme = "auto", title: str = "The tables a
     }
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_escaped(title)}">',
+        f"<title>{_escaped(title)}</title>",
         f"<style>{_style(scheme)}</style>",
     ]
     if scheme != "auto":
@@ -152,7 +153,7 @@ def _box(entity: Entity, x: float, y: float, width: float, group: int) -> Iterat
     yield f'<rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8"/>'
     yield f'<path class="head" d="{top}"/>'
     yield f'<rect class="border" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8"/>'
-    yield f'<text class="name" x="{x + _SIDE:g}" y="{y + 22:g}">{escape(entity.name)}</text>'
+    yield f'<text class="name" x="{x + _SIDE:g}" y="{y + 22:g}">{_escaped(entity.name)}</text>'
     room = _badge_room(entity)
     for number, attribute in enumerate(entity.attributes):
         middle = y + HEADER_HEIGHT + (number + 0.5) * ROW_HEIGHT
@@ -161,9 +162,9 @@ def _box(entity: Entity, x: float, y: float, width: float, group: int) -> Iterat
             yield from _badge(key, badge_left, middle)
             badge_left += _BADGE_WIDTH[key] + _BADGE_GAP
         key_class = "column key" if "PK" in attribute.keys else "column"
-        yield f'<text class="{key_class}" x="{x + _SIDE + room:g}" y="{middle + 4:g}">{escape(attribute.name)}</text>'
+        yield f'<text class="{key_class}" x="{x + _SIDE + room:g}" y="{middle + 4:g}">{_escaped(attribute.name)}</text>'
         yield (
-            f'<text class="type" x="{x + width - _SIDE:g}" y="{middle + 4:g}">{escape(_type_text(attribute))}</text>'
+            f'<text class="type" x="{x + width - _SIDE:g}" y="{middle + 4:g}">{_escaped(_type_text(attribute))}</text>'
         )
     yield "</g>"
 
@@ -205,7 +206,7 @@ def _loop(diagram: Diagram, relation: Relation, x: float, top: float, group: int
 
 def _told(relation: Relation) -> str:
     reference = f"{relation.child}.{relation.column} → {relation.parent}.{relation.target}"
-    return f"<title>{escape(f'{reference}, ON DELETE {relation.on_delete}')}</title>"
+    return f"<title>{_escaped(f'{reference}, ON DELETE {relation.on_delete}')}</title>"
 
 
 def _child_sign(end: Point, outward: int, relation: Relation) -> Iterator[str]:
@@ -330,3 +331,8 @@ def _colours(base: Sequence[str], groups: Sequence[Sequence[str]]) -> str:
         for number, (head, name, line) in enumerate(groups)
     )
     return text_rules + group_rules
+
+
+def _escaped(text: str) -> str:
+    # XML has no place for most control characters, not even escaped.
+    return escape(printable(text))

@@ -39,7 +39,8 @@ def _connection(database: Database) -> Finding:
         started = time.perf_counter()
         database.ping()
         seconds = time.perf_counter() - started
-    message = f"answers; a round trip takes {seconds * 1000:.1f} ms"
+    milliseconds = f"{seconds * 1000:.1f}" if seconds >= 0.0001 else "under 0.1"
+    message = f"answers; a round trip takes {milliseconds} ms"
     if seconds > _SLOW_ROUND_TRIP_SECONDS:
         return Finding(
             "connection", Level.NOTICE, message, "every statement waits for that: run workers near the server"

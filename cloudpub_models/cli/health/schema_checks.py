@@ -19,7 +19,7 @@ def migrations(database: Database, directory: Path | None = None) -> Iterator[Fi
     """Say which migrations are pending, and whether files and database agree on the others."""
     migrator = Migrator(database.engine, directory)
     statuses = migrator.status()
-    broken = [status for status in statuses if status.state in ("edited", "missing", "late")]
+    broken = [status for status in statuses if status.is_broken]
     pending = [status.name for status in statuses if status.state == "pending"]
     for status in broken:
         yield Finding(

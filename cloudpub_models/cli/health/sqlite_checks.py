@@ -46,7 +46,7 @@ def settings(database: Database) -> Iterator[Finding]:
             "settings",
             Level.WARNING,
             f"journal_mode is {journal}: readers and writers wait for each other",
-            "open it once where file and directory may be written, on a local disk, and it becomes WAL",
+            "PRAGMA journal_mode = WAL; programs that use this library do it where they may write, on a local disk",
         )
     if _pragma(database, "foreign_keys"):
         yield Finding("settings", Level.OK, "foreign_keys is on for connections of this library")

@@ -1,0 +1,155 @@
+"""Where a command's bytes come from and go to: files, which appear when they are complete, and the standard streams.
+
+What stands in them is not known here. A terminal gets no character that it could take for a command.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cloudpub_models.errors import InvalidValueError
+
+STANDARD_STREAM = "-"
+BUFFER_BYTES = 1 << 20
+_LAYOUT = "\n\t"
+
+
+@contextmanager
+def file_to_write(name: str, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Give a stream whose bytes become the file at the end of the block, complete, or not at all.
+
+    A file that is there is replaced, and keeps its permissions; where the name is a link, what it leads to is replaced.
+    Devices and pipes are written to as they are.
+
+    Args:
+        name: the file; ``.gz`` at its end has it compressed. ``-`` is stdout.
+        private: whether a file that is made may be read by its owner only; else the umask says it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if name == STANDARD_STREAM:
+        with binary_stdout() as stream:
+            yield stream
+        return
+    with _replacing(name, private) as file:
+        if name.lower().endswith(".gz"):
+            # Neither name nor time in it: the same rows give the same bytes.
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed, io.BufferedWriter(packed, BUFFER_BYTES) as out:
+                yield out
+        else:
+            yield file
+
+
+@contextmanager
+def _replacing(name: str, private: bool) -> Iterator[IO[bytes]]:
+    permissions = _permissions(name)
+    if permissions is None:
+        with open(name, "wb", buffering=BUFFER_BYTES) as file:
+            yield file
+        return
+    target = Path(os.path.realpath(name))
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    made_with = 0o600 if private or permissions else 0o666
+
+    def make(path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags, made_with)
+        except OSError as error:  # with the name that the user knows
+            raise type(error)(error.errno, error.strerror, name) from None
+
+    try:
+        with open(unfinished, "xb", buffering=BUFFER_BYTES, opener=make) as file:
+            if permissions:
+                unfinished.chmod(permissions)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _permissions(name: str) -> int | None:
+    """Return the permissions of a file, 0 where there is none, and ``None`` for what is not to be replaced."""
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        return 0
+    return status.st_mode & 0o777 if stat.S_ISREG(status.st_mode) else None
+
+
+def binary_stdin() -> IO[bytes]:
+    """Return stdin as a stream of bytes.
+
+    Raises:
+        InvalidValueError: it is closed.
+    """
+    if sys.stdin is None:
+        raise InvalidValueError("standard input is closed: pipe something into this command, or name a file")
+    return sys.stdin.buffer
+
+
+def read_standard_input() -> str:
+    """Return all the text on stdin, without a byte order mark.
+
+    Raises:
+        InvalidValueError: it is closed, or no UTF-8.
+    """
+    try:
+        return binary_stdin().read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(f"standard input: expected UTF-8; byte {error.start + 1:,} is none") from None
+
+
+@contextmanager
+def binary_stdout() -> Iterator[IO[bytes]]:
+    """Give stdout as a stream of bytes: what programs read does not depend on the terminal's encoding.
+
+    Raises:
+        InvalidValueError: it is closed.
+    """
+    if sys.stdout is None:
+        raise InvalidValueError("standard output is closed: let it go to a file or a pipe")
+    sys.stdout.flush()
+    stream = sys.stdout.buffer
+    terminal: Any = _Terminal(stream)
+    yield terminal if sys.stdout.isatty() else stream
+    stream.flush()
+
+
+class _Terminal:
+    """Writes text to a terminal, with escapes as in JSON for characters that are none to be shown."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, text: bytes) -> None:
+        self._stream.write(escaped(text.decode()).encode())
+
+
+def escaped(text: str) -> str:
+    """Return text with JSON's escapes for characters that cannot be shown, but for the ends of lines and tabs.
+
+    >>> print(escaped("größe\\x1b[2J\\u202e"))
+    größe\\u001b[2J\\u202e
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in _LAYOUT else _escape(character) for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

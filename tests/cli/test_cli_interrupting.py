@@ -1,0 +1,69 @@
+"""Ctrl-C ends the statement that a command waits for, on both databases."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cloudpub_models.cli.interrupting import interruptible
+
+ENDLESS = {
+    "postgresql": "SELECT pg_sleep(60)",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n",
+}
+
+
+@pytest.fixture
+def interrupted():
+    """Interrupts this process a moment from now."""
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    yield
+    timer.join()
+
+
+def test_a_statement_is_ended(database, backend, interrupted):
+    database.ping()
+    with pytest.raises(KeyboardInterrupt), interruptible(database):
+        database.raw_query_all(ENDLESS[backend])
+    assert database.ping()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_so_is_one_in_a_transaction(database, managers, backend, interrupted):
+    with pytest.raises(KeyboardInterrupt), interruptible(database), database.transaction():
+        managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        list(database.raw_query_iter(ENDLESS[backend]))
+    assert managers.users.count() == 0
+
+
+def test_other_threads_are_left_alone(database):
+    def work():
+        with interruptible(database):
+            done.append(database.ping())
+
+    done = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+def test_the_command_ends(cli_database_url, backend, workplace):
+    # Made here, since a command makes no file to read from.
+    if backend == "sqlite":
+        (workplace / "demo.db").touch()
+    command = [sys.executable, "-m", "cloudpub_models.cli", "sql", ENDLESS[backend], "--database", cli_database_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.5)
+        process.send_signal(signal.SIGINT)
+        try:
+            output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert (output, errors.count("\n")) == ("", 1)
