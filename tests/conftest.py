@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
@@ -13,6 +16,20 @@ from cloudpub_models.testing import postgresql as testing_postgresql
 from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDatabase
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
+PROCESSES = 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heed_interrupts() -> Iterator[None]:
+    """Have SIGINT interrupt the processes that tests start, also where a shell started the tests with ``&``.
+
+    Such a shell has what it starts ignore the signal, and that is inherited.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +121,18 @@ def database(database_url: str, backend: str) -> Iterator[Database]:
 def managers(database: Database) -> Managers:
     """The managers of ``database``."""
     return Managers(database)
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Pool]:
+    """Eight processes, started once, since starting them takes longer than all they do."""
+    context = multiprocessing.get_context("spawn")
+    all_there = context.Barrier(PROCESSES + 1)
+    pool = context.Pool(PROCESSES, all_there.wait, (60,))
+    all_there.wait(60)
+    yield pool
+    pool.close()
+    pool.join()
 
 
 class StatementRecord(list[tuple[str, Any]]):

@@ -82,7 +82,7 @@ def covered() -> set[str]:
 
 def test_every_parameter_that_takes_strings_has_a_door() -> None:
     missing = string_parameters() - covered() - RAW_SQL
-    assert not missing, f"push hostile strings through these, in abuse_doors.py: {sorted(missing)}"
+    assert not missing, f"push hostile strings through these, in abuse_doors: {sorted(missing)}"
 
 
 def test_the_doors_are_doors_of_something() -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-# The checkout's benchmarks are not part of what is installed.
-sys.path.append(str(Path(__file__).parents[2]))
-
 from growth_platform import grown
 
 from benchmarks.growth_patterns import Visitor
