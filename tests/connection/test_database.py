@@ -426,7 +426,9 @@ def test_text_without_a_statement_is_refused(database, sql):
 
 def test_rows_changed_by_a_statement_that_begins_with_with_are_counted(managers, database):
     managers.users.batch_insert([{"email": f"{n}@b.c", "password_hash": "x"} for n in range(3)])
-    changed = "WITH two AS (SELECT id FROM users ORDER BY id LIMIT 2) UPDATE users SET email = 'z' || email WHERE id IN "
+    changed = (
+        "WITH two AS (SELECT id FROM users ORDER BY id LIMIT 2) UPDATE users SET email = 'z' || email WHERE id IN "
+    )
     assert database.raw_execute(changed + "(SELECT id FROM two)") == 2
     assert database.raw_execute(changed + "(SELECT -id FROM two)") == 0
     assert database.raw_execute("CREATE TABLE nothing_else (id INTEGER)") == 0

@@ -30,6 +30,7 @@ FEW_ROWS = {
     "claim where there is nothing": 0,
 }
 
+
 def scans(visitor: Visitor, pattern: str) -> list[Scan]:
     return scans_of(visitor.managers.database, lambda: PATTERNS[pattern](visitor))
 
