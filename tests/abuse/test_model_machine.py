@@ -392,7 +392,7 @@ def run(managers: Managers, examples: int, steps: int) -> None:
 
 
 def test_managers_against_a_dict(managers: Managers) -> None:
-    run(managers, 120, 40)
+    run(managers, 80, 40)
 
 
 @pytest.mark.soak
