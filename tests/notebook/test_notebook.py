@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,8 @@ def shell(world: Managers, tmp_path: Any) -> Iterator[InteractiveShell]:
     session.run_line_magic("load_ext", "cloudpub_models.notebook")
     yield session
     session.run_line_magic("unload_ext", "cloudpub_models.notebook")
+    # It collects all garbage, once for each session, and the process would end half a minute later.
+    atexit.unregister(session.atexit_operations)
 
 
 @pytest.fixture
