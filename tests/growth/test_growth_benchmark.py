@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from benchmarks import growth, growth_report
 from benchmarks.growth_patterns import PATTERNS
 
 ROOT = Path(__file__).parents[2]
 ROWS = 2_000
+
+
+@pytest.fixture(autouse=True)
+def _own_end() -> Iterator[None]:
+    """Give the tests' process its own way of ending back: the command says what SIGTERM does."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_the_command_measures_everything(tmp_path: Path, postgresql_server: str) -> None:

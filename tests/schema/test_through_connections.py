@@ -49,7 +49,12 @@ def test_an_in_memory_database_keeps_its_schema() -> None:
 def test_many_threads_migrate_one_database(fresh: Database) -> None:
     with ThreadPoolExecutor(5) as threads:
         applied = [name for names in threads.map(lambda _: fresh.migrate(), range(5)) for name in names]
-    assert applied == [script.name for script in Migrator(fresh.engine).scripts()]
+    migrator = Migrator(fresh.engine)
+    names = [script.name for script in migrator.scripts()]
+    assert sorted(applied) == names, "each once, by whichever thread came first"
+    records = sorted(migrator.records().values(), key=lambda record: record.applied_at)
+    assert [record.name for record in records] == names
+    assert find_drift(fresh.engine) == []
 
 
 def test_a_failure_leaves_nothing_and_every_connection_usable(fresh: Database, tmp_path: Path) -> None:
