@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from cloudpub_models.connection.engine import Engine, Row
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.columnwise import CopyText, array_text, encode_column, random_uuids
+from cloudpub_models.manager.columnwise import CopyText, array_text, random_uuids
 from cloudpub_models.manager.statements import ConflictRule, Statements
 from cloudpub_models.manager.table import Column, Table
 from cloudpub_models.sql import Conflict
@@ -100,7 +100,8 @@ class BatchInsert(NamedTuple):
         if not names or updates or len(set(names)) < len(names) or any(column.name not in names for column in lacking):
             return None
         conflict = None if self.rule is None else self.rule.for_columns(names)
-        return Run(names, list(map(encode_column, columns, values)), len(chunk), conflict)
+        encoded = [column.encode_all(given) for column, given in zip(columns, values, strict=True)]
+        return Run(names, encoded, len(chunk), conflict)
 
     def _split_into_runs(self, chunk: list[Any]) -> Iterator[Run]:
         """Split a chunk into runs of rows that name the same columns.

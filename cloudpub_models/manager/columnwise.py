@@ -1,22 +1,18 @@
-"""Many values of one column at once: checked, and written as PostgreSQL's COPY and array text, a column at a time.
+"""Many values of one column at once, written as text a column at a time by a few calls that run in C.
 
-The usual case, where nothing needs a second look, is decided for a whole column by a few calls that run in C; else
-each value takes the way that single values take (``values``).
+So are PostgreSQL's COPY and array text made of values that have been checked. Knows no table.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.manager.table import Column
-from cloudpub_models.sql.identifiers import surrogate_in
 from cloudpub_models.sql.values import array_literal
 
 # Enough that a call for each column and block costs nothing, and so few that the server need not wait for the first.
@@ -30,27 +26,33 @@ _DIGIT_PLACES = [place for place, character in enumerate(_UUID_LINE) if characte
 _VARIANT_DIGITS = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
 
 
-def encode_column(column: Column, values: Sequence[Any]) -> Sequence[Any]:
-    """Return the values of a column as the drivers take them, checked as single values are.
+def around_nones(
+    values: Sequence[Any], convert: Callable[[Sequence[Any]], Sequence[Any]], none: str | None
+) -> list[Any]:
+    """Convert the values that are not ``None``, and put ``none`` for those that are."""
+    converted = iter(convert([value for value in values if value is not None]))
+    return [none if value is None else next(converted) for value in values]
 
-    Raises:
-        InvalidValueError: a value does not fit the column.
+
+def moment_texts(moments: Sequence[datetime]) -> list[str]:
+    """Return moments, which must be in UTC, as ``moment_to_text`` writes them.
+
+    >>> from datetime import UTC
+    >>> moment_texts([datetime(2024, 5, 1, 10, tzinfo=UTC)])
+    ['2024-05-01 10:00:00.000000']
     """
-    kinds = set(map(type, values))
-    if type(None) in kinds:
-        return _around_nones(values, partial(encode_column, column), None)
-    if kinds == {str} and column.kind == "text":
-        joined = "".join(values)
-        if "\0" not in joined and max(map(len, values)) <= column.longest and _is_valid(joined):
-            return values
-    elif kinds == {int} and column.kind == "integer":
-        if min(values) >= -column.longest and max(values) <= column.longest:
-            return values
-    elif kinds == {datetime} and column.kind == "timestamp" and all(value.tzinfo is UTC for value in values):
-        return _moment_texts(values)
-    elif kinds == {UUID} and column.kind == "uuid":
-        return _uuid_texts(("%032x" * len(values) % tuple(map(attrgetter("int"), values))).encode())
-    return [column.encode(value) for value in values]
+    # Without its time zone a datetime is written in half the time; replace(tzinfo=None) would cost what that saves.
+    naive = map(datetime.combine, moments, map(datetime.time, moments))
+    return list(map(datetime.isoformat, naive, repeat(" "), repeat("microseconds")))
+
+
+def uuid_texts(uuids: Sequence[UUID]) -> list[str]:
+    """Return UUIDs as ``str`` writes them.
+
+    >>> uuid_texts([UUID(int=10)])
+    ['00000000-0000-0000-0000-00000000000a']
+    """
+    return _with_dashes(("%032x" * len(uuids) % tuple(map(attrgetter("int"), uuids))).encode())
 
 
 def random_uuids(count: int) -> list[str]:
@@ -63,7 +65,7 @@ def random_uuids(count: int) -> list[str]:
     digits = bytearray(os.urandom(16 * count).hex().encode())
     digits[12::32] = b"4" * count
     digits[16::32] = digits[16::32].translate(_VARIANT_DIGITS)
-    return sorted(_uuid_texts(digits))
+    return sorted(_with_dashes(digits))
 
 
 class CopyText:
@@ -110,25 +112,7 @@ def array_text(values: Sequence[Any]) -> str:
     return array_literal(values)
 
 
-def _around_nones(
-    values: Sequence[Any], convert: Callable[[Sequence[Any]], Sequence[Any]], none: str | None
-) -> list[Any]:
-    """Convert the values that are not ``None``, and put ``none`` for those that are."""
-    converted = iter(convert([value for value in values if value is not None]))
-    return [none if value is None else next(converted) for value in values]
-
-
-def _is_valid(text: str) -> bool:
-    return text.isascii() or surrogate_in(text) is None
-
-
-def _moment_texts(moments: Sequence[datetime]) -> list[str]:
-    # Without its time zone a datetime is written in half the time; replace(tzinfo=None) would cost what that saves.
-    naive = map(datetime.combine, moments, map(datetime.time, moments))
-    return list(map(datetime.isoformat, naive, repeat(" "), repeat("microseconds")))
-
-
-def _uuid_texts(digits: bytes | bytearray) -> list[str]:
+def _with_dashes(digits: bytes | bytearray) -> list[str]:
     """Return UUIDs, given as their digits one after the other, as text with dashes.
 
     All first digits are put into place at once, then all second ones, and so on: far fewer steps than one UUID at a
@@ -149,7 +133,7 @@ def _copy_blocks(columns: Sequence[Sequence[Any]]) -> Iterator[bytes]:
 def _copy_texts(values: Sequence[Any]) -> Sequence[str]:
     kinds = set(map(type, values))
     if type(None) in kinds:
-        return _around_nones(values, _copy_texts, "\\N")
+        return around_nones(values, _copy_texts, "\\N")
     if kinds == {str}:
         return _escaped(values, _COPY_ESCAPES)
     if kinds == {int}:

@@ -8,6 +8,7 @@ value has any other form it raises, and the rows are decoded one by one instead.
 from __future__ import annotations
 
 import json
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -31,8 +32,10 @@ new_uuid = UUID.__new__
 set_uuid_int = UUID.int.__set__  # type: ignore[attr-defined, misc]
 set_uuid_is_safe = UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
 
+_moment = datetime.fromisoformat
+_number = int.from_bytes
+_split_uuids = struct.Struct("16s").iter_unpack
 _run_through = deque[Any](maxlen=0).extend
-_UUID_BYTES = 16
 
 
 def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False) -> Decoder | None:
@@ -81,10 +84,9 @@ def _uuids(values: Sequence[str]) -> list[UUID]:
     digits = "".join(values).replace("-", "")
     count = len(values)
     # Texts of other lengths could still add up to the right one.
-    if set(map(len, values)) != {36} or len(digits) != 2 * _UUID_BYTES * count:
+    if set(map(len, values)) != {36} or len(digits) != 32 * count:
         raise ValueError("a UUID in another form than its canonical text")
-    raw = bytes.fromhex(digits)
-    numbers = [int.from_bytes(raw[start : start + _UUID_BYTES]) for start in range(0, len(raw), _UUID_BYTES)]
+    numbers = [_number(raw) for (raw,) in _split_uuids(bytes.fromhex(digits))]
     uuids = list(map(new_uuid, repeat(UUID, count)))
     _run_through(map(set_uuid_int, uuids, numbers))
     _run_through(map(set_uuid_is_safe, uuids, repeat(SafeUUID.unknown)))
@@ -93,7 +95,7 @@ def _uuids(values: Sequence[str]) -> list[UUID]:
 
 def _timestamps(values: Sequence[str]) -> list[datetime]:
     # Naming the offset is cheaper than replacing tzinfo afterwards.
-    moments = [datetime.fromisoformat(value + "Z") for value in values]
+    moments = [_moment(f"{value}Z") for value in values]
     # A space can only separate date and time; any other character is taken for a separator too, even a digit.
     if "".join(values).count(" ") != len(values):
         raise ValueError("a timestamp in another form than the stored one")
@@ -109,5 +111,4 @@ _DECODE_ALL: dict[Decoder, Callable[[Sequence[Any]], list[Any]]] = {
     uuid_from_database: _uuids,
     timestamp_from_database: _timestamps,
     json_from_text: _documents,
-    bool: lambda values: list(map(bool, values)),
 }

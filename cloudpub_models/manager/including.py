@@ -166,32 +166,36 @@ class _Referring(Relation):
     def __init__(self, name: str, key: peewee.ForeignKeyField[Any]) -> None:
         super().__init__(name, key.model)
         self._key = key
+        of_entities = issubclass(key.model, Entity) and issubclass(key.rel_model, Entity)
+        self._link_back = _link_entities if of_entities else _link_others
 
     def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
-        own_key = self._key.rel_field.name
+        own_key, reference = self._key.rel_field.name, self._key.name
         wanted = _distinct(row.__data__[own_key] for row in rows)
         found = manager._find_for_each(self._key.column_name, wanted, limits.order, limits.limit)
         grouped: dict[Any, list[peewee.Model]] = defaultdict(list)
         for related in found:
-            grouped[related.__data__[self._key.name]].append(related)
+            grouped[related.__data__[reference]].append(related)
         for row in rows:
             own = grouped.get(row.__data__[own_key], [])
-            self._link_back(own, row)
+            self._link_back(own, reference, row)
             self.attach(row, own)
         return found
-
-    def _link_back(self, related: Iterable[peewee.Model], row: peewee.Model) -> None:
-        if isinstance(row, Entity) and issubclass(self.related, Entity):
-            link = BackLink(self._key.name, row)
-            for entity in related:
-                entity._back_link = link  # type: ignore[attr-defined]
-        else:
-            for other in related:
-                other.__rel__ = {self._key.name: row}
 
     def attach(self, row: peewee.Model, related: list[peewee.Model]) -> None:
         """Put the related rows where the attribute looks first."""
         row.__dict__[self.name] = related
+
+
+def _link_entities(entities: Iterable[Any], reference: str, row: Any) -> None:
+    link = BackLink(reference, row)
+    for entity in entities:
+        entity._back_link = link
+
+
+def _link_others(others: Iterable[Any], reference: str, row: Any) -> None:
+    for other in others:
+        other.__rel__ = {reference: row}
 
 
 class _ReferringOne(_Referring):

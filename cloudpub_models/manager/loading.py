@@ -5,7 +5,7 @@ instance's data directly instead. There are three, and each one's source can be 
 
 - ``few``: one loop, in which the frequent conversions are written out. It takes values to have the form in which this
   library stores them.
-- ``many``: the same for a result of many rows, whose values were decoded a column at a time before.
+- ``many``: the same for a result of many rows, whose values are decoded a column at a time before the loop.
 - ``careful``: calls a function for every value, which takes any form (another backend's timestamps with an offset, say)
   and says what is wrong where a value has none. The other two hand their rows to it where they meet such a value.
 """
@@ -88,20 +88,10 @@ def make_loader(
     careful: _Compiled[M] = _compiled(_careful_source(model, fields, decoders, partial), names)
     if decoded:
         return cast("Loader[M]", careful)
-    make: _Compiled[M] = _compiled(_careful_source(model, fields, [None] * len(fields), partial), names)
     names |= _WRITTEN_OUT | {"careful": careful, "read_json": json_reader()}
-    load_few: _Compiled[M] = _compiled(_fast_source(model, fields, decoders, partial), names)
-    column_decoders = [column_decoder_for(decoder) if decoder else None for decoder in decoders]
-
-    def load_many(rows: Sequence[Row]) -> list[M]:
-        try:
-            columns = [
-                decode(column) if decode else column
-                for decode, column in zip(column_decoders, zip(*rows, strict=True), strict=True)
-            ]
-        except UNEXPECTED_FORM:
-            return careful(rows)
-        return make(zip(*columns, strict=True))
+    load_few: _Compiled[M] = _compiled(_few_source(model, fields, decoders, partial), names)
+    names |= {f"decode_all{position}": column_decoder_for(decode) for position, decode in enumerate(decoders) if decode}
+    load_many: _Compiled[M] = _compiled(_many_source(model, fields, decoders, partial), names)
 
     def load(rows: Sequence[Row]) -> list[M]:
         if len(rows) < _MANY_ROWS:
@@ -111,7 +101,11 @@ def make_loader(
         with garbage_collection_held():
             return load_many(rows)
 
-    load.sources = {"few": load_few.source, "many": make.source, "careful": careful.source}  # type: ignore[attr-defined]
+    load.sources = {  # type: ignore[attr-defined]
+        "few": load_few.source,
+        "many": load_many.source,
+        "careful": careful.source,
+    }
     return cast("Loader[M]", load)
 
 
@@ -131,7 +125,7 @@ def _careful_source(
     ]
 
 
-def _fast_source(
+def _few_source(
     model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], decoders: Sequence[Decoder | None], partial: bool
 ) -> list[str]:
     preparations: list[str] = []
@@ -149,6 +143,31 @@ def _fast_source(
         *_made(model, fields, values, partial, "            "),
         "    except UNEXPECTED_FORM:",
         "        return careful(rows)",
+        "    return instances",
+    ]
+
+
+def _many_source(
+    model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], decoders: Sequence[Decoder | None], partial: bool
+) -> list[str]:
+    values: list[str] = []
+    decoded: dict[str, str] = {}
+    for position, decoder in enumerate(decoders):
+        if decoder is None or decoder is bool:
+            values.append(f"c{position}" if decoder is None else _boolean(f"c{position}"))
+        else:
+            values.append(f"v{position}")
+            decoded[f"v{position}"] = f"decode_all{position}([row[{position}] for row in rows])"
+    targets = "".join([f"{name}, " for name in (f"({_unpacked(fields)})", *decoded)]).rstrip()
+    return [
+        "def load(rows):",
+        "    instances = []",
+        "    try:",
+        f"        decoded = zip({', '.join(['rows', *decoded.values()])})",
+        "    except UNEXPECTED_FORM:",
+        "        return careful(rows)",
+        f"    for {targets} in decoded:",
+        *_made(model, fields, values, partial, "        "),
         "    return instances",
     ]
 
@@ -171,12 +190,16 @@ def _written_out(field: peewee.Field[Any], decoder: Decoder | None, position: in
     elif decoder is json_from_text:
         lines = _json_lines(column, f"v{position}")
     elif decoder is bool:
-        return [], f"None if {column} is None else {column} != 0"
+        return [], _boolean(column)
     else:
         return [], f"None if {column} is None else decode{position}({column})"
     if not nullable:
         return lines, f"v{position}"
     return [f"if {column} is None: v{position} = None", "else:", *["    " + line for line in lines]], f"v{position}"
+
+
+def _boolean(column: str) -> str:
+    return f"None if {column} is None else {column} != 0"
 
 
 def _json_lines(column: str, value: str) -> list[str]:

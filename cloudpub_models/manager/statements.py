@@ -124,7 +124,7 @@ class Statements(Generic[M]):
                     self.table.name,
                     columns=names,
                     conditions=_group(conditions),
-                    order_by=tuple(OrderBy(name, direction) for name, direction in order),
+                    order_by=self._order_by(order),
                     limit=PARAMETER if limit else None,
                     offset=PARAMETER if offset else None,
                     for_update=skip_locked,
@@ -175,12 +175,19 @@ class Statements(Generic[M]):
         each = f"json_each(@keys) AS parent JOIN {table} ON {table}.{key} IN ({one})"
         return f"SELECT {columns} FROM {each}{self._ordered(order, f'{table}.')}"  # noqa: S608 - the same
 
+    def _order_by(self, order: Order, prefix: str = "") -> tuple[OrderBy, ...]:
+        return tuple([OrderBy(prefix + name, direction, None, self._is_nullable(name)) for name, direction in order])
+
     def _ordered(self, order: Order, prefix: str = "") -> str:
         terms = [
-            f"{prefix}{self._dialect.quote(name)} {direction}{self._dialect.nulls(direction, None)}"
+            f"{prefix}{self._dialect.quote(name)} {direction}"
+            f"{self._dialect.nulls(direction, None) if self._is_nullable(name) else ''}"
             for name, direction in order
         ]
         return f" ORDER BY {', '.join(terms)}" if terms else ""
+
+    def _is_nullable(self, name: str) -> bool:
+        return bool(self.table.columns[name].field.null)
 
     def select_connected(
         self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None
@@ -207,7 +214,7 @@ class Statements(Generic[M]):
                 return Select(self._ranked(connected, f"{pivot}.{near}", order, limit), self.load)
             whole = connected.changed(
                 columns=(*self._qualified(), f"{pivot}.{near}"),
-                order_by=tuple(OrderBy(f"{own}.{name}", direction) for name, direction in order),
+                order_by=self._order_by(order, f"{own}."),
             )
             return Select(self._render(whole), self.load)
 

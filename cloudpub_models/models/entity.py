@@ -40,7 +40,8 @@ class BackLink:
         self.name = name
         self._model = type(row)
         # Both instances share their values, and which of them have changed.
-        self._kept = {**row.__dict__, "_dirty": row._dirty}
+        row.__dict__.setdefault("_dirty", set())
+        self._kept = row.__dict__.copy()
         self._made: weakref.ref[Entity] = weakref.ref(row)
 
     def row(self) -> Entity:

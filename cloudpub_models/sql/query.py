@@ -43,11 +43,16 @@ class Join(Record):
 
 
 class OrderBy(Record):
-    """One item of ORDER BY. Without `nulls`, NULLs stand on both databases where PostgreSQL puts them."""
+    """One item of ORDER BY. Without `nulls`, NULLs stand on both databases where PostgreSQL puts them.
+
+    A column that is never NULL is better said to be not `nullable`: where SQLite is told where to put its NULLs, it
+    sorts what an index on several columns has in order already.
+    """
 
     item: str | Expression
     direction: str = "ASC"
     nulls: str | None = None
+    nullable: bool = True
 
 
 class Conflict(Record):

@@ -183,7 +183,8 @@ class _Writer:
             )
         if isinstance(order.item, Raw) and order.direction == "ASC" and order.nulls is None:
             return self.raw(order.item.sql)  # it may bring a direction of its own
-        return f"{self.column(order.item)} {order.direction}{self.dialect.nulls(order.direction, order.nulls)}"
+        nulls = self.dialect.nulls(order.direction, order.nulls) if order.nullable else ""
+        return f"{self.column(order.item)} {order.direction}{nulls}"
 
     def limits(self, limit: Count, offset: Count) -> str:
         text = "" if limit is None else f" LIMIT {self.number(limit)}"

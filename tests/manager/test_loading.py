@@ -76,14 +76,18 @@ def test_the_loader_of_a_few_rows_writes_the_conversions_out() -> None:
     ]
 
 
-def test_the_loader_of_many_rows_takes_values_that_are_decoded() -> None:
+def test_the_loader_of_many_rows_decodes_a_column_at_a_time_before_its_loop() -> None:
     assert log_loader().sources["many"].splitlines() == [
         "def load(rows):",
         "    instances = []",
-        "    for c0, c1, c2, c3, c4, c5, in rows:",
+        "    try:",
+        "        decoded = zip(rows, decode_all1([row[1] for row in rows]), decode_all5([row[5] for row in rows]))",
+        "    except UNEXPECTED_FORM:",
+        "        return careful(rows)",
+        "    for (c0, c1, c2, c3, c4, c5,), v1, v5, in decoded:",
         "        instance = new(model)",
-        "        instance.__data__ = {'id': c0, 'uuid': c1, 'function': c2, 'level': c3, 'message': c4, "
-        "'timestamp': c5}",
+        "        instance.__data__ = {'id': c0, 'uuid': v1, 'function': c2, 'level': c3, 'message': c4, "
+        "'timestamp': v5}",
         "        instances.append(instance)",
         "    return instances",
     ]

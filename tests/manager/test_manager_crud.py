@@ -202,6 +202,22 @@ def test_nulls_sort_alike(managers, functions):
     assert [invocation.duration_ms for invocation in ordered] == [None, 5, 1]
 
 
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+def test_columns_that_are_never_null_are_read_in_the_order_of_their_index(
+    database, managers, functions, statements, backend, direction
+):
+    where, order = {"function_id": functions[0].id}, ("timestamp", "id")
+    assert managers.function_logs.find_all(where, order_by=order, order_direction=direction, limit=5) == []
+    sql = statements.sql[-1].partition(" WHERE ")[2]
+    mark = "%s" if backend == "postgresql" else "?"
+    assert sql == f"function_id = {mark} ORDER BY timestamp {direction}, id {direction} LIMIT {mark}"
+    if backend == "sqlite":
+        plan = database.raw_query_all(f"EXPLAIN QUERY PLAN SELECT * FROM function_logs WHERE {sql}".replace("?", "1"))
+        assert [row["detail"] for row in plan] == [
+            "SEARCH function_logs USING INDEX function_logs_function_id_timestamp_id_level_idx (function_id=?)"
+        ]
+
+
 def test_a_direction_without_a_column_is_refused(managers, ada, functions, statements):
     for call in (
         lambda: managers.functions.find_all(order_direction="DESC"),

@@ -179,7 +179,7 @@ def test_a_limit_is_per_parent(managers, platform, statements, backend):
         "AS related ORDER BY version DESC",
         "sqlite": " FROM json_each(?) AS parent JOIN function_deployments ON function_deployments.id IN "
         "(SELECT candidate.id FROM function_deployments AS candidate WHERE candidate.function_id = parent.value "
-        "ORDER BY candidate.version DESC NULLS FIRST LIMIT 2) ORDER BY function_deployments.version DESC NULLS FIRST",
+        "ORDER BY candidate.version DESC LIMIT 2) ORDER BY function_deployments.version DESC",
     }[backend] in statements.sql[1]
     organizations = managers.organizations.find_all(
         include={"members": {"limit": 1, "order_by": "email", "order_direction": "DESC"}}

@@ -35,6 +35,11 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         None,
     ),
     (
+        Query("select", "users", order_by=(OrderBy("a", "DESC"), OrderBy("id", "DESC", None, nullable=False))),
+        "SELECT * FROM users ORDER BY a DESC, id DESC",
+        "SELECT * FROM users ORDER BY a DESC NULLS FIRST, id DESC",
+    ),
+    (
         Query("select", "a", columns=("a.id",), joins=(Join("INNER", "b", None, (("b.x", "a.x"), ("b.y", "a.y"))),)),
         "SELECT a.id FROM a INNER JOIN b ON b.x = a.x AND b.y = a.y",
         None,
