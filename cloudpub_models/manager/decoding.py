@@ -81,14 +81,14 @@ def column_decoder_for(decoder: Decoder) -> ColumnDecoder:
 
 
 def _uuids(values: Sequence[str]) -> list[UUID]:
-    digits = "".join(values).replace("-", "")
     count = len(values)
-    # Texts of other lengths could still add up to the right one.
-    if set(map(len, values)) != {36} or len(digits) != 32 * count:
-        raise ValueError("a UUID in another form than its canonical text")
-    numbers = [_number(raw) for (raw,) in _split_uuids(bytes.fromhex(digits))]
+    # White space between digits is skipped, and so is what keeps 32 of one value from being digits of two.
+    digits = "\n".join(values).replace("-", "")
+    raw = bytes.fromhex(digits)
+    if digits[32::33] != "\n" * (count - 1) or len(raw) != 16 * count:
+        raise ValueError("a UUID in another form than its text")
     uuids = list(map(new_uuid, repeat(UUID, count)))
-    _run_through(map(set_uuid_int, uuids, numbers))
+    _run_through(map(set_uuid_int, uuids, [_number(sixteen) for (sixteen,) in _split_uuids(raw)]))
     _run_through(map(set_uuid_is_safe, uuids, repeat(SafeUUID.unknown)))
     return uuids
 

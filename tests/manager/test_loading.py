@@ -22,6 +22,7 @@ from cloudpub_models.manager.loading import make_loader
 from cloudpub_models.models.values import json_reader
 
 PACKAGE = str(Path(cloudpub_models.__file__).parent)
+RIGHT = str(uuid.UUID(int=1))
 SIZES = (1, 31, 32, 99, 100, 250)
 START = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 
@@ -141,13 +142,23 @@ def test_a_value_that_is_none_is_told(size: int, column: int, stored: Any) -> No
         log_loader()(rows)
 
 
-def test_two_wrong_uuids_that_are_as_long_as_right_ones_together_are_told() -> None:
+@pytest.mark.parametrize(
+    "stored",
+    [
+        [RIGHT + "0", RIGHT[:-1]],
+        ["0" + RIGHT[:8].replace("0", "-") + RIGHT[9:], "0000" + RIGHT[4:]],
+        [RIGHT.replace("-", " ")],
+        [" " * 4 + RIGHT.replace("-", "")[4:]],
+        [f"{RIGHT}\n{RIGHT}"],
+        ["\n"],
+        [""],
+    ],
+)
+def test_what_has_as_many_digits_as_right_uuids_is_told(stored: list[str]) -> None:
     decode = column_decoder_for(decoder_for(FunctionLog.uuid, "sqlite"))  # type: ignore[arg-type]
-    right = str(uuid.UUID(int=1))
-    with pytest.raises(ValueError, match="canonical"):
-        decode([right + "0", right[:-1]])
-    with pytest.raises(ValueError, match="canonical"):
-        decode(["0" + right[:8].replace("0", "-") + right[9:], "0000" + right[4:]])
+    assert decode([RIGHT, RIGHT.replace("-", "")]) == [uuid.UUID(RIGHT)] * 2
+    with pytest.raises(ValueError, match=r"fromhex|another form"):
+        decode([RIGHT, *stored, RIGHT])
 
 
 @pytest.mark.parametrize("size", SIZES)
