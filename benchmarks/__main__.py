@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import libraries, report
+from benchmarks import chart, libraries, report
 from benchmarks.data import SCALES
 from benchmarks.operations import OPERATIONS
 from benchmarks.runner import Plan, run
@@ -31,10 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = {"date": datetime.now(UTC).date().isoformat(), **run(_plan(options))}
     print(report.markdown(results))
     if options.output is not None:
-        report.write(results, options.output)
+        _write(results, options.output)
     if options.page is not None:
         report.show_in(results, options.page)
     return 1 if results["errors"] else 0
+
+
+def _write(results: report.Results, directory: Path) -> None:
+    """Write the table as Markdown and JSON, and one chart for each database."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (directory / "table.md").write_text(report.markdown(results), encoding="utf-8")
+    for database in report.databases_of(results):
+        (directory / f"{database}.svg").write_text(chart.svg(results, database), encoding="utf-8")
 
 
 def _plan(options: argparse.Namespace) -> Plan:

@@ -1,8 +1,7 @@
-"""What came out, as Markdown, JSON and charts."""
+"""What came out, as Markdown."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,6 @@ TITLES = {
 DATABASES: dict[Dialect, str] = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 
 Results = dict[str, Any]
-
-
-def write(results: Results, directory: Path) -> None:
-    """Write the table as Markdown and JSON, and one chart for each database."""
-    from benchmarks import chart
-
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (directory / "table.md").write_text(markdown(results), encoding="utf-8")
-    for database in databases_of(results):
-        (directory / f"{database}.svg").write_text(chart.svg(results, database), encoding="utf-8")
 
 
 def show_in(results: Results, page: Path) -> None:

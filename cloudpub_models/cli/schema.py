@@ -1,6 +1,6 @@
 """``cloudpub schema``: the tables and their references, as a picture, as text, or as SQL.
 
-What is drawn comes from ``schema.catalogue``, how it is drawn from ``diagram``.
+What is drawn comes from ``schema.reading``, how it is drawn from ``diagram``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from cloudpub_models.cli.schema_statements import script, statements_of_database
 from cloudpub_models.cli.targets import DatabaseOption, Target, open_target, target_of
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.models.binding import Dialect
-from cloudpub_models.schema.catalogue import Catalogue, read_catalogue
+from cloudpub_models.schema.catalogue import Catalogue
 from cloudpub_models.schema.definition import expected_catalogue
-from cloudpub_models.schema.migrations import HISTORY_TABLE
+from cloudpub_models.schema.history import HISTORY_TABLE
+from cloudpub_models.schema.reading import read_catalogue
 
 
 class SchemaFormat(StrEnum):

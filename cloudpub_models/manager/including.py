@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import peewee
 
@@ -19,15 +19,33 @@ from cloudpub_models.models.entity import BackLink, Entity
 from cloudpub_models.models.relations import ManyThrough, OneThrough, OneToOneAccessor
 from cloudpub_models.sql.identifiers import shown
 
-if TYPE_CHECKING:
-    from cloudpub_models.manager.finding import Finding
-
 Include = Sequence[str] | Mapping[str, Mapping[str, Any]]
-ManagerOf = Callable[[type[peewee.Model]], "Finding[Any]"]
 
 _OPTIONS = ("limit", "order_by", "order_direction")
 # Every level is a statement, and one of the program's own is never this deep.
 _DEEPEST = 20
+
+
+class Finder(Protocol):
+    """What finds the rows of a related model: its manager."""
+
+    def find_all(self, where: Mapping[str, Any]) -> list[Any]:
+        """Return the rows that meet every condition."""
+        ...
+
+    def _find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[Any]: ...
+
+    def _find_connected(
+        self,
+        near: peewee.ForeignKeyField[Any],
+        far: peewee.ForeignKeyField[Any],
+        keys: Sequence[Any],
+        order: Order,
+        limit: int | None,
+    ) -> list[tuple[Any, Any]]: ...
+
+
+FinderOf = Callable[[type[peewee.Model]], Finder]
 
 
 class Node:
@@ -85,7 +103,7 @@ def _check_names(model: type[peewee.Model], tree: Mapping[str, Node]) -> None:
 
 
 def load_included(
-    rows: Sequence[peewee.Model], model: type[peewee.Model], tree: Mapping[str, Node], manager_of: ManagerOf
+    rows: Sequence[peewee.Model], model: type[peewee.Model], tree: Mapping[str, Node], manager_of: FinderOf
 ) -> None:
     """Load what the tree names and attach it to the rows.
 
@@ -134,7 +152,7 @@ class Relation:
         self.name = name
         self.related = related
 
-    def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
+    def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         """Load the related rows, attach them to the rows and return them."""
         raise NotImplementedError
 
@@ -146,7 +164,7 @@ class _Reference(Relation):
         super().__init__(key.name, key.rel_model)
         self._key = key
 
-    def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
+    def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         name, target = self._key.name, self._key.rel_field
         wanted = _distinct(row.__data__[name] for row in rows)
         found = manager.find_all({target.column_name: wanted}) if wanted else []
@@ -169,7 +187,7 @@ class _Referring(Relation):
         of_entities = issubclass(key.model, Entity) and issubclass(key.rel_model, Entity)
         self._link_back = _link_entities if of_entities else _link_others
 
-    def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
+    def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         own_key, reference = self._key.rel_field.name, self._key.name
         wanted = _distinct(row.__data__[own_key] for row in rows)
         found = manager._find_for_each(self._key.column_name, wanted, limits.order, limits.limit)
@@ -216,7 +234,7 @@ class _Through(Relation):
         super().__init__(relation.name, relation.rel_model)
         self._relation = relation
 
-    def load(self, rows: Sequence[peewee.Model], manager: Finding[Any], limits: _Limits) -> list[peewee.Model]:
+    def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         near, far = self._relation.near, self._relation.far
         own_key = near.rel_field.name
         wanted = _distinct(row.__data__[own_key] for row in rows)

@@ -4,11 +4,13 @@ Every function takes a Peewee database; opening one is the connection side's bus
 imported when a migration is run, not before.
 """
 
-from cloudpub_models.schema.adoption import AdoptionReport, adopt
-from cloudpub_models.schema.catalogue import Catalogue, read_catalogue
+from cloudpub_models.schema.adoption import AdoptionReport
+from cloudpub_models.schema.catalogue import Catalogue
 from cloudpub_models.schema.definition import create_all
 from cloudpub_models.schema.drift import Difference, find_drift
-from cloudpub_models.schema.migrations import MigrationStatus, Migrator
+from cloudpub_models.schema.history import MigrationStatus
+from cloudpub_models.schema.migrations import Migrator
+from cloudpub_models.schema.reading import read_catalogue
 
 __all__ = [
     "AdoptionReport",
@@ -16,7 +18,6 @@ __all__ = [
     "Difference",
     "MigrationStatus",
     "Migrator",
-    "adopt",
     "create_all",
     "find_drift",
     "read_catalogue",

@@ -53,14 +53,3 @@ def examine(database: peewee.Database, models: Models = ALL_MODELS) -> tuple[Dif
             "add what is missing and change the types, then adopt again"
         )
     return tuple(differences)
-
-
-def adopt(database: peewee.Database) -> AdoptionReport:
-    """Adopt a database with this package's migrations: ``Migrator(database).adopt()``.
-
-    Raises:
-        MigrationError: when it cannot be adopted.
-    """
-    from cloudpub_models.schema.migrations import Migrator
-
-    return Migrator(database).adopt()

@@ -1,19 +1,16 @@
-"""A database's real schema, read from its own catalogue into plain values that can be compared.
+"""A database's schema as plain values that can be compared.
 
-PostgreSQL is asked through pg_catalog, SQLite through its pragmas and ``sqlite_master``. Types, defaults, checks and
-triggers are normalised (see `expressions`), so that the values of a database and those derived from the models are
-equal where they mean the same. Nothing is changed.
+Types, defaults, checks and triggers are normalised (see `expressions`), so that the values of a database and those
+derived from the models are equal where they mean the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import peewee
-
-from cloudpub_models.models.binding import Dialect, dialect_of
+from cloudpub_models.models.binding import Dialect
 
 # The default of a primary key that counts by itself: SERIAL, IDENTITY, AUTOINCREMENT.
 COUNTING = "autoincrement"
@@ -128,31 +125,6 @@ class TableParts:
             checks=_ordered(self.checks),
             triggers=_ordered(self.triggers),
         )
-
-
-def read_catalogue(database: peewee.Database, tables: Iterable[str] | None = None) -> Catalogue:
-    """Return the schema that a database has.
-
-    Args:
-        database: the database; on PostgreSQL its current schema is read.
-        tables: the tables to read; all when None.
-
-    Raises:
-        ConfigurationError: for a database that is neither SQLite nor PostgreSQL.
-
-    >>> database = peewee.SqliteDatabase(":memory:")
-    >>> _ = database.execute_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL DEFAULT 'x')")
-    >>> read_catalogue(database).tables["t"].columns["name"]
-    Column(name='name', type='varchar(20)', nullable=False, default="'x'")
-    """
-    dialect = dialect_of(database)
-    wanted = None if tables is None else set(tables)
-    if dialect == "postgresql":
-        from cloudpub_models.schema.postgresql_catalogue import read_tables
-    else:
-        from cloudpub_models.schema.sqlite_catalogue import read_tables
-    parts = read_tables(database, wanted)
-    return Catalogue(dialect, {part.name: part.table() for part in parts})
 
 
 def normalised_type(declared: str) -> str:

@@ -17,8 +17,9 @@ from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.models.binding import Dialect
 from cloudpub_models.models.tables import touch_triggers
 from cloudpub_models.schema import mending
-from cloudpub_models.schema.catalogue import Catalogue, Column, ForeignKey, Table, read_catalogue
+from cloudpub_models.schema.catalogue import Catalogue, Column, ForeignKey, Table
 from cloudpub_models.schema.definition import Models, expected_catalogue, table_statements
+from cloudpub_models.schema.reading import read_catalogue
 from cloudpub_models.schema.types import fits
 
 DifferenceKind = Literal[

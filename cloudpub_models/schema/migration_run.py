@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import peewee
 from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
@@ -34,11 +34,8 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.models.binding import dialect_of
 from cloudpub_models.models.values import utc_now
-from cloudpub_models.schema.migrations import MigrationStatus, Script, history_model, require_sound, states
+from cloudpub_models.schema.history import MigrationHistory, MigrationStatus, Script, history_model, require_sound
 from cloudpub_models.schema.statements import fetch, fetch_value, run
-
-if TYPE_CHECKING:
-    from cloudpub_models.schema.migrations import Migrator
 
 # The key of the advisory lock; one number for every version of this package, for ever.
 LOCK_KEY = 0x636C6F7564707562
@@ -48,12 +45,18 @@ TABLE_LOCK_SECONDS = 2
 class MigrationRun:
     """Holds the lock of a migrator for a block, and applies or reverts inside it."""
 
-    def __init__(self, migrator: Migrator) -> None:
-        """Prepare a run; nothing is sent yet."""
-        self._migrator = migrator
-        self._database = migrator.database
-        self._is_postgresql = dialect_of(migrator.database) == "postgresql"
-        self._history = history_model(migrator.database)
+    def __init__(self, history: MigrationHistory, lock_timeout: float) -> None:
+        """Prepare a run; nothing is sent yet.
+
+        Args:
+            history: the migrations and the database.
+            lock_timeout: for how many seconds to wait for another migrator, and for locks on tables.
+        """
+        self._history = history
+        self._lock_timeout = lock_timeout
+        self._database = history.database
+        self._is_postgresql = dialect_of(history.database) == "postgresql"
+        self._records = history_model(history.database)
         self._opened = False
         self._session: int | None = None
 
@@ -84,12 +87,12 @@ class MigrationRun:
 
     def up(self, target: str | None) -> list[str]:
         """Apply what is pending; see ``Migrator.up``."""
-        plan = [(script, load_script(script, "up")) for script in scripts_to_apply(self._migrator, target)]
+        plan = [(script, load_script(script, "up")) for script in scripts_to_apply(self._history, target)]
         return [script.name for script, module in plan if self._run(script, module, "up")]
 
     def down(self, target: str | None) -> list[str]:
         """Revert the last, or all back through a target; see ``Migrator.down``."""
-        plan = [(script, load_script(script, "down")) for script in scripts_to_revert(self._migrator, target)]
+        plan = [(script, load_script(script, "down")) for script in scripts_to_revert(self._history, target)]
         return [script.name for script, module in plan if self._run(script, module, "down")]
 
     def record_only(self, script: Script) -> bool:
@@ -111,7 +114,7 @@ class MigrationRun:
             if direction == "up":
                 self._record(script)
             else:
-                self._history.delete().where(self._history.name == script.name).execute()
+                self._records.delete().where(self._records.name == script.name).execute()
             return True
 
         try:
@@ -126,7 +129,7 @@ class MigrationRun:
             raise MigrationError(_failure(script, direction, error)) from error
 
     def _attempt(self, step: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + self._migrator.lock_timeout
+        deadline = time.monotonic() + self._lock_timeout
         while True:
             try:
                 with self._transaction():
@@ -174,24 +177,24 @@ class MigrationRun:
     # The history
 
     def _is_recorded(self, script: Script) -> bool:
-        self._history.create_table(safe=True)
-        return bool(self._history.select().where(self._history.name == script.name).exists())
+        self._records.create_table(safe=True)
+        return bool(self._records.select().where(self._records.name == script.name).exists())
 
     def _record(self, script: Script) -> bool:
         if self._is_recorded(script):
             return False
-        self._history.insert(name=script.name, checksum=script.checksum, applied_at=utc_now()).execute()
+        self._records.insert(name=script.name, checksum=script.checksum, applied_at=utc_now()).execute()
         return True
 
     # The lock
 
     def _acquire(self) -> None:
-        deadline = time.monotonic() + self._migrator.lock_timeout
+        deadline = time.monotonic() + self._lock_timeout
         pause = 0.02
         while not fetch_value(self._database, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
             if time.monotonic() >= deadline:
                 raise MigrationError(
-                    f"another migrator has held the lock for {self._migrator.lock_timeout:g} s: wait for it to end, or "
+                    f"another migrator has held the lock for {self._lock_timeout:g} s: wait for it to end, or "
                     "look for its session in pg_locks (locktype 'advisory')"
                 )
             time.sleep(pause * random.uniform(0.5, 1.0))
@@ -226,15 +229,15 @@ class MigrationRun:
                 self._database.close()
 
 
-def scripts_to_apply(migrator: Migrator, target: str | None) -> list[Script]:
+def scripts_to_apply(history: MigrationHistory, target: str | None) -> list[Script]:
     """Return the scripts that ``Migrator.up`` would run, in their order.
 
     Raises:
         MigrationError: for edited, missing and late migrations.
     """
-    scripts = {script.name: script for script in migrator.scripts()}
+    scripts = {script.name: script for script in history.scripts()}
     found = []
-    for status in _sound_statuses(migrator):
+    for status in _sound_statuses(history):
         if status.state == "pending":
             found.append(scripts[status.name])
         if status.name == target:
@@ -242,15 +245,15 @@ def scripts_to_apply(migrator: Migrator, target: str | None) -> list[Script]:
     return found
 
 
-def scripts_to_revert(migrator: Migrator, target: str | None) -> list[Script]:
+def scripts_to_revert(history: MigrationHistory, target: str | None) -> list[Script]:
     """Return the scripts that ``Migrator.down`` would revert, in the order of reverting.
 
     Raises:
         MigrationError: for edited, missing and late migrations.
     """
-    scripts = {script.name: script for script in migrator.scripts()}
+    scripts = {script.name: script for script in history.scripts()}
     found = []
-    for status in reversed(_sound_statuses(migrator)):
+    for status in reversed(_sound_statuses(history)):
         if status.state == "applied":
             found.append(scripts[status.name])
             if target is None or status.name == target:
@@ -290,8 +293,8 @@ def without_foreign_keys(database: peewee.Database) -> Iterator[None]:
         run(database, "PRAGMA foreign_keys = ON")
 
 
-def _sound_statuses(migrator: Migrator) -> list[MigrationStatus]:
-    statuses = states(migrator.scripts(), migrator.records())
+def _sound_statuses(history: MigrationHistory) -> list[MigrationStatus]:
+    statuses = history.status()
     require_sound(statuses)
     return statuses
 

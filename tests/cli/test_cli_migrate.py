@@ -142,7 +142,7 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
 def test_nothing_is_written_into_an_installed_package(
     run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudpub_models.schema.migrations.default_directory", lambda: workplace / "installed")
+    monkeypatch.setattr("cloudpub_models.schema.history.default_directory", lambda: workplace / "installed")
     result = run("migrate", "new", "first")
     assert result.exit_code == 1
     assert "in a checkout of this package" in result.stderr

@@ -6,7 +6,7 @@ import peewee
 import pytest
 
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.schema import Migrator, adopt, find_drift
+from cloudpub_models.schema import Migrator, find_drift
 
 # As a backend in another language might have made them: PostgreSQL's own names, TIMESTAMPTZ, hardly a constraint.
 FOREIGN_TABLES = {
@@ -99,7 +99,7 @@ def test_a_foreign_database_is_adopted(foreign: peewee.Database) -> None:
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_the_statements_of_the_report_bring_the_schema_about(foreign: peewee.Database) -> None:
-    report = adopt(foreign)
+    report = Migrator(foreign).adopt()
     (function_before,) = foreign.execute_sql("SELECT created_at FROM functions").fetchall()
     foreign.execute_sql("SET timezone = 'Asia/Tokyo'")
     for statement in report.statements:
@@ -115,7 +115,7 @@ def test_the_statements_of_the_report_bring_the_schema_about(foreign: peewee.Dat
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_defaults_and_triggers_can_be_added_while_the_columns_keep_their_timezone(foreign: peewee.Database) -> None:
     foreign.execute_sql("ALTER TABLE users ALTER COLUMN created_at DROP DEFAULT")
-    report = adopt(foreign)
+    report = Migrator(foreign).adopt()
     for difference in report.differences:
         if difference.table == "users" and difference.kind in ("default", "trigger"):
             for statement in difference.statements:
@@ -131,7 +131,7 @@ def test_defaults_and_triggers_can_be_added_while_the_columns_keep_their_timezon
 
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
 def test_on_sqlite_the_statements_add_what_they_can(foreign: peewee.Database) -> None:
-    report = adopt(foreign)
+    report = Migrator(foreign).adopt()
     for statement in report.statements:
         foreign.execute_sql(statement)
     left = {difference.kind for difference in find_drift(foreign)}

@@ -12,8 +12,8 @@ import pytest
 
 from cloudpub_models.schema import Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.definition import expected_catalogue
+from cloudpub_models.schema.history import FIRST_MIGRATION
 from cloudpub_models.schema.mending import key_text
-from cloudpub_models.schema.migrations import FIRST_MIGRATION
 
 MIGRATION = "0002_indexes_for_common_queries"
 LATEST_LINES = "function_logs_function_id_timestamp_id_level_idx"

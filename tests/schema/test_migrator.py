@@ -15,7 +15,7 @@ import pytest
 
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema import Migrator, read_catalogue
-from cloudpub_models.schema.migrations import HISTORY_TABLE, default_directory
+from cloudpub_models.schema.history import HISTORY_TABLE, default_directory
 
 Write = Callable[..., Path]
 
@@ -368,8 +368,8 @@ def test_migrations_are_found_without_the_checkout(tmp_path: Path) -> None:
     for name, target in (("cloudpub_models", "cloudpub_models"), ("cloudpub_models/migrations", "migrations")):
         _copy(CHECKOUT / target, site / name)
     program = (
-        "import cloudpub_models.schema.migrations as m, peewee; d = m.default_directory(); print(d);"
-        "print(m.Migrator(peewee.SqliteDatabase(':memory:')).up()[0])"
+        "import cloudpub_models.schema as m, peewee; from cloudpub_models.schema.history import default_directory;"
+        "print(default_directory()); print(m.Migrator(peewee.SqliteDatabase(':memory:')).up()[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

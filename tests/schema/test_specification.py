@@ -13,7 +13,7 @@ from cloudpub_models.schema import Catalogue, Migrator, create_all, find_drift, 
 from cloudpub_models.schema.catalogue import COUNTING, Column, ForeignKey, Table
 from cloudpub_models.schema.definition import expected_catalogue
 from cloudpub_models.schema.expressions import normalised
-from cloudpub_models.schema.migrations import FIRST_MIGRATION
+from cloudpub_models.schema.history import FIRST_MIGRATION
 
 # Column, type, NULL or NOT NULL, default; then what the table keeps. After ../shared/spec/database-system.md and the
 # NOT NULLs, defaults and references of ../shared/design.md. Indexes over several columns are the specification's

@@ -10,7 +10,7 @@ import pytest
 
 from cloudpub_models import Database, User
 from cloudpub_models.errors import ConnectionLostError, MigrationError
-from cloudpub_models.schema import Migrator, adopt, find_drift
+from cloudpub_models.schema import Migrator, find_drift
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_adoption(fresh: Database) -> None:
     fresh.migrate()
     fresh.raw_execute("DROP TABLE cloudpub_migrations")
     fresh.raw_execute("DROP INDEX function_logs_timestamp_idx")
-    report = adopt(fresh.engine)
+    report = Migrator(fresh.engine).adopt()
     assert report.recorded == "0001_initial"
     assert report.statements == ("CREATE INDEX function_logs_timestamp_idx ON function_logs (timestamp);",)
 

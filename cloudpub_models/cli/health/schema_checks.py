@@ -9,10 +9,11 @@ from cloudpub_models.cli.health.finding import Finding, Level
 from cloudpub_models.connection import Database
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.models.tables import index_name
-from cloudpub_models.schema.catalogue import Table, read_catalogue
+from cloudpub_models.schema.catalogue import Table
 from cloudpub_models.schema.definition import expected_catalogue
 from cloudpub_models.schema.drift import find_drift
 from cloudpub_models.schema.migrations import Migrator
+from cloudpub_models.schema.reading import read_catalogue
 
 
 def migrations(database: Database, directory: Path | None = None) -> Iterator[Finding]:
