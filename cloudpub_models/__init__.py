@@ -38,7 +38,7 @@ from cloudpub_models.models.lazy_loading import forbid_lazy_loading
 from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observation import QueryEvent
+    from cloudpub_models.connection.observer import QueryEvent
     from cloudpub_models.dto import (
         FunctionDeploymentDto,
         FunctionDto,
@@ -165,7 +165,7 @@ _LOADED_ON_FIRST_USE = {
     "OrganizationWithMembers": "cloudpub_models.manager.organizations",
     "UserOverview": "cloudpub_models.manager.statistics",
     "QueryBuilder": "cloudpub_models.sql.builder",
-    "QueryEvent": "cloudpub_models.connection.observation",
+    "QueryEvent": "cloudpub_models.connection.observer",
     "FunctionDeploymentInsert": _ROW_TYPES_MODULE,
     "FunctionDeploymentUpdate": _ROW_TYPES_MODULE,
     "FunctionInsert": _ROW_TYPES_MODULE,

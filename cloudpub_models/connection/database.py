@@ -30,7 +30,7 @@ from cloudpub_models.errors import (
 from cloudpub_models.models.binding import current_database
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observation import Callback, Observer
+    from cloudpub_models.connection.observer import Callback, Observer
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -183,7 +183,7 @@ class Database:
         return stop
 
     def _observed(self) -> Observer:
-        from cloudpub_models.connection.observation import Observer
+        from cloudpub_models.connection.observer import Observer
 
         if self._observer is None:
             self._observer = Observer()
@@ -191,7 +191,10 @@ class Database:
 
     def _tell_observer(self) -> None:
         if self._observer is not None and self._engine is not None:
-            self._observer.attach(self._engine, self._options.slow_query)
+            from cloudpub_models.connection.observation import observe
+
+            self._observer.listen(self._options.slow_query)
+            observe(self._engine, self._observer)
 
     # Units of work
 

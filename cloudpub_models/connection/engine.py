@@ -28,7 +28,7 @@ from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observation import Observer
+    from cloudpub_models.connection.observer import Observer
 
 F = TypeVar("F", bound=Callable[[], object])
 

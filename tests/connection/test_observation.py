@@ -11,7 +11,8 @@ from peewee import fn
 
 from cloudpub_models import Database, FunctionLog, QueryEvent, User, errors
 from cloudpub_models.connection import observation
-from cloudpub_models.connection.observation import ObservedEngine, Observer
+from cloudpub_models.connection.observation import ObservedEngine
+from cloudpub_models.connection.observer import Observer
 
 SECRET = "s3cr3t-value"
 HERE = __file__.rpartition("/")[2]
