@@ -1,4 +1,4 @@
-"""The ``cloudpub`` command: migrations, and a demonstration.
+"""The ``cloudpub`` command: what an operator or a newcomer does from the shell.
 
 ``main`` is what the installed command calls. Typer and Rich come with the extra ``cli``; this module imports neither,
 so that it can say so when they are missing. The command itself is in ``application``.

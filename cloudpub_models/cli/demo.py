@@ -1,6 +1,6 @@
 """``cloudpub demo``: migrate, fill the database with an invented platform, and walk through the library.
 
-This module runs and shows; the data is invented in ``demo_data`` and the tour written in ``demo_tour``.
+This module runs and shows; what it shows is in ``demonstration``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from cloudpub_models import Function, Managers, QueryEvent, User, operators
-from cloudpub_models.cli.demo_data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic
-from cloudpub_models.cli.demo_tour import CHAPTERS, TOUR_FUNCTION, Step
+from cloudpub_models.cli.demonstration.data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic
+from cloudpub_models.cli.demonstration.tour import CHAPTERS, TOUR_FUNCTION, Step
 from cloudpub_models.cli.tables import bar_chart, show, table_of_rows
 from cloudpub_models.cli.targets import Target, open_target
 from cloudpub_models.errors import NotFoundError
@@ -199,7 +199,7 @@ def _panel(title: Text, content: RenderableType) -> Panel:
 def source_of(step: Step) -> str:
     """Return the body of a step's function as a reader would write it, its result given the step's name for it.
 
-    >>> from cloudpub_models.cli.demo_tour import Step, count
+    >>> from cloudpub_models.cli.demonstration.tour import Step, count
     >>> print(source_of(Step(count, "active")))
     active = managers.functions.count(
         {"user_id": user.id, "status": "active"},

@@ -1,6 +1,6 @@
 """``cloudpub load``: the rows of a CSV or JSON lines file into a table, in constant memory; all of them, or none.
 
-The command's options and reports; the work is done in ``load_run``.
+The command's options and reports; the work is done in ``load.run``.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from cloudpub_models.cli.boundary import print_error, print_note
 from cloudpub_models.cli.column_values import KeyLookup
 from cloudpub_models.cli.files import STANDARD_STREAM, binary_stdin
 from cloudpub_models.cli.interchange import STANDARD_INPUT, LineSource
-from cloudpub_models.cli.load_position import PositionRecord
-from cloudpub_models.cli.load_rows import RowParser
-from cloudpub_models.cli.load_run import MOST_PROBLEMS, BadRecords, Conflict, Loading
+from cloudpub_models.cli.load.position import PositionRecord
+from cloudpub_models.cli.load.rows import RowParser
+from cloudpub_models.cli.load.run import MOST_PROBLEMS, BadRecords, Conflict, Loading
 from cloudpub_models.cli.output import JsonOption, print_document
 from cloudpub_models.cli.progress import Stopwatch, row_progress
 from cloudpub_models.cli.targets import DatabaseOption, open_target, target_of

@@ -17,7 +17,6 @@ from cloudpub_models.cli.boundary import print_note
 from cloudpub_models.cli.diagram.entities import diagram_of
 from cloudpub_models.cli.files import STANDARD_STREAM, file_to_write
 from cloudpub_models.cli.output import JsonOption, document_bytes
-from cloudpub_models.cli.schema_statements import script, statements_of_database, statements_of_models, unconnected
 from cloudpub_models.cli.targets import DatabaseOption, Target, open_target, target_of
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.models.binding import Dialect
@@ -25,6 +24,7 @@ from cloudpub_models.schema.catalogue import Catalogue
 from cloudpub_models.schema.definition import expected_catalogue
 from cloudpub_models.schema.history import HISTORY_TABLE
 from cloudpub_models.schema.reading import read_catalogue
+from cloudpub_models.schema.script import script, statements_of_database, statements_of_models, unconnected
 
 
 class SchemaFormat(StrEnum):
@@ -86,7 +86,7 @@ def schema(
     named = target_of(context, database)
     if source is SchemaSource.DATABASE:
         with open_target(named, creates=False) as opened:
-            statements = list(statements_of_database(opened)) if chosen is SchemaFormat.SQL else []
+            statements = list(statements_of_database(opened.engine)) if chosen is SchemaFormat.SQL else []
             catalogue = read_catalogue(opened.engine)
     else:
         dialect = _dialect(named)

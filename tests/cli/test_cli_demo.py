@@ -15,8 +15,8 @@ from typer.testing import Result
 
 from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.cli import demo
-from cloudpub_models.cli.demo_data import make_platform
-from cloudpub_models.cli.demo_tour import CHAPTERS, Step
+from cloudpub_models.cli.demonstration.data import make_platform
+from cloudpub_models.cli.demonstration.tour import CHAPTERS, Step
 from cloudpub_models.cli.targets import Target
 
 Run = Callable[..., Result]

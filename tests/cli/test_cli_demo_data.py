@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models.cli.demo_data import ANCHOR, DAYS_OF_TRAFFIC, DEMO_DOMAIN, Platform, make_platform, make_traffic
+from cloudpub_models.cli.demonstration.data import (
+    ANCHOR,
+    DAYS_OF_TRAFFIC,
+    DEMO_DOMAIN,
+    Platform,
+    make_platform,
+    make_traffic,
+)
 
 
 def invocations(platform: Platform, count: int) -> list[dict[str, Any]]:

@@ -19,8 +19,8 @@ from cli_talk import talk
 from typer.testing import Result
 
 from cloudpub_models import Function, Managers
-from cloudpub_models.cli.load_position import Position, PositionRecord
-from cloudpub_models.cli.load_run import Loading
+from cloudpub_models.cli.load.position import Position, PositionRecord
+from cloudpub_models.cli.load.run import Loading
 from cloudpub_models.errors import StorageError
 
 Run = Callable[..., Result]

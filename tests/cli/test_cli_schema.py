@@ -23,10 +23,10 @@ from cloudpub_models.cli.diagram.dot import dot
 from cloudpub_models.cli.diagram.entities import Attribute, Diagram, Entity, Relation, diagram_of
 from cloudpub_models.cli.diagram.mermaid import mermaid
 from cloudpub_models.cli.diagram.svg import svg
-from cloudpub_models.cli.schema_statements import unconnected
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema import find_drift, read_catalogue
 from cloudpub_models.schema.definition import expected_catalogue
+from cloudpub_models.schema.script import unconnected
 
 Run = Callable[..., Result]
 

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.cli import demo_catalogue as catalogue
-from cloudpub_models.cli.demo_catalogue import FunctionKind
+from cloudpub_models.cli.demonstration import catalogue
+from cloudpub_models.cli.demonstration.catalogue import FunctionKind
 
 Row = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """One load of a file into a table: chunks are written, what is wrong is found, and how far it has come recorded.
 
-Options and reports are the command's business (``loading``); what a record has to be is in ``load_rows``.
+Options and reports are the command's business (``loading``); what a record has to be is in ``rows``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import IO, Any, NamedTuple, Self
 
 from cloudpub_models.cli.files import file_to_write
 from cloudpub_models.cli.interchange import LineSource, Record, RowFormat, read_csv, read_csv_header, read_jsonl
-from cloudpub_models.cli.load_position import Position, PositionRecord
-from cloudpub_models.cli.load_rows import RowParser
+from cloudpub_models.cli.load.position import Position, PositionRecord
+from cloudpub_models.cli.load.rows import RowParser
 from cloudpub_models.errors import (
     ConstraintError,
     InvalidValueError,

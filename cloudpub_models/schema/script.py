@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import peewee
 
-from cloudpub_models.connection import Database
 from cloudpub_models.models import ALL_MODELS
-from cloudpub_models.models.binding import Dialect
+from cloudpub_models.models.binding import Dialect, dialect_of
 from cloudpub_models.schema import mending
 from cloudpub_models.schema.definition import expected_catalogue, table_statements
 from cloudpub_models.schema.expressions import terminated
+from cloudpub_models.schema.statements import fetch
 
 _SQLITE = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
@@ -96,12 +96,13 @@ def statements_of_models(dialect: Dialect) -> list[str]:
     return list(dict.fromkeys([*statements, *waiting]))
 
 
-def statements_of_database(database: Database) -> Iterator[str]:
+def statements_of_database(database: peewee.Database) -> Iterator[str]:
     """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
     queries = (_TABLES, _INDEXES, _FOREIGN_KEYS, _FUNCTIONS, _TRIGGERS)
-    for query in (_SQLITE,) if database.dialect == "sqlite" else queries:
-        for row in database.raw_query_all(query):
-            yield row["sql"]
+    for query in (_SQLITE,) if dialect_of(database) == "sqlite" else queries:
+        # PostgreSQL's driver takes a single % for a parameter.
+        for (statement,) in fetch(database, query.replace("%", "%%")):
+            yield statement
 
 
 def script(statements: Iterator[str] | list[str]) -> str:
