@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import repeat
+from itertools import repeat, starmap
 from typing import Any
 from uuid import UUID, SafeUUID
 
@@ -33,7 +33,6 @@ set_uuid_int = UUID.int.__set__  # type: ignore[attr-defined, misc]
 set_uuid_is_safe = UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
 
 _moment = datetime.fromisoformat
-_number = int.from_bytes
 _split_uuids = struct.Struct("16s").iter_unpack
 _run_through = deque[Any](maxlen=0).extend
 
@@ -88,7 +87,7 @@ def _uuids(values: Sequence[str]) -> list[UUID]:
     if digits[32::33] != "\n" * (count - 1) or len(raw) != 16 * count:
         raise ValueError("a UUID in another form than its text")
     uuids = list(map(new_uuid, repeat(UUID, count)))
-    _run_through(map(set_uuid_int, uuids, [_number(sixteen) for (sixteen,) in _split_uuids(raw)]))
+    _run_through(map(set_uuid_int, uuids, starmap(int.from_bytes, _split_uuids(raw))))
     _run_through(map(set_uuid_is_safe, uuids, repeat(SafeUUID.unknown)))
     return uuids
 

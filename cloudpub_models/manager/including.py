@@ -166,7 +166,7 @@ class _Reference(Relation):
 
     def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         name, target = self._key.name, self._key.rel_field
-        wanted = _distinct(row.__data__[name] for row in rows)
+        wanted = _distinct([row.__data__[name] for row in rows])
         found = manager.find_all({target.column_name: wanted}) if wanted else []
         by_key = {related.__data__[target.name]: related for related in found}
         for row in rows:
@@ -189,7 +189,7 @@ class _Referring(Relation):
 
     def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         own_key, reference = self._key.rel_field.name, self._key.name
-        wanted = _distinct(row.__data__[own_key] for row in rows)
+        wanted = _distinct([row.__data__[own_key] for row in rows])
         found = manager._find_for_each(self._key.column_name, wanted, limits.order, limits.limit)
         grouped: dict[Any, list[peewee.Model]] = defaultdict(list)
         for related in found:
@@ -237,7 +237,7 @@ class _Through(Relation):
     def load(self, rows: Sequence[peewee.Model], manager: Finder, limits: _Limits) -> list[peewee.Model]:
         near, far = self._relation.near, self._relation.far
         own_key = near.rel_field.name
-        wanted = _distinct(row.__data__[own_key] for row in rows)
+        wanted = _distinct([row.__data__[own_key] for row in rows])
         connected = manager._find_connected(near, far, wanted, limits.order, limits.limit)
         grouped: dict[Any, list[peewee.Model]] = defaultdict(list)
         for key, related in connected:

@@ -31,6 +31,8 @@ Kind = Literal["text", "integer", "timestamp", "uuid", "other"]
 # PostgreSQL's limit for one field is 1 GB; a longer text makes the server drop the connection.
 _LONGEST_TEXT = 250_000_000
 
+_TYPES_OF_KEYS = frozenset({int, UUID, str})
+
 _INTEGER_BITS: tuple[tuple[type[peewee.Field[Any]], int], ...] = (
     (peewee.SmallIntegerField, 16),
     (peewee.BigIntegerField, 64),
@@ -188,7 +190,8 @@ def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encod
     target, key = field.rel_model, field.rel_field.name
 
     def encode(value: Any) -> Any:
-        if isinstance(value, target):
+        # Nearly always a key, which is told by its type sooner than that it is no model.
+        if type(value) not in _TYPES_OF_KEYS and isinstance(value, target):
             value = getattr(value, key)
             if value is None:
                 raise InvalidValueError(

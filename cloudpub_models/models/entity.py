@@ -40,8 +40,10 @@ class BackLink:
         self.name = name
         self._model = type(row)
         # Both instances share their values, and which of them have changed.
-        row.__dict__.setdefault("_dirty", set())
-        self._kept = row.__dict__.copy()
+        attributes = row.__dict__
+        if "_dirty" not in attributes:
+            attributes["_dirty"] = set()
+        self._kept = attributes.copy()
         self._made: weakref.ref[Entity] = weakref.ref(row)
 
     def row(self) -> Entity:
