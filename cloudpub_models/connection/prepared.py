@@ -81,9 +81,8 @@ class PreparingEngine(PostgresqlEngine):
     ) -> T:
         prepared = connection.prepared
         cursor = connection.take_cursor()
-        known = sql in prepared
+        known = command = prepared.get(sql)
         try:
-            command = prepared.get(sql)
             if command is None:
                 command = _prepare(connection, cursor, sql, parameters)
             else:
@@ -91,7 +90,7 @@ class PreparingEngine(PostgresqlEngine):
             cursor.execute(*filled(command, parameters))
             found = result(cursor)
         except psycopg2.Error as error:
-            if not _was_out_of_date(error, known):
+            if not _was_out_of_date(error, known is not None):
                 self.fail(error)
             found = self._execute_again(connection, cursor, sql, parameters, result, error)
         connection.keep(cursor)
