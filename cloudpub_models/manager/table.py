@@ -27,6 +27,7 @@ from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.models.fields import TimestampField, server_default
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown, surrogate_in
+from cloudpub_models.sql.secret import declare_secret_columns
 
 # A program writes down few combinations of columns; one that computes them must stay bounded too.
 _MOST_COMBINATIONS = 4096
@@ -118,6 +119,8 @@ class Table:
 
     def __init__(self, model: type[peewee.Model]) -> None:
         meta = model._meta
+        # An entity has done so itself; any other model may have some as well.
+        declare_secret_columns(getattr(model, "secret_columns", ()))
         self.model = model
         self.name: str = meta.table_name
         self.columns: dict[str, Column] = {
