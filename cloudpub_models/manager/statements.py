@@ -181,7 +181,7 @@ class Statements(Generic[M]):
     def _ordered(self, order: Order, prefix: str = "") -> str:
         terms = [
             f"{prefix}{self._dialect.quote(name)} {direction}"
-            f"{self._dialect.nulls(direction, None) if self._is_nullable(name) else ''}"
+            f"{self._dialect.nulls(direction, None, nullable=self._is_nullable(name))}"
             for name, direction in order
         ]
         return f" ORDER BY {', '.join(terms)}" if terms else ""

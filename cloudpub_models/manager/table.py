@@ -53,7 +53,7 @@ class Column(NamedTuple):
     longest: int
 
     def encode_all(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Return many values as ``encode`` would return each.
+        """Return many values as ``encode`` would return each, but that secrets are not marked as such.
 
         The usual case, where nothing needs a second look, is decided for all of them by a few calls that run in C.
 

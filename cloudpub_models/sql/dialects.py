@@ -83,13 +83,17 @@ class Dialect(Record):
             raise InvalidQueryError(f"expected one of the operators {', '.join(self.comparisons)}, got {operator!r}")
         return template.format(*parameters, column=column)
 
-    def nulls(self, direction: str, wanted: str | None) -> str:
+    def nulls(self, direction: str, wanted: str | None, *, nullable: bool = True) -> str:
         """Return the NULLS clause of one ORDER BY item; without a wish it makes both databases sort like PostgreSQL.
+
+        What is never NULL has none.
 
         >>> POSTGRESQL.nulls("ASC", None), SQLITE.nulls("ASC", None), SQLITE.nulls("DESC", "LAST")
         ('', ' NULLS LAST', ' NULLS LAST')
+        >>> SQLITE.nulls("ASC", None, nullable=False)
+        ''
         """
-        if wanted is None and self.nulls_are_largest:
+        if not nullable or (wanted is None and self.nulls_are_largest):
             return ""
         return f" NULLS {wanted or ('LAST' if direction == 'ASC' else 'FIRST')}"
 

@@ -183,7 +183,7 @@ class _Writer:
             )
         if isinstance(order.item, Raw) and order.direction == "ASC" and order.nulls is None:
             return self.raw(order.item.sql)  # it may bring a direction of its own
-        nulls = self.dialect.nulls(order.direction, order.nulls) if order.nullable else ""
+        nulls = self.dialect.nulls(order.direction, order.nulls, nullable=order.nullable)
         return f"{self.column(order.item)} {order.direction}{nulls}"
 
     def limits(self, limit: Count, offset: Count) -> str:
