@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from cloudpub_models import errors
 from cloudpub_models.connection import Connection, Database, DatabaseOptions
 from cloudpub_models.connection.default import database
-from cloudpub_models.manager.default import managers
-from cloudpub_models.manager.registry import Managers
+from cloudpub_models.entity.unloaded import forbid_lazy_loading
 from cloudpub_models.models import (
     Function,
     FunctionDeployment,
@@ -34,7 +33,8 @@ from cloudpub_models.models import (
     User,
     UserInformation,
 )
-from cloudpub_models.models.lazy_loading import forbid_lazy_loading
+from cloudpub_models.platform.default import managers
+from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
         UserProfileDto,
         UserWithOrganizationDto,
     )
-    from cloudpub_models.manager.conditions import ALL_ROWS
-    from cloudpub_models.manager.functions import FunctionWithRelations
+    from cloudpub_models.manager.arguments.where import ALL_ROWS
     from cloudpub_models.manager.manager import Manager
-    from cloudpub_models.manager.organizations import OrganizationWithMembers
-    from cloudpub_models.manager.results import CursorPage, PaginatedResult
-    from cloudpub_models.manager.row_types import (
+    from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
+    from cloudpub_models.platform.functions import FunctionWithRelations
+    from cloudpub_models.platform.organizations import OrganizationWithMembers
+    from cloudpub_models.platform.row_types import (
         FunctionDeploymentInsert,
         FunctionDeploymentUpdate,
         FunctionInsert,
@@ -75,8 +75,8 @@ if TYPE_CHECKING:
         UserInsert,
         UserUpdate,
     )
-    from cloudpub_models.manager.statistics import FunctionStats, InvocationBucket, UserOverview
-    from cloudpub_models.sql.builder import QueryBuilder
+    from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
+    from cloudpub_models.sql.builder.builder import QueryBuilder
 
 __version__ = "0.1.0"
 
@@ -142,7 +142,7 @@ __all__ = [
 ]
 
 _DTO_MODULE = "cloudpub_models.dto"
-_ROW_TYPES_MODULE = "cloudpub_models.manager.row_types"
+_ROW_TYPES_MODULE = "cloudpub_models.platform.row_types"
 _LOADED_ON_FIRST_USE = {
     "FunctionDeploymentDto": _DTO_MODULE,
     "FunctionDto": _DTO_MODULE,
@@ -155,15 +155,15 @@ _LOADED_ON_FIRST_USE = {
     "UserInformationDto": _DTO_MODULE,
     "UserProfileDto": _DTO_MODULE,
     "UserWithOrganizationDto": _DTO_MODULE,
-    "ALL_ROWS": "cloudpub_models.manager.conditions",
-    "CursorPage": "cloudpub_models.manager.results",
-    "FunctionStats": "cloudpub_models.manager.statistics",
-    "FunctionWithRelations": "cloudpub_models.manager.functions",
-    "InvocationBucket": "cloudpub_models.manager.statistics",
+    "ALL_ROWS": "cloudpub_models.manager.arguments.where",
+    "CursorPage": "cloudpub_models.manager.statements.results",
+    "FunctionStats": "cloudpub_models.platform.statistics",
+    "FunctionWithRelations": "cloudpub_models.platform.functions",
+    "InvocationBucket": "cloudpub_models.platform.statistics",
     "Manager": "cloudpub_models.manager.manager",
-    "PaginatedResult": "cloudpub_models.manager.results",
-    "OrganizationWithMembers": "cloudpub_models.manager.organizations",
-    "UserOverview": "cloudpub_models.manager.statistics",
+    "PaginatedResult": "cloudpub_models.manager.statements.results",
+    "OrganizationWithMembers": "cloudpub_models.platform.organizations",
+    "UserOverview": "cloudpub_models.platform.statistics",
     "QueryBuilder": "cloudpub_models.sql.builder",
     "QueryEvent": "cloudpub_models.connection.observer",
     "FunctionDeploymentInsert": _ROW_TYPES_MODULE,

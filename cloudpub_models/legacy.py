@@ -13,13 +13,13 @@ import warnings
 from typing import Any, ClassVar
 from uuid import UUID
 
+from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import NotFoundError
-from cloudpub_models.manager.default import managers
+from cloudpub_models.manager.columns.table import model_of_table
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.registry import Managers
-from cloudpub_models.manager.table import model_of_table
 from cloudpub_models.models import Entity, Function, User
-from cloudpub_models.models.values import uuid_to_text
+from cloudpub_models.platform.default import managers
+from cloudpub_models.platform.registry import Managers
 
 DatabaseManagers = managers
 

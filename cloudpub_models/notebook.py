@@ -20,10 +20,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from cloudpub_models import CursorPage, PaginatedResult, database
-from cloudpub_models.manager.statistics import InvocationCounts
 from cloudpub_models.models import Entity
-from cloudpub_models.sql.parameters import parse
-from cloudpub_models.sql.secret import is_secret_name
+from cloudpub_models.platform.statistics import InvocationCounts
+from cloudpub_models.sql.text.parameters import parse
+from cloudpub_models.sql.text.secrets import is_secret_name
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -17,7 +17,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
-from cloudpub_models.sql.summary import summary_of, without_literals
+from cloudpub_models.sql.text.summary import summary_of, without_literals
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import peewee
 
+from cloudpub_models.entity.fields import EnumField, JsonField, TimestampField, UuidField, server_default
 from cloudpub_models.models import ALL_MODELS, Entity
-from cloudpub_models.models.fields import EnumField, JsonField, TimestampField, UuidField, server_default
 
 TARGET = Path(__file__).parents[1] / "cloudpub_models" / "manager" / "row_types.py"
 
@@ -30,7 +30,7 @@ from typing import Literal, NotRequired, TypedDict
 from uuid import UUID
 
 from cloudpub_models.models import {models}
-from cloudpub_models.models.values import JsonValue
+from cloudpub_models.entity.stored_forms import JsonValue
 '''
 
 _INSERT = '''

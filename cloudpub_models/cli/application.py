@@ -12,19 +12,19 @@ from rich.console import Console
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
-from cloudpub_models.cli.doctor import doctor
-from cloudpub_models.cli.dumping import dump
-from cloudpub_models.cli.finding import count, find, show
-from cloudpub_models.cli.loading import load
-from cloudpub_models.cli.logs import logs
-from cloudpub_models.cli.migrate import migrate
-from cloudpub_models.cli.output import JsonOption, print_document
-from cloudpub_models.cli.prune import prune
-from cloudpub_models.cli.schema import schema
-from cloudpub_models.cli.shell import shell
-from cloudpub_models.cli.sql import sql
-from cloudpub_models.cli.stats import stats
-from cloudpub_models.cli.targets import DatabaseOption, target_of
+from cloudpub_models.cli.commands.doctor.command import doctor
+from cloudpub_models.cli.commands.dump import dump
+from cloudpub_models.cli.commands.find import count, find, show
+from cloudpub_models.cli.commands.load.command import load
+from cloudpub_models.cli.commands.logs import logs
+from cloudpub_models.cli.commands.migrate.command import migrate
+from cloudpub_models.cli.commands.prune import prune
+from cloudpub_models.cli.commands.schema.command import schema
+from cloudpub_models.cli.commands.shell import shell
+from cloudpub_models.cli.commands.sql import sql
+from cloudpub_models.cli.commands.stats.command import stats
+from cloudpub_models.cli.given.targets import DatabaseOption, target_of
+from cloudpub_models.cli.shown.output import JsonOption, print_document
 
 application = typer.Typer(
     cls=CommandGroup,
@@ -84,7 +84,7 @@ def demo(
     of its own users (…@demo.cloudpub.example), and touches nobody else's. With --json it fills the database, says how
     many rows there are, and leaves out the walk.
     """
-    from cloudpub_models.cli.demo import fill_database, run_demo
+    from cloudpub_models.cli.commands.demo.command import fill_database, run_demo
 
     target = target_of(context, database)
     if as_json:

@@ -22,12 +22,12 @@ from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction, check_takes_connection
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
+from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import (
     ConfigurationError,
     InvalidQueryError,
     MigrationError,
 )
-from cloudpub_models.models.binding import current_database
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.observer import Callback, Observer
@@ -398,7 +398,7 @@ class Database:
         >>> Database("sqlite:///:memory:").migrate("0001_initial")
         ['0001_initial']
         """
-        from cloudpub_models.schema.migrations import Migrator
+        from cloudpub_models.schema.migrations.migrator import Migrator
 
         if self._options.transaction_pooler:
             raise MigrationError(

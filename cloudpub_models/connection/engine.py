@@ -25,7 +25,7 @@ from cloudpub_models.connection.transactions import Scope, ThreadStates, Transac
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown, surrogate_in
-from cloudpub_models.sql.parameters import bind, changes_session, check_single_statement
+from cloudpub_models.sql.text.parameters import bind, changes_session, check_single_statement
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.observer import Observer

@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 # The class that comes after it sends the statements; for type checkers it is one that has every method.
 if TYPE_CHECKING:
-    from cloudpub_models.connection.postgresql import CopySource
-    from cloudpub_models.connection.postgresql import PostgresqlEngine as _Sending
+    from cloudpub_models.connection.postgresql.engine import CopySource
+    from cloudpub_models.connection.postgresql.engine import PostgresqlEngine as _Sending
 else:
     _Sending = Engine
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.secret import shown_parameters
+from cloudpub_models.sql.text.secrets import shown_parameters
 
 log = logging.getLogger("cloudpub_models.queries")
 

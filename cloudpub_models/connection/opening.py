@@ -15,17 +15,17 @@ def open_engine(url: DatabaseUrl, options: Options) -> Engine:
         ConfigurationError: the driver is not installed.
     """
     if url.dialect == "sqlite":
-        from cloudpub_models.connection.sqlite import SqliteEngine
+        from cloudpub_models.connection.sqlite.engine import SqliteEngine
 
         return SqliteEngine(url.target, url.masked, options)
     try:
-        from cloudpub_models.connection.postgresql import PostgresqlEngine
+        from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
     except ImportError as error:
         raise ConfigurationError(
             f"the PostgreSQL driver cannot be imported ({error}): run 'pip install psycopg2-binary'"
         ) from error
     if options.prepared:
-        from cloudpub_models.connection.prepared import PreparingEngine
+        from cloudpub_models.connection.postgresql.prepared import PreparingEngine
 
         return PreparingEngine(url.target, url.masked, options)
     return PostgresqlEngine(url.target, url.masked, options)

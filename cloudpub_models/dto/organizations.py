@@ -16,9 +16,9 @@ from uuid import UUID
 from cloudpub_models.dto.base import Dto, Moment
 from cloudpub_models.dto.reading import checked, columns_of, related, require_same
 from cloudpub_models.dto.users import account_and_profile
+from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError
 from cloudpub_models.models import Organization, OrganizationMember, Role, User, UserInformation
-from cloudpub_models.models.values import uuid_to_text
 
 
 class OrganizationDto(Dto):

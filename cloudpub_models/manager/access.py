@@ -10,8 +10,8 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
-from cloudpub_models.manager.statements import Statements
-from cloudpub_models.manager.table import Table, table_of
+from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.statements.shapes import Statements
 
 M = TypeVar("M", bound=peewee.Model)
 

@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from cloudpub_models.connection.engine import Engine, Row
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.columnwise import CopyText, array_text, random_uuids
-from cloudpub_models.manager.statements import ConflictRule, Statements
-from cloudpub_models.manager.table import Column, Table
+from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids
+from cloudpub_models.manager.columns.table import Column, Table
+from cloudpub_models.manager.statements.shapes import ConflictRule, Statements
 from cloudpub_models.sql import Conflict
 
 OnConflict = Literal["ignore", "update"]

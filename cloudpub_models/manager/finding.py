@@ -12,14 +12,21 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.access import TableAccess, require_value
-from cloudpub_models.manager.conditions import Where, parse_where
-from cloudpub_models.manager.decoding import decoder_for
-from cloudpub_models.manager.including import Include, Node, load_included, parse_include
-from cloudpub_models.manager.keyset import complete_order, decode_cursor, encode_cursor, rows_after
-from cloudpub_models.manager.ordering import Direction, Order, OrderBy, check_chunk_size, check_count, parse_order
-from cloudpub_models.manager.results import CursorPage, PaginatedResult
-from cloudpub_models.manager.statements import Select
-from cloudpub_models.manager.table import table_of
+from cloudpub_models.manager.arguments.order import (
+    Direction,
+    Order,
+    OrderBy,
+    check_chunk_size,
+    check_count,
+    parse_order,
+)
+from cloudpub_models.manager.arguments.where import Where, parse_where
+from cloudpub_models.manager.columns.decoding import decoder_for
+from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.rows.included import Include, Node, load_included, parse_include
+from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
+from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
+from cloudpub_models.manager.statements.shapes import Select
 
 M = TypeVar("M", bound=peewee.Model)
 

@@ -11,14 +11,14 @@ import peewee
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.access import require_value
+from cloudpub_models.manager.arguments.order import Direction, OrderBy, check_count, parse_order
+from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
-from cloudpub_models.manager.loading import make_loader
-from cloudpub_models.manager.ordering import Direction, OrderBy, check_count, parse_order
-from cloudpub_models.manager.table import Table, model_of_table, table_of
-from cloudpub_models.sql.expressions import Raw
+from cloudpub_models.manager.rows.instances import make_loader
+from cloudpub_models.sql.nodes.expressions import Raw
 
 if TYPE_CHECKING:
-    from cloudpub_models.sql.builder import QueryBuilder
+    from cloudpub_models.sql.builder.builder import QueryBuilder
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -231,7 +231,7 @@ class Relating(Finding[M]):
 
     @cached_property
     def _new_query(self) -> Callable[[str | None], QueryBuilder]:
-        from cloudpub_models.sql.builder import QueryBuilder
+        from cloudpub_models.sql.builder.builder import QueryBuilder
         from cloudpub_models.sql.remembering import remembered
 
         # A builder never changes, so one for each alias is enough.
@@ -245,7 +245,7 @@ class Relating(Finding[M]):
 @cache
 def _execute_query() -> Callable[[QueryBuilder, Engine, type[peewee.Model]], list[dict[str, Any]]]:
     # Not imported before a program has built a query.
-    from cloudpub_models.manager.joins import execute_query
+    from cloudpub_models.manager.statements.joins import execute_query
 
     return execute_query
 

@@ -11,11 +11,11 @@ import peewee
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError, UnboundedWriteError
 from cloudpub_models.manager.access import require_value
-from cloudpub_models.manager.conditions import ALL_ROWS, Conditions, Where, parse_where
+from cloudpub_models.manager.arguments.order import OrderBy, check_chunk_size, check_count
+from cloudpub_models.manager.arguments.where import ALL_ROWS, Conditions, Where, parse_where
 from cloudpub_models.manager.finding import Finding
-from cloudpub_models.manager.keyset import complete_order
-from cloudpub_models.manager.ordering import OrderBy, check_chunk_size, check_count
-from cloudpub_models.manager.statements import ConflictRule
+from cloudpub_models.manager.statements.pages import complete_order
+from cloudpub_models.manager.statements.shapes import ConflictRule
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
 

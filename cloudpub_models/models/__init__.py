@@ -3,8 +3,8 @@
 This room knows the schema and how values are represented; it opens no connection and sends nothing by itself.
 """
 
-from cloudpub_models.models.binding import current_database
-from cloudpub_models.models.entity import Entity
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.binding import current_database
 from cloudpub_models.models.functions import Function, FunctionDeployment, FunctionInvocation, FunctionLog
 from cloudpub_models.models.organizations import Organization, OrganizationMember
 from cloudpub_models.models.users import Role, User, UserInformation

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from peewee import AutoField, BooleanField, CharField, Default, IntegerField, ModelSelect, TextField
 
-from cloudpub_models.models.entity import Entity
-from cloudpub_models.models.fields import (
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.fields import (
     RANDOM_UUID,
     UTC_NOW,
     ForeignKey,
@@ -16,8 +16,8 @@ from cloudpub_models.models.fields import (
     UuidField,
     forward_foreign_key,
 )
+from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.models.users import User
-from cloudpub_models.models.values import utc_now
 
 
 class Function(Entity):

@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 from peewee import AutoField, CharField, ModelSelect
 
-from cloudpub_models.models.entity import Entity
-from cloudpub_models.models.fields import RANDOM_UUID, UTC_NOW, ForeignKey, TimestampField, UuidField
-from cloudpub_models.models.relations import ManyThrough, OneThrough, OneToOneKey, relate
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ForeignKey, TimestampField, UuidField
+from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneKey, relate
+from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.models.users import User
-from cloudpub_models.models.values import utc_now
 
 
 class Organization(Entity):

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 from peewee import AutoField, CharField, Index, ModelSelect, TextField
 
-from cloudpub_models.models.entity import Entity
-from cloudpub_models.models.fields import RANDOM_UUID, UTC_NOW, EnumField, TimestampField, UuidField
-from cloudpub_models.models.relations import OneToOneKey
-from cloudpub_models.models.values import utc_now
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, EnumField, TimestampField, UuidField
+from cloudpub_models.entity.relations import OneToOneKey
+from cloudpub_models.entity.stored_forms import utc_now
 
 if TYPE_CHECKING:
     from cloudpub_models.models.functions import Function

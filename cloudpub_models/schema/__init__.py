@@ -4,13 +4,13 @@ Every function takes a Peewee database; opening one is the connection side's bus
 imported when a migration is run, not before.
 """
 
-from cloudpub_models.schema.adoption import AdoptionReport
-from cloudpub_models.schema.catalogue import Catalogue
-from cloudpub_models.schema.definition import create_all
-from cloudpub_models.schema.drift import Difference, find_drift
-from cloudpub_models.schema.history import MigrationStatus
-from cloudpub_models.schema.migrations import Migrator
-from cloudpub_models.schema.reading import read_catalogue
+from cloudpub_models.schema.catalogue.catalogue import Catalogue
+from cloudpub_models.schema.catalogue.read import read_catalogue
+from cloudpub_models.schema.drift.adoption import AdoptionReport
+from cloudpub_models.schema.drift.compare import Difference, find_drift
+from cloudpub_models.schema.drift.definition import create_all
+from cloudpub_models.schema.migrations.migrator import Migrator
+from cloudpub_models.schema.migrations.records import MigrationStatus
 
 __all__ = [
     "AdoptionReport",

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
-from cloudpub_models.sql.expressions import raw
-from cloudpub_models.sql.query import PARAMETER, Conflict, Join, OrderBy, Query
+from cloudpub_models.sql.nodes.expressions import raw
+from cloudpub_models.sql.nodes.query import PARAMETER, Conflict, Join, OrderBy, Query
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members, encode
 
 if TYPE_CHECKING:
-    from cloudpub_models.sql.builder import QueryBuilder
-    from cloudpub_models.sql.rendering import render
+    from cloudpub_models.sql.builder.builder import QueryBuilder
 
 __all__ = [
     "PARAMETER",
@@ -35,19 +34,14 @@ __all__ = [
     "encode",
     "operators",
     "raw",
-    "render",
 ]
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import the builder and the renderer when they are first asked for, which is not when a program starts."""
+        """Import the builder when it is first asked for, which is not when a program starts."""
         if name == "QueryBuilder":
-            from cloudpub_models.sql.builder import QueryBuilder
+            from cloudpub_models.sql.builder.builder import QueryBuilder
 
             return QueryBuilder
-        if name == "render":
-            from cloudpub_models.sql.rendering import render
-
-            return render
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.sql.conditions import PARAMETER_COUNTS
-from cloudpub_models.sql.expressions import Raw
 from cloudpub_models.sql.identifiers import exact, shown
+from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
+from cloudpub_models.sql.nodes.expressions import Raw
+from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.patterns import check_pattern
-from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members
 

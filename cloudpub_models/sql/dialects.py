@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import reserved_words, values
+from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
-from cloudpub_models.sql.records import Record
 
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},

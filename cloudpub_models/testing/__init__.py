@@ -4,8 +4,8 @@ Stands above the managers; the library itself never imports it, and it does not 
 types of the fixtures ``cloudpub_factory`` and ``assert_statements``; those that do without pytest use the same parts.
 """
 
+from cloudpub_models.testing.counting import AssertStatements
 from cloudpub_models.testing.databases import default_database_in_memory
 from cloudpub_models.testing.factory import Factory
-from cloudpub_models.testing.statements import AssertStatements
 
 __all__ = ["AssertStatements", "Factory", "default_database_in_memory"]

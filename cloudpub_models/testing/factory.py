@@ -9,16 +9,6 @@ from typing import Any, Unpack
 
 import peewee
 
-from cloudpub_models.manager.registry import Managers
-from cloudpub_models.manager.row_types import (
-    FunctionDeploymentUpdate,
-    FunctionInvocationUpdate,
-    FunctionLogUpdate,
-    FunctionUpdate,
-    OrganizationUpdate,
-    UserInformationUpdate,
-    UserUpdate,
-)
 from cloudpub_models.models import (
     Function,
     FunctionDeployment,
@@ -28,6 +18,16 @@ from cloudpub_models.models import (
     Role,
     User,
     UserInformation,
+)
+from cloudpub_models.platform.registry import Managers
+from cloudpub_models.platform.row_types import (
+    FunctionDeploymentUpdate,
+    FunctionInvocationUpdate,
+    FunctionLogUpdate,
+    FunctionUpdate,
+    OrganizationUpdate,
+    UserInformationUpdate,
+    UserUpdate,
 )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from abuse_world import World
 
 from cloudpub_models import Database
+from tests.abuse.world import World
 
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
 

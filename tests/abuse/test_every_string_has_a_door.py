@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from abuse_doors import DOORS, RAW_SQL
 
 import cloudpub_models
 from cloudpub_models import Connection, Database, Manager, Managers, QueryBuilder, Statement, dto, legacy, operators
 from cloudpub_models.models import ALL_MODELS, Entity
+from tests.abuse.doors import DOORS, RAW_SQL
 
 # Annotations of parameters that no string gets through: numbers, functions, objects of ours, moments. Each is checked
 # where it is taken; what is not listed here is taken for one that lets strings in.
@@ -102,7 +102,7 @@ def test_raw_sql_is_named_in_the_documentation() -> None:
 def test_the_check_sees_a_new_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_by_nickname(self: Any, nickname: str, limit: int = 1) -> None: ...
 
-    find_by_nickname.__module__ = "cloudpub_models.manager.users"
+    find_by_nickname.__module__ = "cloudpub_models.platform.users"
     monkeypatch.setattr(Manager, "find_by_nickname", find_by_nickname, raising=False)
     assert string_parameters() - covered() - RAW_SQL == {"Manager.find_by_nickname(nickname)"}
 

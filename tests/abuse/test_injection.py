@@ -7,14 +7,14 @@ from typing import Any
 
 import psycopg2.extensions
 import pytest
-from abuse_doors import DOORS, Canonical, Door
-from abuse_payloads import CORE, EVERY, GENERATED, some
-from abuse_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudpub_models.errors import CloudpubError, InvalidQueryError
 from cloudpub_models.sql import POSTGRESQL
+from tests.abuse.doors import DOORS, Canonical, Door
+from tests.abuse.payloads import CORE, EVERY, GENERATED, some
+from tests.abuse.world import World
 
 # A message shows a hostile string in part; what else it says is ours.
 LONGEST_MESSAGE = 1200

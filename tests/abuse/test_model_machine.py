@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import pytest
-from abuse_payloads import storable
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -21,6 +20,7 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
     UniqueViolationError,
 )
+from tests.abuse.payloads import storable
 
 Row = tuple[str, str, Any]
 

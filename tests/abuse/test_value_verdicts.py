@@ -17,12 +17,12 @@ from typing import Any
 
 import peewee
 import pytest
-from abuse_values import FOREIGN, OURS, Sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudpub_models import Database, Manager, Managers, operators
 from cloudpub_models.errors import CloudpubError, InvalidValueError
+from tests.abuse.samples import FOREIGN, OURS, Sample
 
 REFUSED = "refused"
 _NEW_ID = 10**6

@@ -11,7 +11,6 @@ from typing import is_typeddict
 import peewee
 import pytest
 import typer
-from docs_signatures import signature_text
 
 import cloudpub_models
 from cloudpub_models import Database, Manager, Managers, QueryBuilder, Statement, dto, errors, managers, operators
@@ -20,6 +19,7 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.legacy import QueryHelpers
 from cloudpub_models.models import ALL_MODELS, Entity
 from cloudpub_models.testing import Factory
+from tests.docs.signatures import signature_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -163,9 +163,9 @@ def test_every_attribute_of_a_result(cls):
 
 
 def test_every_result_is_known_to_this_test():
-    room = "cloudpub_models.manager."
+    rooms = ("cloudpub_models.manager.", "cloudpub_models.platform.")
     exported = {getattr(cloudpub_models, name) for name in cloudpub_models.__all__}
-    classes = {cls for cls in exported if isinstance(cls, type) and cls.__module__.startswith(room)}
+    classes = {cls for cls in exported if isinstance(cls, type) and cls.__module__.startswith(rooms)}
     classes = {cls for cls in classes if not is_typeddict(cls)}
     assert classes == {*RESULTS, Manager, Managers}
 

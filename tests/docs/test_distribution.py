@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from configparser import ConfigParser
+import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "cloudpub_models"
 
 
-def setup() -> ConfigParser:
-    parser = ConfigParser()
-    parser.read(ROOT / "setup.cfg", encoding="utf-8")
-    return parser
+def settings() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 
 
-def test_every_package_is_in_the_wheel() -> None:
-    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
-    assert set(setup()["options"]["packages"].split()) == packages | {"cloudpub_models.migrations"}
+def test_every_folder_with_modules_is_a_package() -> None:
+    assert settings()["packages"]["find"]["include"] == ["cloudpub_models*"]
+    with_modules = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [folder for folder in with_modules if not (folder / "__init__.py").exists()] == []
 
 
 def test_every_file_that_is_no_module_is_in_the_wheel() -> None:
     carried = {
         ROOT / package.replace(".", "/") / name
-        for package, names in setup()["options.package_data"].items()
-        for name in names.split(", ")
+        for package, names in settings()["package-data"].items()
+        for name in names
     }
     others = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert carried == others

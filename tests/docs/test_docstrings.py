@@ -106,7 +106,7 @@ def test_an_example_that_is_wrong_fails(monkeypatch):
         3
         """
 
-    module = importlib.import_module("cloudpub_models.manager.default")
+    module = importlib.import_module("cloudpub_models.platform.default")
     count.__module__ = module.__name__
     monkeypatch.setattr(module, "count", count, raising=False)
     with pytest.raises(AssertionError):

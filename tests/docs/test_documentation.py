@@ -6,11 +6,11 @@ How the results and the SQL that a page shows are compared is in ``docs_pages``.
 import re
 from pathlib import Path
 
-import docs_pages
 import pytest
 
 import cloudpub_models
 from cloudpub_models import database as default_database
+from tests.docs import pages as docs_pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dto_world import World, make_world
 
 from cloudpub_models import Managers
+from tests.dto.world import World, make_world
 
 
 @pytest.fixture

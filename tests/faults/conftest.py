@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fault_servers import Proxy, Server
+
+from tests.faults.servers import Proxy, Server
 
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
 

@@ -6,7 +6,6 @@ from collections import Counter
 import peewee
 import psycopg2
 import pytest
-from fault_servers import sweeping, terminate_backends
 
 from cloudpub_models import Database, Managers, User
 from cloudpub_models.errors import (
@@ -15,6 +14,7 @@ from cloudpub_models.errors import (
     ConnectionLostError,
     TransactionAbortedError,
 )
+from tests.faults.servers import sweeping, terminate_backends
 
 ACCOUNTS = 40
 BALANCE = 1000
@@ -334,7 +334,7 @@ def test_the_outcome_can_be_asked_for_later_and_only_of_a_server_that_answers(se
 
 def test_an_id_given_out_again_after_a_crash_is_not_taken_for_the_transaction(server, database):
     """What a crash forgets: nothing of the transaction has reached the disk, and another gets its id."""
-    from cloudpub_models.connection.commit_outcome import TransactionMark, outcome_of
+    from cloudpub_models.connection.postgresql.commit_outcome import TransactionMark, outcome_of
 
     fetch = database.engine.fetch
     server.execute("CHECKPOINT")

@@ -8,10 +8,10 @@ import threading
 import time
 
 import pytest
-from fault_servers import wait_for
 
 from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionLostError
+from tests.faults.servers import wait_for
 
 
 def ask_tagged_queries(number, database, count):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cloudpub_models import Database
-from cloudpub_models.schema.migrations import Migrator
+from cloudpub_models.schema.migrations.migrator import Migrator
 
 STEPS = 50
 
@@ -29,7 +29,7 @@ MIGRATE = """
 import sys
 from pathlib import Path
 from cloudpub_models import Database
-from cloudpub_models.schema.migrations import Migrator
+from cloudpub_models.schema.migrations.migrator import Migrator
 
 database = Database(sys.argv[1])
 print("begun", flush=True)

@@ -3,9 +3,8 @@
 import threading
 import time
 
-from fault_servers import wait_for
-
 from cloudpub_models import Database
+from tests.faults.servers import wait_for
 
 
 def in_threads(count, work):

@@ -8,7 +8,6 @@ import subprocess
 import time
 
 import pytest
-from fault_servers import free_port
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import (
@@ -18,6 +17,7 @@ from cloudpub_models.errors import (
     QueryTimeoutError,
     UniqueViolationError,
 )
+from tests.faults.servers import free_port
 
 ADA = {"email": "ada@example.com", "password_hash": "x"}
 

@@ -1,10 +1,10 @@
 """A server that is killed while rows are streamed from it: an error, never a short result."""
 
 import pytest
-from fault_servers import terminate_backends
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import ConnectionLostError
+from tests.faults.servers import terminate_backends
 
 LOGS = """
     INSERT INTO function_logs (function_id, level, message)

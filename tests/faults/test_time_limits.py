@@ -6,7 +6,6 @@ import time
 
 import psycopg2
 import pytest
-from fault_servers import Server, free_port
 
 from cloudpub_models import Database
 from cloudpub_models.connection.options import Options
@@ -18,6 +17,7 @@ from cloudpub_models.errors import (
     PoolTimeoutError,
     QueryTimeoutError,
 )
+from tests.faults.servers import Server, free_port
 
 
 class Stopwatch:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from growth_platform import grown
 
 from benchmarks.growth_patterns import Visitor
+from tests.growth.platform_of_a_year import grown
 
 # SQLite's planner goes by what ANALYZE found and not by the size, so that a small table tells as much.
 ROWS = {"postgresql": 100_000, "sqlite": 20_000}

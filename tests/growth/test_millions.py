@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from statistics import median
 
 import pytest
-from growth_platform import grown
-from plan_checks import require_indexes
 
 from benchmarks.databases import BenchmarkDatabase
 from benchmarks.growth_measuring import prune_a_month
 from benchmarks.growth_patterns import PATTERNS, Visitor
+from tests.growth.plan_checks import require_indexes
+from tests.growth.platform_of_a_year import grown
 
 pytestmark = pytest.mark.soak
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from plan_checks import require_indexes, scans
 
 from benchmarks import growth_patterns
 from benchmarks.growth_patterns import PATTERNS, Visitor
 from benchmarks.growth_plans import GROWING_TABLES, rolled_back, scans_of
 from cloudpub_models import Database
-from cloudpub_models.manager.invocations import FunctionInvocationManager
-from cloudpub_models.manager.logs import FunctionLogManager
+from cloudpub_models.platform.invocations import FunctionInvocationManager
+from cloudpub_models.platform.logs import FunctionLogManager
+from tests.growth.plan_checks import require_indexes, scans
 
 COMMON_INDEXES = {
     "users_lower_idx",

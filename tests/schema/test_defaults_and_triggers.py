@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import peewee
 import pytest
 
-from cloudpub_models.models.values import timestamp_from_database
+from cloudpub_models.entity.stored_forms import timestamp_from_database
 
 TOUCHED = {
     "users": "UPDATE users SET email = 'other'",

@@ -10,10 +10,10 @@ import pytest
 
 from cloudpub_models.models import ALL_MODELS, Role
 from cloudpub_models.schema import Catalogue, Migrator, create_all, find_drift, read_catalogue
-from cloudpub_models.schema.catalogue import COUNTING, Column, ForeignKey, Table
-from cloudpub_models.schema.definition import expected_catalogue
-from cloudpub_models.schema.expressions import normalised
-from cloudpub_models.schema.history import FIRST_MIGRATION
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, ForeignKey, Table
+from cloudpub_models.schema.catalogue.normal_form import normalised
+from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.schema.migrations.records import FIRST_MIGRATION
 
 # Column, type, NULL or NOT NULL, default; then what the table keeps. After ../shared/spec/database-system.md and the
 # NOT NULLs, defaults and references of ../shared/design.md. Indexes over several columns are the specification's
@@ -241,7 +241,7 @@ def test_the_models_own_ddl_is_the_migrated_schema(migrated: peewee.Database) ->
 
 
 def test_peewees_create_tables_gives_the_same(migrated: peewee.Database) -> None:
-    from cloudpub_models.models.binding import current_database
+    from cloudpub_models.entity.binding import current_database
 
     by_migrations = own_tables(read_catalogue(migrated))
     Migrator(migrated).down(FIRST_MIGRATION)

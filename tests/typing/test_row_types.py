@@ -11,7 +11,7 @@ import pytest
 
 import cloudpub_models
 from cloudpub_models import Function, FunctionDeployment, Organization, OrganizationMember, Role, User, errors
-from cloudpub_models.manager.table import table_of
+from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.testing import Factory
 

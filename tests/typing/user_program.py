@@ -42,7 +42,7 @@ from cloudpub_models import (
     operators,
     raw,
 )
-from cloudpub_models.models.values import JsonValue
+from cloudpub_models.entity.stored_forms import JsonValue
 from cloudpub_models.testing import AssertStatements, Factory
 
 # Databases

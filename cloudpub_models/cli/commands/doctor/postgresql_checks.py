@@ -1,0 +1,262 @@
+"""Checks of a PostgreSQL database: versions, indexes, limits, time zone, encoding.
+
+The server's counters say which indexes are used. They are believed only once they have counted for long enough, and
+what a replica reads does not show in them.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import cloudpub_models
+from cloudpub_models.cli.commands.doctor.diagnosis import Finding, Level
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.options import Options
+from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.schema.drift.definition import expected_catalogue
+
+SUPPORTED_SERVERS = range(15, 19)
+# Counters younger than this have not seen the weekly jobs.
+LONG_ENOUGH = timedelta(days=7)
+_NOTABLE_ROWS = 10_000
+_LARGE_TABLE_ROWS = 100_000
+_SCANS_WORTH_A_WORD = 100
+_LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+
+# Since when the counters count; where they were never reset, at least since the server started.
+_COUNTED_FOR = """
+    SELECT clock_timestamp() - COALESCE(stats_reset, pg_postmaster_start_time()) AS counted_for
+    FROM pg_stat_database WHERE datname = current_database()
+"""
+_INVALID_INDEXES = """
+    SELECT i.relname::text AS index, c.relname::text AS table
+    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+    WHERE NOT x.indisvalid AND c.relnamespace = current_schema()::regnamespace ORDER BY 1
+"""
+_UNUSED_INDEXES = """
+    SELECT s.indexrelname::text AS index, s.relname::text AS table, pg_relation_size(s.indexrelid) AS bytes
+    FROM pg_stat_user_indexes s
+    JOIN pg_index x ON x.indexrelid = s.indexrelid
+    JOIN pg_stat_user_tables t ON t.relid = s.relid
+    WHERE s.schemaname = current_schema() AND s.idx_scan = 0 AND NOT x.indisunique AND t.n_live_tup >= @rows
+    ORDER BY 3 DESC
+"""
+_SCANNED_TABLES = """
+    SELECT relname::text AS table, seq_scan AS scans, n_live_tup AS rows
+    FROM pg_stat_user_tables
+    WHERE schemaname = current_schema() AND n_live_tup >= @rows AND seq_scan >= @scans
+      AND seq_scan > 0.1 * COALESCE(idx_scan, 0)
+    ORDER BY seq_tup_read DESC
+"""
+_NEVER_ANALYSED = """
+    SELECT relname::text AS table, n_live_tup AS rows FROM pg_stat_user_tables
+    WHERE schemaname = current_schema() AND n_live_tup >= @rows AND last_analyze IS NULL AND last_autoanalyze IS NULL
+    ORDER BY 1
+"""
+_LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+
+def versions(database: Database) -> Iterator[Finding]:
+    """Say which versions work together here."""
+    import psycopg2
+
+    number = int(_setting(database, "server_version_num"))
+    driver = str(psycopg2.__version__).split()[0]  # type: ignore[attr-defined]
+    libpq = psycopg2.extensions.libpq_version()
+    message = (
+        f"PostgreSQL {_setting(database, 'server_version').split()[0]}, psycopg2 {driver} "
+        f"(libpq {libpq // 10000}.{libpq % 10000}), Peewee {version('peewee')}, Python {platform.python_version()}, "
+        f"cloudpub-models {cloudpub_models.__version__}"
+    )
+    major, supported = number // 10000, f"PostgreSQL {SUPPORTED_SERVERS[0]} to {SUPPORTED_SERVERS[-1]}"
+    if major < SUPPORTED_SERVERS[0]:
+        yield Finding("versions", Level.ERROR, message, f"upgrade the server: this package is made for {supported}")
+    elif major > SUPPORTED_SERVERS[-1]:
+        yield Finding(
+            "versions", Level.NOTICE, message, f"this package was tested with {supported}: look for a later one"
+        )
+    else:
+        yield Finding("versions", Level.OK, message)
+
+
+def invalid_indexes(database: Database) -> Iterator[Finding]:
+    """Find indexes that a build without end has left: they cost with each write and serve nothing."""
+    for row in database.raw_query_all(_INVALID_INDEXES):
+        yield Finding(
+            "indexes",
+            Level.WARNING,
+            f"{row['index']} on {row['table']} is invalid: CREATE INDEX CONCURRENTLY did not finish",
+            f"REINDEX INDEX CONCURRENTLY {row['index']}; or drop it and run its migration again",
+        )
+
+
+def index_use(database: Database) -> Iterator[Finding]:
+    """Find indexes that nobody uses, and large tables that are often read from end to end."""
+    row = database.raw_query_single(_COUNTED_FOR)
+    counted_for: timedelta = row["counted_for"] if row else timedelta()
+    if counted_for < LONG_ENOUGH:
+        yield Finding(
+            "indexes",
+            Level.OK,
+            f"the server has counted their use for {_duration(counted_for)}: too short to call one unused "
+            f"({LONG_ENOUGH.days} days are enough)",
+        )
+        return
+    wanted = _indexes_of_the_models(database)
+    found = False
+    for row in database.raw_query_all(_UNUSED_INDEXES, {"rows": _NOTABLE_ROWS}):
+        found = True
+        advice = f"DROP INDEX CONCURRENTLY {row['index']}; unless a replica or a yearly job reads by it"
+        if row["index"] in wanted:
+            advice = "the platform's schema asks for it: keep it, unless a migration takes it out everywhere"
+        yield Finding(
+            "indexes",
+            Level.NOTICE,
+            f"{row['index']} on {row['table']} ({row['bytes'] / 1e6:,.1f} MB) was not used in {_duration(counted_for)}",
+            advice,
+        )
+    for row in database.raw_query_all(_SCANNED_TABLES, {"rows": _LARGE_TABLE_ROWS, "scans": _SCANS_WORTH_A_WORD}):
+        found = True
+        yield Finding(
+            "indexes",
+            Level.NOTICE,
+            f"{row['table']} (about {row['rows']:,} rows) was read from end to end {row['scans']:,} times in "
+            f"{_duration(counted_for)}",
+            "look for the query in pg_stat_statements or slow-query warnings: it may lack an index",
+        )
+    if not found:
+        yield Finding("indexes", Level.OK, f"all of notable size were used in {_duration(counted_for)}")
+
+
+def never_analysed(database: Database) -> Iterator[Finding]:
+    """Find tables for which the planner has to guess."""
+    rows = database.raw_query_all(_NEVER_ANALYSED, {"rows": _NOTABLE_ROWS})
+    for row in rows:
+        yield Finding(
+            "statistics",
+            Level.NOTICE,
+            f"{row['table']} (about {row['rows']:,} rows) was never analysed: the planner guesses",
+            f"ANALYZE {row['table']};",
+        )
+    if not rows:
+        yield Finding("statistics", Level.OK, "the planner has seen every table of notable size")
+
+
+def time_limits(database: Database) -> Iterator[Finding]:
+    """Say which limits hold for this library's connections, and which others lack."""
+    defaults = Options()
+    yield Finding(
+        "time-outs",
+        Level.OK,
+        "connections of this library have limits of their own, unless options say otherwise: "
+        f"{defaults.statement_timeout:g} s for a statement, {defaults.lock_timeout:g} s for a lock, "
+        f"{defaults.idle_in_transaction_timeout:g} s idle in a transaction",
+    )
+    with _without_settings(database) as others:
+        values = {name: _setting(others, name) for name in _LIMITS}
+    unlimited = [name for name, value in values.items() if value == "0"]
+    if "idle_in_transaction_session_timeout" in unlimited:
+        yield Finding(
+            "time-outs",
+            Level.NOTICE,
+            f"other sessions of this role have no {' and no '.join(unlimited)}: one forgotten transaction keeps its "
+            "locks, and dead rows from VACUUM",
+            f"ALTER ROLE {_role(database)} SET idle_in_transaction_session_timeout = '60s';",
+        )
+    else:
+        limits = ", ".join(f"{name} {value}" for name, value in values.items())
+        yield Finding("time-outs", Level.OK, f"other sessions of this role: {limits}")
+
+
+def time_zone(database: Database) -> Iterator[Finding]:
+    """Compare the server's clock and time zone with what the schema expects."""
+    with _without_settings(database) as others:
+        zone = _setting(others, "TimeZone")
+    if zone.upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "UCT", "ZULU", "ETC/UCT", "ETC/ZULU"):
+        yield Finding("time zone", Level.OK, f"{zone}, for other sessions too")
+    else:
+        yield Finding(
+            "time zone",
+            Level.WARNING,
+            f"other sessions of this role are in {zone}: their now() in a TIMESTAMP column is local time, which this "
+            "library reads as UTC (its own connections and the columns' defaults are UTC)",
+            f"ALTER ROLE {_role(database)} SET timezone = 'UTC';",
+        )
+    before = datetime.now(UTC)
+    row = database.raw_query_single("SELECT clock_timestamp() AS now")
+    after = datetime.now(UTC)
+    assert row is not None
+    difference = max(before - row["now"], row["now"] - after, timedelta())
+    if difference > _LARGEST_CLOCK_DIFFERENCE:
+        yield Finding(
+            "time zone",
+            Level.WARNING,
+            f"the clocks of server and client are {_duration(difference)} apart: rows that both write are out of order",
+            "synchronise both with NTP",
+        )
+
+
+def encoding(database: Database) -> Iterator[Finding]:
+    """Look at the database's encoding, and at a collation that has changed below its indexes."""
+    found = _setting(database, "server_encoding")
+    if found == "UTF8":
+        yield Finding("encoding", Level.OK, "UTF8")
+    else:
+        yield Finding(
+            "encoding",
+            Level.WARNING,
+            f"the database's encoding is {found}: text that it does not know is refused, or kept unchecked",
+            "dump, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, restore",
+        )
+    row = database.raw_query_single(
+        "SELECT datcollversion AS made, pg_database_collation_actual_version(oid) AS now "
+        "FROM pg_database WHERE datname = current_database()"
+    )
+    if row and row["made"] and row["now"] and row["made"] != row["now"]:
+        yield Finding(
+            "encoding",
+            Level.WARNING,
+            f"the operating system's collation went from version {row['made']} to {row['now']}: indexes over text may "
+            "be in the wrong order and miss rows",
+            "REINDEX DATABASE CONCURRENTLY; then ALTER DATABASE … REFRESH COLLATION VERSION;",
+        )
+
+
+@contextmanager
+def _without_settings(database: Database) -> Iterator[Database]:
+    """Give a connection on which this library sets nothing, as other programs have it."""
+    others = Database(database.engine.database, transaction_pooler=True, application_name="cloudpub command")
+    try:
+        yield others
+    finally:
+        others.close()
+
+
+def _indexes_of_the_models(database: Database) -> set[str]:
+    tables = expected_catalogue(database.engine, ALL_MODELS).tables.values()
+    return {index.name for table in tables for index in table.indexes}
+
+
+def _setting(database: Database, name: str) -> str:
+    row = database.raw_query_single("SELECT current_setting(@name) AS value", {"name": name})
+    assert row is not None
+    return str(row["value"])
+
+
+def _role(database: Database) -> str:
+    row = database.raw_query_single("SELECT quote_ident(current_user) AS name")
+    assert row is not None
+    return str(row["name"])
+
+
+def _duration(time: timedelta) -> str:
+    if time.days:
+        return f"{time.days} day{'s' if time.days > 1 else ''}"
+    hours, minutes = time.seconds // 3600, time.seconds // 60
+    if hours:
+        return f"{hours} h"
+    return f"{minutes} min" if minutes else f"{time.seconds} s"

@@ -1,0 +1,191 @@
+"""``cloudpub load``: the rows of a CSV or JSON lines file into a table, in constant memory; all of them, or none.
+
+The command's options and reports; the work is done in ``load.run``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from cloudpub_models.cli.boundary import print_error, print_note
+from cloudpub_models.cli.commands.load.position import PositionRecord
+from cloudpub_models.cli.commands.load.rows import RowParser
+from cloudpub_models.cli.commands.load.run import MOST_PROBLEMS, BadRecords, Conflict, Loading
+from cloudpub_models.cli.given.arguments import (
+    ColumnsOption,
+    ExceptOption,
+    RowFormatOption,
+    TableArgument,
+    chosen_columns,
+    chosen_row_format,
+    model_named,
+    named_columns,
+)
+from cloudpub_models.cli.given.column_values import KeyLookup
+from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.shown.files import STANDARD_STREAM, binary_stdin
+from cloudpub_models.cli.shown.interchange import STANDARD_INPUT, LineSource
+from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
+from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.platform.registry import Managers
+
+
+class OnConflict(StrEnum):
+    """What becomes of a row that is there already."""
+
+    IGNORE = "ignore"
+    UPDATE = "update"
+
+
+def load(
+    context: typer.Context,
+    table: TableArgument,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV or JSON lines, also compressed by gzip; - is standard input.")
+    ],
+    columns: ColumnsOption = None,
+    excepted: ExceptOption = None,
+    on_conflict: Annotated[
+        OnConflict | None,
+        typer.Option("--on-conflict", help="Keep or update a row that is there already, instead of refusing the file."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="NAME,…", help="The unique columns by which a row to update is known.", show_default="uuid"
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        Path | None,
+        typer.Option(
+            "--skip-bad",
+            metavar="FILE",
+            help="Load the good lines, and write the bad ones to this file, which is made.",
+        ),
+    ] = None,
+    resumable: Annotated[
+        bool,
+        typer.Option("--resumable", help="Commit in parts; the same command again goes on after an interruption."),
+    ] = False,
+    commit_every: Annotated[
+        int, typer.Option("--commit-every", min=100, metavar="N", help="How many lines a part of --resumable has.")
+    ] = 100_000,
+    format: RowFormatOption = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Load the rows of a file into a table: all of them, or, when a line is bad, none.
+
+    CSV names the columns in its first line. A column left out takes its default, and so does an empty cell of one that
+    cannot be NULL. A reference such as user_id takes the id or the public UUID of a row.
+
+    Exit code: 0 when everything was loaded, or put aside by --skip-bad; 1 when a line was bad.
+    """
+    known = table_of(model_named(table))
+    taken = chosen_columns(known, columns, excepted)
+    chosen = chosen_row_format(format, file)
+    conflict = _conflict(on_conflict, key, known)
+    if skip_bad is not None and resumable:
+        raise typer.BadParameter(
+            "--skip-bad writes its file when all is loaded, and --resumable may stop before: leave one out"
+        )
+    if skip_bad is not None and skip_bad.is_file():
+        raise typer.BadParameter(f"expected --skip-bad to name a file that is not there yet; got {skip_bad}")
+    watch = Stopwatch()
+    with (
+        _opened(file) as stream,
+        open_target(target_of(context, database), creates=False) as opened,
+        BadRecords(skip_bad) as bad,
+        row_progress(f"loading {table}", _size(stream)) as advance,
+    ):
+        managers = Managers(opened)
+        manager: Manager[Any] = managers.for_model(known.model)
+        source = LineSource(stream, STANDARD_INPUT if file == STANDARD_STREAM else file)
+        record = PositionRecord(opened, table, source.beginning()) if resumable else None
+        loading = Loading(manager, conflict, bad, record, lambda rows: advance(_place(stream), rows))
+        parser = RowParser(known, taken, chosen, KeyLookup(managers))
+        done = loading.run(source, parser, chosen, commit_every if record else None)
+    rows = done.rows - loading.resumed_rows
+    if as_json:
+        print_document(
+            {
+                "table": table,
+                "file": file,
+                "rows": rows,
+                "rows_before": loading.resumed_rows,
+                "kept": loading.kept_rows,
+                "bad": bad.count,
+                "problems": [problem._asdict() for problem in bad.problems],
+                "seconds": round(watch.seconds, 3),
+            }
+        )
+    _print_problems(bad)
+    if bad.count and not bad.skips:
+        print_error(_refusal(rows, bad, resumable))
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(f"loaded {watch.summary(rows, table)}")
+    if loading.kept_rows:
+        print_note(f"{loading.kept_rows:,} rows were there already, and are as they were")
+    if loading.resumed_rows:
+        print_note(f"{loading.resumed_rows:,} rows were there from before the interruption")
+    if bad.count:
+        print_note(f"{bad.count:,} bad {'line is' if bad.count == 1 else 'lines are'} in {skip_bad}")
+
+
+def _print_problems(bad: BadRecords) -> None:
+    for problem in bad.problems:
+        print_error(f"line {problem.line}: {problem.message}")
+    if bad.skips and bad.count > MOST_PROBLEMS:
+        print_note(f"… and {bad.count - MOST_PROBLEMS:,} more")
+
+
+def _refusal(rows: int, bad: BadRecords, resumable: bool) -> str:
+    many = f"at least {bad.count} lines are" if bad.count >= MOST_PROBLEMS else f"{bad.count} lines are"
+    found = "1 line is bad" if bad.count == 1 else f"{many} bad"
+    if resumable and rows:
+        return f"{found}; the {rows:,} rows before them stay: mend the file behind them, and run the same command again"
+    others = "; --on-conflict takes rows that are there already" if bad.repeats else ""
+    return f"nothing was loaded, since {found}: mend the file, or put bad lines aside with --skip-bad FILE{others}"
+
+
+def _conflict(action: OnConflict | None, key: str | None, table: Table) -> Conflict:
+    if key is not None and action is not OnConflict.UPDATE:
+        raise typer.BadParameter("--key says which rows --on-conflict update means: add that, or leave --key out")
+    if action is not OnConflict.UPDATE:
+        return Conflict(action and action.value)
+    return Conflict(action.value, named_columns(key, table) or (("uuid",) if "uuid" in table.columns else ("id",)))
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    if file == STANDARD_STREAM:
+        # Below its buffer, which would wait until it is full, and for Ctrl-C only then.
+        stdin = binary_stdin()
+        yield getattr(stdin, "raw", stdin)
+        return
+    with Path(file).open("rb", buffering=0) as stream:
+        yield stream
+
+
+def _size(stream: IO[bytes]) -> int | None:
+    """Return the size of a file in bytes, ``None`` for what is none, as a pipe."""
+    try:
+        status = os.stat(stream.fileno())
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _place(stream: IO[bytes]) -> int:
+    return stream.tell() if stream.seekable() else 0

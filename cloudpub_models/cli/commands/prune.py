@@ -1,0 +1,123 @@
+"""``cloudpub prune``: old log lines and invocations deleted in batches, so that nobody who writes has to wait."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.given.confirmation import YesOption, require_consent
+from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
+from cloudpub_models.platform.registry import Managers
+from cloudpub_models.sql import operators
+
+# An m could be meant as months.
+_UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGE = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")
+_ASKED_BELOW = timedelta(days=1)
+
+
+class Prunable(StrEnum):
+    """What can be pruned."""
+
+    LOGS = "logs"
+    INVOCATIONS = "invocations"
+
+
+def moment_before(text: str | datetime) -> datetime:
+    """Return the moment that an age or a date means, in UTC.
+
+    Raises:
+        typer.BadParameter: the text is neither, or the moment is still to come.
+
+    >>> moment_before("2026-01-31").isoformat()
+    '2026-01-31T00:00:00+00:00'
+    >>> moment_before("2w") <= datetime.now(UTC) - timedelta(days=14)
+    True
+    """
+    if isinstance(text, datetime):
+        return text
+    age = _AGE.fullmatch(text.strip().lower())
+    now = datetime.now(UTC)
+    try:
+        moment = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"expected an age as 30d (s, min, h, d, w) or a date as 2026-01-31; got {text!r}"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    if moment > now:
+        raise typer.BadParameter(f"expected a moment that has been; got {text!r}, and it is {now:%Y-%m-%d %H:%M} UTC")
+    return moment
+
+
+def prune(
+    context: typer.Context,
+    what: Annotated[Prunable, typer.Argument(metavar="WHAT", help="logs or invocations.")],
+    older_than: Annotated[
+        datetime,
+        typer.Option(
+            "--older-than",
+            parser=moment_before,
+            metavar="AGE",
+            help="30d, 12h, 90min, 6w …, or a date as 2026-01-31, in UTC if it has no offset.",
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many rows would go; delete none.")] = False,
+    yes: YesOption = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many rows a transaction deletes.")] = 1000,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Delete log lines or invocations from before a moment, the oldest first.
+
+    It asks first where the moment is less than a day ago.
+
+    Each batch is a transaction of its own: what is deleted stays deleted when the command is interrupted, and the same
+    command goes on.
+    """
+    watch = Stopwatch()
+    deleted = 0
+    with open_target(target_of(context, database), creates=False) as opened:
+        managers = Managers(opened)
+        manager = managers.function_logs if what is Prunable.LOGS else managers.function_invocations
+        table = manager.model._meta.table_name
+        found = manager.count({"timestamp": operators.lt(older_than)})
+        if not dry_run:
+            if found and older_than > datetime.now(UTC) - _ASKED_BELOW:
+                print_note(f"{found:,} of the {manager.count():,} rows of {table} would go, also of the last day")
+                require_consent("Delete them?", yes=yes)
+            with row_progress(f"deleting {what}", found) as advance:
+
+                def note(rows: int) -> None:
+                    nonlocal deleted
+                    deleted = rows
+                    advance(rows, rows)
+
+                try:
+                    manager.prune(older_than, batch_size, progress=note)
+                except KeyboardInterrupt:
+                    print_note(f"interrupted: {deleted:,} of {found:,} rows are deleted; the same command goes on")
+                    raise
+    if as_json:
+        print_document(
+            {
+                "table": table,
+                "before": older_than,
+                "dry_run": dry_run,
+                "found": found,
+                "deleted": deleted,
+                "seconds": round(watch.seconds, 3),
+            }
+        )
+    elif dry_run:
+        typer.echo(f"{found:,} rows of {table} are from before {older_than:%Y-%m-%d %H:%M:%S %Z}; nothing was deleted")
+    else:
+        typer.echo(f"deleted {watch.summary(deleted, table)}")

@@ -1,0 +1,147 @@
+"""``cloudpub schema``: the tables and their references, as a picture, as text, or as SQL.
+
+What is drawn comes from ``schema.reading``, how it is drawn from ``diagram``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.commands.schema.entities import diagram_of
+from cloudpub_models.cli.given.targets import DatabaseOption, Target, open_target, target_of
+from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
+from cloudpub_models.cli.shown.output import JsonOption, document_bytes
+from cloudpub_models.connection.url import parse_url
+from cloudpub_models.entity.binding import Dialect
+from cloudpub_models.schema.catalogue.catalogue import Catalogue
+from cloudpub_models.schema.catalogue.read import read_catalogue
+from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models, unconnected
+from cloudpub_models.schema.migrations.records import HISTORY_TABLE
+
+
+class SchemaFormat(StrEnum):
+    """How a schema is shown."""
+
+    MERMAID = "mermaid"
+    DOT = "dot"
+    SVG = "svg"
+    PNG = "png"
+    MARKDOWN = "markdown"
+    SQL = "sql"
+
+
+class SchemaSource(StrEnum):
+    """Whose schema is shown."""
+
+    MODELS = "models"
+    DATABASE = "database"
+
+
+_SUFFIXES = {
+    ".mmd": SchemaFormat.MERMAID,
+    ".mermaid": SchemaFormat.MERMAID,
+    ".dot": SchemaFormat.DOT,
+    ".gv": SchemaFormat.DOT,
+    ".svg": SchemaFormat.SVG,
+    ".png": SchemaFormat.PNG,
+    ".md": SchemaFormat.MARKDOWN,
+    ".sql": SchemaFormat.SQL,
+}
+
+
+def schema(
+    context: typer.Context,
+    format: Annotated[
+        SchemaFormat | None,
+        typer.Option("--format", help="If left out, what --output ends in says it.", show_default="mermaid"),
+    ] = None,
+    source: Annotated[SchemaSource, typer.Option("--from", help="Whose schema.")] = SchemaSource.MODELS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", dir_okay=False, help="Where to, if not stdout.", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Show the tables and their references: a diagram to look at, a page, or the SQL that makes them.
+
+    The models' schema needs no database; types are PostgreSQL's unless a SQLite database is named. The SVG picture is
+    made here, needs no other program, and follows the reader's light or dark colours. PNG needs the extra 'png'.
+    """
+    if as_json and format is not None:
+        raise typer.BadParameter("give one of --format and --json", param_hint="--json")
+    chosen = format or (SchemaFormat.MERMAID if output is None or as_json else _format_of(output))
+    if chosen is SchemaFormat.PNG and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("a PNG is nothing for a terminal: name a file with --output", param_hint="--format")
+    named = target_of(context, database)
+    if source is SchemaSource.DATABASE:
+        with open_target(named, creates=False) as opened:
+            statements = list(statements_of_database(opened.engine)) if chosen is SchemaFormat.SQL else []
+            catalogue = read_catalogue(opened.engine)
+    else:
+        dialect = _dialect(named)
+        statements = statements_of_models(dialect) if chosen is SchemaFormat.SQL else []
+        catalogue = expected_catalogue(unconnected(dialect))
+    if as_json:
+        content = document_bytes(_document(catalogue))
+    else:
+        content = script(statements).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+    with file_to_write(STANDARD_STREAM if output is None else str(output)) as stream:
+        stream.write(content)
+    if output is not None:
+        print_note(f"wrote {output}")
+
+
+def _format_of(output: Path) -> SchemaFormat:
+    chosen = _SUFFIXES.get(output.suffix.lower())
+    if chosen is None:
+        known = ", ".join(_SUFFIXES)
+        raise typer.BadParameter(f"expected a name that ends in {known}; or say --format", param_hint="--output")
+    return chosen
+
+
+def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
+    if format is SchemaFormat.MARKDOWN:
+        from cloudpub_models.cli.commands.schema.markdown import markdown
+
+        return markdown(catalogue).encode()
+    diagram = diagram_of(catalogue, without=(HISTORY_TABLE,))
+    if format is SchemaFormat.MERMAID:
+        from cloudpub_models.cli.commands.schema.mermaid import mermaid
+
+        return mermaid(diagram).encode()
+    if format is SchemaFormat.DOT:
+        from cloudpub_models.cli.commands.schema.dot import dot
+
+        return dot(diagram).encode()
+    from cloudpub_models.cli.commands.schema.picture.svg import svg
+
+    if format is SchemaFormat.SVG:
+        return svg(diagram).encode()
+    from cloudpub_models.cli.commands.schema.picture.png import png
+
+    return png(svg(diagram, scheme="light"))
+
+
+def _dialect(named: Target) -> Dialect:
+    url = named.url()
+    return "postgresql" if url is None else parse_url(url).dialect
+
+
+def _document(catalogue: Catalogue) -> dict[str, Any]:
+    tables = []
+    for table in catalogue.tables.values():
+        described = dataclasses.asdict(table)
+        described["columns"] = list(described["columns"].values())
+        tables.append(described)
+    return {"dialect": catalogue.dialect, "tables": tables}

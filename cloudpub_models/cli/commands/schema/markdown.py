@@ -1,0 +1,84 @@
+"""A catalogue as Markdown: a table for each table, for a page that people read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
+from cloudpub_models.schema.catalogue.normal_form import normalised
+from cloudpub_models.schema.drift.mending import key_text
+
+# Defaults that every database writes in words of its own.
+_DEFAULTS = {
+    COUNTING: "the next number",
+    normalised(UTC_NOW.postgresql): "now, in UTC",
+    normalised(UTC_NOW.sqlite): "now, in UTC",
+    normalised(RANDOM_UUID.postgresql): "a random UUID",
+    normalised(RANDOM_UUID.sqlite): "a random UUID",
+}
+_LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
+_LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
+
+
+def markdown(catalogue: Catalogue) -> str:
+    """Return a section for each table.
+
+    Args:
+        catalogue: the tables.
+    """
+    return "\n".join(line for table in catalogue.tables.values() for line in [*_section(table), ""])
+
+
+def _section(table: Table) -> list[str]:
+    lines = [f"## {table.name}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {_code(column.name)} | {_code(column.type)} | {'yes' if column.nullable else 'no'} | {_default(column)} "
+        f"| {'; '.join(_rules(table, column))} |"
+        for column in table.columns.values()
+    ]
+    notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
+    notes += [f"index {_code(index.name)} on {_list(map(key_text, index.columns))}" for index in table.indexes]
+    notes += [f"check: {_code(_with_parentheses(check.expression))}" for check in table.checks]
+    notes += [f"trigger {_code(trigger.name)}" for trigger in table.triggers]
+    if notes:
+        lines += ["", *(f"- {note}" for note in notes)]
+    return lines
+
+
+def _rules(table: Table, column: Column) -> list[str]:
+    rules = ["primary key"] if column.name in table.primary_key else []
+    rules += ["unique"] if any(unique.columns == (column.name,) for unique in table.uniques) else []
+    rules += [
+        f"refers to {_code(f'{key.table}.{target}')}, on delete {key.on_delete.lower()}"
+        for key in table.foreign_keys
+        for own, target in zip(key.columns, key.referenced, strict=False)
+        if own == column.name
+    ]
+    return rules
+
+
+def _with_parentheses(expression: str) -> str:
+    """Return an expression in which the lists after IN are in parentheses, as its form for comparison has them not.
+
+    >>> _with_parentheses("role in 'a' , 'b' and level > 1")
+    "role in ('a', 'b') and level > 1"
+    """
+    return _LIST.sub(lambda match: f"in ({match[1].replace(' , ', ', ')})", expression)
+
+
+def _default(column: Column) -> str:
+    if column.default is None:
+        return ""
+    return _DEFAULTS.get(column.default) or _code(column.default)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(_code(name) for name in names)
+
+
+def _code(text: str) -> str:
+    fence = "``" if "`" in text else "`"
+    escaped = text.replace("|", "\\|").replace("\n", " ")
+    return f"{fence}{escaped}{fence}"

@@ -1,0 +1,1 @@
+"""A schema as a picture: layers, places, routes, SVG and PNG."""

@@ -1,0 +1,76 @@
+"""``cloudpub stats``: how a function's invocations went, in the terminal, as JSON, or as a page.
+
+It parses and writes; what is shown is gathered and drawn in ``statistics``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cloudpub_models import Managers
+from cloudpub_models.cli.boundary import print_note
+from cloudpub_models.cli.commands.stats.report import Period, read_report
+from cloudpub_models.cli.given.function_argument import FunctionArgument, find_function
+from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.shown.files import file_to_write
+from cloudpub_models.cli.shown.output import JsonOption, print_document
+
+_MOMENT_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+
+
+def stats(
+    context: typer.Context,
+    function: FunctionArgument,
+    period: Annotated[Period, typer.Option(help="How far back.")] = Period.DAY,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="MOMENT",
+            formats=_MOMENT_FORMATS,
+            help="Where the period ends, as 2025-06-02T12:00, in UTC if it has no offset; now if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write a page with charts, which needs no network, instead of drawing here.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Show how a function's invocations went: figures, durations, and invocations and failures over time.
+
+    The series has an hour a step, in the period 30d a day. Hours and days are UTC's.
+    """
+    if html is not None and as_json:
+        raise typer.BadParameter("give one of --html and --json", param_hint="--html")
+    with open_target(target_of(context, database), creates=False) as opened:
+        managers = Managers(opened)
+        report = read_report(managers, find_function(managers, function), period, _aware(until) or datetime.now(UTC))
+    if as_json:
+        print_document(report.to_json())
+    elif html is not None:
+        from cloudpub_models.cli.commands.stats.page import page_of
+
+        with file_to_write(str(html)) as file:
+            file.write(page_of(report).encode())
+        print_note(f"wrote {html}")
+    else:
+        from cloudpub_models.cli.commands.stats.drawing import draw
+
+        console = Console()
+        console.print(draw(report, console))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -1,0 +1,171 @@
+"""What ``cloudpub stats`` knows of a function: read from the database in one go, and as a JSON document.
+
+How it is shown is in ``drawing`` (terminal) and ``page`` (HTML).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from cloudpub_models import Function, FunctionStats, InvocationBucket, Managers
+from cloudpub_models.cli.commands.stats.durations import Bin, Durations
+from cloudpub_models.platform.periods import Buckets, last_days, last_hours
+from cloudpub_models.platform.statistics import DURATIONS
+
+_FRACTIONS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+class Period(StrEnum):
+    """How far back the statistics reach."""
+
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+
+    @property
+    def in_words(self) -> str:
+        """What a reader calls it."""
+        return {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}[self.value]
+
+    @property
+    def step(self) -> timedelta:
+        """How long one bucket of its series is."""
+        return timedelta(days=1) if self is Period.MONTH else timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """How the invocations of one hour or day went.
+
+    Attributes:
+        bucket: the numbers without percentiles.
+        percentiles: ``p50``, ``p95`` and ``p99`` in milliseconds; ``None`` where no duration is known.
+    """
+
+    bucket: InvocationBucket
+    percentiles: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the invocations of a function went in a period.
+
+    Attributes:
+        function: the function.
+        period: how far back.
+        figures: all of them taken together.
+        points: hour by hour or day by day, the oldest first.
+        histogram: how many took how long.
+        latest: when the latest invocation before the period's end began, where there was none in the period.
+    """
+
+    function: Function
+    period: Period
+    figures: FunctionStats
+    points: Sequence[Point]
+    histogram: Sequence[Bin]
+    latest: datetime | None
+
+    @property
+    def begin(self) -> datetime:
+        """When the period begins."""
+        return self.points[0].bucket.start
+
+    @property
+    def end(self) -> datetime:
+        """When it ends; what happened then is not included."""
+        return self.points[-1].bucket.end
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as a JSON-ready document; times are ISO 8601, durations milliseconds."""
+        return {
+            "function": {
+                "uuid": str(self.function.uuid),
+                "name": self.function.name,
+                "status": self.function.status,
+            },
+            "period": self.period.value,
+            "begin": self.begin.isoformat(),
+            "end": self.end.isoformat(),
+            "latest_invocation_at": self.latest.isoformat() if self.latest else None,
+            "figures": asdict(self.figures),
+            "histogram": [asdict(bin) for bin in self.histogram],
+            "series": [
+                asdict(point.bucket)
+                | point.percentiles
+                | {"start": point.bucket.start.isoformat(), "end": point.bucket.end.isoformat()}
+                for point in self.points
+            ],
+        }
+
+
+def read_report(managers: Managers, function: Function, period: Period, until: datetime) -> Report:
+    """Read a function's statistics, all of them from the same moment's data.
+
+    Args:
+        managers: of the function's database.
+        function: the function.
+        period: how far back from ``until``.
+        until: an aware datetime; the hour or day that it lies in is the last one.
+    """
+    invocations = managers.function_invocations
+    with managers.database.transaction(isolation="REPEATABLE READ", read_only=True):
+        if period is Period.MONTH:
+            slots = last_days(30, until, UTC)
+            series = invocations.get_daily_stats(function, len(slots), until=until)
+        else:
+            slots = last_hours(24 if period is Period.DAY else 24 * 7, until, UTC)
+            series = invocations.get_hourly_stats(function, len(slots), until=until)
+        durations = _durations(managers, function, slots)
+        latest = None
+        if not any(bucket.total for bucket in series):
+            latest = invocations.find_one(
+                {"function_id": function.id}, order_by="timestamp", order_direction="DESC", select=["timestamp"]
+            )
+    points = [
+        Point(bucket, {name: spread.percentile(fraction) for name, fraction in _FRACTIONS.items()})
+        for bucket, spread in zip(series, durations, strict=True)
+    ]
+    all_durations = Durations.together(durations)
+    return Report(
+        function=function,
+        period=period,
+        figures=_figures(series, all_durations),
+        points=points,
+        histogram=all_durations.histogram(),
+        latest=latest.timestamp if latest else None,
+    )
+
+
+def _durations(managers: Managers, function: Function, slots: Buckets) -> list[Durations]:
+    counts: dict[int, dict[int, int]] = defaultdict(dict)
+    parameters = {
+        "function": function.id,
+        "begin": slots.begin,
+        "end": slots.end,
+        "origin": slots.origin,
+        "slot_seconds": slots.slot_seconds,
+    }
+    for row in managers.database.raw_query_all(DURATIONS[managers.database.dialect], parameters):
+        counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["invocations"]
+    return [Durations(counts[number]) for number in range(len(slots))]
+
+
+def _figures(series: Sequence[InvocationBucket], durations: Durations) -> FunctionStats:
+    total = sum(bucket.total for bucket in series)
+    successful = sum(bucket.successful for bucket in series)
+    return FunctionStats(
+        total=total,
+        successful=successful,
+        failed=total - successful,
+        success_rate=successful / total if total else None,
+        average=durations.average,
+        minimum=durations.minimum,
+        maximum=durations.maximum,
+        **{name: durations.percentile(fraction) for name, fraction in _FRACTIONS.items()},
+    )

@@ -1,0 +1,368 @@
+"""Rows as CSV and JSON lines, written to streams of bytes and read from them one by one.
+
+UTF-8 always; what begins like gzip is read as such. JSON lines say everything exactly, but for fractions of more
+digits than a double has, which are rounded. In CSV the first line names the columns, and an empty cell is NULL; an
+empty text in a column that may be NULL is written as two quotation marks, and a text of nothing but two or more of them
+gets two more, so that both come back. What the values of a column have to be is not known here.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from cloudpub_models.cli.given.literals import read_json
+from cloudpub_models.cli.shown.files import BUFFER_BYTES, STANDARD_STREAM
+from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.identifiers import surrogate_in
+
+Row = Mapping[str, Any]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_QUOTE = '"'
+# What messages call a stream without a name.
+STANDARD_INPUT = "standard input"
+# What an empty text is written as where an empty cell is NULL.
+_MARK = 2 * _QUOTE
+# The longest text that a column takes, in characters.
+_LONGEST_CELL = 250_000_000
+
+
+class RowFormat(StrEnum):
+    """How rows stand in a file."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+_SUFFIXES = {".csv": RowFormat.CSV, ".jsonl": RowFormat.JSONL, ".ndjson": RowFormat.JSONL}
+
+
+def format_of(name: str) -> RowFormat | None:
+    """Return the format that a file's name tells; JSON lines for a standard stream; ``None`` where it tells nothing.
+
+    >>> format_of("logs.csv.gz"), format_of("-"), format_of("logs.txt")
+    (<RowFormat.CSV: 'csv'>, <RowFormat.JSONL: 'jsonl'>, None)
+    """
+    if name == STANDARD_STREAM:
+        return RowFormat.JSONL
+    return _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix.lower())
+
+
+# Writing
+
+
+def json_ready(value: Any) -> Any:
+    """Return what ``json.dumps`` takes for any value that a database gives.
+
+    >>> json_ready({"n": Decimal("1.5"), "when": datetime.fromisoformat("2026-01-02T03:04:05+00:00")})
+    {'n': 1.5, 'when': '2026-01-02T03:04:05+00:00'}
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): json_ready(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_ready(inner) for inner in value]
+    return _scalar_json_ready(value)
+
+
+def _scalar_json_ready(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, float | Decimal):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"\\x{bytes(value).hex()}"
+    return str(value)
+
+
+def json_line(row: Row) -> bytes:
+    """Return a row as a line of JSON."""
+    return _json_text(row).encode() + b"\n"
+
+
+def _json_text(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_scalar_json_ready, allow_nan=False)
+    except ValueError:  # an infinity or NaN, which JSON has no number for
+        return json.dumps(json_ready(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def row_writer(
+    format: RowFormat,
+    names: Sequence[str],
+    stream: IO[bytes],
+    *,
+    nullable_texts: Collection[str] = (),
+    documents: Collection[str] = (),
+) -> Callable[[Row], object]:
+    """Return what writes a row to a stream; CSV's first line is written at once.
+
+    Args:
+        format: how rows are written.
+        names: the columns to write.
+        stream: takes bytes.
+        nullable_texts: the columns in which CSV has to tell NULL and an empty text apart.
+        documents: the columns that hold JSON, in which a text is written with its quotation marks.
+    """
+    if format is RowFormat.JSONL:
+        return lambda row: stream.write(json_line({name: row[name] for name in names}))
+    buffer = io.StringIO(newline="")
+    # Only what is in its line end does the writer put into quotes, and a lone carriage return would end a line.
+    lines = csv.writer(buffer, lineterminator="\r\n")
+
+    def write(cells: Sequence[str]) -> None:
+        lines.writerow(cells)
+        stream.write(buffer.getvalue().removesuffix("\r\n").encode() + b"\n")
+        buffer.seek(0)
+        buffer.truncate()
+
+    write(names)
+    special = {**dict.fromkeys(nullable_texts, _nullable_cell), **dict.fromkeys(documents, _document_cell)}
+    cells = [(name, special.get(name, _csv_cell)) for name in names]
+    return lambda row: write([cell(row[name]) for name, cell in cells])
+
+
+def _nullable_cell(value: str | None) -> str:
+    return "" if value is None else value + _MARK if _only_quotes(value) else value
+
+
+def _document_cell(value: Any) -> str:
+    return "" if value is None else json.dumps(json_ready(value), ensure_ascii=False)
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping | list | tuple):
+        return _document_cell(value)
+    return str(value if isinstance(value, Decimal) else json_ready(value))
+
+
+def _only_quotes(text: str) -> bool:
+    return not text.strip(_QUOTE) and len(text) != 1
+
+
+# Reading
+
+
+class Record(NamedTuple):
+    """One record of a file.
+
+    Attributes:
+        line: the number of its first line, from 1.
+        raw: its bytes, as they stand in the file.
+        cells: column → what stands there; text in CSV, any JSON value in JSON lines.
+        problem: why there are no cells.
+    """
+
+    line: int
+    raw: bytes
+    cells: dict[str, Any]
+    problem: str | None = None
+
+
+class LineSource:
+    """The lines of a stream, counted, with a digest of all that was read so far.
+
+    Args:
+        stream: gives bytes, compressed or not.
+        name: what messages call it.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        start = _first_bytes(stream, len(_GZIP_MAGIC))
+        whole = io.BufferedReader(_Rejoined(start, stream), BUFFER_BYTES)
+        packed = start == _GZIP_MAGIC
+        self._lines = io.BufferedReader(gzip.GzipFile(fileobj=whole), BUFFER_BYTES) if packed else whole
+        self._ahead: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self._pending: list[bytes] = []
+        self.name = name
+        self.count = 0
+
+    def next_line(self) -> str | None:
+        """Return the next line as text, ``None`` at the end; bytes that are no UTF-8 become lone surrogates.
+
+        Raises:
+            InvalidValueError: the compressed data ends too early, or is damaged.
+        """
+        line = self._ahead.pop(0) if self._ahead else self._read()
+        if not line:
+            return None
+        self._digest.update(line)
+        self._pending.append(line)
+        self.count += 1
+        if self.count == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        return line.decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.next_line, None)
+
+    def _read(self) -> bytes:
+        try:
+            return self._lines.readline()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InvalidValueError(
+                f"{self.name}: expected complete gzip data ({error}): copy the file again"
+            ) from None
+
+    def beginning(self) -> str:
+        """Return a digest of the first two lines, which tells one file from another; nothing may be read yet."""
+        self._ahead = [self._read(), self._read()]
+        return hashlib.sha256(b"".join(self._ahead)).hexdigest()
+
+    def skip_to(self, count: int) -> None:
+        """Read on, to no purpose but the digest, until so many lines are read or there are no more."""
+        while self.count < count and self.next_line() is not None:
+            self._pending.clear()
+
+    def take(self) -> bytes:
+        """Return the bytes read since the last call."""
+        taken = b"".join(self._pending)
+        self._pending.clear()
+        return taken
+
+    def digest(self) -> str:
+        """Return a digest of everything read so far."""
+        return self._digest.copy().hexdigest()
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream with the bytes in front of it again that were read to see what it holds."""
+
+    def __init__(self, start: bytes, rest: IO[bytes]) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        taken, self._start = self._start or self._rest.read(len(buffer)), b""
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _first_bytes(stream: IO[bytes], count: int) -> bytes:
+    start = b""
+    # A pipe gives as little at a time as was written into it.
+    while len(start) < count and (more := stream.read(count - len(start))):
+        start += more
+    return start
+
+
+def read_jsonl(source: LineSource) -> Iterator[Record]:
+    """Yield the records of a file with one JSON object per line; blank lines are none."""
+    for line in source:
+        raw, number = source.take(), source.count
+        if line.isspace():
+            continue
+        if (problem := _text_problem(line)) is not None:
+            yield Record(number, raw, {}, problem)
+            continue
+        try:
+            cells = read_json(line)
+        except InvalidValueError as error:
+            csv_hint = "; CSV takes --format csv" if number == 1 and source.name == STANDARD_INPUT else ""
+            yield Record(number, raw, {}, f"{error}{csv_hint}")
+            continue
+        if isinstance(cells, dict):
+            yield Record(number, raw, cells)
+        else:
+            yield Record(number, raw, {}, f"expected a JSON object on each line; got {_json_kind(cells)}")
+
+
+def read_csv_header(source: LineSource) -> tuple[list[str], bytes]:
+    """Return the names in the first line of a CSV file, and its bytes.
+
+    Raises:
+        InvalidValueError: there is none, it names a column twice, or it is no CSV.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    try:
+        names = next(csv.reader(source, strict=True), [])
+    except csv.Error as error:
+        raise InvalidValueError(
+            f"{source.name}: expected CSV with the column names in its first line ({error})"
+        ) from None
+    if not names:
+        raise InvalidValueError(
+            f"{source.name}: expected CSV with the column names in its first line; got an empty one"
+        )
+    if len(names) == 1 and (other := re.search(r"[;\t|]", names[0])):
+        raise InvalidValueError(
+            f"{source.name}: expected commas between columns; got {other.group()!r}: convert the file"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidValueError(f"{source.name}: expected every column once in the first line; got {name!r} twice")
+    return names, source.take()
+
+
+def read_csv(source: LineSource, names: Sequence[str]) -> Iterator[Record]:
+    """Yield the records behind the first line of a CSV file; blank lines are none."""
+    records = csv.reader(source, strict=True)
+    while True:
+        first = source.count + 1
+        try:
+            cells = next(records, None)
+        except csv.Error as error:
+            yield Record(first, source.take(), {}, f"expected CSV ({error})")
+            records = csv.reader(source, strict=True)
+            continue
+        if cells is None:
+            return
+        raw = source.take()
+        if not cells:
+            continue
+        problem = next(filter(None, map(_text_problem, cells)), None)
+        if len(cells) != len(names):
+            problem = f"expected {len(names)} cells, as in the first line; got {len(cells)}"
+        yield Record(first, raw, dict(zip(names, cells, strict=False)), problem)
+
+
+def csv_text(cell: str) -> str | None:
+    """Return the text of a CSV cell in a column that may be NULL.
+
+    >>> csv_text(""), csv_text('""'), csv_text("a")
+    (None, '', 'a')
+    """
+    if not cell:
+        return None
+    return cell.removeprefix(_MARK) if _only_quotes(cell) else cell
+
+
+def _text_problem(text: str) -> str | None:
+    if text.isascii() or surrogate_in(text) is None:
+        return None
+    return "expected UTF-8; got bytes that are none: convert the file, as with iconv"
+
+
+def _json_kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "an array: 'jq -c .[]' makes lines of its members"
+    return {str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")

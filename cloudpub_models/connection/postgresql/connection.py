@@ -1,0 +1,161 @@
+"""PostgreSQL connections of psycopg2: their settings, the cursor that managers use, and how its values are decoded.
+
+Managers' statements use a cursor whose timestamps, UUIDs and JSON arrive as text, since the loaders parse those faster
+than the driver does; raw SQL decodes them by the type that the server reports; Peewee's own statements see the driver's
+defaults. Which thread has which connection is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import extensions
+
+from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.postgresql.commit_outcome import TransactionMark
+from cloudpub_models.connection.results import ResultColumns
+from cloudpub_models.errors import ConfigurationError, InvalidValueError
+
+# Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
+_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
+
+_LARGEST_RESULT_KEPT = 1000
+_FORMATS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
+
+
+class PostgresqlConnection(extensions.connection):
+    """A driver connection with the little that the pool and the engine remember about it."""
+
+    idle_since: float = 0.0
+    transaction_mark: TransactionMark | None = None
+    _kept_cursor: extensions.cursor | None = None
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        # What `prepared` keeps: the command that executes each statement, the last one used last; the names of those
+        # that the server still has without need; and how many there have been.
+        self.prepared: OrderedDict[str, str] = OrderedDict()
+        self.outdated: list[str] = []
+        self.statements_prepared = 0
+
+    def text_cursor(self) -> extensions.cursor:
+        """Return a cursor for a statement that gives no rows, without taking it."""
+        cursor = self.take_cursor()
+        self._kept_cursor = cursor
+        return cursor
+
+    def take_cursor(self) -> extensions.cursor:
+        """Return a cursor for managers and raw SQL, whose timestamps, UUIDs and JSON arrive as text.
+
+        It is nobody else's until ``keep`` gives it back: a signal handler may send a statement at any time.
+        """
+        cursor, self._kept_cursor = self._kept_cursor, None
+        if cursor is None or cursor.closed:
+            cursor = self.cursor()
+            extensions.register_type(extensions.UNICODE, cursor)
+            types: Any = cursor.string_types
+            types.update(dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE))
+        return cursor
+
+    def keep(self, cursor: extensions.cursor) -> None:
+        """Keep a cursor for the next statement; making one takes long. It holds its last result until then."""
+        if cursor.rowcount <= _LARGEST_RESULT_KEPT:
+            self._kept_cursor = cursor
+
+
+def connection_settings(uri: str, masked_url: str, options: Options) -> dict[str, Any]:
+    """Return the driver's keywords for a database: the defaults, then what the URL says."""
+    try:
+        settings: dict[str, Any] = dict(extensions.parse_dsn(uri))
+    except psycopg2.ProgrammingError:
+        raise ConfigurationError(
+            f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {masked_url!r}"
+        ) from None
+    if not options.transaction_pooler:
+        limits, formats = (
+            " ".join(f"-c {name}={value}" for name, value in each.items()) for each in (_limits(options), _FORMATS)
+        )
+        # What the URL says itself comes last and so wins, but for the time zone and formats that the loaders rely on.
+        settings["options"] = f"{limits} {settings.get('options', '')} {formats}"
+    defaults = {
+        "connect_timeout": max(2, round(options.connect_timeout)) if options.connect_timeout else 0,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(options.tcp_user_timeout * 1000),
+        "application_name": options.application_name,
+        "client_encoding": "UTF8",
+    }
+    return defaults | settings | {"client_encoding": "UTF8"}
+
+
+def settings_of_a_transaction(options: Options) -> str:
+    """Return what follows BEGIN in its round trip: behind a transaction pooler, what is not set for the session."""
+    if not options.transaction_pooler:
+        return ""
+    return "".join(f"; SET LOCAL {name} = '{value}'" for name, value in (_limits(options) | _FORMATS).items())
+
+
+def _limits(options: Options) -> dict[str, str]:
+    seconds = {
+        "statement_timeout": options.statement_timeout,
+        "lock_timeout": options.lock_timeout,
+        "idle_in_transaction_session_timeout": options.idle_in_transaction_timeout,
+    }
+    return {name: str(int(value * 1000)) for name, value in seconds.items()}
+
+
+def is_usable(connection: PostgresqlConnection) -> bool:
+    """Ask the server, in one round trip, whether a connection still works."""
+    try:
+        connection.text_cursor().execute("SELECT 1")
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def discard(connection: PostgresqlConnection) -> None:
+    """Close a connection that is not to be used again."""
+    try:
+        connection.close()
+    except psycopg2.Error:
+        # It is being thrown away because it is broken; that it also cannot be closed adds nothing.
+        return
+
+
+def has_input(connection: PostgresqlConnection) -> bool:
+    """Return whether the server has said something unasked, which it does when it ends the session."""
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def columns_of(cursor: extensions.cursor) -> ResultColumns:
+    """Return the columns of a cursor's result; none where it has no result."""
+    return tuple([(column.name, _DECODERS.get(column.type_code)) for column in cursor.description or ()])
+
+
+def _decode_timestamp(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValueError(
+            f"expected a timestamp between the years 1 and 9999; the database has {text!r}: cast the column to text"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+_DECODERS: dict[int, Callable[[str], Any]] = {
+    _TIMESTAMP: _decode_timestamp,
+    _TIMESTAMPTZ: _decode_timestamp,
+    _UUID: UUID,
+    _JSON: json.loads,
+    _JSONB: json.loads,
+}

@@ -1,0 +1,423 @@
+"""The PostgreSQL engine: statements, COPY, streams and transactions on psycopg2 connections from a pool.
+
+What a connection is like stands in ``postgresql_connection``; who may use which, in ``pool``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import peewee
+import psycopg2
+from psycopg2 import extensions
+
+from cloudpub_models.connection.classification import classify_failed_connect, classify_postgresql
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.postgresql.attempts import limit_for
+from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
+from cloudpub_models.connection.postgresql.connection import (
+    PostgresqlConnection,
+    columns_of,
+    connection_settings,
+    discard,
+    has_input,
+    is_usable,
+    settings_of_a_transaction,
+)
+from cloudpub_models.connection.postgresql.literals import filled
+from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
+from cloudpub_models.connection.results import ResultColumns, Row, decoded
+from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.errors import (
+    CloudpubError,
+    CommitUnknownError,
+    ConnectionLostError,
+    InvalidQueryError,
+    TransactionAbortedError,
+)
+from cloudpub_models.sql import POSTGRESQL
+
+T = TypeVar("T")
+
+_COPY_READ_BYTES = 65_536
+
+
+class CopySource(Protocol):
+    """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
+
+    failures: list[BaseException]
+    read: Callable[[int], bytes]
+
+
+class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
+    """A PostgreSQL database as Peewee sees it, on a pool of psycopg2 connections."""
+
+    sql_dialect = POSTGRESQL
+    driver_error = psycopg2.Error
+
+    def __init__(self, uri: str, masked_url: str, options: Options) -> None:
+        self._settings = connection_settings(uri, masked_url, options)
+        self._connections: weakref.WeakSet[PostgresqlConnection] = weakref.WeakSet()
+        self._pool = ConnectionPool(
+            self._open_connection,
+            is_usable,
+            discard,
+            limit=options.max_connections,
+            wait_seconds=options.pool_timeout,
+            attempts=limit_for(masked_url),
+        )
+        self._after_begin = settings_of_a_transaction(options)
+        self._stream_numbers = itertools.count(1)
+        super().__init__(uri, masked_url, options)
+
+    # Connections
+
+    def _open_connection(self) -> PostgresqlConnection:
+        try:
+            connection: PostgresqlConnection = psycopg2.connect(
+                connection_factory=PostgresqlConnection, **self._settings
+            )
+        except psycopg2.Error as error:
+            raise classify_failed_connect(error, self.masked_url) from None
+        connection.autocommit = True
+        connection.idle_since = time.monotonic()
+        if self.server_version is None:
+            self.server_version = connection.server_version
+        self._connections.add(connection)
+        return connection
+
+    def pin(self, *, check: bool = False) -> bool:
+        if not self._state.closed:
+            return False
+        connection = self._pool.acquire(check=check)
+        self._state.set_connection(connection)
+        self._threads.current.lease = Lease(self._pool, connection)
+        return True
+
+    def unpin(self) -> None:
+        connection = self._state.conn
+        self._state.reset()
+        lease = self._threads.current.lease
+        if lease is not None:
+            lease.connection = None
+        if connection is not None:
+            self._give_back(connection)
+
+    def _give_back(self, connection: PostgresqlConnection) -> None:
+        busy = not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+        if connection.closed or busy or self._threads.current.session_changed:
+            self._threads.current.session_changed = False
+            self._pool.remove(connection)
+        else:
+            self._pool.release(connection)
+
+    def dispose_all(self) -> None:
+        self._pool.close()
+
+    def interrupt(self) -> None:
+        for connection in list(self._connections):
+            # One that is closed has nothing to end.
+            with suppress(psycopg2.Error):
+                connection.cancel()
+
+    def before_fork(self) -> None:
+        self._pool.lock_for_fork()
+
+    def after_fork_in_parent(self) -> None:
+        self._pool.unlock_after_fork()
+
+    def after_fork_in_child(self) -> None:
+        self._pool.abandon()
+        self._state.reset()
+        lease = self._threads.current.lease
+        if lease is not None:
+            lease.connection = None
+        # The child's copies of the sockets would keep the parent's sessions and their locks alive after its death,
+        # and closing a connection would say goodbye in the parent's name; /dev/null in their place does neither.
+        null = os.open(os.devnull, os.O_RDWR)
+        for connection in list(self._connections):
+            # One that is broken has no socket any more.
+            with suppress(psycopg2.Error, OSError):
+                os.dup2(null, connection.fileno())
+        os.close(null)
+        self._connections = weakref.WeakSet()
+
+    # Statements
+
+    def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        # As `_on_a_connection`, in fewer steps, which is a part of a lookup that can be measured.
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is None:
+            return self._on_a_borrowed_connection(self._fetch_on, sql, parameters)
+        if self._threads.current.scopes:
+            self.check_usable()
+        return self._fetch_on(connection, sql, parameters)
+
+    def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        return self._on_a_connection(self._run_on, sql, parameters)
+
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
+        return self._on_a_connection(self._fetch_undecoded_on, sql, parameters)
+
+    def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
+        """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is not None:
+            if self._threads.current.scopes:
+                self.check_usable()
+            return work(connection, sql, values)
+        return self._on_a_borrowed_connection(work, sql, values)
+
+    def _on_a_borrowed_connection(
+        self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any
+    ) -> T:
+        connection = self._pool.acquire()
+        try:
+            return work(connection, sql, values)
+        finally:
+            self._give_back(connection)
+
+    def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        cursor = connection.take_cursor()
+        try:
+            cursor.execute(*filled(sql, parameters))
+            rows = cursor.fetchall() if cursor.description is not None else []
+        except psycopg2.Error as error:
+            self.fail(error)
+        connection.keep(cursor)
+        return rows
+
+    def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
+        def execute(cursor: extensions.cursor) -> int:
+            cursor.execute(sql, parameters)
+            return max(cursor.rowcount, 0)
+
+        return self._on(connection, execute)
+
+    def _fetch_undecoded_on(
+        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
+    ) -> tuple[ResultColumns, list[Row]]:
+        cursor = connection.take_cursor()
+        try:
+            cursor.execute(sql, parameters)
+            rows = cursor.fetchall() if cursor.description is not None else []
+        except psycopg2.Error as error:
+            self.fail(error)
+        columns = columns_of(cursor)
+        connection.keep(cursor)
+        return columns, rows
+
+    def _on(self, connection: PostgresqlConnection, work: Callable[[extensions.cursor], T]) -> T:
+        cursor = connection.take_cursor()
+        try:
+            result = work(cursor)
+        except psycopg2.Error as error:
+            self.fail(error)
+        connection.keep(cursor)
+        return result
+
+    def fail(self, error: Exception) -> NoReturn:
+        try:
+            super().fail(error)
+        finally:
+            self._let_go_of_a_lost_connection()
+
+    def _let_go_of_a_lost_connection(self) -> None:
+        """Have a session go on with another connection; a transaction never does."""
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is not None and connection.closed and not self._threads.current.scopes:
+            self.unpin()
+
+    def _execute_on(self, connection: PostgresqlConnection, sql: str) -> None:
+        self._on(connection, lambda cursor: cursor.execute(sql))
+
+    def copy_rows(self, sql: str, text: CopySource) -> int:
+        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
+
+        The text is read while the server works on what has been read before; reading it must not use the database.
+        """
+        return self._on_a_connection(self._copy_on, sql, text)
+
+    def _copy_on(self, connection: PostgresqlConnection, sql: str, text: CopySource) -> int:
+        def copy(cursor: extensions.cursor) -> int:
+            try:
+                # Lines are never asked for, only so many bytes.
+                cursor.copy_expert(sql, text, _COPY_READ_BYTES)  # type: ignore[arg-type]
+            except psycopg2.Error:
+                if text.failures:
+                    raise text.failures.pop() from None
+                raise
+            return max(cursor.rowcount, 0)
+
+        return self._on(connection, copy)
+
+    def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
+        for cursor in self._stream_cursor(sql, parameters, chunk_size):
+            yield cursor.fetchall()
+
+    def stream_described(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[list[str], list[Row]]]:
+        for cursor in self._stream_cursor(sql, parameters, chunk_size):
+            columns = columns_of(cursor)
+            yield [name for name, _ in columns], decoded(columns, cursor.fetchall())
+
+    def _stream_cursor(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[extensions.cursor]:
+        """Yield a cursor that holds the next rows, as often as there are any.
+
+        Inside a transaction the server's cursor belongs to it. Outside, it gets a connection and a read-only
+        transaction of its own, so that whatever the caller does between two chunks does not disturb it.
+        """
+        name = f"cloudpub_stream_{next(self._stream_numbers)}"
+        declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
+        fetch = f"FETCH FORWARD {chunk_size} FROM {name}"
+        if self._threads.current.scopes:
+            scope = self._threads.current.scopes[0]
+            self.run(declare, parameters)
+            yield from self._fetch_chunks(self._state.conn, fetch, chunk_size, scope)
+            if self._threads.current.scopes[:1] == [scope]:
+                self.run(f"CLOSE {name}", None)
+            return
+        connection = self._pool.acquire()
+        begin = f"BEGIN READ ONLY{self._after_begin}; SET LOCAL idle_in_transaction_session_timeout = 0; "
+        try:
+            self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
+            yield from self._fetch_chunks(connection, fetch, chunk_size)
+        finally:
+            self._roll_back(connection)
+            self._give_back(connection)
+
+    def _fetch_chunks(
+        self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
+    ) -> Iterator[extensions.cursor]:
+        while True:
+            if scope is not None and self._threads.current.scopes[:1] != [scope]:
+                # The connection may be another thread's by now, in a transaction that a failure would end.
+                raise InvalidQueryError("the transaction in which this stream began is over: read it inside the block")
+            if self._threads.current.scopes:
+                self.check_usable()
+            # A cursor of its own, since the caller runs other statements on the connection between two chunks.
+            received = connection.take_cursor()
+            try:
+                received.execute(fetch)
+            except psycopg2.Error as error:
+                self.fail(error)
+            count = received.rowcount
+            if count:
+                yield received
+            received.close()
+            if count < chunk_size:
+                return
+
+    # Transactions
+
+    def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        return "BEGIN" + (f" ISOLATION LEVEL {isolation}" if isolation else "") + (" READ ONLY" if read_only else "")
+
+    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        begin = self.begin_statement(isolation, read_only) + self._after_begin
+        if not read_only:
+            begin += f"; {MARK_QUERY}"
+        try:
+            self._begin_on(self._state.conn, begin)
+        except ConnectionLostError:
+            # Nothing has happened yet, so a connection that died in the pool may be replaced unnoticed, once.
+            self.unpin()
+            self.pin(check=True)
+            self._begin_on(self._state.conn, begin)
+
+    def _begin_on(self, connection: PostgresqlConnection, begin: str) -> None:
+        def read_mark(cursor: extensions.cursor) -> TransactionMark | None:
+            cursor.execute(begin)
+            row = cursor.fetchone() if cursor.description else None
+            return TransactionMark(*row) if row and row[0] else None
+
+        connection.transaction_mark = self._on(connection, read_mark)
+
+    def commit_transaction(self, scope: Scope) -> None:
+        connection: PostgresqlConnection = self._state.conn
+        if connection.closed:
+            raise ConnectionLostError("the connection was lost before COMMIT was sent; nothing was kept: run it again")
+        status = connection.get_transaction_status()
+        if status == extensions.TRANSACTION_STATUS_IDLE:
+            raise TransactionAbortedError(
+                "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
+            )
+        if status == extensions.TRANSACTION_STATUS_INERROR:
+            self.rollback_transaction()
+            raise TransactionAbortedError("a statement of this transaction failed, so nothing of it can be committed")
+        if has_input(connection):
+            # An idle server says nothing unless it is ending the session; asking tells, before COMMIT is sent.
+            self._execute_on(connection, "SELECT 1")
+        try:
+            cursor = connection.text_cursor()
+            cursor.execute("COMMIT")
+        except psycopg2.Error as error:
+            typed = self.classify(error)
+            mark = connection.transaction_mark
+            if mark is None or not isinstance(typed, ConnectionLostError):
+                raise typed from error
+            raise self._commit_unknown(mark) from error
+        if cursor.statusmessage == "ROLLBACK":
+            raise TransactionAbortedError("the server rolled this transaction back instead of committing it")
+
+    def _commit_unknown(self, mark: TransactionMark) -> CommitUnknownError:
+        return CommitUnknownError(
+            "the connection was lost while COMMIT was under way, so the transaction may or may not have been "
+            "committed: call resolve() on this error to find out, and do not run the transaction again before",
+            lambda: outcome_of(mark, self.fetch, max(self.options.connect_timeout, 1)),
+        )
+
+    def has_transaction_to_end(self) -> bool:
+        connection: PostgresqlConnection | None = self._state.conn
+        return connection is not None and _has_transaction_to_end(connection)
+
+    def rollback_transaction(self) -> None:
+        connection: PostgresqlConnection | None = self._state.conn
+        if connection is not None:
+            self._roll_back(connection)
+
+    def after_transaction(self) -> None:
+        self._let_go_of_a_lost_connection()
+
+    def _roll_back(self, connection: PostgresqlConnection) -> None:
+        if not _has_transaction_to_end(connection):
+            return
+        try:
+            connection.text_cursor().execute("ROLLBACK")
+        except psycopg2.Error as error:
+            # A connection that cannot roll back is thrown away, which rolls back as well.
+            self.classify(error)
+            connection.close()
+
+    def run_control(self, sql: str) -> None:
+        self._execute_on(self._state.conn, sql)
+
+    def classify(self, error: Exception) -> CloudpubError:
+        assert isinstance(error, psycopg2.Error)
+        typed = classify_postgresql(error, read_only=self.read_only_transaction())
+        if isinstance(typed, ConnectionLostError):
+            self._pool.suspect_all()
+        return typed
+
+    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
+        # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
+        pinned = self.pin()
+        try:
+            return super()._execute_cursor(sql, params, **cursor_options)
+        finally:
+            if pinned:
+                self.unpin()
+
+
+def _has_transaction_to_end(connection: PostgresqlConnection) -> bool:
+    return not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE

@@ -1,0 +1,277 @@
+"""The pool of PostgreSQL connections: who may use which, and when one is opened, checked or thrown away.
+
+Knows how to open and to check a connection only through the functions it is given. Opening happens outside the pool's
+lock, so a slow server delays only the threads that wait for it. Threads that find every connection in use queue, and
+are served in the order in which they came: a thread that gives one back and asks again at once has to queue as well.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from cloudpub_models.connection.postgresql.attempts import AttemptLimit
+from cloudpub_models.errors import PoolTimeoutError
+
+CHECK_AFTER_IDLE_SECONDS = 30.0
+
+
+class PoolableConnection(Protocol):
+    """What the pool needs to know of a connection: when it was last given back."""
+
+    idle_since: float
+
+
+C = TypeVar("C", bound=PoolableConnection)
+
+
+class _Waiter(Generic[C]):
+    """A thread in the queue; once served it has a connection, or a place in which to open one."""
+
+    __slots__ = ("connection", "served")
+
+    def __init__(self) -> None:
+        self.connection: C | None = None
+        self.served = threading.Event()
+
+
+class ConnectionPool(Generic[C]):
+    """At most ``limit`` connections, the most recently used given out first.
+
+    Args:
+        open_connection: opens one.
+        is_usable: asks the server, in one round trip, whether a connection still works.
+        discard: closes one that is not to be used again; never raises.
+        limit: how many may exist at once.
+        wait_seconds: how long ``acquire`` waits for one to be free; 0 waits for ever.
+        attempts: what keeps failing attempts apart; shared by the pools of one server.
+    """
+
+    def __init__(
+        self,
+        open_connection: Callable[[], C],
+        is_usable: Callable[[C], bool],
+        discard: Callable[[C], None],
+        *,
+        limit: int,
+        wait_seconds: float,
+        attempts: AttemptLimit | None = None,
+    ) -> None:
+        self._open_connection = open_connection
+        self._is_usable = is_usable
+        self._discard = discard
+        self._limit = limit
+        self._wait_seconds = wait_seconds
+        self._attempts = attempts or AttemptLimit()
+        self._lock = threading.Lock()
+        self._idle: list[C] = []
+        self._given: set[int] = set()
+        self._opening = 0
+        self._waiting: deque[_Waiter[C]] = deque()
+        self._suspect_before = 0.0
+        # Filled by finalizers, which may run at any point of any thread and so must not take the lock.
+        self._left_behind: deque[C] = deque()
+        self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def size(self) -> int:
+        """How many connections exist, in use or idle."""
+        with self._lock:
+            return len(self._idle) + len(self._given) + self._opening
+
+    def acquire(self, *, check: bool = False) -> C:
+        """Return a connection that nobody else uses.
+
+        Args:
+            check: ask the server whether it still works even if it was used a moment ago.
+
+        Raises:
+            PoolTimeoutError: all were in use for as long as this call was willing to wait.
+            ConnectionFailedError: none was idle and opening one failed.
+        """
+        while (connection := self._take_idle_or_reserve()) is not None:
+            idle_since = connection.idle_since
+            suspect = idle_since <= self._suspect_before or time.monotonic() - idle_since > CHECK_AFTER_IDLE_SECONDS
+            if not (check or suspect):
+                return connection
+            usable = False
+            try:
+                usable = self._is_usable(connection)
+            finally:
+                if not usable:
+                    self.remove(connection)
+            if usable:
+                return connection
+        return self._open_reserved()
+
+    def release(self, connection: C) -> None:
+        """Give a connection back to be used again."""
+        connection.idle_since = time.monotonic()
+        with self._lock:
+            if id(connection) in self._given and not self._closed:
+                self._given.discard(id(connection))
+                self._idle.append(connection)
+                if self._waiting:
+                    self._serve_queue()
+                return
+        self.remove(connection)
+
+    def remove(self, connection: C) -> None:
+        """Throw a connection away, and free its place."""
+        with self._lock:
+            self._given.discard(id(connection))
+            self._serve_queue()
+        self._discard(connection)
+
+    def leave_behind(self, connection: C) -> None:
+        """Close the connection of a thread that ended without giving it back; safe to call from a finalizer.
+
+        The thread may have ended in the middle of anything, whose locks the server lets go of at once. The place is
+        free from the next ``acquire`` on.
+        """
+        # After a fork the child finalizes the parent's threads, whose connections are not the child's to close; that
+        # comes before anything that the child is told to run.
+        if os.getpid() == self._process and id(connection) in self._given:
+            self._left_behind.append(connection)
+            self._discard(connection)
+
+    def suspect_all(self) -> None:
+        """Have every idle connection checked before its next use, since one of them was just lost."""
+        self._suspect_before = time.monotonic()
+
+    def close(self) -> None:
+        """Close the idle connections now and each other one when it is given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            self._discard(connection)
+
+    def lock_for_fork(self) -> None:
+        """Hold the lock while the process forks, so that the child does not inherit it half-way through something."""
+        self._lock.acquire()
+
+    def unlock_after_fork(self) -> None:
+        """Let go of the lock in the parent."""
+        self._lock.release()
+
+    def abandon(self) -> None:
+        """Forget every connection: in a forked child all belong to the parent, and the lock may be held for ever."""
+        self._lock = threading.Lock()
+        self._idle, self._given, self._opening = [], set(), 0
+        self._waiting, self._left_behind = deque(), deque()
+        self._process = os.getpid()
+        self._attempts.reset()
+
+    # Taking and queueing
+
+    def _take_idle_or_reserve(self) -> C | None:
+        """Return an idle connection, or None once a place has been reserved in which to open one."""
+        with self._lock:
+            if self._left_behind:
+                self._clear_left_behind()
+            if not self._waiting:
+                if self._idle:
+                    connection = self._idle.pop()
+                    self._given.add(id(connection))
+                    return connection
+                if len(self._given) + self._opening < self._limit:
+                    self._opening += 1
+                    return None
+            waiter: _Waiter[C] = _Waiter()
+            self._waiting.append(waiter)
+        try:
+            self._wait_in_queue(waiter)
+        except BaseException:
+            self._leave_queue(waiter)
+            raise
+        return waiter.connection
+
+    def _wait_in_queue(self, waiter: _Waiter[C]) -> None:
+        deadline = time.monotonic() + self._wait_seconds if self._wait_seconds else float("inf")
+        while (remaining := deadline - time.monotonic()) > 0:
+            # Finalizers cannot wake anybody, so look now and then whether a thread has left one behind.
+            if waiter.served.wait(min(0.1, remaining)):
+                return
+            with self._lock:
+                self._clear_left_behind()
+        with self._lock:
+            if waiter.served.is_set():
+                return
+        raise PoolTimeoutError(
+            f"expected a free connection within {self._wait_seconds:g} s; all {self._limit} stayed in use: "
+            "keep sessions and transactions short, or raise max_connections or pool_timeout"
+        )
+
+    def _leave_queue(self, waiter: _Waiter[C]) -> None:
+        with self._lock:
+            if not waiter.served.is_set():
+                self._waiting.remove(waiter)
+                return
+            if waiter.connection is None:
+                self._opening -= 1
+                self._serve_queue()
+                return
+        self.release(waiter.connection)
+
+    def _serve_queue(self) -> None:
+        """Give the threads that waited longest what has become free; called with the lock held."""
+        while self._waiting:
+            if self._idle:
+                connection = self._idle.pop()
+                self._given.add(id(connection))
+                self._waiting[0].connection = connection
+            elif len(self._given) + self._opening < self._limit:
+                self._opening += 1
+            else:
+                return
+            self._waiting.popleft().served.set()
+
+    def _clear_left_behind(self) -> None:
+        while self._left_behind:
+            self._given.discard(id(self._left_behind.popleft()))
+        self._serve_queue()
+
+    # Opening
+
+    def _open_reserved(self) -> C:
+        try:
+            connection = self._open_within_limit()
+        except BaseException:
+            with self._lock:
+                self._opening -= 1
+                self._serve_queue()
+            raise
+        with self._lock:
+            self._opening -= 1
+            self._given.add(id(connection))
+        return connection
+
+    def _open_within_limit(self) -> C:
+        self._attempts.begin(self._wait_seconds)
+        try:
+            connection = self._open_connection()
+        except BaseException as error:
+            self._attempts.failed(error)
+            raise
+        self._attempts.succeeded()
+        return connection
+
+
+class Lease(Generic[C]):
+    """Gives a thread's pinned connection back when the thread ends without doing so."""
+
+    __slots__ = ("_pool", "connection")
+
+    def __init__(self, pool: ConnectionPool[C], connection: C) -> None:
+        self._pool = pool
+        self.connection: C | None = connection
+
+    def __del__(self) -> None:
+        if self.connection is not None:
+            self._pool.leave_behind(self.connection)

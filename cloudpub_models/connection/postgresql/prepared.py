@@ -1,0 +1,206 @@
+"""The PostgreSQL engine with prepared statements: what managers send is parsed once for each connection.
+
+A manager's statement of some shape is prepared by ``PREPARE`` before its first use on a connection and run by
+``EXECUTE`` from then on (https://www.postgresql.org/docs/current/sql-prepare.html). What a connection has prepared is
+remembered with it, so a new one begins with nothing. Raw SQL, streams and Peewee's statements are sent as they are.
+
+A prepared statement can be gone (``DISCARD ALL``) or out of date (a column's type was changed). Outside a transaction
+it is prepared again unnoticed. Inside one the server has ended the transaction by then, which has to be run again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any, NoReturn, TypeVar
+
+import psycopg2
+from psycopg2 import extensions
+
+from cloudpub_models.connection.postgresql.connection import PostgresqlConnection, columns_of
+from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
+from cloudpub_models.connection.postgresql.literals import filled
+from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.errors import PreparedStatementError
+from cloudpub_models.sql.statement import PreparableSql
+
+T = TypeVar("T")
+Cursor = extensions.cursor
+
+MOST_PREPARED = 100
+"""How many statements a connection keeps prepared; then the one that was not used for longest goes."""
+
+_GONE = "26000"
+# The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
+_FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
+# A number beyond the type that its column had before, and a type that is not there any more.
+_OUT_OF_RANGE = "22003"
+_INTERNAL = "XX000"
+# How the names of those of the server's files begin that find no operator, or no conversion, for the types it has.
+_ANALYSIS = "parse_"
+
+
+class PreparingEngine(PostgresqlEngine):
+    """A PostgreSQL database whose managers' statements are prepared."""
+
+    def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        if type(sql) is not PreparableSql:
+            return super()._fetch_on(connection, sql, parameters)
+        return self._execute_prepared(connection, sql, parameters, Cursor.fetchall)
+
+    def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
+        if type(sql) is not PreparableSql:
+            _expect_changes(connection, sql)
+            return super()._run_on(connection, sql, parameters)
+        return self._execute_prepared(connection, sql, parameters, _row_count)
+
+    def _fetch_undecoded_on(
+        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
+    ) -> tuple[ResultColumns, list[Row]]:
+        if type(sql) is PreparableSql:
+            return self._execute_prepared(connection, sql, parameters, _columns_and_rows)
+        _expect_changes(connection, sql)
+        return super()._fetch_undecoded_on(connection, sql, parameters)
+
+    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
+        pinned = self.pin()
+        try:
+            _expect_changes(self._state.conn, sql)
+            return super()._execute_cursor(sql, params, **cursor_options)
+        finally:
+            if pinned:
+                self.unpin()
+
+    def _execute_prepared(
+        self,
+        connection: PostgresqlConnection,
+        sql: PreparableSql,
+        parameters: Sequence[Any] | None,
+        result: Callable[[Cursor], T],
+    ) -> T:
+        prepared = connection.prepared
+        cursor = connection.take_cursor()
+        known = command = prepared.get(sql)
+        try:
+            if command is None:
+                command = _prepare(connection, cursor, sql, parameters)
+            else:
+                prepared.move_to_end(sql)
+            cursor.execute(*filled(command, parameters))
+            found = result(cursor)
+        except psycopg2.Error as error:
+            if not _was_out_of_date(error, known is not None):
+                self.fail(error)
+            found = self._execute_again(connection, cursor, sql, parameters, result, error)
+        connection.keep(cursor)
+        return found
+
+    def _execute_again(
+        self,
+        connection: PostgresqlConnection,
+        cursor: Cursor,
+        sql: PreparableSql,
+        parameters: Sequence[Any] | None,
+        result: Callable[[Cursor], T],
+        error: psycopg2.Error,
+    ) -> T:
+        """Prepare a statement once more and run it, where its transaction is not over."""
+        if error.pgcode == _GONE:
+            # Then most likely all are.
+            connection.prepared.clear()
+            connection.outdated.clear()
+        elif command := connection.prepared.pop(sql, None):
+            connection.outdated.append(_name_in(command))
+        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+            self._fail_out_of_date(error)
+        try:
+            cursor.execute(_prepare(connection, cursor, sql, parameters), parameters or None)
+            return result(cursor)
+        except psycopg2.Error as another:
+            self.fail(another)
+
+    def _fail_out_of_date(self, error: psycopg2.Error) -> NoReturn:
+        typed = PreparedStatementError(
+            f"a prepared statement is gone or out of date ({self.classify(error)}): "
+            "run the whole transaction again, as run_transaction() does"
+        )
+        self._remember(typed)
+        raise typed from error
+
+
+def _prepare(
+    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> str:
+    """Prepare a statement and return the command that executes it."""
+    prepared, outdated = connection.prepared, connection.outdated
+    if len(prepared) >= MOST_PREPARED:
+        outdated.append(_name_in(prepared.popitem(last=False)[1]))
+    if outdated:
+        cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
+        outdated.clear()
+    # Without parameters a %s is the statement's own, as in format('%s', name).
+    body, arguments = _numbered(sql) if parameters else (sql, "")
+    connection.statements_prepared += 1
+    name = f"cloudpub_{connection.statements_prepared}"
+    cursor.execute(f"PREPARE {name} AS {body}")
+    command = prepared[sql] = f"EXECUTE {name}{arguments}"
+    return command
+
+
+def _name_in(command: str) -> str:
+    return command.split()[1].partition("(")[0]
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> tuple[str, str]:
+    """Return a statement with numbered parameters, as ``PREPARE`` takes it, and the arguments of its ``EXECUTE``.
+
+    >>> _numbered("SELECT id FROM users WHERE id = %s AND id %% 2 = %s")
+    ('SELECT id FROM users WHERE id = $1 AND id % 2 = $2', '(%s,%s)')
+    """
+    pieces = sql.replace("%%", "\0").split("%s")
+    if len(pieces) == 1:
+        # Without parameters the driver takes a % for nothing else, so none is doubled.
+        return sql, ""
+    body = pieces[0] + "".join([f"${number}{piece}" for number, piece in enumerate(pieces[1:], 1)])
+    return body.replace("\0", "%"), f"({','.join(['%s'] * (len(pieces) - 1))})"
+
+
+def _expect_changes(connection: PostgresqlConnection, sql: str) -> None:
+    """Forget what is prepared before a statement that may remove it, or change what it depends on.
+
+    Else the next statement of the same transaction would fail. What a function does that a SELECT calls is not seen.
+    """
+    found = _changing()(sql)
+    if found is not None:
+        if found[1].upper().startswith(("DISCARD", "DEALLOCATE")):
+            # Nothing is left, neither of what is in use nor of what was to be removed.
+            connection.outdated.clear()
+        else:
+            connection.outdated.extend(map(_name_in, connection.prepared.values()))
+        connection.prepared.clear()
+
+
+@cache
+def _changing() -> Callable[[str], re.Match[str] | None]:
+    beginning = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+"
+    statements = r"ALTER|CREATE|DROP|DO|DISCARD\s+ALL|DEALLOCATE\s+(?:PREPARE\s+)?ALL|CALL"
+    return re.compile(rf"{beginning}({statements})\b", re.IGNORECASE | re.DOTALL).match
+
+
+def _was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
+    if error.pgcode == _GONE or (error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE):
+        return True
+    # Its parameters have the types that they had before a column got another one.
+    return known and (
+        error.pgcode in (_OUT_OF_RANGE, _INTERNAL) or (error.diag.source_file or "").startswith(_ANALYSIS)
+    )
+
+
+def _columns_and_rows(cursor: Cursor) -> tuple[ResultColumns, list[Row]]:
+    return columns_of(cursor), cursor.fetchall()
+
+
+def _row_count(cursor: Cursor) -> int:
+    return max(cursor.rowcount, 0)

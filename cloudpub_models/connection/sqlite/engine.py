@@ -1,0 +1,366 @@
+"""The SQLite engine: one connection a thread, settings that make it behave like PostgreSQL, and files shared safely.
+
+A write transaction begins IMMEDIATE: two that begin by reading could otherwise each wait for the other's lock, which
+SQLite answers with an error that no waiting mends. ``:memory:`` is one database for all threads, kept in SQLite's
+memdb file system (https://sqlite.org/src/file/src/memdb.c), where connections wait for each other's locks as they do
+on a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import peewee
+
+from cloudpub_models.connection.classification import classify_sqlite
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.errors import (
+    CloudpubError,
+    ConnectionFailedError,
+    InvalidValueError,
+    TransactionAbortedError,
+)
+from cloudpub_models.sql import SQLITE
+from cloudpub_models.sql.patterns import ilike_matches, like_matches
+from cloudpub_models.sql.text.parameters import parse
+
+MEMORY = ":memory:"
+_STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+OLDEST_SUPPORTED = (3, 39, 0)
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A driver connection that closes itself when its thread has ended."""
+
+    def __del__(self) -> None:
+        # A connection that could not be opened was never one that can be closed.
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self.close()
+
+
+class SqliteEngine(Engine, peewee.SqliteDatabase):
+    """A SQLite database as Peewee sees it."""
+
+    sql_dialect = SQLITE
+    driver_error = sqlite3.Error
+    # Set by what only looks at a file, before the first connection.
+    keeps_journal_mode = False
+
+    def __init__(self, path: str, masked_url: str, options: Options) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
+            raise ConnectionFailedError(
+                f"expected SQLite 3.39 or later; this Python was built with {sqlite3.sqlite_version}"
+            )
+        self._in_memory = path == MEMORY
+        self._uri = (
+            f"file:/cloudpub-{uuid.uuid4()}?vfs=memdb"
+            if self._in_memory
+            else f"file:{quote(str(Path(path).absolute()))}"
+        )
+        self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()
+        super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
+        # A database in memory lives as long as one connection to it does.
+        self._anchor = self._connect() if self._in_memory else None
+
+    # Connections
+
+    def _connect(self) -> SqliteConnection:
+        try:
+            connection = sqlite3.connect(
+                self._uri,
+                uri=True,
+                timeout=self.options.busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+                factory=SqliteConnection,
+            )
+            self._configure(connection)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in _STORAGE_CODES:
+                raise classify_sqlite(error) from error
+            raise ConnectionFailedError(
+                f"cannot open the database file {self.database!r}: {error}; check that its directory exists and may be "
+                "written to, and that it is a SQLite database"
+            ) from None
+        self._connections.add(connection)
+        return connection
+
+    def _configure(self, connection: SqliteConnection) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("cloudpub_like", 2, like_matches, deterministic=True)
+        connection.create_function("cloudpub_ilike", 2, ilike_matches, deterministic=True)
+        self._add_conn_hooks(connection)  # type: ignore[attr-defined]
+        if not self._in_memory:
+            # Reading the setting first spares a read-only file, and a lock where it is WAL already.
+            is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            if not (is_wal or self.keeps_journal_mode or _is_read_only(connection)):
+                self._change_to_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _change_to_wal(self, connection: SqliteConnection) -> None:
+        # SQLite does not wait by itself while another process is about to change a new file in the same way.
+        deadline = time.monotonic() + self.options.busy_timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            import random
+
+            time.sleep(random.uniform(0.001, 0.02))
+
+    def pin(self, *, check: bool = False) -> bool:
+        if not self._state.closed:
+            return False
+        self._state.set_connection(self._connect())
+        return True
+
+    def unpin(self) -> None:
+        # A thread keeps its connection: opening one costs more than keeping it, and nobody waits for it.
+        connection = self._state.conn
+        if connection is not None and connection.in_transaction:
+            self.rollback_transaction()
+
+    def close(self) -> bool:
+        """Close this thread's connection."""
+        connection = self._state.conn
+        closed = super().close()
+        if closed and connection is not None:
+            self._forget_connection()
+            connection.close()
+        return closed
+
+    def _forget_connection(self) -> None:
+        self._state.reset()
+        self._threads.current.cursor = None
+
+    def dispose_all(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+        self._forget_connection()
+
+    def interrupt(self) -> None:
+        for connection in list(self._connections):
+            # One that is closed has nothing to end.
+            with contextlib.suppress(sqlite3.ProgrammingError):
+                connection.interrupt()
+
+    def before_fork(self) -> None:
+        # The child needs it, and a child whose parent had threads had better import nothing.
+        import ctypes  # noqa: F401
+
+    def after_fork_in_child(self) -> None:
+        import ctypes
+
+        # The parent's handles are neither used nor closed here: closing one rolls back in the parent's file and lets go
+        # of locks (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6). A reference that nobody gives back
+        # keeps them from being closed even when the child's interpreter ends.
+        for connection in list(self._connections):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._connections = weakref.WeakSet()
+        self._forget_connection()
+
+    # Statements
+
+    def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
+        # Taken while it is in use, so that a signal handler that sends a statement meanwhile gets one of its own.
+        cursor, thread.cursor = thread.cursor, None
+        if cursor is None:
+            cursor = self._usable_connection().cursor()
+        try:
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+        thread.cursor = cursor
+        return rows
+
+    def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        connection = self._usable_connection()
+        try:
+            changed_before = connection.total_changes
+            cursor = connection.execute(sql, parameters or ())
+            cursor.fetchall()
+            if cursor.rowcount < 0 and connection.total_changes > changed_before:
+                # The driver does not count what a statement that begins with WITH changes; the total has what triggers
+                # changed in it as well.
+                return int(connection.execute("SELECT changes()").fetchone()[0])
+            return max(cursor.rowcount, 0)
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement once for each row of parameters and return how many rows that has touched in all."""
+        connection = self._usable_connection()
+        try:
+            return max(connection.executemany(sql, rows).rowcount, 0)
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
+        connection = self._usable_connection()
+        try:
+            cursor = connection.execute(sql, parameters or ())
+            return tuple([(column[0], None) for column in cursor.description or ()]), cursor.fetchall()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
+        for _, rows in self._chunks(sql, parameters, chunk_size):
+            yield rows
+
+    def stream_described(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[list[str], list[Row]]]:
+        for cursor, rows in self._chunks(sql, parameters, chunk_size):
+            yield _names(cursor), rows
+
+    def _chunks(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[sqlite3.Cursor, list[Row]]]:
+        # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
+        # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out: SQLite is told
+        # to put the rows aside first, or a loop that inserts what it reads about would never end.
+        separate = not self._in_memory and not self._threads.current.scopes
+        connection = self._connect() if separate else self._usable_connection()
+        try:
+            cursor = connection.execute(sql if separate else _put_aside(sql), parameters or ())
+            while rows := cursor.fetchmany(chunk_size):
+                yield cursor, rows
+            cursor.close()
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+        finally:
+            if separate:
+                connection.close()
+
+    def _usable_connection(self) -> SqliteConnection:
+        if self._threads.current.scopes:
+            self.check_usable()
+        connection: SqliteConnection | None = self._state.conn
+        if connection is None:
+            self.pin()
+            connection = self._state.conn
+            assert connection is not None
+        return connection
+
+    # Transactions
+
+    def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        return "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        if read_only:
+            self.run_control("PRAGMA query_only = ON")
+        try:
+            self.run_control(self.begin_statement(isolation, read_only))
+        except CloudpubError:
+            if read_only:
+                self.run_control("PRAGMA query_only = OFF")
+            raise
+
+    def commit_transaction(self, scope: Scope) -> None:
+        connection: SqliteConnection = self._state.conn
+        try:
+            if not connection.in_transaction:
+                self._allow_writes(connection)
+                raise TransactionAbortedError(
+                    "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
+                )
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            typed = self.classify(error)
+            self.rollback_transaction()
+            raise typed from error
+        self._allow_writes(connection)
+
+    def has_transaction_to_end(self) -> bool:
+        connection: SqliteConnection | None = self._state.conn
+        return connection is not None and connection.in_transaction
+
+    def rollback_transaction(self) -> None:
+        connection: SqliteConnection = self._state.conn
+        try:
+            # Some failures, a full disk among them, make SQLite roll back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._allow_writes(connection)
+        except sqlite3.Error:
+            # A connection that cannot roll back is closed, which rolls back as well.
+            self._forget_connection()
+            connection.close()
+
+    def _allow_writes(self, connection: SqliteConnection) -> None:
+        if self.read_only_transaction():
+            connection.execute("PRAGMA query_only = OFF")
+
+    def run_control(self, sql: str) -> None:
+        try:
+            self._state.conn.execute(sql)
+        except sqlite3.Error as error:
+            self.fail(error)
+
+    def count_rows(self, cursor: sqlite3.Cursor) -> int | None:
+        # SQLite finds the rows of a query one by one, as they are asked for.
+        return None if cursor.description else super().count_rows(cursor)
+
+    def classify(self, error: Exception) -> CloudpubError:
+        assert isinstance(error, sqlite3.Error)
+        return classify_sqlite(error, read_only=self.read_only_transaction())
+
+
+def _put_aside(sql: str) -> str:
+    """Return a query whose rows SQLite collects in a temporary table, in their order, before it gives the first.
+
+    The LIMIT keeps the optimizer from leaving out the order of the inner query.
+    """
+    if parse(sql, SQLITE).first_words[:1] not in (("SELECT",), ("WITH",), ("VALUES",)):
+        return sql
+    inner = sql.rstrip().removesuffix(";")
+    aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
+    return f"WITH cloudpub_stream AS MATERIALIZED {aside} SELECT * FROM cloudpub_stream"  # noqa: S608 - the same
+
+
+def _names(cursor: sqlite3.Cursor) -> list[str]:
+    return [column[0] for column in cursor.description or ()]
+
+
+def _too_large(error: OverflowError) -> InvalidValueError:
+    return InvalidValueError(f"expected an integer of at most 64 bits: {error}")
+
+
+def _is_read_only(connection: sqlite3.Connection) -> bool:
+    """Return whether SQLite could open the file for reading only."""
+    path = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
+    return bool(path) and not _may_write(Path(path))
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

@@ -1,0 +1,1 @@
+"""What a caller may pass: conditions, orders and counts, checked before anything is sent."""

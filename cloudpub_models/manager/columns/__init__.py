@@ -1,0 +1,1 @@
+"""Values between Python and the database, column by column."""

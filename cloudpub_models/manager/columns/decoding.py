@@ -1,0 +1,113 @@
+"""Values on their way back: what a driver gives becomes Python values, one by one or a whole column at a time.
+
+A single value is decoded by a function that takes every form in which it may be stored and says what is wrong where one
+is. A column of many values takes the form in which this library stores them, and lets C loops do the work; where a
+value has any other form it raises, and the rows are decoded one by one instead.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import repeat, starmap
+from typing import Any
+from uuid import UUID, SafeUUID
+
+import peewee
+
+from cloudpub_models.entity.fields import TimestampField, UuidField
+from cloudpub_models.entity.stored_forms import json_from_text, json_reader, timestamp_from_database, uuid_from_database
+
+Decoder = Callable[[Any], Any]
+ColumnDecoder = Callable[[Sequence[Any]], Sequence[Any]]
+
+# What a column's decoder raises for a value of another form.
+UNEXPECTED_FORM = (ValueError, TypeError, AttributeError, StopIteration)
+
+# UUID.__init__ weighs six ways of being called; filling the two slots takes a third of its time.
+new_uuid = UUID.__new__
+set_uuid_int = UUID.int.__set__  # type: ignore[attr-defined, misc]
+set_uuid_is_safe = UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
+
+_moment = datetime.fromisoformat
+_split_uuids = struct.Struct("16s").iter_unpack
+_run_through = deque[Any](maxlen=0).extend
+
+
+def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False) -> Decoder | None:
+    """Return the function that makes a driver's value, never ``None``, a field's Python value; ``None`` for none.
+
+    Args:
+        field: the field.
+        dialect: the database's dialect.
+        decoded: whether timestamps, UUIDs and JSON have been decoded by their type already, as raw rows are.
+    """
+    if isinstance(field, peewee.ForeignKeyField):
+        return decoder_for(field.rel_field, dialect, decoded=decoded)
+    if isinstance(field, UuidField):
+        return uuid_from_database
+    if isinstance(field, TimestampField):
+        return timestamp_from_database
+    if isinstance(field, peewee.JSONField):
+        return None if decoded and dialect == "postgresql" else json_from_text
+    if isinstance(field, peewee.BooleanField):
+        return bool if dialect == "sqlite" else None
+    if isinstance(field, peewee.BlobField):
+        return bytes
+    if isinstance(field, peewee.FloatField) and type(field).python_value is peewee.Field.python_value:
+        # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
+        return float if dialect == "sqlite" else None
+    if type(field).python_value is peewee.Field.python_value and isinstance(
+        field, peewee.IntegerField | peewee.FloatField | peewee.CharField | peewee.TextField
+    ):
+        return None
+    return field.python_value
+
+
+def column_decoder_for(decoder: Decoder) -> ColumnDecoder:
+    """Return the function that does to a whole column what a decoder does to a value; ``None`` stays ``None``."""
+    decode_all = _DECODE_ALL.get(decoder)
+
+    def decode_column(values: Sequence[Any]) -> Sequence[Any]:
+        if decode_all is not None and None not in values:
+            return decode_all(values)
+        return [None if value is None else decoder(value) for value in values]
+
+    return decode_column
+
+
+def _uuids(values: Sequence[str]) -> list[UUID]:
+    count = len(values)
+    # White space between digits is skipped, and so is what keeps 32 of one value from being digits of two.
+    digits = "\n".join(values).replace("-", "")
+    raw = bytes.fromhex(digits)
+    if digits[32::33] != "\n" * (count - 1) or len(raw) != 16 * count:
+        raise ValueError("a UUID in another form than its text")
+    uuids = list(map(new_uuid, repeat(UUID, count)))
+    _run_through(map(set_uuid_int, uuids, starmap(int.from_bytes, _split_uuids(raw))))
+    _run_through(map(set_uuid_is_safe, uuids, repeat(SafeUUID.unknown)))
+    return uuids
+
+
+def _timestamps(values: Sequence[str]) -> list[datetime]:
+    # Naming the offset is cheaper than replacing tzinfo afterwards.
+    moments = [_moment(f"{value}Z") for value in values]
+    # A space can only separate date and time; any other character is taken for a separator too, even a digit.
+    if "".join(values).count(" ") != len(values):
+        raise ValueError("a timestamp in another form than the stored one")
+    return moments
+
+
+def _documents(values: Sequence[str]) -> list[Any]:
+    read = json_reader()
+    return list(map(json.JSONDecoder().decode if read is json.loads else read, values))
+
+
+_DECODE_ALL: dict[Decoder, Callable[[Sequence[Any]], list[Any]]] = {
+    uuid_from_database: _uuids,
+    timestamp_from_database: _timestamps,
+    json_from_text: _documents,
+}

@@ -1,0 +1,304 @@
+"""Values on their way to the database: checked against their column and put into the form the drivers take.
+
+One encoder per field, made once; what it refuses never reaches the wire, on either database. Which statement a value
+goes into is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal
+from uuid import UUID
+
+import peewee
+
+from cloudpub_models.entity.fields import TimestampField, UuidField
+from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.manager.columns.peewee_encoding import converter_for
+from cloudpub_models.sql import values as sql_values
+from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.sql.text.secrets import as_secret
+from cloudpub_models.sql.values import json_to_text, moment_to_text
+
+Encoder = Callable[[Any], Any]
+Kind = Literal["text", "integer", "timestamp", "uuid", "other"]
+
+# PostgreSQL's limit for one field is 1 GB; a longer text makes the server drop the connection.
+_LONGEST_TEXT = 250_000_000
+
+_TYPES_OF_KEYS = frozenset({int, UUID, str})
+
+_INTEGER_BITS: tuple[tuple[type[peewee.Field[Any]], int], ...] = (
+    (peewee.SmallIntegerField, 16),
+    (peewee.BigIntegerField, 64),
+    (peewee.BigAutoField, 64),
+    (peewee.IntegerField, 32),
+)
+
+
+def encoder_for(field: peewee.Field[Any]) -> Encoder:
+    """Return the function that checks a value for a field's column and returns it as the drivers take it.
+
+    It passes ``None``, since the database itself keeps NOT NULL, and raises InvalidValueError, naming the column, for
+    what the column cannot hold.
+    """
+    encode = _encoder_of_kind(field, _column_name(field))
+    return (lambda value: as_secret(encode(value))) if _is_secret(field) else encode
+
+
+def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
+    if isinstance(field, peewee.ForeignKeyField):
+        return _reference_encoder(field, column)
+    if isinstance(field, peewee.JSONField):
+        return _converting_encoder(json_to_text, field, column)
+    if isinstance(field, UuidField):
+        return _uuid_encoder(field, column)
+    if isinstance(field, TimestampField):
+        return _timestamp_encoder(field, column)
+    if (convert := converter_for(field)) is not None:
+        return _converting_encoder(convert, field, column)
+    if isinstance(field, peewee.FixedCharField):
+        return _converting_encoder(_of_length(field.max_length), field, column)
+    for kind, bits in _INTEGER_BITS:
+        if isinstance(field, kind) and _keeps_numbers(field):
+            return _integer_encoder(field, column, bits)
+    if isinstance(field, peewee.BooleanField):
+        return lambda value: None if value is None else _boolean(value, column)
+    if isinstance(field, peewee.FloatField):
+        return lambda value: None if value is None else _float(value, column)
+    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+        return _text_encoder(column, _longest(field), secret=_is_secret(field))
+    return _converting_encoder(field.db_value, field, column)
+
+
+def kind_of(field: peewee.Field[Any]) -> tuple[Kind, int]:
+    """Return what a field's column holds, with the length of its longest text or the largest of its integers.
+
+    ``"other"`` stands for everything that only its encoder can judge.
+    """
+    if isinstance(field, peewee.ForeignKeyField):
+        return kind_of(field.rel_field)
+    if isinstance(field, UuidField):
+        return "uuid", 0
+    if isinstance(field, TimestampField):
+        return "timestamp", 0
+    for kind, bits in _INTEGER_BITS:
+        if isinstance(field, kind) and _keeps_numbers(field):
+            return "integer", 2 ** (bits - 1) - 1
+    if isinstance(field, peewee.FixedCharField):
+        return "other", 0
+    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+        return "text", _longest(field)
+    return "other", 0
+
+
+def _longest(field: peewee.Field[Any]) -> int:
+    longest: int | None = getattr(field, "max_length", None)
+    return _LONGEST_TEXT if longest is None else longest
+
+
+def _column_name(field: peewee.Field[Any]) -> str:
+    return f"{field.model._meta.table_name}.{field.column_name}"
+
+
+def _keeps_values(field: peewee.Field[Any]) -> bool:
+    return type(field).db_value in (peewee.Field.db_value, peewee.CharField.db_value, peewee.TextField.db_value)
+
+
+def _keeps_numbers(field: peewee.Field[Any]) -> bool:
+    # A field that converts, as an IP address to a number, has to see the value first.
+    return type(field).db_value is peewee.Field.db_value
+
+
+def _of_length(length: int) -> Encoder:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or len(value) != length:
+            raise InvalidValueError(
+                f"expected exactly {length} characters, since PostgreSQL fills such a column up with blanks; "
+                f"got {_shown(value)}"
+            )
+        return value
+
+    return check
+
+
+def _is_secret(field: peewee.Field[Any]) -> bool:
+    return field.column_name in getattr(field.model, "secret_columns", ())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"{type(value).__name__} of {value.bit_length()} bits"  # Python refuses to write out the largest ones
+    text = repr(value)
+    hint = ": pass the value of one of its columns, its .id or .uuid say" if isinstance(value, peewee.Model) else ""
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}{hint}"
+
+
+def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str) -> Encoder:
+    """Convert, and name the column in what the conversion refuses."""
+
+    def encode(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            encoded = convert(value)
+            # Peewee's fields let expressions through, which to them a model's instance is too.
+            if encoded is value and isinstance(value, peewee.Node):
+                raise InvalidValueError(f"expected a value; got {_shown(value)}")
+            return sql_values.encode(encoded) if isinstance(encoded, str) else encoded
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{column}: {_with_hint(field, value, str(error))}") from None
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise InvalidValueError(
+                f"{column}: expected a value for {type(field).__name__}; got {_shown(value)} ({error})"
+            ) from error
+
+    return encode
+
+
+def _uuid_encoder(field: UuidField, column: str) -> Encoder:
+    convert = _converting_encoder(field.db_value, field, column)
+
+    def encode(value: Any) -> Any:
+        return str(value) if type(value) is UUID else convert(value)
+
+    return encode
+
+
+def _timestamp_encoder(field: TimestampField, column: str) -> Encoder:
+    convert = _converting_encoder(field.db_value, field, column)
+
+    def encode(value: Any) -> Any:
+        return moment_to_text(value) if type(value) is datetime and value.tzinfo is UTC else convert(value)
+
+    return encode
+
+
+def _with_hint(field: peewee.Field[Any], value: Any, message: str) -> str:
+    if isinstance(field, UuidField) and isinstance(value, int):
+        return f"{message}; this column holds the public UUID, not the internal integer id: pass the row's .uuid"
+    return message
+
+
+def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encoder:
+    encode_key = _encoder_of_kind(field.rel_field, column)
+    target, key = field.rel_model, field.rel_field.name
+
+    def encode(value: Any) -> Any:
+        # Nearly always a key, which is told by its type sooner than that it is no model.
+        if type(value) not in _TYPES_OF_KEYS and isinstance(value, target):
+            value = getattr(value, key)
+            if value is None:
+                raise InvalidValueError(
+                    f"{column}: expected a saved {target.__name__}; this one has no {key} yet: insert it first"
+                )
+        return encode_key(value)
+
+    return encode
+
+
+def _integer_encoder(field: peewee.Field[Any], column: str, bits: int) -> Encoder:
+    smallest, largest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def encode(value: Any) -> Any:
+        if type(value) is not int:
+            if value is None:
+                return None
+            value = _as_integer(value, field, column)
+        if not smallest <= value <= largest:
+            raise InvalidValueError(
+                f"{column}: expected an integer of {bits} bits, {smallest} to {largest}; got {_shown(value)}"
+            )
+        return value
+
+    return encode
+
+
+def _as_integer(value: Any, field: peewee.Field[Any], column: str) -> int:
+    if isinstance(value, UUID) or (isinstance(value, str) and _is_uuid_text(value)):
+        raise InvalidValueError(
+            f"{column}: expected an internal integer id; got the public UUID {str(value)!r}: "
+            f"look the row up with {_manager_of_ids(field)}.find_by_uuid(…) and pass its .id"
+        )
+    if isinstance(value, bool | float | str):
+        raise InvalidValueError(f"{column}: expected an integer; got {_shown(value)}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidValueError(f"{column}: expected an integer; got {_shown(value)}") from None
+
+
+def _manager_of_ids(field: peewee.Field[Any]) -> str:
+    return f"managers.{field.model._meta.table_name}"
+
+
+def _is_uuid_text(value: str) -> bool:
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _boolean(value: Any, column: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if type(value) is int and value in (0, 1):
+        return value == 1
+    raise InvalidValueError(f"{column}: expected True or False; got {_shown(value)}")
+
+
+def _float(value: Any, column: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise InvalidValueError(f"{column}: expected a number; got {_shown(value)}")
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        raise InvalidValueError(f"{column}: expected a number that a double can hold; got {_shown(value)}") from None
+    if math.isinf(number) and isinstance(value, Decimal) and value.is_finite():
+        raise InvalidValueError(f"{column}: expected a number that a double can hold; got {_shown(value)}")
+    if math.isnan(number):
+        raise InvalidValueError(f"{column}: expected a number; got NaN, which SQLite would store as NULL")
+    return number
+
+
+def _text_encoder(column: str, longest: int, *, secret: bool) -> Encoder:
+    def encode(value: Any) -> Any:
+        if type(value) is not str:
+            if value is None:
+                return None
+            value = _as_text(value, column, secret=secret)
+        if len(value) > longest:
+            raise InvalidValueError(f"{column}: expected at most {longest} characters; got {len(value)}")
+        if "\0" in value:
+            raise InvalidValueError(
+                f"{column}: expected text without NUL characters, which PostgreSQL cannot store; got one at position "
+                f"{value.index(chr(0))}"
+            )
+        if not value.isascii():
+            _refuse_surrogates(value, column)
+        return value
+
+    return encode
+
+
+def _as_text(value: Any, column: str, *, secret: bool) -> str:
+    if isinstance(value, Enum) and isinstance(value.value, str):
+        return value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    # A password hash often comes as bytes, which is no reason to tell it to whoever reads the message.
+    raise InvalidValueError(f"{column}: expected text; got {type(value).__name__ if secret else _shown(value)}")
+
+
+def _refuse_surrogates(value: str, column: str) -> None:
+    if (position := surrogate_in(value)) is not None:
+        raise InvalidValueError(
+            f"{column}: expected valid Unicode; got a lone surrogate at position {position}: "
+            "decode the bytes it came from with their real encoding"
+        )

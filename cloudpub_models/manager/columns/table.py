@@ -1,0 +1,271 @@
+"""What a manager knows of its model's table: columns, how their values are encoded, and what fills missing ones.
+
+Derived once from the Peewee model, for ours and for any other; sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from operator import call
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import peewee
+
+from cloudpub_models.entity.fields import TimestampField, server_default
+from cloudpub_models.errors import (
+    InvalidQueryError,
+    InvalidValueError,
+    UnknownColumnError,
+    UnknownTableError,
+    did_you_mean,
+)
+from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for, kind_of
+from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
+from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.identifiers import shown, surrogate_in
+from cloudpub_models.sql.text.secrets import declare_secret_columns
+
+# A program writes down few combinations of columns; one that computes them must stay bounded too.
+_MOST_COMBINATIONS = 4096
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        name: its name in the database.
+        field: the model's field.
+        encode: checks a value and puts it into the form the drivers take.
+        is_text: whether patterns can be matched against it.
+        kind: what it holds.
+        longest: of text, the largest number of characters; of integers, the largest.
+    """
+
+    name: str
+    field: peewee.Field[Any]
+    encode: Encoder
+    is_text: bool
+    kind: Kind
+    longest: int
+
+    def encode_all(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return many values as ``encode`` would return each, but that secrets are not marked as such.
+
+        The usual case, where nothing needs a second look, is decided for all of them by a few calls that run in C.
+
+        Raises:
+            InvalidValueError: a value does not fit the column.
+        """
+        kinds = set(map(type, values))
+        if type(None) in kinds:
+            return around_nones(values, self.encode_all, None)
+        if kinds == {str} and self.kind == "text":
+            joined = "".join(values)
+            is_valid = "\0" not in joined and (joined.isascii() or surrogate_in(joined) is None)
+            if is_valid and max(map(len, values)) <= self.longest:
+                return values
+        elif kinds == {int} and self.kind == "integer":
+            if min(values) >= -self.longest and max(values) <= self.longest:
+                return values
+        elif kinds == {datetime} and self.kind == "timestamp" and all(value.tzinfo is UTC for value in values):
+            return moment_texts(values)
+        elif kinds == {UUID} and self.kind == "uuid":
+            return uuid_texts(values)
+        return [self.encode(value) for value in values]
+
+    def encode_list(self, members: Iterable[Any], dialect: Dialect) -> Any:
+        """Return the members of an IN list as the one value that the comparison takes."""
+        encoded = self.encode_all(list(members))
+        # What only its encoder can judge may become a value that each dialect has its own form for.
+        return dialect.encode_list(encoded) if self.kind == "other" else dialect.pack_members(encoded)
+
+    @property
+    def is_preparable(self) -> bool:
+        """Whether it compares with a prepared statement's parameter as it does with a number that is written out.
+
+        What a ``real`` column holds is near 0.1 and not equal to it; but a parameter would be rounded likewise.
+        """
+        return not isinstance(self.field, peewee.FloatField) or isinstance(self.field, peewee.DoubleField)
+
+    @property
+    def python_default(self) -> Callable[[], Any] | None:
+        """Makes the model's own default, or ``None`` where it has none."""
+        default = self.field.default
+        if default is None:
+            return None
+        return default if callable(default) else lambda: default
+
+
+class NamedColumns(NamedTuple):
+    """The columns that the keys of a dict name, in their order.
+
+    Attributes:
+        names: their names in the database.
+        encoders: what checks and encodes a value of each.
+        equal: each with the operator that compares it with its value.
+    """
+
+    names: tuple[str, ...]
+    encoders: tuple[Encoder, ...]
+    equal: tuple[tuple[str, str], ...]
+
+
+class Table:
+    """The table of one model."""
+
+    def __init__(self, model: type[peewee.Model]) -> None:
+        meta = model._meta
+        # An entity has done so itself; any other model may have some as well.
+        declare_secret_columns(getattr(model, "secret_columns", ()))
+        self.model = model
+        self.name: str = meta.table_name
+        self.columns: dict[str, Column] = {
+            field.column_name: Column(field.column_name, field, encoder_for(field), _is_text(field), *kind_of(field))
+            for field in meta.sorted_fields
+        }
+        self.column_names: tuple[str, ...] = tuple(self.columns)
+        # A foreign key answers to its column name and to its field name.
+        self._by_any_name = {field.name: self.columns[field.column_name] for field in meta.sorted_fields} | self.columns
+        self._by_keys: dict[tuple[Any, ...], NamedColumns] = {}
+        self.touched: tuple[Column, ...] = tuple(
+            column
+            for column in self.columns.values()
+            if isinstance(column.field, TimestampField) and column.field.touched_on_update
+        )
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The columns of the primary key; none where the model has no primary key."""
+        return tuple(field.column_name for field in self.model._meta.get_primary_keys())  # type: ignore[no-untyped-call]
+
+    def column(self, name: Any) -> Column:
+        """Return a column by its name or its field's.
+
+        Raises:
+            UnknownColumnError: there is none.
+        """
+        try:
+            column: Column = self._by_any_name[name]
+        except (KeyError, TypeError):
+            raise self._unknown(name) from None
+        return column
+
+    def columns_of(self, data: Mapping[str, Any]) -> NamedColumns:
+        """Return the columns that the keys of a dict name; looked up once for each combination of keys.
+
+        Raises:
+            UnknownColumnError: a key is no column.
+        """
+        keys = tuple(data)
+        found = self._by_keys.get(keys)
+        if found is None:
+            columns = [self.column(key) for key in keys]
+            found = NamedColumns(
+                tuple(column.name for column in columns),
+                tuple(column.encode for column in columns),
+                tuple((column.name, "=") for column in columns),
+            )
+            if len(self._by_keys) >= _MOST_COMBINATIONS:
+                self._by_keys.clear()
+            self._by_keys[keys] = found
+        return found
+
+    def selected(self, select: Iterable[str]) -> tuple[str, ...]:
+        """Return the column names of a ``select`` argument, each once."""
+        if isinstance(select, str) or not isinstance(select, Iterable):
+            raise InvalidQueryError(
+                f"expected select to be a list of column names; got {shown(select)}: write [{shown(select)}]"
+            )
+        names = tuple(dict.fromkeys(self.column(name).name for name in select))
+        if not names:
+            raise InvalidQueryError(
+                "expected select to name at least one column; got none: leave it out for all columns"
+            )
+        return names
+
+    def fields(self, names: Sequence[str]) -> list[peewee.Field[Any]]:
+        """Return the fields of some columns."""
+        return [self.columns[name].field for name in names]
+
+    def encode_row(self, data: Any) -> dict[str, Any]:
+        """Return column name → encoded value for a row's data.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidValueError: a value does not fit its column, a column is named twice, or ``data`` is no dict.
+        """
+        if type(data) is not dict and not isinstance(data, Mapping):
+            hint = ": use its to_dict()" if isinstance(data, peewee.Model) else ""
+            raise InvalidValueError(f"expected a dict of column name to value; got {type(data).__name__}{hint}")
+        columns = self.columns_of(data)
+        encoded = dict(zip(columns.names, map(call, columns.encoders, data.values()), strict=True))
+        if len(encoded) != len(data):
+            raise InvalidValueError(
+                f"expected each column of {self.name} once; got both a column's and its field's name"
+            )
+        return encoded
+
+    @lru_cache(maxsize=8)  # noqa: B019 - tables live as long as their models, which is as long as the process
+    def defaults_only_in_python(self, dialect: str) -> tuple[tuple[Column, Callable[[], Any]], ...]:
+        """Return the columns whose default the database does not know, with what makes it."""
+        return tuple(
+            (column, column.python_default)
+            for column in self.columns.values()
+            if column.python_default is not None and server_default(column.field, dialect) is None  # type: ignore[arg-type]
+        )
+
+    def fill_defaults(self, encoded: dict[str, Any], dialect: str) -> None:
+        """Add to an encoded row the defaults that the database would not fill in."""
+        for column, make in self.defaults_only_in_python(dialect):
+            if column.name not in encoded:
+                encoded[column.name] = column.encode(make())
+
+    def _unknown(self, name: Any) -> UnknownColumnError:
+        if not isinstance(name, str):
+            return UnknownColumnError(f"expected the name of a column of {self.name}; got {shown(name)}")
+        hint = did_you_mean(name, self._by_any_name)
+        return UnknownColumnError(f"{self.name} has no column {shown(name)}: {hint}")
+
+
+@cache
+def table_of(model: type[peewee.Model]) -> Table:
+    """Return the table of a model; the same object every time."""
+    if not (isinstance(model, type) and issubclass(model, peewee.Model)):
+        raise InvalidQueryError(f"expected a Peewee model class; got {model!r}")
+    return Table(model)
+
+
+def model_of_table(name: str, known: type[peewee.Model]) -> type[peewee.Model]:
+    """Return the model of a table: one of ours, or one that ``known`` is related to.
+
+    Raises:
+        UnknownTableError: there is none.
+    """
+    try:
+        # A model that is defined later may have the table.
+        return _model_of_table(name, known, len(known._meta.backrefs))
+    except (KeyError, TypeError):
+        models = models_by_table(known)
+        hint = did_you_mean(name, models) if isinstance(name, str) else f"known are: {', '.join(models)}"
+        raise UnknownTableError(f"no model has the table {shown(name)}: {hint}") from None
+
+
+@lru_cache(maxsize=1024)
+def _model_of_table(name: str, known: type[peewee.Model], _references: int) -> type[peewee.Model]:
+    return models_by_table(known)[name]
+
+
+def models_by_table(known: type[peewee.Model]) -> dict[str, type[peewee.Model]]:
+    """Return our models and those that ``known`` is related to, by the name of their table."""
+    related = [model for _, model, _ in known._meta.model_graph()]
+    return {model._meta.table_name: model for model in (*ALL_MODELS, *related, known)}
+
+
+def _is_text(field: peewee.Field[Any]) -> bool:
+    if isinstance(field, peewee.ForeignKeyField):
+        return _is_text(field.rel_field)
+    return isinstance(field, peewee.CharField | peewee.TextField)

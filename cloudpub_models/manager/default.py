@@ -1,6 +1,0 @@
-"""The managers of the process's default database, which the face exports as ``managers``."""
-
-from cloudpub_models.connection.default import database
-from cloudpub_models.manager.registry import Managers
-
-managers = Managers(database)

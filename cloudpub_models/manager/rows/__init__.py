@@ -1,0 +1,1 @@
+"""Rows become instances and dicts; related rows are attached to them."""

@@ -1,0 +1,140 @@
+"""Pages by key: where a page ends is remembered as the values of its last row, not as a number of rows to skip.
+
+So the next page costs what the first did, and rows inserted or deleted meanwhile shift nothing. The cursor carries
+those values, the table and the order they belong to, and a checksum; it is opaque, not secret: whatever is in it
+reaches the database as a parameter only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import peewee
+
+from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
+from cloudpub_models.manager.arguments.order import Order, OrderBy, parse_order
+from cloudpub_models.manager.columns.decoding import decoder_for
+from cloudpub_models.manager.columns.table import Column, Table
+from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, PositionalCondition
+
+_CHECKSUM_BYTES = 8
+
+
+def complete_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
+    """Return the order with the primary key at its end, so that no two rows are equal in it.
+
+    Raises:
+        UnknownColumnError, InvalidQueryError: see ``parse_order``.
+    """
+    order = parse_order(table.key_names if order_by in (None, [], ()) else order_by, order_direction, table)
+    named = {name for name, _ in order}
+    last = order[-1][1] if order else "ASC"
+    return order + tuple((name, last) for name in table.key_names if name not in named)
+
+
+def encode_cursor(row: peewee.Model, order: Order, table: Table) -> str:
+    """Return the cursor of the page that begins after a row."""
+    values = [
+        _portable(table.columns[name].encode(row.__data__[table.columns[name].field.name]), name) for name, _ in order
+    ]
+    payload = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    return base64.urlsafe_b64encode(_checksum(payload, order, table) + payload).decode().rstrip("=")
+
+
+def decode_cursor(cursor: Any, order: Order, table: Table) -> list[Any]:
+    """Return the encoded values of the row that a page begins after.
+
+    Raises:
+        InvalidCursorError: the cursor was changed, or belongs to another table or order.
+    """
+    if not isinstance(cursor, str):
+        raise InvalidCursorError(
+            f"expected a cursor from next_cursor, or None for the first page; got {type(cursor).__name__}"
+        )
+    try:
+        decoded = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        checksum, payload = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
+        if checksum != _checksum(payload, order, table):
+            raise ValueError("its checksum does not match")
+        values: list[Any] = json.loads(payload)
+        # The checksum is no secret, so anybody can make a cursor; what is in it still has to fit the columns.
+        if not isinstance(values, list) or len(values) != len(order):
+            raise ValueError("it has another number of values")
+        for (name, _), value in zip(order, values, strict=True):
+            _check_value(value, table.columns[name])
+    except (ValueError, TypeError, ArithmeticError, InvalidQueryError, RecursionError):
+        ordered = ", ".join([f"{name} {direction}" for name, direction in order])
+        raise InvalidCursorError(
+            f"expected a cursor of {table.name} ordered by {ordered}; this one was changed or belongs to another "
+            "order: pass next_cursor as it came, with the same order, or start again without one"
+        ) from None
+    return values
+
+
+def rows_after(values: Sequence[Any], order: Order, table: Table, dialect: Dialect) -> tuple[Condition, list[Any]]:
+    """Return the condition that is true of the rows after one in the order, and the values of its parameters.
+
+    NULLs come last in ascending and first in descending order, on both databases.
+    """
+    directions = {direction for _, direction in order}
+    nullable = any(table.columns[name].field.null for name, _ in order)
+    if len(directions) == 1 and not nullable:
+        # Comparing rows lets one range of an index on these columns answer it.
+        sign = ">" if directions == {"ASC"} else "<"
+        names = ", ".join([dialect.quote(name) for name, _ in order])
+        pieces = [f"({names}) {sign} (", *[", "] * (len(order) - 1), ")"]
+        return PositionalCondition(tuple(pieces)), list(values)
+    alternatives: list[Condition] = []
+    parameters: list[Any] = []
+    for position, (name, direction) in enumerate(order):
+        after = _after(name, direction, values[position], nullable=bool(table.columns[name].field.null))
+        if after is None:
+            continue
+        equal = [_equal(previous, values[index]) for index, (previous, _) in enumerate(order[:position])]
+        alternatives.append(Group.all(*[condition for condition, _ in equal], after[0]))
+        parameters += [value for _, own in equal for value in own] + after[1]
+    return Group(tuple(("OR", alternative) for alternative in alternatives)), parameters
+
+
+def _after(name: str, direction: str, value: Any, *, nullable: bool) -> tuple[Condition, list[Any]] | None:
+    if direction == "ASC":
+        if value is None:
+            return None
+        greater = Comparison(name, ">")
+        return (Group((("AND", greater), ("OR", Comparison(name, "IS NULL")))) if nullable else greater), [value]
+    return (Comparison(name, "IS NOT NULL"), []) if value is None else (Comparison(name, "<"), [value])
+
+
+def _equal(name: str, value: Any) -> tuple[Condition, list[Any]]:
+    return (Comparison(name, "IS NULL"), []) if value is None else (Comparison(name, "="), [value])
+
+
+def _check_value(value: Any, column: Column) -> None:
+    if value is None:
+        if not column.field.null:
+            raise ValueError(f"{column.name} is never NULL")
+        return
+    decode = decoder_for(column.field, "sqlite") or (lambda encoded: encoded)
+    if _portable(column.encode(decode(value)), column.name) != value:
+        raise ValueError(f"{column.name} holds no such value")
+
+
+def _portable(value: Any, name: str) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    raise InvalidQueryError(
+        f"expected an order by columns of text, numbers, times or UUIDs; {name} holds {type(value).__name__}"
+    )
+
+
+def _checksum(payload: bytes, order: Order, table: Table) -> bytes:
+    belonging = json.dumps([table.name, order]).encode()
+    return hashlib.blake2b(belonging + b"\0" + payload, digest_size=_CHECKSUM_BYTES).digest()

@@ -1,0 +1,1 @@
+"""The platform's own half: the managers of its eight tables, their registry, statistics and rules."""

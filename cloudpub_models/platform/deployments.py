@@ -1,0 +1,210 @@
+"""``managers.function_deployments``: versions of functions, and which of them runs.
+
+The rules: a function's versions count up from 1 without gaps or repetition, and at most one of them is active, the one
+that the function's row names. Each operation locks the function's row first, so that those on one function come one
+after the other whatever process they are in, while logs and invocations are recorded undisturbed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloudpub_models.connection import Connection, Database
+from cloudpub_models.errors import DomainRuleError, NotFoundError, UniqueViolationError
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.models import Function, FunctionDeployment
+from cloudpub_models.platform.locking import ROW_LOCK
+from cloudpub_models.platform.references import (
+    DeploymentReference,
+    FunctionReference,
+    deployment_key,
+    function_key,
+)
+from cloudpub_models.sql import operators
+
+_FUNCTION = "SELECT active_deployment_id FROM functions WHERE id = @function"
+_FUNCTION_OF_DEPLOYMENT = "SELECT function_id FROM function_deployments WHERE id = @deployment"
+_LAST_VERSION = "SELECT COALESCE(MAX(version), 0) AS version FROM function_deployments WHERE function_id = @function"
+_DEACTIVATE = (
+    "UPDATE function_deployments SET is_active = @inactive "
+    "WHERE function_id = @function AND is_active = @active AND id <> @deployment"
+)
+
+_VERSION_ATTEMPTS = 5
+
+
+class FunctionDeploymentManager(Manager[FunctionDeployment]):
+    """The operations on ``function_deployments``.
+
+    Functions and deployments are given as instances or by their internal ids.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        super().__init__(FunctionDeployment, database)
+        self._functions = Manager(Function, database)
+
+    def deploy(self, function: FunctionReference, image_tag: str, s3_key: str) -> FunctionDeployment:
+        """Add the next version of a function; it is being built and not active yet.
+
+        Deployers at the same time get consecutive versions.
+
+        Args:
+            function: the function.
+            image_tag: the container image.
+            s3_key: where the code is stored.
+
+        Returns:
+            the deployment.
+
+        Raises:
+            NotFoundError: the function does not exist (any more).
+
+        >>> from cloudpub_models import Database, Managers
+        >>> shop = Database("sqlite:///:memory:")
+        >>> _ = shop.migrate()
+        >>> managers = Managers(shop)
+        >>> ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        >>> resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+        >>> managers.function_deployments.deploy(resize, "resize:1", "resize/1.zip").version
+        1
+        >>> managers.function_deployments.deploy(resize, "resize:2", "resize/2.zip").version
+        2
+        >>> shop.close()
+
+        ``SELECT … FROM functions WHERE id = @function FOR NO KEY UPDATE``, ``SELECT COALESCE(MAX(version), 0) …`` and
+        ``INSERT INTO function_deployments … RETURNING …``, in one transaction
+        """
+        key = function_key(function)
+
+        def deploy(connection: Connection) -> FunctionDeployment:
+            self._lock_function(connection, key)
+            last = connection.execute(_LAST_VERSION, {"function": key})[0]["version"]
+            return self.insert({"function_id": key, "version": last + 1, "image_tag": image_tag, "s3_key": s3_key})
+
+        # The lock keeps other deployers out, but not other programs that add a version without asking for it.
+        for _ in range(_VERSION_ATTEMPTS - 1):
+            try:
+                return self.database.run_transaction(deploy)
+            except UniqueViolationError:
+                continue
+        return self.database.run_transaction(deploy)
+
+    def activate(self, deployment: DeploymentReference) -> FunctionDeployment:
+        """Make a deployment its function's active one, in place of whichever was.
+
+        Args:
+            deployment: the deployment.
+
+        Returns:
+            the deployment as it is now; instances that were loaded before do not change.
+
+        Raises:
+            NotFoundError: the deployment does not exist (any more).
+
+        >>> first = managers.function_deployments.deploy(resize, "resize:1", "resize/1.zip")
+        >>> managers.function_deployments.activate(first).is_active
+        True
+
+        ``SELECT function_id …``, ``SELECT … FROM functions … FOR NO KEY UPDATE``,
+        ``UPDATE function_deployments SET is_active = FALSE … AND is_active AND id <> @deployment``,
+        ``UPDATE function_deployments SET is_active = TRUE WHERE id = … RETURNING …`` and
+        ``UPDATE functions SET active_deployment_id = …, updated_at = … WHERE id = … RETURNING …``, in one transaction
+        """
+        key = deployment_key(deployment)
+
+        def activate(connection: Connection) -> FunctionDeployment:
+            found = connection.execute(_FUNCTION_OF_DEPLOYMENT, {"deployment": key})
+            if not found:
+                raise _no_deployment(key)
+            function = found[0]["function_id"]
+            self._lock_function(connection, function)
+            return self._activate(connection, function, key)
+
+        return self.database.run_transaction(activate)
+
+    def rollback(self, function: FunctionReference) -> FunctionDeployment:
+        """Make the version before the active one active, the nearest lower number that exists.
+
+        Args:
+            function: the function.
+
+        Returns:
+            the deployment that is active now.
+
+        Raises:
+            DomainRuleError: no deployment is active, or none has a lower version.
+            NotFoundError: the function does not exist.
+
+        >>> deployments = managers.function_deployments
+        >>> first, second = [deployments.deploy(resize, f"resize:{n}", f"resize/{n}.zip") for n in (1, 2)]
+        >>> _ = deployments.activate(second)
+        >>> deployments.rollback(resize) == first
+        True
+
+        As ``activate``, with the function's row locked first, and
+        ``SELECT id, … FROM function_deployments WHERE function_id = … AND version < … ORDER BY version DESC LIMIT …``
+        """
+        key = function_key(function)
+
+        def roll_back(connection: Connection) -> FunctionDeployment:
+            active_id = self._lock_function(connection, key)
+            active = None if active_id is None else self.find_by_id(active_id)
+            if active is None:
+                raise DomainRuleError(
+                    f"expected a function with an active deployment; the function {key} has none: activate() one"
+                )
+            previous = self.find_one(
+                {"function_id": key, "version": operators.lt(active.version)},
+                order_by="version",
+                order_direction="DESC",
+            )
+            if previous is None:
+                raise DomainRuleError(
+                    f"expected a version before the active one; version {active.version} of the function {key} is its "
+                    "first: deploy() and activate() another"
+                )
+            return self._activate(connection, key, previous.id)
+
+        return self.database.run_transaction(roll_back)
+
+    def history(self, function: FunctionReference, limit: int | None = None) -> list[FunctionDeployment]:
+        """Return a function's deployments, the latest version first.
+
+        Args:
+            function: the function.
+            limit: how many at most.
+
+        Returns:
+            the deployments; an empty list for a function that does not exist.
+
+        >>> deployments = managers.function_deployments
+        >>> _ = [deployments.deploy(resize, f"resize:{n}", f"resize/{n}.zip") for n in (1, 2)]
+        >>> [deployment.version for deployment in deployments.history(resize)]
+        [2, 1]
+
+        ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
+        """
+        return self.find_all(
+            {"function_id": function_key(function)}, order_by="version", order_direction="DESC", limit=limit
+        )
+
+    def _lock_function(self, connection: Connection, function: int) -> Any:
+        """Keep others from operating on a function until this transaction ends; return its active deployment's id."""
+        found = connection.execute(_FUNCTION + ROW_LOCK[self.database.dialect], {"function": function})
+        if not found:
+            raise NotFoundError(f"expected an existing function; there is none with the id {function}")
+        return found[0]["active_deployment_id"]
+
+    def _activate(self, connection: Connection, function: int, deployment: int) -> FunctionDeployment:
+        connection.execute(
+            _DEACTIVATE, {"function": function, "deployment": deployment, "active": True, "inactive": False}
+        )
+        activated = self.update_by_id(deployment, {"is_active": True})
+        if activated is None:
+            raise _no_deployment(deployment)
+        self._functions.update_by_id(function, {"active_deployment_id": deployment})
+        return activated
+
+
+def _no_deployment(deployment: int) -> NotFoundError:
+    return NotFoundError(f"expected an existing deployment; there is none with the id {deployment}")

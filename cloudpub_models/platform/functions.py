@@ -1,0 +1,153 @@
+"""``managers.functions``: functions, and one of them with everything around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from cloudpub_models.connection import Database
+from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.manager.arguments.where import Where
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.rows.joined import JoinedSelect
+from cloudpub_models.manager.statements.results import PaginatedResult
+from cloudpub_models.models import Function, FunctionDeployment, FunctionLog, User
+from cloudpub_models.platform.deployments import FunctionDeploymentManager
+from cloudpub_models.platform.logs import FunctionLogManager
+from cloudpub_models.platform.references import OwnerReference, owner_key
+from cloudpub_models.sql import operators
+from cloudpub_models.sql.identifiers import shown
+
+_WITH_USER = JoinedSelect(
+    "SELECT {columns} FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid",
+    {"f": Function, "u": User},
+)
+
+_PATTERN_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+
+
+@dataclass(frozen=True)
+class FunctionWithRelations:
+    """A function and what belongs to it.
+
+    Attributes:
+        function: the function; its ``user``, ``deployments`` and ``active_deployment`` are loaded.
+        user: its owner.
+        deployments: its deployments, the latest version first.
+        logs: its latest log lines, the newest first.
+    """
+
+    function: Function
+    user: User
+    deployments: list[FunctionDeployment]
+    logs: list[FunctionLog]
+
+    @property
+    def active_deployment(self) -> FunctionDeployment | None:
+        """The deployment that is active, or ``None``."""
+        active = self.function.active_deployment_id
+        return next((deployment for deployment in self.deployments if deployment.id == active), None)
+
+
+class FunctionManager(Manager[Function]):
+    """The operations on ``functions``."""
+
+    def __init__(self, database: Database | None = None) -> None:
+        super().__init__(Function, database)
+        self._deployments = FunctionDeploymentManager(database)
+        self._logs = FunctionLogManager(database)
+
+    def get_function_details(self, uuid: UUID | str, *, log_limit: int = 100) -> FunctionWithRelations | None:
+        """Return a function with its user, deployments and latest logs, in three statements, or ``None``.
+
+        Args:
+            uuid: the function's public UUID.
+            log_limit: how many log lines at most.
+
+        Raises:
+            InvalidValueError: the text is no UUID.
+
+        >>> details = managers.functions.get_function_details(resize.uuid)
+        >>> details.user == ada, details.deployments, details.logs
+        (True, [], [])
+
+        ``SELECT f.id, …, u.id, … FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid``, and
+        one SELECT each from ``function_deployments`` and ``function_logs``
+        """
+        encoded = self.table.column("uuid").encode(uuid)
+        if encoded is None:
+            raise InvalidValueError("expected the uuid of a function; got None, which no row has")
+        rows = _WITH_USER.fetch(self.database.engine, {"uuid": encoded})
+        if not rows:
+            return None
+        function, user = rows[0]
+        function.__rel__["user"] = user
+        deployments = self._deployments.history(function)
+        function.__dict__["deployments"] = deployments
+        for deployment in deployments:
+            deployment.__rel__["function"] = function
+            if deployment.id == function.active_deployment_id:
+                function.__rel__["active_deployment"] = deployment
+        logs = self._logs.tail(function, log_limit)
+        for log in logs:
+            log.__rel__["function"] = function
+        return FunctionWithRelations(function, user, deployments, logs)
+
+    def get_functions_paginated(self, page: int, page_size: int, filters: Where = None) -> PaginatedResult[Function]:
+        """Return one numbered page of functions, the newest first, ties broken by id.
+
+        Args:
+            page: the number of the page, from 1.
+            page_size: how many functions a page has.
+            filters: conditions as for ``find_all``'s ``where``.
+
+        Raises:
+            InvalidQueryError: ``page`` or ``page_size`` is not a positive integer.
+
+        >>> managers.functions.get_functions_paginated(1, 20, {"user_id": ada.id}).items == [resize]
+        True
+
+        ``SELECT id, … FROM functions WHERE … ORDER BY created_at DESC, id DESC LIMIT … OFFSET …`` and
+        ``SELECT COUNT(*) AS count FROM functions WHERE …``
+        """
+        return self.paginate(page, page_size, filters, order_by="created_at", order_direction="DESC")
+
+    def search(
+        self,
+        text: str,
+        *,
+        user: OwnerReference | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[Function]:
+        """Return the functions whose name contains a text, whatever its case, by name.
+
+        Args:
+            text: what to look for; ``%`` and ``_`` stand for themselves.
+            user: only this user's functions, an instance or an internal id.
+            status: only functions with this status.
+            limit: how many functions at most.
+            offset: how many functions to skip.
+
+        Raises:
+            InvalidValueError: the text is empty.
+
+        >>> from cloudpub_models import Database, Managers
+        >>> shop = Database("sqlite:///:memory:")
+        >>> _ = shop.migrate()
+        >>> Managers(shop).functions.search("resize")
+        []
+        >>> shop.close()
+
+        ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY name ASC, id ASC LIMIT … OFFSET …``
+        """
+        if not isinstance(text, str) or not text:
+            raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
+        pattern = f"%{text.translate(_PATTERN_ESCAPES)}%"
+        where: dict[str, object] = {"name": operators.ilike(pattern)}
+        if user is not None:
+            where["user_id"] = owner_key(user)
+        if status is not None:
+            where["status"] = status
+        return self.find_all(where, order_by=("name", "id"), limit=limit, offset=offset)

@@ -1,0 +1,234 @@
+"""``managers.function_invocations``: calls of functions, recorded, counted, and thrown away when they are old.
+
+The SQL of the statistics and what their numbers mean is in ``statistics``; what an hour or a day is, in ``periods``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cloudpub_models.connection import Database
+from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.models import FunctionInvocation
+from cloudpub_models.platform import statistics
+from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
+from cloudpub_models.platform.pruning import prune_table
+from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, owner_key
+from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
+
+_MONTH: Final = timedelta(days=30)
+
+
+class FunctionInvocationManager(Manager[FunctionInvocation]):
+    """The operations on ``function_invocations``.
+
+    Functions, and users as their owners, are given as instances or by their internal ids. One that does not exist has
+    no invocations.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        super().__init__(FunctionInvocation, database)
+
+    def record(
+        self, function: FunctionReference, status: str, duration_ms: int | None, error: str | None = None
+    ) -> FunctionInvocation:
+        """Record that a function was called just now.
+
+        For many at once, or with times of their own, there is ``batch_insert``.
+
+        Args:
+            function: the function.
+            status: how it ended: ``success``, or anything else for a failure; at most 50 characters.
+            duration_ms: how long it took, in whole milliseconds; ``None`` where that is not known.
+            error: what went wrong.
+
+        Returns:
+            the invocation.
+
+        Raises:
+            NotFoundError: the function does not exist (any more).
+            InvalidValueError: a value does not fit its column.
+
+        >>> managers.function_invocations.record(resize, "success", 120)
+        <FunctionInvocation id=1 uuid=... status='success' duration_ms=120>
+
+        ``INSERT INTO function_invocations (function_id, status, duration_ms, error) VALUES (…) RETURNING id, …``
+        """
+        key = function_key(function)
+        try:
+            return self.insert({"function_id": key, "status": status, "duration_ms": duration_ms, "error": error})
+        except ForeignKeyViolationError as violation:
+            raise NotFoundError(f"expected an existing function; there is none with the id {key}") from violation
+
+    def get_function_stats(self, function_id: FunctionReference, since: timedelta | datetime = _MONTH) -> FunctionStats:
+        """Return how a function's invocations went, in one statement.
+
+        Args:
+            function_id: the function.
+            since: from when on invocations count, an aware datetime; or a timedelta, how long ago that is.
+
+        Returns:
+            the numbers; without invocations zeros and ``None``.
+
+        Raises:
+            InvalidValueError: ``since`` is naive, negative, or neither a datetime nor a timedelta.
+
+        >>> from cloudpub_models import Database, Managers
+        >>> shop = Database("sqlite:///:memory:")
+        >>> _ = shop.migrate()
+        >>> managers = Managers(shop)
+        >>> ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        >>> resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+        >>> for duration in (10, 20, 60):
+        ...     _ = managers.function_invocations.record(resize, "success", duration)
+        >>> stats = managers.function_invocations.get_function_stats(resize)
+        >>> stats.total, stats.success_rate, stats.average, stats.p50
+        (3, 1.0, 30.0, 20.0)
+        >>> shop.close()
+
+        ``SELECT COUNT(*) AS total, …, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, … FROM
+        function_invocations WHERE function_id = @function AND timestamp >= @since``
+        """
+        parameters = {"function": function_key(function_id), "since": moment(since, "since")}
+        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters)[0])
+
+    def get_hourly_stats(
+        self,
+        function_id: FunctionReference,
+        hours: int = 24,
+        *,
+        until: datetime | None = None,
+        timezone: TimeZone = None,
+    ) -> list[InvocationBucket]:
+        """Return how a function's invocations went in each of the last hours, in one statement.
+
+        Args:
+            function_id: the function.
+            hours: how many hours, the current one included.
+            until: an aware datetime to count the hours back from; the current time when left out. What happened at
+                that moment or later belongs to the hours only as far as the last one, which is a whole one, reaches.
+            timezone: an IANA name such as ``"Asia/Kolkata"``, or a tzinfo, by whose clock hours begin; UTC when left
+                out. An hour that a clock shows twice is two.
+
+        Returns:
+            a bucket for each hour, the oldest first; with zeros where nothing was recorded.
+
+        Raises:
+            InvalidQueryError: ``hours`` is not an integer from 1 to 100,000.
+            InvalidValueError: there is no such time zone; ``until`` is naive.
+
+        >>> _ = managers.function_invocations.record(resize, "success", 120)
+        >>> [hour.total for hour in managers.function_invocations.get_hourly_stats(resize, 3)]
+        [0, 0, 1]
+
+        ``SELECT … AS slot, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function
+        AND timestamp >= @begin AND timestamp < @end GROUP BY 1``
+        """
+        return self._series(function_id, last_hours(hours, _end(until), time_zone(timezone)))
+
+    def get_daily_stats(
+        self,
+        function_id: FunctionReference,
+        days: int = 30,
+        *,
+        until: datetime | None = None,
+        timezone: TimeZone = None,
+    ) -> list[InvocationBucket]:
+        """Return how a function's invocations went on each of the last days, in one statement.
+
+        Args:
+            function_id: the function.
+            days: how many days, the current one included.
+            until: an aware datetime to count the days back from, as for ``get_hourly_stats``.
+            timezone: an IANA name such as ``"Europe/Berlin"``, or a tzinfo, in which days begin at midnight; UTC when
+                left out. A day on which the clock is put forward or back has 23 or 25 hours.
+
+        Returns:
+            a bucket for each day, the oldest first; with zeros where nothing was recorded.
+
+        Raises:
+            InvalidQueryError: ``days`` is not an integer from 1 to 100,000.
+            InvalidValueError: there is no such time zone; ``until`` is naive.
+
+        >>> _ = managers.function_invocations.record(resize, "failed", 120)
+        >>> managers.function_invocations.get_daily_stats(resize, 7)[-1].failed
+        1
+
+        As ``get_hourly_stats``
+        """
+        return self._series(function_id, last_days(days, _end(until), time_zone(timezone)))
+
+    def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> UserOverview:
+        """Return how many functions a user has and how their invocations went, in one statement.
+
+        Args:
+            user: the owner of the functions.
+            since: from when on invocations count, as for ``get_function_stats``.
+
+        Returns:
+            the numbers; without functions or invocations zeros and ``None``.
+
+        Raises:
+            InvalidValueError: ``since`` is naive, negative, or neither a datetime nor a timedelta.
+
+        >>> managers.function_invocations.get_user_overview(ada).functions
+        1
+
+        ``WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) SELECT COUNT(*) AS total, … FROM
+        function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
+        """
+        parameters = {"user": owner_key(user), "since": moment(since, "since")}
+        return statistics.user_overview(self.database.engine.fetch_dicts(statistics.USER_OVERVIEW, parameters)[0])
+
+    def prune(
+        self,
+        older_than: datetime | timedelta,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Delete old invocations, the oldest first, in batches, so that nobody who records meanwhile has to wait.
+
+        Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
+        transaction of the caller's they are all part of that. Several may prune at the same time.
+
+        Args:
+            older_than: invocations from before this moment go; a timedelta is an age, measured when the call begins.
+            batch_size: how many invocations are deleted at a time.
+            progress: called after each batch with the number of invocations deleted so far.
+
+        Returns:
+            how many invocations were deleted.
+
+        Raises:
+            InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
+            InvalidQueryError: ``batch_size`` is not a positive integer.
+
+        >>> from datetime import timedelta
+        >>> managers.function_invocations.prune(timedelta(days=90))
+        0
+
+        ``DELETE FROM function_invocations WHERE id = ANY(ARRAY(SELECT id FROM function_invocations WHERE timestamp <
+        @cutoff ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
+        """
+        return prune_table(self.database, "function_invocations", older_than, batch_size, progress)
+
+    def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
+        parameters = {
+            "function": function_key(function),
+            "begin": buckets.begin,
+            "end": buckets.end,
+            "origin": buckets.origin,
+            "slot_seconds": buckets.slot_seconds,
+        }
+        return statistics.series(self._rows_of(statistics.SERIES, parameters), buckets)
+
+    def _rows_of(self, sql: Mapping[str, str], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.database.engine.fetch_dicts(sql[self.database.dialect], parameters)
+
+
+def _end(until: datetime | None) -> datetime:
+    return datetime.now(UTC) if until is None else moment(until, "until")

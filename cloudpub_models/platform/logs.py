@@ -1,0 +1,119 @@
+"""``managers.function_logs``: what functions log, appended, read from its end, and thrown away when it is old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from cloudpub_models.connection import Database
+from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.models import FunctionLog
+from cloudpub_models.platform.pruning import prune_table
+from cloudpub_models.platform.references import FunctionReference, function_key
+from cloudpub_models.sql import operators
+
+_ONE_FUNCTION: Final[Mapping[str, Callable[[int], object]]] = {
+    # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has not
+    # logged for a while; an order by function and time that is no order by time keeps it to the index over both.
+    "postgresql": lambda key: operators.between(key, key),
+    "sqlite": lambda key: key,
+}
+
+
+class FunctionLogManager(Manager[FunctionLog]):
+    """The operations on ``function_logs``.
+
+    A function is given as an instance or by its internal id.
+    """
+
+    def __init__(self, database: Database | None = None) -> None:
+        super().__init__(FunctionLog, database)
+
+    def append(self, function: FunctionReference, level: str, message: str) -> FunctionLog:
+        """Add a line to a function's log, with the current time.
+
+        For many lines at once there is ``batch_insert``.
+
+        Args:
+            function: the function.
+            level: ``info``, ``warn``, ``error`` or what else the platform writes; at most 20 characters.
+            message: the text.
+
+        Returns:
+            the line.
+
+        Raises:
+            NotFoundError: the function does not exist (any more).
+            InvalidValueError: a value does not fit its column.
+
+        >>> managers.function_logs.append(resize, "error", "out of memory").message
+        'out of memory'
+
+        ``INSERT INTO function_logs (function_id, level, message) VALUES (…) RETURNING id, …``
+        """
+        key = function_key(function)
+        try:
+            return self.insert({"function_id": key, "level": level, "message": message})
+        except ForeignKeyViolationError as error:
+            raise NotFoundError(f"expected an existing function; there is none with the id {key}") from error
+
+    def tail(
+        self, function: FunctionReference, limit: int = 100, level: str | Sequence[str] | None = None
+    ) -> list[FunctionLog]:
+        """Return the latest lines of a function's log, the newest first; of one moment, the last appended first.
+
+        Args:
+            function: the function.
+            limit: how many lines at most.
+            level: only lines of this level, or of one of several.
+
+        Returns:
+            the lines; an empty list for a function that does not exist.
+
+        >>> _ = [managers.function_logs.append(resize, "info", f"request {n}") for n in range(3)]
+        >>> [line.message for line in managers.function_logs.tail(resize, 2)]
+        ['request 2', 'request 1']
+
+        ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND level = @param_2
+        ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
+        """
+        key = function_key(function)
+        where: dict[str, object] = {"function_id": _ONE_FUNCTION[self.database.dialect](key)}
+        if level is not None:
+            where["level"] = level if isinstance(level, str) else list(level)
+        return self.find_all(where, order_by=("function_id", "timestamp", "id"), order_direction="DESC", limit=limit)
+
+    def prune(
+        self,
+        older_than: datetime | timedelta,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Delete old lines, the oldest first, in batches, so that nobody who logs meanwhile has to wait for long.
+
+        Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
+        transaction of the caller's they are all part of that. Several may prune at the same time.
+
+        Args:
+            older_than: lines from before this moment go; a timedelta is an age, measured when the call begins.
+            batch_size: how many lines are deleted at a time.
+            progress: called after each batch with the number of lines deleted so far.
+
+        Returns:
+            how many lines were deleted.
+
+        Raises:
+            InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
+            InvalidQueryError: ``batch_size`` is not a positive integer.
+
+        >>> from datetime import timedelta
+        >>> managers.function_logs.prune(timedelta(days=30))
+        0
+
+        ``DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff
+        ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
+        """
+        return prune_table(self.database, "function_logs", older_than, batch_size, progress)

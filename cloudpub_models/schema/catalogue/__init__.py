@@ -1,0 +1,1 @@
+"""What a database has: read from its own catalogue, and brought into one form."""

@@ -1,0 +1,109 @@
+"""The catalogue of a SQLite database: its pragmas, and the statements kept in ``sqlite_master`` where there is none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import peewee
+
+from cloudpub_models.schema.catalogue.catalogue import (
+    COUNTING,
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    TableParts,
+    Trigger,
+    Unique,
+    normalised_type,
+)
+from cloudpub_models.schema.catalogue.normal_form import (
+    check_constraints,
+    index_keys,
+    normalised,
+    normalised_statement,
+    tokens,
+)
+from cloudpub_models.schema.migrations.statements import fetch
+
+
+def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
+    """Return the tables, all or those wanted; SQLite's own are left out."""
+
+    def rows(query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        return fetch(database, query, parameters)
+
+    found = []
+    for name, statement in rows(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name"
+    ):
+        if wanted is not None and name not in wanted:
+            continue
+        table = TableParts(name)
+        _read_columns(table, rows('SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_xinfo(?)', name))
+        if "autoincrement" in tokens(statement):
+            table.columns = [
+                Column(column.name, column.type, column.nullable, COUNTING)
+                if (column.name,) == table.primary_key
+                else column
+                for column in table.columns
+            ]
+        for index, unique, origin, partial in rows(
+            'SELECT name, "unique", origin, partial FROM pragma_index_list(?)', name
+        ):
+            keys = _index_keys(database, index)
+            if origin == "u" or (unique and not partial and origin == "c"):
+                table.uniques.append(Unique(keys, None if origin == "u" else index))
+            elif origin == "c":
+                table.indexes.append(Index(index, keys, bool(partial)))
+        table.foreign_keys = _foreign_keys(database, name)
+        table.checks = [Check(expression, label) for label, expression in check_constraints(statement)]
+        table.triggers = [
+            Trigger(trigger, normalised_statement(definition))
+            for trigger, definition in rows(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name
+            )
+        ]
+        found.append(table)
+    return found
+
+
+def _read_columns(table: TableParts, rows: list[tuple[Any, ...]]) -> None:
+    keys = []
+    for name, kind, not_null, default, key in rows:
+        table.columns.append(
+            Column(name, normalised_type(kind), not not_null, None if default is None else normalised(default))
+        )
+        if key:
+            keys.append((key, name))
+    table.primary_key = tuple(name for _, name in sorted(keys))
+
+
+def _index_keys(database: peewee.Database, index: str) -> tuple[str, ...]:
+    columns = fetch(database, "SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
+    if all(column is not None for (column,) in columns):
+        return tuple(column for (column,) in columns)
+    # The pragma names columns only; an index with expressions has a statement that tells them.
+    (statement,) = fetch(database, "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (index,))
+    return tuple(
+        key if column is None else column for (column,), key in zip(columns, index_keys(statement[0]), strict=True)
+    )
+
+
+def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
+    parts: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    query = 'SELECT id, "table", "from", "to", on_delete, on_update FROM pragma_foreign_key_list(?) ORDER BY id, seq'
+    for number, *rest in fetch(database, query, (table,)):
+        parts[number].append(tuple(rest))
+    found = []
+    for rows in parts.values():
+        target, _, _, on_delete, on_update = rows[0]
+        columns = tuple(row[1] for row in rows)
+        referenced = tuple(row[2] for row in rows)
+        if None in referenced:
+            # A reference that names no column means the other table's primary key.
+            keys = fetch(database, "SELECT name FROM pragma_table_info(?) WHERE pk ORDER BY pk", (target,))
+            referenced = tuple(name for (name,) in keys)
+        found.append(ForeignKey(columns, target, referenced, on_delete, on_update))
+    return found

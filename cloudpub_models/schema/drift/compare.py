@@ -1,0 +1,227 @@
+"""How a database's schema differs from the models', and what would mend it.
+
+Names do not count where the rule is what matters: an index over the right columns fits whatever it is called. Tables
+and columns that the models do not know are no drift, since others have theirs in the same database; the one exception
+is a column of a known table that must be given a value. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import peewee
+
+from cloudpub_models.entity.binding import Dialect
+from cloudpub_models.entity.ddl import touch_triggers
+from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.schema.catalogue.catalogue import Catalogue, Column, ForeignKey, Table
+from cloudpub_models.schema.catalogue.read import read_catalogue
+from cloudpub_models.schema.catalogue.types import fits
+from cloudpub_models.schema.drift import mending
+from cloudpub_models.schema.drift.definition import Models, expected_catalogue, table_statements
+
+DifferenceKind = Literal[
+    "table",
+    "column",
+    "type",
+    "nullability",
+    "default",
+    "primary key",
+    "unique",
+    "index",
+    "foreign key",
+    "check",
+    "trigger",
+    "extra column",
+]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which a database differs from the models.
+
+    Attributes:
+        kind: what differs.
+        table: the table.
+        subject: what in the table: a column, or columns, or a trigger's name.
+        expected: what the models say, in words.
+        found: what the database has, in words.
+        statements: the SQL that would mend it; empty where there is no single safe statement, as in SQLite, which
+            would need the table made anew.
+        blocking: whether the managers cannot work with the table as it is: something is missing, or of a type that
+            does not fit.
+    """
+
+    kind: DifferenceKind
+    table: str
+    subject: str
+    expected: str
+    found: str
+    statements: tuple[str, ...] = ()
+    blocking: bool = False
+
+    @property
+    def description(self) -> str:
+        """The difference in one line."""
+        place = f"{self.table}.{self.subject}" if self.subject else self.table
+        return f"{place}: {self.kind}: expected {self.expected}, found {self.found}"
+
+    def __str__(self) -> str:
+        """Return the description."""
+        return self.description
+
+
+def find_drift(database: peewee.Database, models: Models = ALL_MODELS) -> list[Difference]:
+    """Compare a database's catalogue with the models.
+
+    Args:
+        database: the database; only read, in a handful of queries.
+        models: the models that it should have tables for.
+
+    Returns:
+        The differences, table by table in the order of the models; empty when there are none.
+
+    Raises:
+        ConfigurationError: for a database that is neither SQLite nor PostgreSQL.
+
+    >>> database = peewee.SqliteDatabase(":memory:")
+    >>> [difference.description for difference in find_drift(database)][0]
+    'users: table: expected a table, found none'
+    """
+    expected = expected_catalogue(database, models)
+    actual = read_catalogue(database, expected.tables)
+    differences: list[Difference] = []
+    for model in models:
+        name = model._meta.table_name
+        found = actual.tables.get(name)
+        if found is None:
+            statements = tuple(table_statements(database, model))
+            differences.append(Difference("table", name, "", "a table", "none", statements, blocking=True))
+            continue
+        comparison = _Comparison(expected, expected.tables[name], found)
+        differences.extend(comparison.columns())
+        differences.extend(comparison.constraints())
+        triggers = {trigger.name: trigger.statements for trigger in touch_triggers(model, expected.dialect)}
+        differences.extend(comparison.triggers(triggers))
+    return differences
+
+
+class _Comparison:
+    """One table as it should be beside the same table as it is."""
+
+    def __init__(self, catalogue: Catalogue, expected: Table, found: Table) -> None:
+        self.dialect: Dialect = catalogue.dialect
+        self.name = expected.name
+        self.expected = expected
+        self.found = found
+
+    def columns(self) -> Iterator[Difference]:
+        for name, column in self.expected.columns.items():
+            found = self.found.columns.get(name)
+            if found is None:
+                statements = mending.add_column(self.dialect, self.name, column)
+                yield self._difference("column", name, _described(column), "none", statements, blocking=True)
+                continue
+            # The default comes first: its statement suits the type that the column has, and changing the type brings
+            # the default along, so that running either or both, in this order, is right.
+            if found.default != column.default and not self._same_default(column, found):
+                statements = mending.change_default(self.dialect, self.name, column, found)
+                yield self._difference("default", name, column.default or "none", found.default or "none", statements)
+            if found.type != column.type:
+                statements = mending.change_type(self.dialect, self.name, column, found)
+                blocking = not fits(self.dialect, column.type, found.type)
+                yield self._difference("type", name, column.type, found.type, statements, blocking=blocking)
+            if found.nullable != column.nullable:
+                words = {True: "NULL allowed", False: "NOT NULL"}
+                statements = mending.change_nullability(self.dialect, self.name, column)
+                yield self._difference("nullability", name, words[column.nullable], words[found.nullable], statements)
+        for name, extra in self.found.columns.items():
+            if name not in self.expected.columns and not extra.nullable and extra.default is None:
+                statements = mending.change_nullability(
+                    self.dialect, self.name, Column(name, extra.type, nullable=True)
+                )
+                yield self._difference(
+                    "extra column", name, "NULL allowed or a default", "NOT NULL without one", statements
+                )
+
+    def _same_default(self, expected: Column, found: Column) -> bool:
+        # The same moment, said for a column that keeps the timezone.
+        return found.type == "timestamptz" and found.default == "now" and expected.default == "timezone 'utc' , now"
+
+    def constraints(self) -> Iterator[Difference]:
+        expected, found = self.expected, self.found
+        if found.primary_key != expected.primary_key:
+            statements = () if found.primary_key else mending.add_primary_key(self.dialect, expected)
+            subject = ", ".join(expected.primary_key)
+            yield self._difference(
+                "primary key", subject, f"({subject})", f"({', '.join(found.primary_key)})", statements
+            )
+        kept_unique = {unique.columns for unique in found.uniques} | {found.primary_key}
+        for unique in expected.uniques:
+            # In whatever order of columns, the rule is the same.
+            if not any(set(columns) == set(unique.columns) for columns in kept_unique):
+                statements = mending.add_unique(self.dialect, self.name, unique.columns)
+                yield self._difference("unique", ", ".join(unique.columns), "UNIQUE", "none", statements)
+        indexed = {index.columns for index in found.indexes if not index.partial} | kept_unique
+        for index in expected.indexes:
+            if index.columns not in indexed:
+                statements = mending.add_index(self.name, index, found.indexes)
+                subject = ", ".join(map(mending.key_text, index.columns))
+                yield self._difference("index", subject, "an index", "none", statements)
+        yield from self._foreign_keys()
+        kept_checks = {check.expression for check in found.checks}
+        for check in expected.checks:
+            if check.expression not in kept_checks:
+                statements = mending.add_check(self.dialect, self.name, check, found.checks)
+                same_name = [other.expression for other in found.checks if other.name == check.name]
+                found_words = f"CHECK ({same_name[0]})" if same_name else "none"
+                yield self._difference(
+                    "check", check.name or "", f"CHECK ({check.expression})", found_words, statements
+                )
+
+    def _foreign_keys(self) -> Iterator[Difference]:
+        for key in self.expected.foreign_keys:
+            on_same_columns = [other for other in self.found.foreign_keys if other.columns == key.columns]
+            if any(_reference(other) == _reference(key) for other in on_same_columns):
+                continue
+            statements = mending.add_foreign_key(self.dialect, self.name, key, on_same_columns)
+            found = "; ".join(_reference(other) for other in on_same_columns) or "none"
+            yield self._difference("foreign key", ", ".join(key.columns), _reference(key), found, statements)
+
+    def triggers(self, statements: dict[str, tuple[str, ...]]) -> Iterator[Difference]:
+        kept = {trigger.name: trigger for trigger in self.found.triggers}
+        for trigger in self.expected.triggers:
+            other = kept.get(trigger.name)
+            if other is None:
+                yield self._difference(
+                    "trigger", trigger.name, "a trigger that sets updated_at", "none", statements[trigger.name]
+                )
+            elif other != trigger:
+                mend = mending.replace_trigger(self.dialect, trigger.name, statements[trigger.name])
+                yield self._difference(
+                    "trigger", trigger.name, "the trigger that sets updated_at", "another one of this name", mend
+                )
+
+    def _difference(
+        self,
+        kind: DifferenceKind,
+        subject: str,
+        expected: str,
+        found: str,
+        statements: tuple[str, ...],
+        *,
+        blocking: bool = False,
+    ) -> Difference:
+        return Difference(kind, self.name, subject, expected, found, statements, blocking)
+
+
+def _described(column: Column) -> str:
+    default = f" DEFAULT {column.default}" if column.default is not None else ""
+    return f"{column.type}{'' if column.nullable else ' NOT NULL'}{default}"
+
+
+def _reference(key: ForeignKey) -> str:
+    text = f"REFERENCES {key.table} ({', '.join(key.referenced)}) ON DELETE {key.on_delete}"
+    return text if key.on_update == "NO ACTION" else f"{text} ON UPDATE {key.on_update}"

@@ -1,0 +1,1 @@
+"""Migration scripts: their books, and what applies them."""

@@ -1,0 +1,368 @@
+"""What a schema change does to those who use the database meanwhile, and to the data: pure rules over SQL text.
+
+It knows which statements of PostgreSQL rewrite or scan a table, or keep others from it while they do; which statements
+of SQLite read or write a whole table while every other writer waits; and which throw data away. It runs nothing and
+asks nothing: what it needs to know of the database comes as `DatabaseFacts`. Statements that it does not know are taken
+for harmless, except those that hide what they do (``DO``, ``CALL``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cloudpub_models.entity.binding import Dialect
+from cloudpub_models.schema.catalogue.normal_form import tokens, without_bodies
+from cloudpub_models.schema.safety.alterations import Alteration, alterations_of
+
+Severity = Literal["destructive", "failing", "long", "unknown", "brief"]
+Words = Sequence[str]
+
+LARGE_TABLE_ROWS = 100_000
+
+_LOSING = frozenset({"delete", "drop", "truncate"})
+_DEFINITIONS = ("function", "procedure", "trigger", "rule", "aggregate")
+_MODIFIERS = frozenset({"or", "replace", "temp", "temporary", "unlogged", "global", "local", "constraint", "unique"})
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """What the rules need to know of a database.
+
+    Attributes:
+        dialect: which rules apply.
+        rows: about how many rows each table of the current schema has; ``None`` where the database cannot tell.
+        column_types: the type of each column, by table and column, in the catalogue's short form.
+        steady_functions: functions that give one value for all rows of a statement, so that a default that calls them
+            needs no rewrite.
+        schema: PostgreSQL's current schema.
+    """
+
+    dialect: Dialect
+    rows: Mapping[str, int | None] = field(default_factory=dict)
+    column_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    steady_functions: frozenset[str] = frozenset()
+    schema: str = "public"
+
+    def name_of(self, table: str) -> str:
+        """Return a table's name, without its schema where that is the current one."""
+        return table.removeprefix("main." if self.dialect == "sqlite" else f"{self.schema}.")
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """One thing to know before a statement is run.
+
+    Attributes:
+        severity: ``destructive`` throws data away; ``failing`` cannot succeed as it is; ``long`` works through the
+            whole table while others wait; ``unknown`` hides what it does; ``brief`` locks for a moment only.
+        table: the table that it is about, if it is about one.
+        effect: what happens.
+        advice: what to do instead, if there is something.
+        rows: about how many rows the table has, if that is known.
+    """
+
+    severity: Severity
+    table: str | None
+    effect: str
+    advice: str | None = None
+    rows: int | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the table is large, or nobody knows."""
+        return self.rows is None or self.rows >= LARGE_TABLE_ROWS
+
+    @property
+    def description(self) -> str:
+        """The hazard in one line.
+
+        >>> Hazard("long", "functions", "scans the table", "add it NOT VALID", rows=1200).description
+        'functions (about 1,200 rows): scans the table; add it NOT VALID'
+        """
+        size = f" (about {self.rows:,} row{'s' if self.rows != 1 else ''})" if self.rows is not None else ""
+        place = f"{self.table}{size}: " if self.table else ""
+        return place + self.effect + (f"; {self.advice}" if self.advice else "")
+
+
+class HazardFinder:
+    """Judges the statements of one plan, in their order.
+
+    >>> facts = DatabaseFacts("postgresql", rows={"function_logs": 5_000_000})
+    >>> finder = HazardFinder(facts)
+    >>> [hazard] = finder.hazards("CREATE INDEX ON function_logs (level)", in_transaction=True)
+    >>> hazard.severity, hazard.effect
+    ('long', 'blocks writes while the index is built')
+    """
+
+    def __init__(self, facts: DatabaseFacts) -> None:
+        """Begin with the tables that the database has; those made on the way are empty and concern nobody."""
+        self._facts = facts
+        self._renamed: dict[str, str] = {}
+        self._made: set[str] = set()
+
+    def hazards(self, sql: str, *, in_transaction: bool) -> tuple[Hazard, ...]:
+        """Return what is to be known about a text, which may be several statements.
+
+        Args:
+            sql: what is to be sent.
+            in_transaction: whether it is part of a migration's transaction.
+        """
+        found: list[Hazard] = []
+        for words in statements_of(sql):
+            found.extend(self._judge(words, in_transaction))
+            if words[0] == "do" and (losing := sorted(_LOSING & set(tokens(sql)))):
+                effect = f"its code has {' and '.join(losing).upper()} in it"
+                found.append(Hazard("destructive", None, effect))
+        return tuple(dict.fromkeys(found))
+
+    def _judge(self, words: Words, in_transaction: bool) -> Iterator[Hazard]:
+        rule = _RULES.get(words[0])
+        if rule is None:
+            return
+        for severity, name, effect, advice in rule(words, self._facts, in_transaction):
+            if name is None:
+                yield Hazard(severity, None, effect, advice)
+                continue
+            table = self._facts.name_of(name)
+            known = self._renamed.get(table, table)
+            if known in self._facts.rows:
+                yield Hazard(severity, table, effect, advice, self._facts.rows[known])
+            elif severity == "destructive" and self._may_exist(table):
+                yield Hazard(severity, table, effect, advice)
+        if words[:2] == ["alter", "table"]:
+            self._follow_rename(words)
+        elif words[0] == "create" and _kind(words) == "table":
+            self._made.add(self._facts.name_of(_name(words, words.index("table") + 1) or ""))
+
+    def _may_exist(self, table: str) -> bool:
+        # The facts name every table of a SQLite database, but those of one schema of PostgreSQL only.
+        return self._facts.dialect == "postgresql" and table not in self._made
+
+    def _follow_rename(self, words: Words) -> None:
+        name, alterations = alterations_of(words)
+        table = self._facts.name_of(name)
+        for alteration in alterations:
+            new = alteration.new_table_name
+            if new is None:
+                continue
+            if self._renamed.get(table, table) in self._facts.rows:
+                self._renamed[new] = self._renamed.get(table, table)
+            elif table in self._made:
+                self._made.add(new)
+
+
+def statements_of(sql: str) -> list[list[str]]:
+    """Return the statements of a text, each as its tokens; bodies in dollar quotes become one string.
+
+    What stands between ``BEGIN`` and ``END`` in the definition of a trigger or function belongs to it.
+
+    >>> statements_of("DROP TABLE a; DROP TABLE b;")
+    [['drop', 'table', 'a'], ['drop', 'table', 'b']]
+    >>> len(statements_of("CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END; DROP TABLE a"))
+    2
+    """
+    words = tokens(without_bodies(sql))
+    found: list[list[str]] = []
+    while words:
+        end = _end_of_statement(words)
+        found.append(words[:end])
+        words = words[end + 1 :]
+    return [statement for statement in found if statement]
+
+
+def _end_of_statement(words: Words) -> int:
+    defines = _defines(words)
+    depth = 0
+    for position, word in enumerate(words):
+        if word == ";" and depth == 0:
+            return position
+        if word == "(" or (defines and (word == "begin" or (depth and word == "case"))):
+            depth += 1
+        elif word == ")" or (defines and depth and word == "end"):
+            depth -= 1
+    # Where it seems not to end, rather too many statements than one that nobody sees.
+    return words.index(";") if depth > 0 and ";" in words else len(words)
+
+
+# What the rules return; the table's size is added where they are called.
+_Found = tuple[Severity, str | None, str, str | None]
+_Rule = Callable[[Words, DatabaseFacts, bool], Iterator[_Found]]
+
+_ASK_CONCURRENTLY = "CREATE INDEX CONCURRENTLY, in a script with atomic = False, does not"
+_NO_TRANSACTION = "cannot run inside a transaction"
+_SET_NOT_ATOMIC = "put it into a script of its own with atomic = False at its top"
+
+
+def _create(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    kind = _kind(words)
+    if kind == "index":
+        table = _name_after(words, "on")
+        if facts.dialect == "sqlite":
+            yield "long", table, "reads the whole table, and every other writer waits", None
+        elif "concurrently" in words[:4]:
+            if in_transaction:
+                yield "failing", table, f"CREATE INDEX CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+        else:
+            yield "long", table, "blocks writes while the index is built", _ASK_CONCURRENTLY
+    elif kind == "table" and facts.dialect == "postgresql":
+        for position, word in enumerate(words):
+            if word == "references":
+                yield "brief", _name(words, position + 1), "blocks writes until the migration ends", None
+    elif kind == "trigger" and facts.dialect == "postgresql":
+        yield "brief", _name_after(words, "on"), "blocks writes until the migration ends", None
+
+
+def _drop(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    kind = words[1] if len(words) > 1 else ""
+    if kind == "table":
+        for table in _names(words, 2):
+            yield "destructive", table, "drops the table with all its rows", None
+    elif kind in ("schema", "database", "owned", "tablespace") or words[1:3] == ["materialized", "view"]:
+        yield "destructive", None, f"drops {' '.join(words[1:4])} with all that is in it", None
+    elif words[-1] == "cascade":
+        yield "destructive", None, f"drops {' '.join(words[1:3])} and whatever depends on it, columns too", None
+    elif kind == "index" and "concurrently" in words[:3] and in_transaction:
+        yield "failing", None, f"DROP INDEX CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+
+
+def _truncate(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    for table in _names(words, 2 if words[1:2] == ["table"] else 1):
+        yield "destructive", table, "deletes all rows", None
+    if words[-1] == "cascade":
+        yield "destructive", None, "deletes all rows of the tables that refer to it as well", None
+
+
+def _delete(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    which = "the rows that match" if "where" in words else "all rows"
+    yield "destructive", _name_after(words, "from"), f"deletes {which}", None
+
+
+def _with(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    for position, pair in enumerate(itertools.pairwise(words)):
+        if pair == ("delete", "from"):
+            yield "destructive", _name(words, position + 2), "deletes rows", None
+        elif pair[0] == "update" and "set" in words[position : position + 5]:
+            yield "long", _name(words, position + 1), _UPDATED, None
+
+
+def _update(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    yield "long", _name(words, 1), _UPDATED, "in batches it holds others up less" if "where" not in words else None
+
+
+_UPDATED = "changes rows, and keeps each locked until the migration ends"
+
+
+def _merge(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    table = _name_after(words, "into")
+    if "delete" in words:
+        yield "destructive", table, "deletes the rows that match", None
+    yield "long", table, _UPDATED, None
+
+
+def _alter(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    if words[1:2] != ["table"]:
+        return
+    table, alterations = alterations_of(words)
+    locks = any(not alteration.locks_nobody_out for alteration in alterations)
+    for alteration in alterations:
+        column_type = facts.column_types.get((facts.name_of(table), alteration.column or ""))
+        for severity, effect, advice in _alteration_hazards(alteration, facts, column_type):
+            locks = False
+            yield severity, table, effect, advice
+    if locks and facts.dialect == "postgresql":
+        yield "brief", table, "locks the table until the migration ends; the change itself takes no time", None
+
+
+def _alteration_hazards(
+    alteration: Alteration, facts: DatabaseFacts, column_type: str | None
+) -> Iterator[tuple[Severity, str, str | None]]:
+    if alteration.drops_column:
+        effect = f"drops the column {alteration.column} with all it holds"
+        if facts.dialect == "sqlite":
+            effect += ", and writes the whole table anew"
+        yield "destructive", effect, None
+    if facts.dialect == "sqlite":
+        return
+    for effect, advice in alteration.long_effects(facts.steady_functions, column_type):
+        yield "long", effect, advice
+
+
+def _lock(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    yield "long", _name(words, 2 if words[1:2] == ["table"] else 1), "locks the table until the migration ends", None
+
+
+def _maintenance(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    command = words[0].upper()
+    if "concurrently" in words:
+        if in_transaction:
+            yield "failing", None, f"{command} CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+        return
+    if command == "VACUUM":
+        if facts.dialect == "sqlite":
+            yield "failing", None, f"VACUUM {_NO_TRANSACTION}, as every migration of SQLite is one", "run it by hand"
+            return
+        if in_transaction:
+            yield "failing", None, f"VACUUM {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+        if "full" not in words:
+            return
+    if command == "REFRESH" or facts.dialect == "sqlite":
+        yield "long", None, f"{command} works through all rows while others wait", None
+        return
+    yield "long", _name(words, len(words) - 1), f"{command} writes the table or its indexes anew under a lock", None
+
+
+def _hidden(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    yield "unknown", None, f"{words[0].upper()} runs code that cannot be looked into here: read it", None
+
+
+_RULES: dict[str, _Rule] = {
+    "create": _create,
+    "drop": _drop,
+    "truncate": _truncate,
+    "delete": _delete,
+    "with": _with,
+    "update": _update,
+    "merge": _merge,
+    "alter": _alter,
+    "lock": _lock,
+    "reindex": _maintenance,
+    "cluster": _maintenance,
+    "vacuum": _maintenance,
+    "refresh": _maintenance,
+    "do": _hidden,
+    "call": _hidden,
+}
+
+
+def _kind(words: Words) -> str:
+    return next((word for word in words[1:] if word not in _MODIFIERS), "")
+
+
+def _defines(words: Words) -> bool:
+    return words[:1] == ["create"] and _kind(words) in _DEFINITIONS
+
+
+def _name(words: Words, position: int) -> str | None:
+    """Return the name of a table that begins at a position, with its schema if that is there."""
+    while words[position : position + 1] and words[position] in ("only", "if", "not", "exists"):
+        position += 1
+    end = position + 1
+    while words[end : end + 1] == ["."]:
+        end += 2
+    return "".join(words[position:end]) or None
+
+
+def _name_after(words: Words, keyword: str) -> str | None:
+    return _name(words, words.index(keyword) + 1) if keyword in words else None
+
+
+def _names(words: Words, position: int) -> list[str]:
+    """Return the names of a list that begins at a position."""
+    found = []
+    while (name := _name(words, position)) is not None:
+        found.append(name)
+        position = next((index for index in range(position, len(words)) if words[index] == ","), len(words)) + 1
+    return found

@@ -1,0 +1,114 @@
+"""The conditions of a statement as a tree without values.
+
+For: `Comparison`, `RawCondition`, `PositionalCondition` and `Group`, frozen and hashable, so that a tree is a shape
+whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering: one for each parameter
+of each comparison, from left to right.
+
+Not for: values (`operators`) and SQL (`rendering`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from cloudpub_models.errors import InvalidQueryError, ParameterError
+from cloudpub_models.sql.identifiers import exact
+from cloudpub_models.sql.nodes.expressions import Column, Raw, check_raw
+from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.text.parameters import check_names, parse
+
+Connector: TypeAlias = Literal["AND", "OR"]
+
+# Every operator that a condition can have, with the number of parameters it takes.
+PARAMETER_COUNTS: dict[str, int] = {
+    **dict.fromkeys(("=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "IN", "NOT IN"), 1),
+    **dict.fromkeys(("IS NULL", "IS NOT NULL", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE"), 0),
+    "BETWEEN": 2,
+}
+
+
+class Comparison(Record):
+    """A column compared by an operator, one of `PARAMETER_COUNTS`.
+
+    A column given as text is ``name`` or ``table.name``.
+    """
+
+    column: str | Column | Raw
+    operator: str
+
+
+class RawCondition(Record):
+    """SQL that is a condition, its ``@name`` parameters named by whoever wrote it."""
+
+    sql: str
+
+
+class PositionalCondition(Record):
+    """SQL that is a condition, in pieces between which its parameters stand, one value each; as Peewee renders it."""
+
+    pieces: tuple[str, ...]
+
+
+class Group(Record):
+    """Conditions joined by AND and OR as they stand, AND binding closer; the first connector means nothing.
+
+    >>> Group.all(Comparison("status", "="), Comparison("user_id", "=")).items[1]
+    ('AND', Comparison(column='user_id', operator='='))
+    """
+
+    items: tuple[tuple[Connector, Condition], ...]
+
+    @classmethod
+    def all(cls, *conditions: Condition) -> Group:
+        """Return the group that is true where each of `conditions` is."""
+        return cls(tuple([("AND", condition) for condition in conditions]))
+
+
+Condition: TypeAlias = Comparison | RawCondition | PositionalCondition | Group
+
+NO_CONDITIONS = Group(())
+
+
+def raw_condition(sql: Any, parameters: Mapping[str, Any] | None, what: str = "where_raw()") -> RawCondition:
+    """Return the condition that `sql` is, after checking that `parameters` are those it names.
+
+    Raises:
+        InvalidQueryError: when it is not complete SQL text.
+        ParameterError: for a name without a value and a value without a name.
+    """
+    check_raw(sql, what)
+    text = exact(sql)
+    check_names(parse(text).names, {} if parameters is None else parameters)
+    return RawCondition(text)
+
+
+def merge_named(named: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both sets of named values together.
+
+    Raises:
+        ParameterError: when two conditions use one name.
+    """
+    for name in added:
+        if name in named:
+            raise ParameterError(
+                f"expected each parameter in one condition only, got @{name} in two; rename one of them"
+            )
+    return {**named, **{exact(name): value for name, value in added.items()}}
+
+
+def parameter_count(condition: Condition) -> int:
+    """Return how many values beside the tree belong to `condition`.
+
+    >>> parameter_count(Group.all(Comparison("a", "BETWEEN"), Comparison("b", "IS NULL"), Comparison("c", "=")))
+    3
+    """
+    if isinstance(condition, Group):
+        return sum([parameter_count(item) for _, item in condition.items])
+    if isinstance(condition, Comparison):
+        if condition.operator not in PARAMETER_COUNTS:
+            raise InvalidQueryError(
+                f"expected one of the operators {', '.join(PARAMETER_COUNTS)}, got {condition.operator!r}"
+            )
+        return PARAMETER_COUNTS[condition.operator]
+    return len(condition.pieces) - 1 if isinstance(condition, PositionalCondition) else 0

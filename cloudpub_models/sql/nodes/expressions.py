@@ -1,0 +1,105 @@
+"""What the builder's strings are made of: columns, ``table.column``, calls of known functions.
+
+For: the nodes, frozen, hashable, without values. A string becomes SQL only by way of these, so nothing but names,
+numbers and known functions can come out; `raw` is the one door for anything else.
+
+Not for: reading strings (`expression_parsing`) and writing SQL; `rendering` does that, for each dialect.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.sql.identifiers import exact, shown
+from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.text.parameters import parse
+
+
+class Raw(Record):
+    """SQL that is taken as it is. Made by `raw`."""
+
+    sql: str
+
+    def _check(self) -> None:
+        """Check that it is text, not empty, and does not end inside a string or comment."""
+        check_raw(self.sql, "raw()")
+        self.__dict__["sql"] = exact(self.sql)
+
+
+def raw(sql: str) -> Raw:
+    """Mark `sql` as SQL that is meant as such, where otherwise only names are taken.
+
+    It reaches the database unchanged, so it must never contain what a user of the program typed; values go into
+    parameters (`where_raw`, `having`).
+
+    >>> from cloudpub_models.sql import QueryBuilder
+    >>> print(QueryBuilder().table("functions").select("id", raw("now() - created_at AS age")).build_select())
+    SELECT id, now() - created_at AS age FROM functions
+
+    Raises:
+        InvalidQueryError: when it is no text, empty, or ends inside a string, a quoted name or a comment.
+    """
+    return Raw(sql)
+
+
+def check_raw(sql: Any, what: str) -> None:
+    """Raise `InvalidQueryError` unless `sql` is text that other SQL may be written after."""
+    if not isinstance(sql, str) or not exact(sql).strip():
+        raise InvalidQueryError(f"expected SQL text in {what}, got {shown(sql)}")
+    if unfinished := parse(sql).unfinished:
+        raise InvalidQueryError(
+            f"expected complete SQL in {what}, got text that ends inside a {unfinished}: {shown(sql)}"
+        )
+
+
+class Column(Record):
+    """A column, qualified by a table or its alias or not."""
+
+    table: str | None
+    name: str
+
+
+class Star(Record):
+    """Every column, of one table or of all."""
+
+    table: str | None
+
+
+class Number(Record):
+    """A number written in an expression."""
+
+    text: str
+
+
+class NamedParameter(Record):
+    """An ``@name`` written in a HAVING condition."""
+
+    name: str
+
+
+class Call(Record):
+    """A call of a known function, its name as it was written."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    distinct: bool = False
+
+
+class Aliased(Record):
+    """A select item with a name of its own."""
+
+    item: Expression
+    alias: str
+    keyword: str = "AS"
+
+
+class Having(Record):
+    """A HAVING condition: an item compared with a number or a named parameter."""
+
+    item: Expression
+    operator: str
+    operand: Number | NamedParameter
+
+
+Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw

@@ -1,0 +1,1 @@
+"""Queries become SQL here, and nowhere else."""

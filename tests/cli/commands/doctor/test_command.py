@@ -1,0 +1,248 @@
+"""``cloudpub doctor`` on both databases: what it finds, what it advises, and when it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from cloudpub_models import Database
+from cloudpub_models.cli.commands.doctor import postgresql_checks
+from cloudpub_models.cli.commands.doctor.diagnosis import Level
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, run: Run, backend: str) -> str:
+    """The URL of a migrated database."""
+    if backend == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    assert run("migrate", "--database", "sqlite:///demo.db").exit_code == 0
+    return "sqlite:///demo.db"
+
+
+def findings(run: Run, url: str, exit_code: int = 0) -> list[dict[str, Any]]:
+    result = run("doctor", "--json", "--database", url)
+    assert result.exit_code == exit_code, result.output
+    found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
+    return found
+
+
+def worse_than_ok(found: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    return {
+        (one["check"], one["level"]): f"{one['message']} → {one['advice']}" for one in found if one["level"] != "ok"
+    }
+
+
+def change(url: str, *statements: str) -> None:
+    database = Database(url)
+    for statement in statements:
+        database.raw_execute(statement)
+    database.close()
+
+
+def test_a_healthy_database(run: Run, url: str, backend: str) -> None:
+    found = findings(run, url)
+    checks = {one["check"] for one in found}
+    assert {"connection", "versions", "migrations", "drift", "indexes", "encoding"} <= checks
+    assert checks >= ({"settings", "file", "integrity"} if backend == "sqlite" else {"time-outs", "time zone"})
+    assert {one["level"] for one in found} <= {"ok", "notice"}
+    assert all(one["advice"] for one in found if one["level"] != "ok")
+    versions = next(one["message"] for one in found if one["check"] == "versions")
+    assert re.search(r"(SQLite 3|PostgreSQL 1)\d*\.\d+.*, Peewee \d.*, Python 3", versions)
+
+
+def test_what_people_see(run: Run, url: str) -> None:
+    result = run("doctor", "--database", url)
+    assert result.exit_code == 0
+    assert re.search(r"^ok +drift +the database is what the models say$", result.stdout, re.MULTILINE)
+    assert " ok" in result.stderr.splitlines()[-1]
+    assert not any(line.endswith(" ") for line in result.stdout.splitlines())
+
+
+def test_an_empty_database_is_an_error(run: Run, cli_database_url: str) -> None:
+    Database(cli_database_url).ping()
+    found = worse_than_ok(findings(run, cli_database_url, exit_code=1))
+    assert "cloudpub migrate up --plan" in found["migrations", "error"]
+    assert "none of the platform's tables" in found["drift", "error"]
+
+
+def test_drift_and_missing_indexes_come_with_the_statement_that_mends_them(run: Run, url: str, backend: str) -> None:
+    change(
+        url,
+        "DROP INDEX function_logs_timestamp_idx",
+        "CREATE TABLE extras (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users (id))",
+        "CREATE INDEX first_one ON functions (analysis_result, name)"
+        if backend == "sqlite"
+        else "CREATE INDEX first_one ON functions (name, status)",
+    )
+    found = worse_than_ok(findings(run, url))
+    assert "CREATE INDEX function_logs_timestamp_idx ON function_logs (timestamp);" in found["drift", "warning"]
+    assert "extras (user_id) refers to users without an index" in found["indexes", "warning"]
+    mend = found["indexes", "warning"].partition("→ ")[2]
+    change(url, mend)
+    assert ("indexes", "warning") not in worse_than_ok(findings(run, url))
+
+
+def test_a_missing_index_is_reported_once(run: Run, url: str) -> None:
+    change(url, "DROP INDEX functions_active_deployment_id_idx")
+    named = [one for one in findings(run, url) if "active_deployment_id" in one["message"]]
+    assert [one["check"] for one in named] == ["drift"]
+
+
+def test_an_index_that_is_there_twice(run: Run, url: str) -> None:
+    change(url, "CREATE INDEX again ON users (email)")
+    assert (
+        "again on users is over the same columns as its UNIQUE"
+        in worse_than_ok(findings(run, url))["indexes", "notice"]
+    )
+
+
+def test_a_column_that_does_not_fit_is_an_error(run: Run, url: str, backend: str) -> None:
+    if backend == "sqlite":
+        change(url, "ALTER TABLE functions DROP COLUMN analysis_result")
+    else:
+        change(url, "ALTER TABLE users ALTER COLUMN email TYPE VARCHAR(100)")
+    assert ("drift", "error") in worse_than_ok(findings(run, url, exit_code=1))
+
+
+def test_pending_and_edited_migrations(run: Run, cli_database_url: str, workplace: Path) -> None:
+    options = ("--database", cli_database_url, "--directory", "own")
+    for name in ("first", "second"):
+        run("migrate", "new", "--directory", "own", name)
+    run("migrate", "up", "0001_first", *options)
+    found = json.loads(run("doctor", "--json", *options).stdout)["findings"]
+    assert "1 of 2 not applied: 0002_second" in worse_than_ok(found)["migrations", "warning"]
+    with (workplace / "own" / "0001_first.py").open("a") as file:
+        file.write("# changed\n")
+    found = json.loads(run("doctor", "--json", *options).stdout)["findings"]
+    assert "0001_first is edited" in worse_than_ok(found)["migrations", "error"]
+
+
+def test_a_database_of_somebody_else_should_be_adopted(run: Run, url: str) -> None:
+    change(url, "DROP TABLE cloudpub_migrations")
+    assert "cloudpub migrate adopt" in worse_than_ok(findings(run, url))["migrations", "warning"]
+
+
+def test_a_database_out_of_reach_is_a_finding_without_the_password(run: Run, workplace: Path) -> None:
+    result = run("doctor", "--json", "--database", "postgresql://ada:s3cret@127.0.0.1:1/cloud")
+    assert result.exit_code == 1
+    assert "s3cret" not in result.output
+    [finding] = json.loads(result.stdout)["findings"]
+    assert (finding["check"], finding["level"]) == ("connection", "error")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_damaged_file(run: Run, url: str, workplace: Path) -> None:
+    database = Database(url)
+    database.raw_execute("INSERT INTO users (email, password_hash) VALUES ('a@example.com', 'x')")
+    page_size = database.raw_query_all("PRAGMA page_size")[0]["page_size"]
+    [root] = database.raw_query_all("SELECT max(rootpage) AS page FROM sqlite_master")
+    database.raw_query_all("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    with (workplace / "demo.db").open("r+b") as file:
+        file.seek((root["page"] - 1) * page_size)
+        file.write(b"\xff" * page_size)
+    found = worse_than_ok(findings(run, url, exit_code=1))
+    assert "the file is damaged" in found["integrity", "error"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_references_to_nothing(run: Run, url: str) -> None:
+    change(
+        url,
+        "PRAGMA foreign_keys = OFF",
+        "INSERT INTO functions (user_id, name) VALUES (99, 'orphan')",
+    )
+    found = worse_than_ok(findings(run, url, exit_code=1))
+    assert "1 row(s) of functions refer to rows of users that do not exist" in found["integrity", "error"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_time_zone_and_limits_of_other_sessions(run: Run, url: str) -> None:
+    administration = Database(url)
+    name = administration.raw_query_all("SELECT quote_ident(current_database()) AS name")[0]["name"]
+    administration.close()
+    assert "idle_in_transaction_session_timeout" in worse_than_ok(findings(run, url))["time-outs", "notice"]
+    change(
+        url,
+        f"ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu'",
+        f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '61s'",
+    )
+    found = findings(run, url)
+    assert "Asia/Kathmandu" in worse_than_ok(found)["time zone", "warning"]
+    assert any("idle_in_transaction_session_timeout 61s" in one["message"] for one in found)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_invalid_index(run: Run, url: str) -> None:
+    change(url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'functions_user_id_idx'::regclass")
+    invalid = [one for one in findings(run, url) if "is invalid" in one["message"]]
+    assert "REINDEX INDEX CONCURRENTLY functions_user_id_idx" in invalid[0]["advice"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_young_counters_call_no_index_unused(run: Run, url: str) -> None:
+    assert any("too short to call one unused" in one["message"] for one in findings(run, url))
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_unused_indexes_and_tables_read_from_end_to_end(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_checks, "LONG_ENOUGH", timedelta(0))
+    monkeypatch.setattr(postgresql_checks, "_NOTABLE_ROWS", 50)
+    monkeypatch.setattr(postgresql_checks, "_LARGE_TABLE_ROWS", 50)
+    database = Database(url)
+    database.raw_execute("CREATE TABLE events (id INTEGER PRIMARY KEY, kind INTEGER, day INTEGER)")
+    database.raw_execute("INSERT INTO events SELECT n, n % 7, n FROM generate_series(1, 100) AS n")
+    database.raw_execute("CREATE INDEX events_kind_idx ON events (kind)")
+    database.raw_execute("CREATE INDEX events_day_idx ON events (day)")
+    with database.session():
+        database.raw_execute("SET enable_seqscan = off")
+        database.raw_query_all("SELECT id FROM events WHERE day = 5")
+        database.raw_execute("SET enable_seqscan = on")
+        for _ in range(100):
+            database.raw_query_all("SELECT max(kind + 1) FROM events")
+        database.raw_query_all("SELECT pg_stat_force_next_flush()")
+        database.raw_query_all("SELECT 1")
+    database.close()
+    messages = [one["message"] for one in findings(run, url) if one["check"] == "indexes" and one["level"] == "notice"]
+    assert any(message.startswith("events_kind_idx on events") for message in messages)
+    assert any(message.startswith("events (about 100 rows) was read from end to end 10") for message in messages)
+    assert not any("events_day_idx" in message or "events_pkey" in message for message in messages)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_unsupported_server_is_an_error(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_checks, "SUPPORTED_SERVERS", range(90, 95))
+    assert "PostgreSQL 90 to 94" in worse_than_ok(findings(run, url, exit_code=1))["versions", "error"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_check_that_may_not_be_made_is_a_warning(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_checks, "_COUNTED_FOR", "SELECT not_there FROM pg_stat_database")
+    assert "could not be examined" in worse_than_ok(findings(run, url))["indexes", "warning"]
+
+
+def test_levels_are_in_order() -> None:
+    assert list(Level) == ["ok", "notice", "warning", "error"]
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("migrate", "status"), ("schema", "--from", "database")])
+def test_looking_at_a_file_leaves_its_journal_as_it_is(run: Run, workplace: Path, command: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect("foreign.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id INTEGER)")
+    before = Path("foreign.db").read_bytes()
+    result = run(*command, "--database", "sqlite:///foreign.db")
+    assert Path("foreign.db").read_bytes() == before
+    assert [path.name for path in workplace.iterdir()] == ["foreign.db"]
+    if command == ("doctor",):
+        assert "journal_mode is delete: readers and writers wait for each other" in result.stdout

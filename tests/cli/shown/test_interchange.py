@@ -1,0 +1,173 @@
+"""Rows as CSV and JSON lines: what is written comes back, and what is wrong is told with its line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudpub_models import Role
+from cloudpub_models.cli.shown.interchange import (
+    LineSource,
+    Record,
+    RowFormat,
+    csv_text,
+    format_of,
+    json_line,
+    json_ready,
+    read_csv,
+    read_csv_header,
+    read_jsonl,
+    row_writer,
+)
+from cloudpub_models.errors import InvalidValueError
+
+# Anything that a text column may hold.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+def source_of(content: bytes) -> LineSource:
+    return LineSource(io.BytesIO(content), "rows")
+
+
+def csv_records(content: bytes) -> list[Record]:
+    source = source_of(content)
+    return list(read_csv(source, read_csv_header(source)[0]))
+
+
+@given(st.lists(st.tuples(st.none() | TEXTS, TEXTS), max_size=5))
+def test_csv_gives_back_every_text_and_null(rows: list[tuple[str | None, str]]) -> None:
+    stream = io.BytesIO()
+    write = row_writer(RowFormat.CSV, ["maybe", "always"], stream, nullable_texts={"maybe"})
+    for maybe, always in rows:
+        write({"maybe": maybe, "always": always})
+    found = [record.cells for record in csv_records(stream.getvalue())]
+    assert [(csv_text(cells["maybe"]), cells["always"]) for cells in found] == rows
+
+
+@given(st.lists(st.dictionaries(TEXTS, TEXTS | st.none() | st.integers() | st.booleans(), min_size=1), max_size=5))
+def test_json_lines_give_back_everything(rows: list[dict[str, Any]]) -> None:
+    content = b"".join(map(json_line, rows))
+    assert [record.cells for record in read_jsonl(source_of(content))] == rows
+    assert content.count(b"\n") == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "ready"),
+    [
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2026-01-02T03:04:05.000006+00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (Role.TEAM, "team"),
+        (Decimal("1.5"), 1.5),
+        (Decimal("12345678901234567890"), 12345678901234567890),
+        (float("nan"), "nan"),
+        (Decimal("Infinity"), "Infinity"),
+        (b"\x00\xff", "\\x00ff"),
+        ({"a": [UUID(int=1), None]}, {"a": ["00000000-0000-0000-0000-000000000001", None]}),
+        (timedelta(hours=1), "1:00:00"),
+    ],
+    ids=repr,
+)
+def test_what_databases_give_as_json(value: Any, ready: Any) -> None:
+    assert json_ready(value) == ready
+    assert json.loads(json_line({"value": value})) == {"value": ready}
+
+
+def test_lines_that_are_bad_are_numbered_and_keep_their_bytes() -> None:
+    content = b'{"a":1}\n\nnonsense\n[1]\n{"a":"\xff"}\n"text"\n{"a":2}'
+    found = [(record.line, record.raw, bool(record.problem)) for record in read_jsonl(source_of(content))]
+    assert found == [
+        (1, b'{"a":1}\n', False),
+        (3, b"nonsense\n", True),
+        (4, b"[1]\n", True),
+        (5, b'{"a":"\xff"}\n', True),
+        (6, b'"text"\n', True),
+        (7, b'{"a":2}', False),
+    ]
+    problems = [record.problem for record in read_jsonl(source_of(content)) if record.problem]
+    assert "expected JSON; got 'nonsense'" in problems[0]
+    assert "jq -c" in problems[1]
+    assert "UTF-8" in problems[2]
+    assert "a string" in problems[3]
+
+
+def test_a_record_of_csv_may_have_several_lines() -> None:
+    content = b'a,b\n1,"two\nlines"\n\n3\n4,5,6\n7,\xff\n8,"x"y\n9,10\n'
+    records = csv_records(content)
+    assert [(record.line, record.cells) for record in records if not record.problem] == [
+        (2, {"a": "1", "b": "two\nlines"}),
+        (9, {"a": "9", "b": "10"}),
+    ]
+    assert [(record.line, record.problem) for record in records if record.problem] == [
+        (5, "expected 2 cells, as in the first line; got 1"),
+        (6, "expected 2 cells, as in the first line; got 3"),
+        (7, "expected UTF-8; got bytes that are none: convert the file, as with iconv"),
+        (8, "expected CSV (',' expected after '\"')"),
+    ]
+    assert records[0].raw == b'1,"two\nlines"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [(b"", "got an empty one"), (b"\n1,2\n", "got an empty one"), (b"a,b,a\n", "got 'a' twice"), (b'"a\n', "CSV")],
+)
+def test_a_first_line_that_names_no_columns(content: bytes, answer: str) -> None:
+    with pytest.raises(InvalidValueError, match=answer):
+        read_csv_header(source_of(content))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    assert [record.cells for record in csv_records(b"\xef\xbb\xbfa\r\n1\r\n")] == [{"a": "1"}]
+
+
+class Trickle(io.BytesIO):
+    """A pipe into which single bytes are written."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(1)
+
+
+def test_compressed_data_is_known_by_its_first_bytes() -> None:
+    packed = gzip.compress(b'{"a":1}\n' * 1000)
+    assert len(list(read_jsonl(source_of(packed)))) == 1000
+    assert len(list(read_jsonl(LineSource(Trickle(packed), "rows")))) == 1000
+    with pytest.raises(InvalidValueError, match="rows: expected complete gzip data"):
+        list(read_jsonl(source_of(packed[:-20])))
+    with pytest.raises(InvalidValueError, match="rows: expected complete gzip data"):
+        list(read_jsonl(source_of(b"\x1f\x8bnonsense")))
+
+
+def test_the_digest_is_of_everything_read() -> None:
+    first, second = source_of(b"1\n2\n3\n"), source_of(b"1\n2\n3\n4\n")
+    assert first.beginning() == second.beginning()
+    first.skip_to(10)
+    second.skip_to(3)
+    assert first.count == second.count == 3
+    assert first.digest() == second.digest()
+    assert second.next_line() == "4\n"
+    assert first.digest() != second.digest()
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("-", RowFormat.JSONL),
+        ("a.csv", RowFormat.CSV),
+        ("a.CSV.gz", RowFormat.CSV),
+        ("a.ndjson", RowFormat.JSONL),
+        ("a.jsonl.gz", RowFormat.JSONL),
+        ("a.json", None),
+        ("csv", None),
+    ],
+)
+def test_a_name_tells_the_format(name: str, format: RowFormat | None) -> None:
+    assert format_of(name) is format

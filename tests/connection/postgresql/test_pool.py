@@ -1,0 +1,284 @@
+"""The pool by itself, on connections that are plain objects."""
+
+import threading
+import time
+
+import pytest
+
+from cloudpub_models.connection.postgresql.engine import pool as pool_module
+from cloudpub_models.connection.postgresql.pool import ConnectionPool
+from cloudpub_models.errors import ConnectionFailedError, PoolTimeoutError
+
+
+class FakeConnection:
+    def __init__(self) -> None:
+        self.idle_since = time.monotonic()
+        self.alive = True
+        self.discarded = False
+
+
+class FakeServer:
+    """Opens connections, counts them, and may be slow or down."""
+
+    def __init__(self) -> None:
+        self.opened: list[FakeConnection] = []
+        self.attempts: list[float] = []
+        self.checks = 0
+        self.seconds_to_open = 0.0
+        self.down = False
+
+    def open(self) -> FakeConnection:
+        self.attempts.append(time.monotonic())
+        time.sleep(self.seconds_to_open)
+        if self.down:
+            raise ConnectionFailedError("down")
+        self.opened.append(FakeConnection())
+        return self.opened[-1]
+
+    def is_usable(self, connection: FakeConnection) -> bool:
+        self.checks += 1
+        return connection.alive
+
+    def discard(self, connection: FakeConnection) -> None:
+        connection.discarded = True
+
+    def pool(self, limit: int = 2, wait_seconds: float = 0.3) -> ConnectionPool[FakeConnection]:
+        return ConnectionPool(self.open, self.is_usable, self.discard, limit=limit, wait_seconds=wait_seconds)
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+def test_a_connection_given_back_is_given_out_again(server):
+    pool = server.pool()
+    first = pool.acquire()
+    pool.release(first)
+    assert pool.acquire() is first
+    assert len(server.opened) == 1
+    assert server.checks == 0
+
+
+def test_no_more_than_the_limit_are_opened_and_waiting_ends(server):
+    pool = server.pool(limit=2, wait_seconds=0.2)
+    pool.acquire()
+    pool.acquire()
+    started = time.monotonic()
+    with pytest.raises(PoolTimeoutError, match="all 2 stayed in use"):
+        pool.acquire()
+    assert 0.15 < time.monotonic() - started < 1
+    assert len(server.opened) == 2
+
+
+def test_a_waiting_thread_gets_what_another_gives_back(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    held = pool.acquire()
+    received: list[FakeConnection] = []
+    waiting = threading.Thread(target=lambda: received.append(pool.acquire()))
+    waiting.start()
+    time.sleep(0.05)
+    assert received == []
+    pool.release(held)
+    waiting.join(2)
+    assert received == [held]
+
+
+def test_opening_one_does_not_keep_others_waiting(server):
+    pool = server.pool(limit=4)
+    server.seconds_to_open = 0.3
+    started = time.monotonic()
+    threads = [threading.Thread(target=pool.acquire) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started < 0.9
+    assert len(server.opened) == 4
+
+
+def test_an_idle_connection_is_checked_and_replaced_when_dead(server, monkeypatch):
+    pool = server.pool()
+    connection = pool.acquire()
+    pool.release(connection)
+    connection.idle_since -= pool_module.CHECK_AFTER_IDLE_SECONDS + 1
+    connection.alive = False
+    replacement = pool.acquire()
+    assert replacement is not connection
+    assert connection.discarded
+    assert pool.size == 1
+
+
+def test_after_one_was_lost_the_others_are_checked_once(server):
+    pool = server.pool()
+    first, second = pool.acquire(), pool.acquire()
+    pool.release(first)
+    second.alive = first.alive = False
+    pool.suspect_all()
+    pool.remove(second)
+    assert pool.acquire() not in (first, second)
+    assert server.checks == 1
+
+
+def test_a_checked_connection_is_alive(server):
+    pool = server.pool()
+    connection = pool.acquire()
+    pool.release(connection)
+    connection.alive = False
+    assert pool.acquire(check=True) is not connection
+
+
+def test_a_failed_attempt_frees_its_place(server):
+    pool = server.pool(limit=1)
+    server.down = True
+    with pytest.raises(ConnectionFailedError):
+        pool.acquire()
+    server.down = False
+    assert pool.acquire() is server.opened[0]
+
+
+def test_many_threads_do_not_storm_a_server_that_is_down(server):
+    pool = server.pool(limit=16)
+    server.down = True
+    until = time.monotonic() + 1.0
+
+    def keep_trying() -> None:
+        while time.monotonic() < until:
+            with pytest.raises(ConnectionFailedError):
+                pool.acquire()
+
+    with pytest.raises(ConnectionFailedError):
+        pool.acquire()
+    threads = [threading.Thread(target=keep_trying) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    within_a_second = [attempt for attempt in server.attempts if attempt <= until]
+    assert len(within_a_second) <= 6
+    assert len(server.attempts) >= 4
+
+
+def test_a_connection_left_behind_makes_room_for_another(server):
+    pool = server.pool(limit=1)
+    connection = pool.acquire()
+    pool.leave_behind(connection)
+    assert pool.acquire() is not connection
+    assert connection.discarded
+    assert pool.size == 1
+
+
+def test_closing_discards_idle_ones_now_and_others_when_given_back(server):
+    pool = server.pool()
+    idle, used = pool.acquire(), pool.acquire()
+    pool.release(idle)
+    pool.close()
+    assert idle.discarded
+    assert not used.discarded
+    pool.release(used)
+    assert used.discarded
+
+
+def test_a_forked_child_starts_with_an_empty_pool(server):
+    pool = server.pool()
+    pool.release(pool.acquire())
+    pool.lock_for_fork()
+    pool.abandon()
+    assert pool.size == 0
+    assert not server.opened[0].discarded
+    pool.acquire()
+    assert len(server.opened) == 2
+
+
+def test_who_came_first_is_served_first_and_nobody_overtakes(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    held = pool.acquire()
+    served: list[int] = []
+
+    def take(number: int) -> None:
+        connection = pool.acquire()
+        served.append(number)
+        pool.release(connection)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=take, args=(number,)))
+        threads[-1].start()
+        time.sleep(0.02)
+    pool.release(held)
+    overtaking = pool.acquire()
+    assert served == [0, 1, 2, 3]
+    pool.release(overtaking)
+    for thread in threads:
+        thread.join()
+
+
+def test_a_thread_in_the_queue_may_open_one_in_the_place_of_one_thrown_away(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    held = pool.acquire()
+    received: list[FakeConnection] = []
+    waiting = threading.Thread(target=lambda: received.append(pool.acquire()))
+    waiting.start()
+    time.sleep(0.05)
+    pool.remove(held)
+    waiting.join(2)
+    assert received == [server.opened[1]]
+    assert pool.size == 1
+
+
+def test_who_leaves_the_queue_leaves_nothing_in_it(server):
+    pool = server.pool(limit=1, wait_seconds=0.1)
+    held = pool.acquire()
+    with pytest.raises(PoolTimeoutError):
+        pool.acquire()
+    pool.release(held)
+    assert pool.acquire() is held
+    assert pool.size == 1
+
+
+def test_an_interrupted_check_frees_its_place(server, monkeypatch):
+    pool = server.pool(limit=1)
+    pool.release(pool.acquire())
+
+    def interrupt(connection: FakeConnection) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "_is_usable", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pool.acquire(check=True)
+    assert pool.size == 0
+    assert server.opened[0].discarded
+
+
+def test_a_failed_opening_lets_the_next_in_the_queue_try(server):
+    pool = server.pool(limit=1, wait_seconds=5)
+    server.seconds_to_open, server.down = 0.1, True
+    outcomes: list[object] = []
+
+    def take() -> None:
+        try:
+            outcomes.append(pool.acquire())
+        except ConnectionFailedError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    threads[0].start()
+    time.sleep(0.03)
+    threads[1].start()
+    time.sleep(0.1)
+    server.down = False
+    for thread in threads:
+        thread.join(3)
+    assert isinstance(outcomes[0], ConnectionFailedError)
+    assert outcomes[1] is server.opened[0]
+
+
+def test_what_a_parents_thread_had_is_not_the_childs_to_close(server, monkeypatch):
+    pool = server.pool()
+    connection = pool.acquire()
+    pool.lock_for_fork()
+    monkeypatch.setattr(pool_module.os, "getpid", lambda: -1)
+    pool.leave_behind(connection)
+    pool.abandon()
+    pool.acquire()
+    assert not connection.discarded

@@ -1,0 +1,170 @@
+"""Several migrators at once apply each migration once, and one that has to wait for too long says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import peewee
+import pytest
+
+from cloudpub_models.errors import MigrationError
+from cloudpub_models.schema import Migrator
+from cloudpub_models.schema.migrations.run import LOCK_KEY
+
+Connect = Callable[[], peewee.Database]
+
+CHECKOUT = Path(__file__).parents[3]
+SCRIPT = """
+import time
+
+def up(migrator, db):
+    db.execute_sql("CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+    time.sleep(0.03)
+    db.execute_sql("INSERT INTO journal VALUES ('{name}')")
+
+def down(migrator, db):
+    db.execute_sql("DROP TABLE {name}")
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path, empty: peewee.Database) -> Path:
+    empty.execute_sql("CREATE TABLE journal (name VARCHAR(50))")
+    path = tmp_path / "scripts"
+    path.mkdir()
+    for number in range(1, 6):
+        (path / f"{number:04d}_step.py").write_text(SCRIPT.format(name=f"step{number}"))
+    return path
+
+
+def journal(database: peewee.Database) -> list[str]:
+    return [name for (name,) in database.execute_sql("SELECT name FROM journal").fetchall()]
+
+
+def test_threads(connect: Connect, directory: Path, empty: peewee.Database) -> None:
+    applied: list[str] = []
+    errors: list[BaseException] = []
+    start = threading.Barrier(6)
+
+    def migrate() -> None:
+        database = connect()
+        start.wait()
+        try:
+            applied.extend(Migrator(database, directory).up())
+        except BaseException as error:  # noqa: BLE001 - shown below
+            errors.append(error)
+        finally:
+            if not database.is_closed():
+                database.close()
+
+    threads = [threading.Thread(target=migrate) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sorted(applied) == [f"{number:04d}_step" for number in range(1, 6)]
+    assert journal(empty) == [f"step{number}" for number in range(1, 6)]
+    assert [status.state for status in Migrator(empty, directory).status()] == ["applied"] * 5
+
+
+def test_processes(connect: Connect, directory: Path, empty: peewee.Database) -> None:
+    database = connect()
+    if isinstance(database, peewee.SqliteDatabase):
+        opened = f"peewee.SqliteDatabase({database.database!r}, timeout=5)"
+    else:
+        opened = f"peewee.PostgresqlDatabase({database.database!r}, **{database.connect_params!r})"
+    program = (
+        "import peewee, pathlib; from cloudpub_models.schema import Migrator; "
+        f"print(*Migrator({opened}, pathlib.Path({str(directory)!r})).up())"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    applied = [name for process in running for name in process.communicate(timeout=60)[0].split()]
+    assert [process.returncode for process in running] == [0] * 4
+    assert sorted(applied) == [f"{number:04d}_step" for number in range(1, 6)]
+    assert journal(empty) == [f"step{number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_waiting_holds_no_transaction_open_and_ends(connect: Connect, directory: Path, empty: peewee.Database) -> None:
+    empty.execute_sql(f"SELECT pg_advisory_lock({LOCK_KEY})")
+    waiting = connect()
+    waiting.connect()
+    pid = waiting.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+    seen: set[str] = set()
+    failure: list[MigrationError] = []
+
+    def migrate() -> None:
+        try:
+            Migrator(database, directory, lock_timeout=0.6).up()
+        except MigrationError as error:
+            failure.append(error)
+
+    # Peewee's connections belong to threads, so the waiting one is opened in its own.
+    database = waiting
+    waiting.close()
+    thread = threading.Thread(target=migrate)
+    thread.start()
+    while thread.is_alive():
+        rows = empty.execute_sql(
+            "SELECT state FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid() AND pid <> %s",
+            ("%pg_try_advisory_lock%", pid),
+        ).fetchall()
+        seen.update(state for (state,) in rows)
+        time.sleep(0.005)
+    thread.join()
+    assert "idle in transaction" not in seen
+    assert "idle" in seen
+    assert "another migrator has held the lock for 0.6 s" in str(failure[0])
+    empty.execute_sql(f"SELECT pg_advisory_unlock({LOCK_KEY})")
+    assert len(Migrator(empty, directory).up()) == 5
+
+
+@pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
+def test_a_busy_sqlite_file_is_waited_for_and_then_named(
+    tmp_path: Path, connect: Connect, directory: Path, empty: peewee.Database
+) -> None:
+    impatient = peewee.SqliteDatabase(str(tmp_path / "test.db"), timeout=0.05)
+    with empty.atomic("IMMEDIATE"), pytest.raises(MigrationError, match="database is locked"):
+        Migrator(impatient, directory, lock_timeout=0.3).up()
+    assert len(Migrator(impatient, directory, lock_timeout=0.3).up()) == 5
+    impatient.close()
+
+
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_a_table_lock_is_asked_for_again(
+    connect: Connect, directory: Path, empty: peewee.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudpub_models.schema.migrations.run.TABLE_LOCK_SECONDS", "0.1")
+    (directory / "0006_wide.py").write_text(
+        "def up(migrator, db):\n    db.execute_sql('ALTER TABLE journal ADD COLUMN note TEXT')\n"
+    )
+    Migrator(empty, directory).up("0005_step")
+    reader = connect()
+    reader.connect()
+    reader.begin()
+    reader.execute_sql("SELECT * FROM journal")
+    done: list[str] = []
+
+    def migrate() -> None:
+        database = connect()
+        done.extend(Migrator(database, directory, lock_timeout=20).up())
+        if not database.is_closed():
+            database.close()
+
+    thread = threading.Thread(target=migrate)
+    thread.start()
+    time.sleep(0.5)
+    assert done == []
+    reader.rollback()
+    reader.close()
+    thread.join(30)
+    assert done == ["0006_wide"]
