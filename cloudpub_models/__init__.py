@@ -164,7 +164,7 @@ _LOADED_ON_FIRST_USE = {
     "PaginatedResult": "cloudpub_models.manager.statements.results",
     "OrganizationWithMembers": "cloudpub_models.platform.organizations",
     "UserOverview": "cloudpub_models.platform.statistics",
-    "QueryBuilder": "cloudpub_models.sql.builder",
+    "QueryBuilder": "cloudpub_models.sql.builder.builder",
     "QueryEvent": "cloudpub_models.connection.observer",
     "FunctionDeploymentInsert": _ROW_TYPES_MODULE,
     "FunctionDeploymentUpdate": _ROW_TYPES_MODULE,

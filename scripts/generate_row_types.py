@@ -1,4 +1,4 @@
-"""Writes ``cloudpub_models/manager/row_types.py`` from the models: ``.venv/bin/python scripts/generate_row_types.py``.
+"""Writes ``cloudpub_models/platform/row_types.py`` from the models: ``.venv/bin/python scripts/generate_row_types.py``.
 
 A test compares the file with what this makes of the models of the day.
 """
@@ -13,7 +13,7 @@ import peewee
 from cloudpub_models.entity.fields import EnumField, JsonField, TimestampField, UuidField, server_default
 from cloudpub_models.models import ALL_MODELS, Entity
 
-TARGET = Path(__file__).parents[1] / "cloudpub_models" / "manager" / "row_types.py"
+TARGET = Path(__file__).parents[1] / "cloudpub_models" / "platform" / "row_types.py"
 
 _HEADER = '''"""The rows that managers take, as types: ``FunctionInsert``, ``FunctionUpdate`` and so on for every table.
 
@@ -29,8 +29,8 @@ from datetime import datetime
 from typing import Literal, NotRequired, TypedDict
 from uuid import UUID
 
-from cloudpub_models.models import {models}
 from cloudpub_models.entity.stored_forms import JsonValue
+from cloudpub_models.models import {models}
 '''
 
 _INSERT = '''

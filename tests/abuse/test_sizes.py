@@ -123,7 +123,7 @@ def test_expressions_that_cannot_be_taken_apart_are_a_typed_error(managers: Mana
 
 
 def test_statements_that_are_kept_take_bounded_memory(managers: Managers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloudpub_models.manager.statements._MOST_CACHED_TEXT", 50_000)
+    monkeypatch.setattr("cloudpub_models.manager.statements.shapes._MOST_CACHED_TEXT", 50_000)
     statements = managers.function_logs._statements_on(managers.database.engine)
     kept = []
     for number in range(100):

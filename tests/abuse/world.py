@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudpub_models import Database, Managers, QueryBuilder
 from cloudpub_models.legacy import QueryHelpers
-from cloudpub_models.manager.statements.shapes import pages as keyset
+from cloudpub_models.manager.statements import pages as keyset
 from cloudpub_models.sql import POSTGRESQL, SQLITE
 from tests.abuse.payloads import EVERY, storable
 

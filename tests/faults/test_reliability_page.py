@@ -8,7 +8,7 @@ PAGE = TESTS.parent / "docs" / "RELIABILITY.md"
 
 
 def source_of(file: str) -> str:
-    (found,) = TESTS.glob(f"*/{Path(file).name}")
+    (found,) = [TESTS.parent / file] if file.startswith("tests/") else TESTS.rglob(Path(file).name)
     return found.read_text()
 
 

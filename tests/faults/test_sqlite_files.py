@@ -161,7 +161,7 @@ def test_a_disk_that_is_really_full(tmp_path):
 READ_ONLY_USER = """
 import os, sys
 from cloudpub_models import Database
-from cloudpub_models.connection.sqlite.engine import engine as sqlite
+from cloudpub_models.connection.sqlite import engine as sqlite
 from cloudpub_models.errors import StorageError
 
 Database("sqlite:///:memory:").ping()

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from cloudpub_models.connection.postgresql import attempts as attempts_module
 from cloudpub_models.connection.postgresql.attempts import AttemptLimit, limit_for
-from cloudpub_models.connection.postgresql.engine import attempts as attempts_module
 from cloudpub_models.errors import ConnectionFailedError
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from cloudpub_models.connection.postgresql.engine import pool as pool_module
+from cloudpub_models.connection.postgresql import pool as pool_module
 from cloudpub_models.connection.postgresql.pool import ConnectionPool
 from cloudpub_models.errors import ConnectionFailedError, PoolTimeoutError
 

@@ -16,7 +16,7 @@ from cloudpub_models import Database, Function, Managers, QueryBuilder, User, op
 from cloudpub_models.entity.stored_forms import timestamp_from_database
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownTableError
 from cloudpub_models.manager.rows.dicts import dict_loader
-from cloudpub_models.manager.statements.shapes import plans as query_plans
+from cloudpub_models.manager.statements import plans as query_plans
 from cloudpub_models.sql import POSTGRESQL, SQLITE
 from cloudpub_models.sql.render import writer as rendering
 
