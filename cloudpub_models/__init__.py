@@ -38,6 +38,7 @@ from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
+    from cloudpub_models.component import Component
     from cloudpub_models.connection.observer import QueryEvent
     from cloudpub_models.dto import (
         FunctionDeploymentDto,
@@ -82,6 +83,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_ROWS",
+    "Component",
     "Connection",
     "CursorPage",
     "Database",
@@ -155,6 +157,7 @@ _LOADED_ON_FIRST_USE = {
     "UserInformationDto": _DTO_MODULE,
     "UserProfileDto": _DTO_MODULE,
     "UserWithOrganizationDto": _DTO_MODULE,
+    "Component": "cloudpub_models.component",
     "ALL_ROWS": "cloudpub_models.manager.arguments.where",
     "CursorPage": "cloudpub_models.manager.statements.results",
     "FunctionStats": "cloudpub_models.platform.statistics",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 import peewee
 
+from cloudpub_models.component import PLATFORM, Component, in_order, load_component
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
@@ -46,10 +47,12 @@ class Database:
     Args:
         url: ``sqlite:///:memory:``, ``sqlite:///file.db`` or a libpq URI; ``None`` reads ``$CLOUDPUB_DATABASE_URL``
             when the database is first used.
+        components: the sets of tables that are used with it, beside the platform's.
+        platform: whether the platform's tables are there too.
         options: see ``DatabaseOptions``; all times are seconds.
 
     Raises:
-        ConfigurationError: the URL or an option is malformed.
+        ConfigurationError: the URL, a component or an option is malformed.
 
     >>> shop = Database("sqlite:///:memory:")
     >>> shop.raw_query_single("SELECT 1 + @n AS sum", {"n": 2})
@@ -57,8 +60,18 @@ class Database:
     >>> shop.close()
     """
 
-    def __init__(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        components: Iterable[Component] = (),
+        platform: bool = True,
+        **options: Unpack[DatabaseOptions],
+    ) -> None:
         self._lock = threading.RLock()
+        # Found out when they are first asked for: most programs import few of their models.
+        self._components: tuple[Component, ...] | None = None
+        self._name_components(components, platform)
         self._engine: Engine | None = None
         self._observer: Observer | None = None
         _databases.add(self)
@@ -70,11 +83,20 @@ class Database:
 
     # Opening and closing
 
-    def initialize(self, url: str | None = None, **options: Unpack[DatabaseOptions]) -> Database:
+    def initialize(
+        self,
+        url: str | None = None,
+        *,
+        components: Iterable[Component] = (),
+        platform: bool = True,
+        **options: Unpack[DatabaseOptions],
+    ) -> Database:
         """Point this object at a database, closing the one that was open.
 
         Args:
             url: as for ``Database``; ``None`` reads ``$CLOUDPUB_DATABASE_URL``.
+            components: as for ``Database``.
+            platform: as for ``Database``.
             options: as for ``Database``.
 
         Returns:
@@ -90,6 +112,7 @@ class Database:
         checked = Options.from_keywords(dict(options))
         with self._lock:
             self.close()
+            self._name_components(components, platform)
             self._url, self._options = parsed, checked
         return self
 
@@ -125,6 +148,27 @@ class Database:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         """Which kind of database this is."""
         return self._known_url().dialect
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The sets of tables that are used with this database, each behind those to which its tables refer.
+
+        >>> database.components
+        (Component('cloudpub'),)
+        """
+        if self._components is None:
+            own = (load_component(PLATFORM),) if self._platform else ()
+            self._components = in_order((*own, *self._named_components))
+        return self._components
+
+    @property
+    def models(self) -> tuple[type[peewee.Model], ...]:
+        """The models of all components.
+
+        >>> User in database.models
+        True
+        """
+        return tuple(model for component in self.components for model in component.models)
 
     @property
     def engine(self) -> Engine:
@@ -406,6 +450,11 @@ class Database:
                 "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
             )
         return Migrator(self.engine).up(target)
+
+    def _name_components(self, components: Iterable[Component], platform: bool) -> None:
+        self._named_components = tuple(components)
+        self._platform = platform
+        self._components = None
 
     def _known_url(self) -> DatabaseUrl:
         if self._url is None:

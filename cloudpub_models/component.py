@@ -1,0 +1,150 @@
+"""``Component``: a set of models with its migrations, as the platform's own eight tables are one.
+
+A database is opened for some components. What they are is said here; applying their scripts, comparing their tables and
+managing their rows is the business of the rooms above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+from cloudpub_models.errors import ConfigurationError
+from cloudpub_models.sql.identifiers import shown
+
+PLATFORM = "cloudpub_models.platform.component:component"
+"""The component that every database has unless it is told otherwise; imported when its tables are asked for."""
+
+
+class Component:
+    """A set of models and the migrations that make their tables.
+
+    Args:
+        name: a word of lower-case letters, digits and underscores, under which the migrations are recorded.
+        models: the Peewee models of the tables.
+        migrations: the package (``"billing.migrations"``) or directory of the numbered scripts; ``None`` for none.
+        after: the names of the components to whose tables these models refer.
+
+    Raises:
+        ConfigurationError: a name is malformed, a model is none, or two models have one table.
+
+    >>> Component("billing", after=("cloudpub",))
+    Component('billing')
+    """
+
+    def __init__(
+        self,
+        name: str,
+        models: Iterable[type[peewee.Model]] = (),
+        migrations: str | Path | None = None,
+        after: Sequence[str] = (),
+    ) -> None:
+        self.name = _checked_name(name)
+        self.models = tuple(models)
+        self.migrations = migrations
+        if isinstance(after, str):
+            raise ConfigurationError(
+                f"expected after to be a list of components' names; got {shown(after)}: write [{after!r}]"
+            )
+        self.after = tuple(map(_checked_name, after))
+        check_tables((self,))
+
+    def __repr__(self) -> str:
+        return f"Component({self.name!r})"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of its tables, in the order of the models."""
+        return tuple(model._meta.table_name for model in self.models)
+
+
+def load_component(reference: str) -> Component:
+    """Return the component that ``"module:attribute"`` names, importing the module.
+
+    Raises:
+        ConfigurationError: there is no such module or attribute, or it is no component.
+
+    >>> load_component("cloudpub_models.platform.component:component")
+    Component('cloudpub')
+    """
+    module, colon, attribute = reference.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigurationError(f"expected a component as 'module:attribute'; got {shown(reference)}")
+    try:
+        found: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"expected a component at {shown(reference)}; got none: {error}") from error
+    if not isinstance(found, Component):
+        raise ConfigurationError(f"expected a component at {shown(reference)}; got a {type(found).__name__}")
+    return found
+
+
+def in_order(components: Iterable[Component]) -> tuple[Component, ...]:
+    """Return components so that each stands behind those that it names in ``after``.
+
+    Raises:
+        ConfigurationError: two have one name or one table, one that is named in ``after`` is missing, or they wait for
+            each other in a circle.
+
+    >>> in_order([Component("billing", after=["cloudpub"]), Component("cloudpub")])
+    (Component('cloudpub'), Component('billing'))
+    """
+    given = tuple(components)
+    for component in given:
+        if not isinstance(component, Component):
+            raise ConfigurationError(f"expected a Component; got {shown(component)}: write Component('name', models=…)")
+    by_name = {component.name: component for component in given}
+    if len(by_name) != len(given):
+        names = [component.name for component in given]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ConfigurationError(f"expected a name of its own for each component; got {repeated!r} twice: rename one")
+    check_tables(given)
+    ordered: dict[str, Component] = {}
+
+    def place(component: Component, waiting: tuple[str, ...]) -> None:
+        if component.name in waiting:
+            circle = " → ".join((*waiting[waiting.index(component.name) :], component.name))
+            raise ConfigurationError(f"expected components that do not wait for each other; got the circle {circle}")
+        for name in component.after:
+            if name not in by_name:
+                raise ConfigurationError(
+                    f"expected the component {name!r}, since {component.name!r} comes after it; "
+                    f"got {', '.join(sorted(by_name))}: name it too"
+                )
+            place(by_name[name], (*waiting, component.name))
+        ordered[component.name] = component
+
+    for component in given:
+        place(component, ())
+    return tuple(ordered.values())
+
+
+def check_tables(components: Iterable[Component]) -> None:
+    """Raise ConfigurationError unless all models are models, and each has a table of its own."""
+    owners: dict[str, str] = {}
+    for component in components:
+        for model in component.models:
+            if not (isinstance(model, type) and issubclass(model, peewee.Model)):
+                raise ConfigurationError(
+                    f"expected Peewee models in the component {component.name!r}; got {shown(model)}"
+                )
+            table = model._meta.table_name
+            if table in owners:
+                raise ConfigurationError(
+                    f"expected a table of its own for each model; got {table!r} in the components "
+                    f"{owners[table]!r} and {component.name!r}"
+                )
+            owners[table] = component.name
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", str.__str__(name)):
+        raise ConfigurationError(
+            f"expected a component's name of lower-case letters, digits and underscores; got {shown(name)}"
+        )
+    return str.__str__(name)

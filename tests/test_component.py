@@ -1,0 +1,72 @@
+"""Sets of models with their migrations: what one may be, and in which order several stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import peewee
+import pytest
+
+from cloudpub_models import Component, Database, User, errors
+from cloudpub_models.component import in_order, load_component
+
+
+class Invoice(peewee.Model):
+    class Meta:
+        table_name = "invoices"
+
+
+def test_the_platform_is_always_there_unless_it_is_left_out() -> None:
+    billing = Component("billing", models=(Invoice,), after=("cloudpub",))
+    with_both = Database("sqlite:///:memory:", components=(billing,))
+    assert [component.name for component in with_both.components] == ["cloudpub", "billing"]
+    assert with_both.models[0] is User
+    assert with_both.models[-1] is Invoice
+    alone = Database("sqlite:///:memory:", components=(Component("billing", models=(Invoice,)),), platform=False)
+    assert alone.models == (Invoice,)
+
+
+def test_initialize_names_them_anew() -> None:
+    database = Database("sqlite:///:memory:", components=(Component("billing", models=(Invoice,)),))
+    assert [component.name for component in database.components] == ["cloudpub", "billing"]
+    assert [component.name for component in database.initialize("sqlite:///:memory:").components] == ["cloudpub"]
+
+
+@pytest.mark.parametrize("name", ["", "Billing", "1st", "a-b", None, 5])
+def test_a_malformed_name_is_refused(name: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match="expected a component's name of lower-case letters"):
+        Component(name)
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(errors.ConfigurationError, match="models in the component 'billing'; got 'invoices'"):
+        Component("billing", models=("invoices",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("components", "message"),
+    [
+        ([Component("a"), Component("a")], "a name of its own for each component; got 'a' twice"),
+        ([Component("a", [Invoice]), Component("b", [Invoice])], "got 'invoices' in the components 'a' and 'b'"),
+        ([Component("a", after=["b"])], "expected the component 'b', since 'a' comes after it; got a"),
+        ([Component("a", after=["b"]), Component("b", after=["a"])], "got the circle a → b → a"),
+        (["billing"], "expected a Component; got 'billing'"),
+    ],
+)
+def test_what_does_not_fit_together_is_named(components: Any, message: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=message):
+        in_order(components)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("billing", "expected a component as 'module:attribute'; got 'billing'"),
+        ("no_such_package:component", "No module named 'no_such_package'"),
+        ("cloudpub_models.errors:component", "has no attribute 'component'"),
+        ("cloudpub_models.errors:CloudpubError", "got a type"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_named(reference: str, message: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=message):
+        load_component(reference)
