@@ -238,7 +238,7 @@ class QueryHelpers:
         >>> QueryHelpers.get_internal_id_from_uuid("functions", resize.uuid) == resize.id
         True
         """
-        manager: Manager[Any] = cls.managers.for_model(model_of_table(table, User))
+        manager: Manager[Any] = cls.managers.for_model(model_of_table(table, User, cls.managers.database.models))
         _warn(f"{table}.find_by_uuid")
         row = manager.find_by_uuid(uuid)
         return None if row is None else row.id
