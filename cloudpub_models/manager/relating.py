@@ -14,6 +14,7 @@ from cloudpub_models.manager.arguments.order import Direction, OrderBy, check_co
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.instances import make_loader
+from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.request import Request
 from cloudpub_models.sql.identifiers import shown
@@ -147,7 +148,7 @@ class Relating(Finding[M]):
         >>> managers.functions.raw("SELECT id, name FROM functions WHERE name LIKE @name", {"name": "re%"})
         [<Function id=1 name='resize'>]
         """
-        self._refuse_scope("raw()")
+        refuse(self.scope, "raw()")
         engine = self.database.engine
         text, values = engine.bind_parameters(sql, parameters)
         names, rows = send(self.database, Request(text), values, "fetch_described")
@@ -176,7 +177,7 @@ class Relating(Finding[M]):
         >>> print(managers.functions.query("f").select("f.name").where("f.status", "active").build_select())
         SELECT f.name FROM functions f WHERE f.status = @param_0
         """
-        self._refuse_scope("query()")
+        refuse(self.scope, "query()")
         return self._new_query(alias)
 
     def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
@@ -186,7 +187,7 @@ class Relating(Finding[M]):
         >>> managers.functions.execute_query(query)
         [{'name': 'resize', 'email': 'ada@example.com'}]
         """
-        self._refuse_scope("execute_query()")
+        refuse(self.scope, "execute_query()")
         return _execute_query()(query, self.database, self.model)
 
     def join_query(

@@ -24,7 +24,7 @@ class Scope:
     takes that value where it is not named, and no other. What no condition can be added to (SQL of one's own, queries
     of the builder) is refused, and so is a table that the scope does not name.
 
-    Args:
+    Attributes:
         rows: for each model its rows: a dict of column → value as ``find_all`` takes it, a Peewee expression, or
             ``ALL_ROWS`` for a table that is not limited.
         name: what error messages call it.
@@ -42,54 +42,58 @@ class Scope:
     """
 
     def __init__(self, rows: Mapping[type[peewee.Model], Rows], name: str = "the scope") -> None:
-        self._rows = dict(rows)
+        self.rows = dict(rows)
         self.name = name
 
     def __repr__(self) -> str:
-        tables = [model._meta.table_name for model in self._rows]
-        return f"Scope({', '.join(tables)})"
+        return f"Scope({', '.join(model._meta.table_name for model in self.rows)})"
 
-    def rows_of(self, model: type[peewee.Model]) -> Rows:
-        """Return the condition of a model's rows.
 
-        Raises:
-            UnguardedError: the scope does not say which rows of the table there are.
-        """
-        try:
-            return self._rows[model]
-        except KeyError:
-            raise UnguardedError(
-                f"expected a table of {self.name} ({', '.join(known._meta.table_name for known in self._rows)}); "
-                f"got {model._meta.table_name}: name it in the scope, with ALL_ROWS where it is not limited"
-            ) from None
+def rows_of(scope: Scope, model: type[peewee.Model]) -> Rows:
+    """Return the condition that a scope has for a model's rows.
 
-    def require_all_rows(self, model: type[peewee.Model]) -> None:
-        """Raise UnguardedError where the scope limits a table that a statement only passes through."""
-        if self.rows_of(model) is not ALL_ROWS:
-            raise UnguardedError(
-                f"expected a relation through a table of which {self.name} has all rows; got "
-                f"{model._meta.table_name}: read its rows themselves, with their references included"
-            )
-
-    def conditions_of(self, model: type[peewee.Model]) -> Mapping[str, Any]:
-        """Return the columns that a model's rows are told by, to hold to it what is written.
-
-        Raises:
-            UnguardedError: the condition is of another kind, so that nothing tells which rows may be written.
-        """
-        rows = self.rows_of(model)
-        if isinstance(rows, Mapping):
-            return rows
-        if rows is ALL_ROWS:
-            return {}
+    Raises:
+        UnguardedError: it does not say which rows of the table there are.
+    """
+    try:
+        return scope.rows[model]
+    except KeyError:
         raise UnguardedError(
-            f"expected columns and values, to hold what is written to {model._meta.table_name} to {self.name}; got "
-            "another condition: write with a manager that has no scope"
+            f"expected a table of {scope.name} ({', '.join(known._meta.table_name for known in scope.rows)}); "
+            f"got {model._meta.table_name}: name it in the scope, with ALL_ROWS where it is not limited"
+        ) from None
+
+
+def conditions_of(scope: Scope, model: type[peewee.Model]) -> Mapping[str, Any]:
+    """Return the columns by which a scope tells a model's rows, to hold to it what is written.
+
+    Raises:
+        UnguardedError: its condition is of another kind, so that nothing tells which rows may be written.
+    """
+    rows = rows_of(scope, model)
+    if isinstance(rows, Mapping):
+        return rows
+    if rows is ALL_ROWS:
+        return {}
+    raise UnguardedError(
+        f"expected columns and values, to hold what is written to {model._meta.table_name} to {scope.name}; got "
+        "another condition: write with a manager that has no scope"
+    )
+
+
+def require_all_rows(scope: Scope, model: type[peewee.Model]) -> None:
+    """Raise UnguardedError where a scope limits a table that a statement only passes through."""
+    if rows_of(scope, model) is not ALL_ROWS:
+        raise UnguardedError(
+            f"expected a relation through a table of which {scope.name} has all rows; got "
+            f"{model._meta.table_name}: read its rows themselves, with their references included"
         )
 
-    def refuse(self, call: str) -> None:
-        """Raise UnguardedError for a call that no condition can be added to."""
+
+def refuse(scope: Scope | None, call: str) -> None:
+    """Raise UnguardedError for a call to whose SQL no condition can be added, where there is a scope."""
+    if scope is not None:
         raise UnguardedError(
-            f"expected a call that {self.name} can hold; got {call}, whose SQL is its caller's own: "
+            f"expected a call that {scope.name} can hold; got {call}, whose SQL is its caller's own: "
             "use the finding and writing operations, or a manager that has no scope"
         )

@@ -18,13 +18,13 @@ from cloudpub_models.connection.results import ResultColumns, Row
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.arguments.where import Conditions, Where, parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.scope import Scope, rows_of
 from cloudpub_models.manager.statements.request import Request
 from cloudpub_models.manager.statements.shapes import Statements
 from cloudpub_models.sql import Dialect
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.postgresql.engine import CopySource
-    from cloudpub_models.manager.scope import Scope
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -124,13 +124,9 @@ class TableAccess(Generic[M]):
         own = self._scope_conditions.get(engine.sql_dialect)
         if own is None:
             own = self._scope_conditions[engine.sql_dialect] = parse_where(
-                self.scope.rows_of(self.model), self.table, engine
+                rows_of(self.scope, self.model), self.table, engine
             )
         return (*conditions[0], *own[0]), (*conditions[1], *own[1])
-
-    def _refuse_scope(self, call: str) -> None:
-        if self.scope is not None:
-            self.scope.refuse(call)
 
 
 def require_value(value: Any, column: str) -> Any:

@@ -19,6 +19,7 @@ from cloudpub_models.errors import (
 from cloudpub_models.manager.arguments.order import OrderBy, check_chunk_size, check_count
 from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
 from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.scope import conditions_of, refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import ConflictRule
@@ -295,7 +296,7 @@ class Writing(Finding[M]):
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
         if self.scope is not None:
             if conflict is not None:
-                self.scope.refuse("batch_insert(on_conflict=…)")
+                refuse(self.scope, "batch_insert(on_conflict=…)")
             rows = map(self._held, check_rows(rows))
         insert = BatchInsert(self.database, statements, conflict, returning)
         load = statements.load
@@ -331,7 +332,7 @@ class Writing(Finding[M]):
         if self.scope is None or not isinstance(data, Mapping):
             return data
         named = self._refuse_to_leave(data)
-        own = self.scope.conditions_of(self.model)
+        own = conditions_of(self.scope, self.model)
         missing = {name: value for name, value in own.items() if self.table.column(name).name not in named}
         self._refuse_to_leave(missing)
         return {**data, **missing}
@@ -339,7 +340,7 @@ class Writing(Finding[M]):
     def _refuse_to_leave(self, data: Mapping[str, Any]) -> set[str]:
         """Refuse values that would put a row outside the scope; return the columns that are named."""
         assert self.scope is not None
-        conditions = {self.table.column(name): wanted for name, wanted in self.scope.conditions_of(self.model).items()}
+        conditions = {self.table.column(name): wanted for name, wanted in conditions_of(self.scope, self.model).items()}
         named = {self.table.column(name): value for name, value in data.items()}
         for column in conditions.keys() & named.keys():
             wanted, value = conditions[column], named[column]

@@ -1,8 +1,9 @@
 """The platform's eight tables as Peewee models, one module per aggregate.
 
-This room knows the schema and how values are represented; it opens no connection and sends nothing by itself.
+Peewee's own calls on them use the process's default database, unless another is bound.
 """
 
+import cloudpub_models.connection.default  # noqa: F401 - which then answers them
 from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.models.functions import Function, FunctionDeployment, FunctionInvocation, FunctionLog

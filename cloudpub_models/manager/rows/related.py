@@ -11,6 +11,7 @@ from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.where import NO_CONDITIONS
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.scope import require_all_rows
 from cloudpub_models.manager.sending import TableAccess, send
 
 M = TypeVar("M", bound=peewee.Model)
@@ -56,7 +57,7 @@ class RelatedRows(TableAccess[M]):
             limit: how many rows for each key at most.
         """
         if self.scope is not None:
-            self.scope.require_all_rows(near.model)
+            require_all_rows(self.scope, near.model)
         dialect = self.database.engine.sql_dialect
         between = table_of(near.model)
         shape, values = self._completed(NO_CONDITIONS)
