@@ -39,7 +39,7 @@ from cloudpub_models.sql import Statement, operators, raw
 
 if TYPE_CHECKING:
     from cloudpub_models.component import Component
-    from cloudpub_models.connection.observer import QueryEvent
+    from cloudpub_models.connection.listeners import QueryEvent
     from cloudpub_models.dto import (
         FunctionDeploymentDto,
         FunctionDto,
@@ -168,7 +168,7 @@ _LOADED_ON_FIRST_USE = {
     "OrganizationWithMembers": "cloudpub_models.platform.organizations",
     "UserOverview": "cloudpub_models.platform.statistics",
     "QueryBuilder": "cloudpub_models.sql.builder.builder",
-    "QueryEvent": "cloudpub_models.connection.observer",
+    "QueryEvent": "cloudpub_models.connection.listeners",
     "FunctionDeploymentInsert": _ROW_TYPES_MODULE,
     "FunctionDeploymentUpdate": _ROW_TYPES_MODULE,
     "FunctionInsert": _ROW_TYPES_MODULE,

@@ -132,7 +132,7 @@ class BatchInsert(NamedTuple):
         run = self._with_random_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
-        if self.engine.sql_dialect.name == "sqlite":
+        if not self.engine.copies_rows:
             return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
         if self.returning or run.conflict is not None:
             return self._write_arrays(run)
@@ -158,8 +158,7 @@ class BatchInsert(NamedTuple):
 
     def _write_one_by_one(self, run: Run) -> int:
         sql = self.statements.insert_many(run.columns, 1, run.conflict, returning=False)
-        written: int = self.engine.run_many(sql, zip(*run.values, strict=True))  # type: ignore[attr-defined]
-        return written
+        return self.engine.run_many(sql, zip(*run.values, strict=True))
 
     def _write_values(self, run: Run) -> tuple[int, list[Row]]:
         width = len(run.columns)
@@ -182,8 +181,7 @@ class BatchInsert(NamedTuple):
 
     def _copy(self, run: Run) -> int:
         text = CopyText(run.values)
-        copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
-        return copied
+        return self.engine.copy_rows(self.statements.copy(run.columns), text)
 
 
 def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -36,7 +36,7 @@ def test_a_url_names_a_database(url, dialect, target):
         ("postgresql+psycopg2://ada:secret@db/cloud", "write 'postgresql://ada:***@db/cloud'"),
         ("sqlite://cloud.db", "three slashes"),
         ("sqlite:///", "names no file"),
-        ("sqlite:///cloud.db?mode=ro", "no parameters"),
+        ("sqlite:///cloud.db?mode=ro", "without parameters"),
         ("postgresql://a\nb/c", "control characters"),
     ],
 )
