@@ -5,11 +5,10 @@ import pytest
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
-from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import InvalidQueryError, UniqueViolationError
 
 
-@pytest.mark.parametrize("kind", [Engine, PeeweeCalls, Sender])
+@pytest.mark.parametrize("kind", [Engine, PeeweeCalls])
 def test_what_is_abstract_cannot_be_made(kind):
     with pytest.raises(TypeError, match="abstract"):
         kind("target", "url", Options())

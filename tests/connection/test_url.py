@@ -41,7 +41,7 @@ def test_a_url_names_a_database(url, dialect, target):
     ],
 )
 def test_a_malformed_url_says_what_is_expected(url, hint):
-    with pytest.raises(ConfigurationError, match="expected|takes") as caught:
+    with pytest.raises(ConfigurationError, match="expected") as caught:
         parse_url(url)
     assert hint in str(caught.value)
     assert "secret" not in str(caught.value)
