@@ -138,7 +138,7 @@ class BatchInsert(NamedTuple):
         run = self._with_random_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
-        if self._dialect.rows_from_arrays:
+        if self.database.engine.copies_rows:
             if self.returning or run.conflict is not None:
                 return self._write_arrays(run)
             return self._copy(run), []

@@ -46,8 +46,6 @@ class Dialect(Record):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
-    # Whether many rows may come as one array for each column.
-    rows_from_arrays: bool
     # The place of NULLs when a statement does not say; PostgreSQL's is the one that both are given.
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
@@ -158,7 +156,6 @@ POSTGRESQL = Dialect(
     encode_decimal=lambda value: value,
     doubles_percent=True,
     row_locks=True,
-    rows_from_arrays=True,
     nulls_are_largest=True,
     limit_for_offset="",
     backslash_strings=True,
@@ -191,7 +188,6 @@ SQLITE = Dialect(
     encode_decimal=values.number_or_text,
     doubles_percent=False,
     row_locks=False,
-    rows_from_arrays=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     backslash_strings=False,
