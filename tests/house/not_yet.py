@@ -51,6 +51,68 @@ UPWARD_IN_SQL = {
     ("sql.text.parameters", "sql.nodes.records"),
 }
 
+# How often a module asks which database it has.
+DIFFERENCES = {
+    "cli.commands.doctor.examination": 1,
+    "cli.commands.doctor.schema_checks": 1,
+    "cli.commands.load.run": 1,
+    "cli.commands.migrate.command": 1,
+    "cli.commands.sql": 4,
+    "cli.commands.stats.report": 1,
+    "cli.given.targets": 2,
+    "entity.ddl": 4,
+    "entity.fields": 2,
+    "manager.access": 1,
+    "manager.batch": 1,
+    "manager.columns.decoding": 3,
+    "manager.rows.joined": 1,
+    "manager.statements.plans": 1,
+    "manager.statements.shapes": 2,
+    "platform.deployments": 1,
+    "platform.invocations": 1,
+    "platform.locking": 1,
+    "platform.logs": 2,
+    "platform.organizations": 2,
+    "platform.pruning": 2,
+    "platform.statistics": 7,
+    "platform.users": 1,
+    "schema.catalogue.read": 1,
+    "schema.catalogue.types": 1,
+    "schema.drift.definition": 3,
+    "schema.drift.mending": 10,
+    "schema.drift.script": 2,
+    "schema.migrations.run": 1,
+    "schema.safety.facts": 1,
+    "schema.safety.hazards": 10,
+    "schema.safety.plan": 2,
+    "telemetry": 2,
+}
+
+# How many statements a module sends.
+SENDS = {
+    "manager.batch": 6,
+    "manager.finding": 8,
+    "manager.relating": 1,
+    "manager.rows.joined": 1,
+    "manager.statements.joins": 1,
+    "manager.writing": 7,
+    "platform.deployments": 4,
+    "platform.functions": 1,
+    "platform.invocations": 2,
+    "platform.organizations": 4,
+    "platform.pruning": 1,
+    "platform.users": 7,
+}
+
+# How often a module puts SQL together.
+SQL_PUT_TOGETHER = {
+    "manager.statements.shapes": 9,
+    "platform.deployments": 1,
+    "platform.organizations": 2,
+    "platform.pruning": 2,
+    "platform.statistics": 5,
+}
+
 
 def assert_only(found: Iterable[object], listed: Iterable[object], rule: str) -> None:
     """Fail unless ``found`` is what is ``listed``; a thing that is found several times is listed as often."""
