@@ -137,8 +137,12 @@ def sql_put_together(tree: ast.AST) -> Iterator[ast.AST]:
         elif isinstance(node, ast.JoinedStr):
             made = _is_sql(node, constants)
         else:
-            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format"
-            made = called and _is_sql(node.func.value, constants)
+            made = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "format"
+                and _is_sql(node.func.value, constants)
+            )
         if made and node not in inner:
             yield node
 
