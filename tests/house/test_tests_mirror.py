@@ -1,4 +1,4 @@
-"""The tests stand as the package does: what ``sql/render/writer`` promises, ``tests/sql/render/test_writer.py`` holds."""
+"""The tests stand as the package does: ``tests/sql/render/test_writer.py`` is that of ``sql/render/writer.py``."""
 
 from __future__ import annotations
 
