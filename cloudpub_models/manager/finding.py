@@ -19,8 +19,8 @@ from cloudpub_models.manager.arguments.order import (
     parse_order,
 )
 from cloudpub_models.manager.arguments.where import Where
-from cloudpub_models.manager.rows.included import Include, Tree, load_included, parse_include
-from cloudpub_models.manager.rows.related import RelatedRows
+from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
+from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.sending import TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult

@@ -24,7 +24,7 @@ from cloudpub_models.manager.statements.shapes import Statements
 from cloudpub_models.sql import Dialect
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.postgresql.engine import CopySource
+    from cloudpub_models.connection.sender import CopySource
 
 M = TypeVar("M", bound=peewee.Model)
 

@@ -27,8 +27,9 @@ from cloudpub_models import (
 )
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.options import Options
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.legacy import QueryHelpers
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.testing import Factory
 from tests.docs.signatures import signature_text
 

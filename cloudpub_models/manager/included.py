@@ -18,7 +18,7 @@ from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAc
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError, did_you_mean
 from cloudpub_models.manager.arguments.order import Order, check_count, parse_order
 from cloudpub_models.manager.columns.table import table_of
-from cloudpub_models.manager.rows.related import RelatedRows
+from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.sql.identifiers import shown
 
 Include = Sequence[str] | Mapping[str, Mapping[str, Any]]
