@@ -81,8 +81,7 @@ class Writing(Finding[M]):
         ``INSERT INTO … ON CONFLICT (user_id, name) DO UPDATE SET status = EXCLUDED.status RETURNING id, …``
         """
         dialect = self.database.engine.sql_dialect
-        row = self.table.encode_row(data if self.scope is None else self._held(data))
-        self._touch(row)
+        row = self._changes(data if self.scope is None else self._held(data))
         given = tuple(row)
         self.table.fill_defaults(row, dialect)
         statements = self._statements[dialect]
@@ -366,7 +365,9 @@ class Writing(Finding[M]):
         row = self.table.encode_row(data)
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
-        self._touch(row)
+        for column in self.table.touched:
+            if column.name not in row:
+                row[column.name] = column.encode(datetime.now(UTC))
         return row
 
     def _bounded(self, where: Where, verb: str) -> Conditions:
@@ -384,11 +385,6 @@ class Writing(Finding[M]):
                 raise InvalidValueError(
                     f"expected a value for {self.table.name}.{name}, since rows are told apart by it"
                 )
-
-    def _touch(self, row: dict[str, Any]) -> None:
-        for column in self.table.touched:
-            if column.name not in row:
-                row[column.name] = column.encode(datetime.now(UTC))
 
     def _conflict(
         self, action: OnConflict, conflict_columns: Sequence[str], update_columns: Sequence[str] | None
