@@ -152,12 +152,12 @@ class BatchInsert(NamedTuple):
         return run._replace(columns=(*run.columns, *lacking), values=[*run.values, *made])
 
     def _write_defaults(self, size: int) -> tuple[int, list[Row]]:
-        sql = self.statements.insert((), None)
+        sql = self.statements.insert((), None).sql
         returned = [row for _ in range(size) for row in self.engine.fetch(sql, None)]
         return size, returned if self.returning else []
 
     def _write_one_by_one(self, run: Run) -> int:
-        sql = self.statements.insert_many(run.columns, 1, run.conflict, returning=False)
+        sql = self.statements.insert_many(run.columns, 1, run.conflict, returning=False).sql
         written: int = self.engine.run_many(sql, zip(*run.values, strict=True))  # type: ignore[attr-defined]
         return written
 
@@ -168,12 +168,12 @@ class BatchInsert(NamedTuple):
         returned: list[Row] = []
         for start in range(0, run.size, most):
             rows = min(most, run.size - start)
-            sql = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
+            sql = self.statements.insert_many(run.columns, rows, run.conflict, returning=True).sql
             returned += self.engine.fetch(sql, row_by_row[start * width : (start + rows) * width])
         return len(returned), returned
 
     def _write_arrays(self, run: Run) -> tuple[int, list[Row]]:
-        sql = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning)
+        sql = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning).sql
         arrays = list(map(array_text, run.values))
         if self.returning:
             returned = self.engine.fetch(sql, arrays)
@@ -182,7 +182,7 @@ class BatchInsert(NamedTuple):
 
     def _copy(self, run: Run) -> int:
         text = CopyText(run.values)
-        copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
+        copied: int = self.engine.copy_rows(self.statements.copy(run.columns).sql, text)  # type: ignore[attr-defined]
         return copied
 
 

@@ -163,7 +163,7 @@ class Finding(TableAccess[M]):
         """
         engine = self.database.engine
         shape, values = parse_where(where, self.table, engine)
-        rows = engine.fetch(self._statements_on(engine).select_nothing("count", shape), values or None)
+        rows = engine.fetch(self._statements_on(engine).select_nothing("count", shape).sql, values or None)
         return int(rows[0][0])
 
     def exists(self, where: Where = None) -> bool:
@@ -176,7 +176,7 @@ class Finding(TableAccess[M]):
         """
         engine = self.database.engine
         shape, values = parse_where(where, self.table, engine)
-        return bool(engine.fetch(self._statements_on(engine).select_nothing("exists", shape), values or None))
+        return bool(engine.fetch(self._statements_on(engine).select_nothing("exists", shape).sql, values or None))
 
     def paginate(
         self,
@@ -256,7 +256,7 @@ class Finding(TableAccess[M]):
         shape, values = parse_where(where, self.table, engine)
         included = parse_include(include, self.model)
         if cursor is not None:
-            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
+            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
         prepared = self._statements_on(engine).select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
@@ -337,13 +337,7 @@ class Finding(TableAccess[M]):
             return []
         engine = self.database.engine
         near_column = table_of(near.model).columns[near.column_name]
-        prepared = self._statements_on(engine).select_connected(
-            near.model._meta.table_name,
-            near.column_name,
-            (far.column_name, far.rel_field.column_name),
-            self._or_key(order),
-            limit,
-        )
+        prepared = self._statements_on(engine).select_connected(near, far, self._or_key(order), limit)
         rows = engine.fetch(prepared.sql, [near_column.encode_list(keys, engine.sql_dialect)])
         decode = decoder_for(near, engine.sql_dialect.name) or (lambda key: key)
         instances = prepared.load([row[:-1] for row in rows])

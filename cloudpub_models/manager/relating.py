@@ -245,7 +245,7 @@ class Relating(Finding[M]):
 @cache
 def _execute_query() -> Callable[[QueryBuilder, Engine, type[peewee.Model]], list[dict[str, Any]]]:
     # Not imported before a program has built a query.
-    from cloudpub_models.manager.statements.joins import execute_query
+    from cloudpub_models.manager.statements.plans import execute_query
 
     return execute_query
 

@@ -51,7 +51,7 @@ class Writing(Finding[M]):
         row = self.table.encode_row(data)
         self.table.fill_defaults(row, engine.sql_dialect.name)
         statements = self._statements_on(engine)
-        return statements.load(engine.fetch(statements.insert(tuple(row), None), list(row.values()) or None))[0]
+        return statements.load(engine.fetch(statements.insert(tuple(row), None).sql, list(row.values()) or None))[0]
 
     def upsert(
         self, data: Mapping[str, Any], conflict_columns: Sequence[str], *, update_columns: Sequence[str] | None = None
@@ -81,8 +81,8 @@ class Writing(Finding[M]):
             self._check_key(rule.columns, given)
             return rule.for_columns(given)
 
-        sql = statements.upsert(tuple(row), (given, _fixed(conflict_columns), _fixed(update_columns)), conflict)
-        return statements.load(engine.fetch(sql, list(row.values())))[0]
+        request = statements.upsert(tuple(row), (given, _fixed(conflict_columns), _fixed(update_columns)), conflict)
+        return statements.load(engine.fetch(request.sql, list(row.values())))[0]
 
     def find_or_insert(self, data: Mapping[str, Any], key_columns: Sequence[str]) -> tuple[M, bool]:
         """Return the row with these values in some unique columns, inserting it where there is none.
@@ -109,7 +109,7 @@ class Writing(Finding[M]):
             found = self.find_one(key)
             if found is not None:
                 return found, False
-            rows = engine.fetch(statements.insert(tuple(row), conflict), list(row.values()))
+            rows = engine.fetch(statements.insert(tuple(row), conflict).sql, list(row.values()))
             if rows:
                 return statements.load(rows)[0], True
         raise NotFoundError(
@@ -136,7 +136,7 @@ class Writing(Finding[M]):
         row = self._changes(data)
         shape, values = self._bounded(where, engine, "update")
         statements = self._statements_on(engine)
-        return statements.load(engine.fetch(statements.update(tuple(row), shape), [*row.values(), *values]))
+        return statements.load(engine.fetch(statements.update(tuple(row), shape).sql, [*row.values(), *values]))
 
     def update_by_id(self, id: Any, data: Mapping[str, Any], *, id_column: str = "id") -> M | None:
         """Update the row with this id and return it, or ``None`` where there is none.
@@ -151,8 +151,8 @@ class Writing(Finding[M]):
         column = self.table.column(id_column)
         value = column.encode(require_value(id, id_column))
         statements = self._statements_on(engine)
-        sql = statements.update(tuple(row), ((column.name, "="),))
-        rows = engine.fetch(sql, [*row.values(), value])
+        request = statements.update(tuple(row), ((column.name, "="),))
+        rows = engine.fetch(request.sql, [*row.values(), value])
         return statements.load(rows)[0] if rows else None
 
     def delete(self, where: Where) -> int:
@@ -168,7 +168,7 @@ class Writing(Finding[M]):
         """
         engine = self.database.engine
         shape, values = self._bounded(where, engine, "delete")
-        return engine.run(self._statements_on(engine).delete(shape), values or None)
+        return engine.run(self._statements_on(engine).delete(shape).sql, values or None)
 
     def delete_by_id(self, id: Any, *, id_column: str = "id") -> bool:
         """Delete the row with this id and return whether there was one.

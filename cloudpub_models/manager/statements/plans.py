@@ -16,27 +16,48 @@ from typing import Any
 
 import peewee
 
+from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.results import ResultColumns
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
-from cloudpub_models.sql import POSTGRESQL, Dialect, Query
-from cloudpub_models.sql.builder.language import parse_column, parse_select_item
-from cloudpub_models.sql.nodes import expressions as parsed
+from cloudpub_models.sql import Dialect, NamedTable, Query
+from cloudpub_models.sql.builder.builder import QueryBuilder
+from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
-from cloudpub_models.sql.render.writer import rendered
+from cloudpub_models.sql.remembering import remembered_if_short
+from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import bind, check_single_statement, driver_text, driver_value
+from cloudpub_models.sql.text.parameters import bind_parsed, driver_value
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
-# The queries that a program writes down are few; one that computes them must stay bounded too.
-_MOST_KEPT = 1024
-_LONGEST_KEPT = 10_000
 # Calls whose result is one of the values of their first argument.
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
+
+
+def execute_query(builder: QueryBuilder, engine: Engine, model: type[peewee.Model]) -> list[dict[str, Any]]:
+    """Run a builder's SELECT and return its rows as dicts.
+
+    Args:
+        builder: the query.
+        engine: the database.
+        model: the model of the manager that runs it, through which models other than ours are found.
+
+    Raises:
+        InvalidQueryError: two columns of the result have one name.
+        InvalidValueError: a value does not fit the column that it is compared with.
+    """
+    if not isinstance(builder, QueryBuilder):
+        raise InvalidQueryError(
+            f"expected a QueryBuilder; got {type(builder).__name__}: send SQL with raw() or raw_query_all()"
+        )
+    query, values = builder.as_shape()
+    plan = plan_for(query, engine.sql_dialect, model)
+    columns, rows = engine.fetch_undecoded(*plan.bind(values, builder.named_values))
+    return plan.loader(columns)(rows)
 
 
 def plan_for(query: Query, dialect: Dialect, known: type[peewee.Model]) -> QueryPlan:
@@ -48,33 +69,27 @@ def plan_for(query: Query, dialect: Dialect, known: type[peewee.Model]) -> Query
         known: a model through which models other than ours are found.
     """
     # A model that is defined later may have one of the query's tables.
-    key = (query, dialect, known, len(known._meta.backrefs))
-    plan = _plans.get(key)
-    if plan is None:
-        plan = QueryPlan(query, dialect, known)
-        if len(plan.text) <= _LONGEST_KEPT:
-            if len(_plans) >= _MOST_KEPT:
-                _plans.clear()
-            _plans[key] = plan
-    return plan
+    return _plan(query, dialect, known, len(known._meta.backrefs))
 
 
 class QueryPlan:
     """How one query is run on one database.
 
     Attributes:
-        text: its SQL, with ``@name`` parameters.
+        rendered: its SQL, and what it is.
     """
 
     def __init__(self, query: Query, dialect: Dialect, known: type[peewee.Model]) -> None:
         self._dialect = dialect
-        self.text, self._names = rendered(query, dialect)
-        check_single_statement(self.text, dialect)
-        self._driver_text = driver_text(self.text, dialect)[0]
+        self.rendered = write(query, dialect)
         tables = _Tables(query, known)
-        if dialect is POSTGRESQL and _is_preparable(query, tables):
-            self._driver_text = PreparableSql(self._driver_text)
-        self._encoders = _encoders(query, self._names, tables, dialect)
+        # Every parameter has to be of the type of its column, which encoders see to.
+        compared = self.rendered.compared
+        columns = [None] if compared is None else [tables.column(column) for column in compared]
+        preparable = all(column is not None and column.is_preparable for column in columns)
+        text = self.rendered.driver_text
+        self._driver_text = PreparableSql(text) if preparable and dialect.prepared_statements else text
+        self._encoders = _encoders(query, self.rendered.names, tables, dialect)
         self._sources = _sources(query, tables)
         # The columns of the last result, and what loads its rows: they change only with the schema.
         self._columns_and_loader: tuple[ResultColumns, DictLoader] | None = None
@@ -90,10 +105,11 @@ class QueryPlan:
             InvalidValueError: a value does not fit the column that it is compared with.
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
-        if not named:
+        if self.rendered.parsed is None:
             return self._driver_text, encoded or None
         # Where a named value is a tuple, the text depends on it.
-        return bind(self.text, {**dict(zip(self._names, encoded, strict=True)), **named}, self._dialect)
+        all_named = {**dict(zip(self.rendered.names, encoded, strict=True)), **named}
+        return bind_parsed(self.rendered.parsed, all_named, self._dialect)
 
     def loader(self, columns: ResultColumns) -> DictLoader:
         """Return what makes dicts of the rows of a result.
@@ -117,7 +133,11 @@ class QueryPlan:
         return dict_loader(tuple(names), tuple(decoders))
 
 
-_plans: dict[tuple[Query, Dialect, type[peewee.Model], int], QueryPlan] = {}
+def _make_plan(query: Query, dialect: Dialect, known: type[peewee.Model], _references: int) -> QueryPlan:
+    return QueryPlan(query, dialect, known)
+
+
+_plan = remembered_if_short(_make_plan, lambda plan: len(plan.rendered.text))
 
 
 class _Tables:
@@ -125,17 +145,16 @@ class _Tables:
 
     def __init__(self, query: Query, known: type[peewee.Model]) -> None:
         models = models_by_table(known)
-        named = [(query.table, query.alias), *[(join.table, join.alias) for join in query.joins]]
         self._tables: dict[str, Table] = {
-            alias or table: table_of(models[table])
-            for table, alias in named
-            if isinstance(table, str) and table in models
+            table.known_as: table_of(models[table.name])
+            for table in query.tables
+            if isinstance(table, NamedTable) and table.name in models
         }
-        self._all_known = len(self._tables) == len(named)
+        self._all_known = len(self._tables) == len(query.tables)
 
-    def column(self, item: parsed.Expression) -> Column | None:
+    def column(self, item: nodes.Expression) -> Column | None:
         """Return the column that a query means, or ``None`` where no model, or more than one, has it."""
-        if not isinstance(item, parsed.Column):
+        if not isinstance(item, nodes.Column):
             return None
         name = item.name
         if item.table is not None:
@@ -148,25 +167,13 @@ class _Tables:
 
     def column_compared(self, condition: Condition) -> Column | None:
         """Return the column that a condition compares, or ``None`` where there is none, or none that is known."""
-        if not isinstance(condition, Comparison):
-            return None
-        compared = condition.column
-        return self.column(parse_column(compared) if isinstance(compared, str) else compared)
+        return self.column(condition.column) if isinstance(condition, Comparison) else None
 
-    def columns(self, star: parsed.Star) -> Iterator[Column]:
+    def columns(self, star: nodes.Star) -> Iterator[Column]:
         """Yield the columns that a star stands for, as far as models have them."""
         for name, table in self._tables.items():
             if star.table in (None, name):
                 yield from table.columns.values()
-
-
-def _is_preparable(query: Query, tables: _Tables) -> bool:
-    """Return whether to prepare a query, where that is asked for.
-
-    Every parameter has to be of the type of its column, which encoders see to.
-    """
-    compared = map(tables.column_compared, _flat(query.conditions))
-    return all(column is not None and column.is_preparable for column in compared)
 
 
 # Values of conditions
@@ -217,9 +224,8 @@ def _refuse_repeated(names: Sequence[str]) -> None:
 def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
     """Return the model's column behind each name of the result."""
     sources: dict[str, Column] = {}
-    for item in query.columns or (parsed.Star(None),):
-        expression = parse_select_item(item) if isinstance(item, str) else item
-        if isinstance(expression, parsed.Star):
+    for expression in query.columns or (nodes.Star(None),):
+        if isinstance(expression, nodes.Star):
             for column in tables.columns(expression):
                 sources[column.name] = column
             continue
@@ -232,12 +238,12 @@ def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
     return sources
 
 
-def _name_and_source(item: parsed.Expression) -> tuple[str | None, parsed.Column | None]:
-    if isinstance(item, parsed.Aliased):
+def _name_and_source(item: nodes.Expression) -> tuple[str | None, nodes.Column | None]:
+    if isinstance(item, nodes.Aliased):
         return item.alias, _name_and_source(item.item)[1]
-    if isinstance(item, parsed.Column):
+    if isinstance(item, nodes.Column):
         return item.name, item
-    if isinstance(item, parsed.Call) and item.function.upper() in _SELECTING_FUNCTIONS and item.arguments:
+    if isinstance(item, nodes.Call) and item.function.upper() in _SELECTING_FUNCTIONS and item.arguments:
         first = item.arguments[0]
-        return None, first if isinstance(first, parsed.Column) else None
+        return None, first if isinstance(first, nodes.Column) else None
     return None, None
