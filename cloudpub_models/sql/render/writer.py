@@ -54,7 +54,7 @@ from cloudpub_models.sql.nodes.query import (
 )
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
-from cloudpub_models.sql.text.parameters import Membership, ParsedSql, parse
+from cloudpub_models.sql.text.parameters import Membership, ParsedSql, Pieces, parse
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -87,7 +87,7 @@ class Rendered(NamedTuple):
     writes: bool
     tables: tuple[str, ...]
     compared: tuple[Column, ...] | None
-    parsed: ParsedSql | None
+    parsed: Pieces | None
 
 
 def render(query: Query, dialect: Dialect) -> str:
@@ -146,7 +146,7 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         query.kind not in _READING or query.for_update,
         writer.tables,
         None if writer.compared is None else tuple(writer.compared),
-        ParsedSql(tuple(pieces), tuple(names), _memberships(pieces, places)) if named else None,
+        Pieces(tuple(pieces), tuple(names), _memberships(pieces, places)) if named else None,
     )
 
 
@@ -564,12 +564,13 @@ class _Writer:
         return f"{text}\n" if parsed.ends_in_line_comment else text
 
     def parsed(self, sql: str) -> ParsedSql:
-        # What follows in the statement counts as well, so that a semicolon at the end is one in the middle.
-        if parse(f"{sql}\n1", self.dialect).several:
+        parsed = parse(sql, self.dialect)
+        # More of the statement follows, so that a semicolon at the end is one in the middle.
+        if parsed.has_semicolon:
             raise InvalidQueryError(
                 "expected one statement; got raw SQL with a semicolon: send several statements with batch_execute()"
             )
-        return parse(sql, self.dialect)
+        return parsed
 
 
 def _column_type(kind: str) -> str:
