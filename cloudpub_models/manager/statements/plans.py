@@ -39,19 +39,22 @@ _LONGEST_KEPT = 10_000
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
 
-def plan_for(query: Query, dialect: Dialect, known: type[peewee.Model]) -> QueryPlan:
+def plan_for(
+    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...] = ()
+) -> QueryPlan:
     """Return the plan of a query.
 
     Args:
         query: the query.
         dialect: the database that it is for.
-        known: a model through which models other than ours are found.
+        known: a model; those that it is related to are known as well.
+        others: the models of the database's components.
     """
     # A model that is defined later may have one of the query's tables.
-    key = (query, dialect, known, len(known._meta.backrefs))
+    key = (query, dialect, known, others, len(known._meta.backrefs))
     plan = _plans.get(key)
     if plan is None:
-        plan = QueryPlan(query, dialect, known)
+        plan = QueryPlan(query, dialect, models_by_table(known, others))
         if len(plan.text) <= _LONGEST_KEPT:
             if len(_plans) >= _MOST_KEPT:
                 _plans.clear()
@@ -66,12 +69,12 @@ class QueryPlan:
         text: its SQL, with ``@name`` parameters.
     """
 
-    def __init__(self, query: Query, dialect: Dialect, known: type[peewee.Model]) -> None:
+    def __init__(self, query: Query, dialect: Dialect, models: Mapping[str, type[peewee.Model]]) -> None:
         self._dialect = dialect
         self.text, self._names = rendered(query, dialect)
         check_single_statement(self.text, dialect)
         self._driver_text = driver_text(self.text, dialect)[0]
-        tables = _Tables(query, known)
+        tables = _Tables(query, models)
         if dialect is POSTGRESQL and _is_preparable(query, tables):
             self._driver_text = PreparableSql(self._driver_text)
         self._encoders = _encoders(query, self._names, tables, dialect)
@@ -117,14 +120,13 @@ class QueryPlan:
         return dict_loader(tuple(names), tuple(decoders))
 
 
-_plans: dict[tuple[Query, Dialect, type[peewee.Model], int], QueryPlan] = {}
+_plans: dict[tuple[Query, Dialect, type[peewee.Model], tuple[type[peewee.Model], ...], int], QueryPlan] = {}
 
 
 class _Tables:
     """The tables of a query that have a model, by the name that the query gives them."""
 
-    def __init__(self, query: Query, known: type[peewee.Model]) -> None:
-        models = models_by_table(known)
+    def __init__(self, query: Query, models: Mapping[str, type[peewee.Model]]) -> None:
         named = [(query.table, query.alias), *[(join.table, join.alias) for join in query.joins]]
         self._tables: dict[str, Table] = {
             alias or table: table_of(models[table])

@@ -17,6 +17,7 @@ from cloudpub_models.manager.arguments.where import Shape
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.manager.rows.instances import Loader, make_loader
+from cloudpub_models.manager.statements.request import Request
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, OrderBy, Query, raw
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Connector, Group
 from cloudpub_models.sql.statement import PreparableSql
@@ -36,14 +37,14 @@ class Lookup(NamedTuple, Generic[M]):
     """A SELECT by one column's value: how the value is encoded, the SQL, and what makes instances of its rows."""
 
     encode: Encoder
-    sql: str
+    request: Request
     load: Loader[M]
 
 
 class Select(NamedTuple, Generic[M]):
     """A SELECT in the driver's notation, and what makes instances of its rows."""
 
-    sql: str
+    request: Request
     load: Loader[M]
 
 
@@ -62,7 +63,7 @@ class ConflictRule(NamedTuple):
     update_columns: tuple[str, ...] | None
     touched: tuple[str, ...]
 
-    def for_columns(self, given: Sequence[str]) -> Conflict:
+    def for_columns(self, given: Sequence[str], conditions: Shape = ()) -> Conflict:
         """Return the rule for an insert that names these columns.
 
         Raises:
@@ -98,7 +99,7 @@ class Statements(Generic[M]):
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
         column = self.table.column(name)
         select = self.select(((column.name, "="),))
-        found = self.lookups[name] = Lookup(column.encode, select.sql, select.load)
+        found = self.lookups[name] = Lookup(column.encode, select.request, select.load)
         return found
 
     def select(
@@ -136,7 +137,7 @@ class Statements(Generic[M]):
 
         return self._cached(("select", conditions, columns, order, limit, offset, skip_locked), make)
 
-    def select_for_each(self, column: str, order: Order, limit: int) -> Select[M]:
+    def select_for_each(self, column: str, order: Order, limit: int, conditions: Shape = ()) -> Select[M]:
         """Return the SELECT of at most ``limit`` rows for each of the values that its parameter lists for a column.
 
         The rows of each value are looked up one value at a time, so that no more of them are read than are wanted.
@@ -144,7 +145,7 @@ class Statements(Generic[M]):
 
         def make() -> Select[M]:
             first = self._first_on_postgresql if self._dialect is POSTGRESQL else self._first_on_sqlite
-            return Select(driver_text(first(column, order, limit), self._dialect)[0], self.load)
+            return Select(Request(driver_text(first(column, order, limit), self._dialect)[0]), self.load)
 
         return self._cached(("select for each", column, order, limit), make)
 
@@ -190,7 +191,7 @@ class Statements(Generic[M]):
         return bool(self.table.columns[name].field.null)
 
     def select_connected(
-        self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None
+        self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None, conditions: Shape = ()
     ) -> Select[M]:
         """Return the SELECT of the rows that a table in between connects with others, their keys in a last column.
 
@@ -211,7 +212,7 @@ class Statements(Generic[M]):
                 conditions=Group.all(Comparison(f"{pivot}.{near}", "IN")),
             )
             if limit is not None:
-                return Select(self._ranked(connected, f"{pivot}.{near}", order, limit), self.load)
+                return Select(Request(self._ranked(connected, f"{pivot}.{near}", order, limit)), self.load)
             whole = connected.changed(
                 columns=(*self._qualified(), f"{pivot}.{near}"),
                 order_by=self._order_by(order, f"{own}."),
@@ -220,21 +221,21 @@ class Statements(Generic[M]):
 
         return self._cached(("select connected", pivot, near, far, order, limit), make)
 
-    def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> str:
+    def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
         shape = (kind, conditions)
-        found: str | None = self._cache.get(shape)
+        found: Request | None = self._cache.get(shape)
         return found or self._cached(
             shape, lambda: self._render(Query(kind, self.table.name, conditions=_group(conditions)))
         )
 
-    def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
+    def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
         """Return the INSERT of one row that gives it back."""
         shape = ("insert", columns, conflict)
-        found: str | None = self._cache.get(shape)
+        found: Request | None = self._cache.get(shape)
         return found or self._cached(shape, lambda: self.insert_many(columns, 1, conflict, True))
 
-    def upsert(self, columns: tuple[str, ...], asked: Any, make_conflict: Callable[[], Conflict]) -> str:
+    def upsert(self, columns: tuple[str, ...], asked: Any, make_conflict: Callable[[], Conflict]) -> Request:
         """Return the INSERT of one row that updates the one in its place, and gives it back.
 
         Args:
@@ -244,12 +245,12 @@ class Statements(Generic[M]):
         """
         shape = ("upsert", columns, asked)
         try:
-            found: str | None = self._cache.get(shape)
+            found: Request | None = self._cache.get(shape)
         except TypeError:  # names that are none, which the rule refuses
             return self.insert(columns, make_conflict())
         return found or self._cached(shape, lambda: self.insert(columns, make_conflict()))
 
-    def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> str:
+    def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> Request:
         """Return the INSERT of several rows."""
         return self._cached(
             ("insert", columns, rows, conflict, returning),
@@ -265,7 +266,7 @@ class Statements(Generic[M]):
             ),
         )
 
-    def insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> str:
+    def insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> Request:
         """Return PostgreSQL's INSERT of rows that come as one array for each column."""
         return self._cached(
             ("insert from arrays", columns, conflict, returning),
@@ -281,15 +282,15 @@ class Statements(Generic[M]):
             ),
         )
 
-    def copy(self, columns: tuple[str, ...]) -> str:
+    def copy(self, columns: tuple[str, ...]) -> Request:
         """Return PostgreSQL's COPY of rows in text format."""
         quote = self._dialect.quote
-        return f"COPY {quote(self.table.name)} ({', '.join([quote(name) for name in columns])}) FROM STDIN"
+        return Request(f"COPY {quote(self.table.name)} ({', '.join([quote(name) for name in columns])}) FROM STDIN")
 
-    def update(self, columns: tuple[str, ...], conditions: Shape) -> str:
+    def update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
         """Return the UPDATE that gives the rows back."""
         shape = ("update", columns, conditions)
-        found: str | None = self._cache.get(shape)
+        found: Request | None = self._cache.get(shape)
         return found or self._cached(
             shape,
             lambda: self._render(
@@ -303,7 +304,7 @@ class Statements(Generic[M]):
             ),
         )
 
-    def delete(self, conditions: Shape) -> str:
+    def delete(self, conditions: Shape) -> Request:
         """Return the DELETE."""
         return self._cached(
             ("delete", conditions),
@@ -320,21 +321,21 @@ class Statements(Generic[M]):
         window = f"PARTITION BY {key_sql}{self._ordered(order, quote(self.table.name) + '.')}"
         position = raw(f"ROW_NUMBER() OVER ({window}) AS cloudpub_position")
         key_item = raw(f"{key_sql} AS cloudpub_key")
-        inner = self._render(query.changed(columns=(*self._qualified(), key_item, position)))
+        inner = self._render(query.changed(columns=(*self._qualified(), key_item, position))).sql
         columns = ", ".join([*[quote(name) for name in self.table.column_names], "cloudpub_key"])
         return (
             f"SELECT {columns} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number
             f" WHERE cloudpub_position <= {limit}{self._ordered(order)}"
         )
 
-    def _render(self, query: Query) -> str:
+    def _render(self, query: Query) -> Request:
         from cloudpub_models.sql.render.writer import render
 
         text = driver_text(render(query, self._dialect), self._dialect)[0]
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
         compared = all(map(self._is_preparable, query.conditions.items))
         preparable = self._dialect is POSTGRESQL and compared and not query.array_types
-        return PreparableSql(text) if preparable else text
+        return Request(PreparableSql(text) if preparable else text)
 
     def _is_preparable(self, item: tuple[Connector, Condition]) -> bool:
         condition = item[1]
@@ -350,7 +351,7 @@ class Statements(Generic[M]):
         found: T | None = self._cache.get(shape)
         if found is None:
             found = make()
-            self._cached_text += len(getattr(found, "sql", found))  # type: ignore[arg-type]
+            self._cached_text += len(getattr(found, "request", found)[0])  # type: ignore[index]
             if len(self._cache) >= _LARGEST_CACHE or self._cached_text > _MOST_CACHED_TEXT:
                 self._cache.clear()
                 self._cached_text = 0
