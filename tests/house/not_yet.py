@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 
 # (module, what it imports): from a higher floor, or in a circle.
 IMPORTS = {
-    ("connection.engine", "connection.transactions"),
-    ("connection.transactions", "connection.engine"),
     ("manager.columns.table", "models"),
     ("models.functions", "models.users"),
     ("models.organizations", "models.users"),
