@@ -91,7 +91,7 @@ class Writing(Finding[M]):
         def conflict() -> Conflict:
             rule = self._conflict("update", conflict_columns, update_columns)
             self._check_key(rule.columns, given)
-            return rule.for_columns(given, shape)
+            return rule.for_columns(given, statements.group(shape))
 
         asked = (given, _fixed(conflict_columns), _fixed(update_columns))
         request = statements.upsert(tuple(row), asked, conflict)
@@ -224,7 +224,7 @@ class Writing(Finding[M]):
         shape, values = self._conditions(where)
         chosen = self._statements[dialect].select(shape, columns=(key.name,), order=order, limit=True, skip_locked=True)
         with self.database.transaction():
-            keys = chosen.load(send(self.database, chosen.request, [*values, limit]))
+            keys = chosen.load(send(self.database, chosen, [*values, limit]))
             places = {row.__data__[key.field.name]: place for place, row in enumerate(keys)}
             if not places:
                 return []

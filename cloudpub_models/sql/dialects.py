@@ -46,6 +46,10 @@ class Dialect(Record):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # Whether a subselect in FROM may refer to what stands before it.
+    lateral_joins: bool
+    # Whether statements may be prepared, so that those that mean the same then have to be told from others.
+    prepared_statements: bool
     # The place of NULLs when a statement does not say; PostgreSQL's is the one that both are given.
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
@@ -156,6 +160,8 @@ POSTGRESQL = Dialect(
     encode_decimal=lambda value: value,
     doubles_percent=True,
     row_locks=True,
+    lateral_joins=True,
+    prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
     backslash_strings=True,
@@ -188,6 +194,8 @@ SQLITE = Dialect(
     encode_decimal=values.number_or_text,
     doubles_percent=False,
     row_locks=False,
+    lateral_joins=False,
+    prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     backslash_strings=False,

@@ -176,10 +176,10 @@ def test_a_limit_is_per_parent(managers, platform, statements, backend):
         "postgresql": " FROM unnest(CAST(%s AS integer[])) AS parent (key) CROSS JOIN LATERAL (SELECT id, uuid, "
         "function_id, version, image_tag, s3_key, status, is_active, build_logs, deployed_at FROM function_deployments "
         "WHERE function_id BETWEEN parent.key AND parent.key ORDER BY function_id DESC, version DESC LIMIT 2) "
-        "AS related ORDER BY version DESC",
-        "sqlite": " FROM json_each(?) AS parent JOIN function_deployments ON function_deployments.id IN "
-        "(SELECT candidate.id FROM function_deployments AS candidate WHERE candidate.function_id = parent.value "
-        "ORDER BY candidate.version DESC LIMIT 2) ORDER BY function_deployments.version DESC",
+        "AS related ORDER BY related.version DESC",
+        "sqlite": " FROM json_each(?) AS parent JOIN function_deployments AS related ON related.id IN "
+        "(SELECT id FROM function_deployments WHERE function_id = parent.value ORDER BY version DESC LIMIT 2) "
+        "ORDER BY related.version DESC",
     }[backend] in statements.sql[1]
     organizations = managers.organizations.find_all(
         include={"members": {"limit": 1, "order_by": "email", "order_direction": "DESC"}}
