@@ -17,6 +17,8 @@ from cloudpub_models.sql import reserved_words, values
 from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
+DialectName = Literal["postgresql", "sqlite"]
+
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
     **{
@@ -30,7 +32,7 @@ _COMPARISONS: dict[str, str] = {
 class Dialect(Record):
     """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
 
-    name: Literal["postgresql", "sqlite"]
+    name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
     reserved: frozenset[str]
@@ -50,6 +52,15 @@ class Dialect(Record):
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
     limit_for_offset: str
+    # Whether the driver gives JSON documents decoded.
+    decodes_json: bool
+    # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
+    # tables that are yet to come.
+    alters_tables: bool
+    # Whether a trigger calls a function; otherwise it has statements of its own.
+    triggers_call_functions: bool
+    # What keeps a primary key that counts by itself from using a number twice.
+    never_reuses_ids: str
     # What the tokenizer of `parameters` has to know.
     backslash_strings: bool
     dollar_quotes: bool
@@ -158,6 +169,10 @@ POSTGRESQL = Dialect(
     row_locks=True,
     nulls_are_largest=True,
     limit_for_offset="",
+    decodes_json=True,
+    alters_tables=True,
+    triggers_call_functions=True,
+    never_reuses_ids="",
     backslash_strings=True,
     dollar_quotes=True,
     nested_comments=True,
@@ -190,6 +205,10 @@ SQLITE = Dialect(
     row_locks=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
+    decodes_json=False,
+    alters_tables=False,
+    triggers_call_functions=False,
+    never_reuses_ids="AUTOINCREMENT",
     backslash_strings=False,
     dollar_quotes=False,
     nested_comments=False,
@@ -197,3 +216,12 @@ SQLITE = Dialect(
     backtick_names=True,
     carriage_return_ends_line=False,
 )
+
+
+def dialect_named(name: DialectName) -> Dialect:
+    """Return the dialect of a name.
+
+    >>> dialect_named("sqlite")
+    SQLITE
+    """
+    return {dialect.name: dialect for dialect in (POSTGRESQL, SQLITE)}[name]
