@@ -41,6 +41,7 @@ class Trigger(NamedTuple):
 def touch_triggers(model: type[peewee.Model], dialect: Dialect) -> tuple[Trigger, ...]:
     """Return the triggers that set what is ``touched_on_update`` where an update left it unchanged.
 
+    >>> from cloudpub_models.sql import SQLITE
     >>> [trigger.name for trigger in touch_triggers(User, SQLITE)]
     ['users_set_updated_at']
     """

@@ -63,6 +63,7 @@ def name_of_part(table: str, columns: Iterable[str], kind: str) -> str:
 class ServerDefault(NamedTuple):
     """A column's default in the database's own words, one expression for each dialect.
 
+    >>> from cloudpub_models.sql import SQLITE
     >>> ServerDefault(postgresql="now()", sqlite="CURRENT_TIMESTAMP").expression(SQLITE)
     'CURRENT_TIMESTAMP'
     """

@@ -48,6 +48,7 @@ def create_all(database: peewee.Database, models: Models) -> None:
 def table_statements(dialect: Dialect, model: type[peewee.Model]) -> list[str]:
     """Return the statements that would create a model's table, indexes and triggers.
 
+    >>> from cloudpub_models.sql import SQLITE
     >>> table_statements(SQLITE, User)[1]
     'CREATE INDEX "users_lower_idx" ON "users" (LOWER(email))'
     """
@@ -64,6 +65,7 @@ def expected_catalogue(dialect: Dialect, models: Models) -> Catalogue:
 
     Derived from the models alone: nothing is sent, so it can be had without a database.
 
+    >>> from cloudpub_models.sql import POSTGRESQL
     >>> expected_catalogue(POSTGRESQL, [User]).tables["users"].columns["email"].type
     'varchar(255)'
     """

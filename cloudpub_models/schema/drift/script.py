@@ -20,6 +20,7 @@ from cloudpub_models.sql.dialects import Dialect
 def statements_of_models(dialect: Dialect, models: Models) -> list[str]:
     """Return the statements that make the models' tables, in an order in which they can be run.
 
+    >>> from cloudpub_models.sql import SQLITE
     >>> statements_of_models(SQLITE, [User])[0].startswith('CREATE TABLE "users"')
     True
     """

@@ -50,8 +50,7 @@ class Migrator(MigrationHistory):
         component: whose scripts they are.
         lock_timeout: for how many seconds to wait for another migrator.
 
-    >>> database = peewee.SqliteDatabase(":memory:")
-    >>> migrator = Migrator(database, component)
+    >>> migrator = Migrator(peewee.SqliteDatabase(":memory:"), database.components[0])
     >>> migrator.pending()[0]
     '0001_initial'
     >>> migrator.up()[0]

@@ -96,7 +96,7 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     Raises:
         MigrationError: as those do before they run a script.
 
-    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:"), component), "up")
+    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:"), database.components[0]), "up")
     >>> first.name, first.statements[0].sql.split(" (")[0]
     ('0001_initial', 'CREATE TABLE users')
     """
