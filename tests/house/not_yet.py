@@ -10,44 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 # (module, what it imports): from a higher floor, or in a circle.
-IMPORTS = {
-    ("manager.columns.table", "models"),
-    ("models.functions", "models.users"),
-    ("models.organizations", "models.users"),
-    ("models.users", "models.functions"),
-    ("models.users", "models.organizations"),
-    ("schema.drift.adoption", "models"),
-    ("schema.drift.compare", "models"),
-    ("schema.drift.definition", "models"),
-    ("schema.drift.script", "models"),
-}
+IMPORTS: set[tuple[str, str]] = set()
 
 # (room, sub-room, sub-room that it imports): in a circle.
 BETWEEN_SUB_ROOMS = {
     ("cli", "given", "shown"),
     ("cli", "shown", "given"),
-    ("schema", "catalogue", "migrations"),
-    ("schema", "drift", "catalogue"),
-    ("schema", "drift", "migrations"),
-    ("schema", "migrations", "drift"),
-    ("sql", "builder", "render"),
-    ("sql", "dialects", "nodes"),
-    ("sql", "nodes", "text"),
-    ("sql", "render", "builder"),
-    ("sql", "text", "dialects"),
-    ("sql", "text", "nodes"),
 }
 
 # Modules of which the order of the pipeline does not say where they stand.
-WITHOUT_A_FLOOR_IN_SQL = {"comparing", "reserved_words", "statement"}
+WITHOUT_A_FLOOR_IN_SQL = {"statement"}
 
 # (module, what it imports): against the order of the pipeline.
-UPWARD_IN_SQL = {
-    ("sql.dialects", "sql.nodes.records"),
-    ("sql.render.checks", "sql.builder.language"),
-    ("sql.render.writer", "sql.builder.language"),
-    ("sql.text.parameters", "sql.nodes.records"),
-}
+UPWARD_IN_SQL: set[tuple[str, str]] = set()
 
 # How often a module asks which database it has.
 DIFFERENCES = {
@@ -58,13 +33,9 @@ DIFFERENCES = {
     "cli.commands.sql": 4,
     "cli.commands.stats.report": 1,
     "cli.given.targets": 1,
-    "entity.ddl": 4,
-    "entity.fields": 2,
-    "manager.access": 1,
+    "entity.fields": 1,
     "manager.columns.decoding": 3,
     "manager.rows.joined": 1,
-    "manager.statements.plans": 1,
-    "manager.statements.shapes": 2,
     "platform.deployments": 1,
     "platform.invocations": 1,
     "platform.locking": 1,
@@ -73,12 +44,6 @@ DIFFERENCES = {
     "platform.pruning": 2,
     "platform.statistics": 7,
     "platform.users": 1,
-    "schema.catalogue.read": 1,
-    "schema.catalogue.types": 1,
-    "schema.drift.definition": 3,
-    "schema.drift.mending": 10,
-    "schema.drift.script": 2,
-    "schema.migrations.run": 1,
     "schema.safety.facts": 1,
     "schema.safety.hazards": 10,
     "schema.safety.plan": 2,
@@ -87,12 +52,7 @@ DIFFERENCES = {
 
 # How many statements a module sends.
 SENDS = {
-    "manager.batch": 6,
-    "manager.finding": 8,
-    "manager.relating": 1,
     "manager.rows.joined": 1,
-    "manager.statements.joins": 1,
-    "manager.writing": 7,
     "platform.deployments": 4,
     "platform.functions": 1,
     "platform.invocations": 2,
@@ -103,7 +63,6 @@ SENDS = {
 
 # How often a module puts SQL together.
 SQL_PUT_TOGETHER = {
-    "manager.statements.shapes": 9,
     "platform.deployments": 1,
     "platform.organizations": 2,
     "platform.pruning": 2,
