@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import peewee
 
@@ -31,7 +31,7 @@ from cloudpub_models.errors import (
 )
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observer import Callback, Observer
+    from cloudpub_models.connection.listeners import Callback, Listeners
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -39,6 +39,24 @@ F = TypeVar("F", bound=Callable[[], object])
 URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
 
 _log = logging.getLogger("cloudpub_models.queries")
+
+
+class _opened_on_first_use:  # noqa: N801 - a decorator
+    """Like ``cached_property``, but with nothing of its own that a forked child could find locked.
+
+    The method puts its result into the instance, where it is found before this from then on, at the cost of no call.
+    """
+
+    def __init__(self, method: Callable[[Database], Engine]) -> None:
+        self.fget = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, database: None, owner: type[Database]) -> _opened_on_first_use: ...
+    @overload
+    def __get__(self, database: Database, owner: type[Database]) -> Engine: ...
+    def __get__(self, database: Database | None, owner: type[Database]) -> Engine | _opened_on_first_use:
+        return self if database is None else self.fget(database)
 
 
 class Database:
@@ -72,8 +90,7 @@ class Database:
         # Found out when they are first asked for: most programs import few of their models.
         self._components: tuple[Component, ...] | None = None
         self._name_components(components, platform)
-        self._engine: Engine | None = None
-        self._observer: Observer | None = None
+        self._listeners: Listeners | None = None
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
@@ -127,17 +144,18 @@ class Database:
         (True, None, False)
         """
         with self._lock:
-            if self._engine is None:
+            engine = self._opened()
+            if engine is None:
                 return
-            if self._engine.scopes():
+            if engine.scopes():
                 raise InvalidQueryError("this thread has a transaction open: end it before closing the database")
-            self._engine.dispose_all()
-            self._engine = None
+            del vars(self)["engine"]
+            engine.dispose_all()
 
     @property
     def is_open(self) -> bool:
         """Whether the database has been used since it was named or closed."""
-        return self._engine is not None
+        return self._opened() is not None
 
     @property
     def url(self) -> str:
@@ -170,11 +188,15 @@ class Database:
         """
         return tuple(model for component in self.components for model in component.models)
 
-    @property
+    @_opened_on_first_use
     def engine(self) -> Engine:
         """The Peewee database underneath, for Peewee's own tools; opened on first use."""
-        engine = self._engine
-        return engine if engine is not None else self._open()
+        with self._lock:
+            engine = self._opened()
+            if engine is None:
+                engine = vars(self)["engine"] = open_engine(self._known_url(), self._options)
+                self._tell_listeners()
+            return engine
 
     def ping(self) -> bool:
         """Ask the database for a sign of life.
@@ -215,30 +237,36 @@ class Database:
         >>> stop()
         >>> shop.close()
         """
+        from cloudpub_models.connection.listeners import Listeners
+
         with self._lock:
-            remove = self._observed().add(callback)
-            self._tell_observer()
+            if self._listeners is None:
+                self._listeners = Listeners()
+            remove = self._listeners.add(callback)
+            self._tell_listeners()
 
         def stop() -> None:
             with self._lock:
                 remove()
-                self._tell_observer()
+                self._tell_listeners()
 
         return stop
 
-    def _observed(self) -> Observer:
-        from cloudpub_models.connection.observer import Observer
+    def _tell_listeners(self) -> None:
+        """Have the engine tell of its statements, if it is open and anybody wants to know; else have it not."""
+        engine, slow_query = self._opened(), self._options.slow_query
+        if engine is None:
+            return
+        if self._listeners is None:
+            if slow_query is None and not _log.isEnabledFor(logging.DEBUG):
+                return
+            from cloudpub_models.connection.listeners import Listeners
 
-        if self._observer is None:
-            self._observer = Observer()
-        return self._observer
+            self._listeners = Listeners()
+        from cloudpub_models.connection.observed import ObservedSender
 
-    def _tell_observer(self) -> None:
-        if self._observer is not None and self._engine is not None:
-            from cloudpub_models.connection.observation import observe
-
-            self._observer.listen(self._options.slow_query)
-            observe(self._engine, self._observer)
+        self._listeners.slow_query = slow_query
+        engine.send_through(ObservedSender(engine, self._listeners) if self._listeners.wanted else None)
 
     # Units of work
 
@@ -462,14 +490,8 @@ class Database:
                 self._url = self._url or _url_from_environment()
         return self._url
 
-    def _open(self) -> Engine:
-        with self._lock:
-            if self._engine is None:
-                self._engine = open_engine(self._known_url(), self._options)
-                if self._options.slow_query is not None or _log.isEnabledFor(logging.DEBUG):
-                    self._observed()
-                self._tell_observer()
-            return self._engine
+    def _opened(self) -> Engine | None:
+        return vars(self).get("engine")
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

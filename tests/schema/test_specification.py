@@ -15,9 +15,9 @@ from cloudpub_models.schema.catalogue.normal_form import normalised
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.migrations.records import FIRST_MIGRATION
 
-# Column, type, NULL or NOT NULL, default; then what the table keeps. After ../shared/spec/database-system.md and the
-# NOT NULLs, defaults and references of ../shared/design.md. Indexes over several columns are the specification's
-# "composite indexes for common query patterns", which it does not name; tests/growth shows what each is for.
+# Column, type, NULL or NOT NULL, default; then what the table keeps. After the specification's tables and what the
+# design adds: NOT NULLs, defaults and references. Indexes over several columns are the specification's "composite
+# indexes for common query patterns", which it does not name; tests/growth shows what each is for.
 SPECIFICATION = """
 users
     id             SERIAL        NOT NULL

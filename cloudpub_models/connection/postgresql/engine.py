@@ -1,6 +1,6 @@
 """The PostgreSQL engine: statements, COPY, streams and transactions on psycopg2 connections from a pool.
 
-What a connection is like stands in ``postgresql_connection``; who may use which, in ``pool``.
+What a connection is like stands in ``connection``; who may use which, in ``pool``.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ import itertools
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import peewee
 import psycopg2
 from psycopg2 import extensions
 
-from cloudpub_models.connection.classification import classify_failed_connect, classify_postgresql
-from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
 from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
 from cloudpub_models.connection.postgresql.connection import (
@@ -31,10 +30,12 @@ from cloudpub_models.connection.postgresql.connection import (
     is_usable,
     settings_of_a_transaction,
 )
+from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, decoded
-from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.connection.scopes import Scope
+from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.errors import (
     CloudpubError,
     CommitUnknownError,
@@ -49,18 +50,12 @@ T = TypeVar("T")
 _COPY_READ_BYTES = 65_536
 
 
-class CopySource(Protocol):
-    """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
-
-    failures: list[BaseException]
-    read: Callable[[int], bytes]
-
-
-class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
+class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     """A PostgreSQL database as Peewee sees it, on a pool of psycopg2 connections."""
 
     sql_dialect = POSTGRESQL
     driver_error = psycopg2.Error
+    copies_rows = True
 
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         self._settings = connection_settings(uri, masked_url, options)
@@ -238,11 +233,17 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
     def _execute_on(self, connection: PostgresqlConnection, sql: str) -> None:
         self._on(connection, lambda cursor: cursor.execute(sql))
 
-    def copy_rows(self, sql: str, text: CopySource) -> int:
-        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        return self._on_a_connection(self._run_many_on, sql, rows)
 
-        The text is read while the server works on what has been read before; reading it must not use the database.
-        """
+    def _run_many_on(self, connection: PostgresqlConnection, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        def execute(cursor: extensions.cursor) -> int:
+            cursor.executemany(sql, rows)
+            return max(cursor.rowcount, 0)
+
+        return self._on(connection, execute)
+
+    def copy_rows(self, sql: str, text: CopySource) -> int:
         return self._on_a_connection(self._copy_on, sql, text)
 
     def _copy_on(self, connection: PostgresqlConnection, sql: str, text: CopySource) -> int:
@@ -404,16 +405,16 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, psycopg2.Error)
-        typed = classify_postgresql(error, read_only=self.read_only_transaction())
+        typed = classify(error, read_only=self.read_only_transaction())
         if isinstance(typed, ConnectionLostError):
             self._pool.suspect_all()
         return typed
 
-    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
+    def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
         pinned = self.pin()
         try:
-            return super()._execute_cursor(sql, params, **cursor_options)
+            return super().execute_cursor(sql, parameters, **cursor_options)
         finally:
             if pinned:
                 self.unpin()

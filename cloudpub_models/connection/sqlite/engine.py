@@ -21,14 +21,16 @@ from urllib.parse import quote
 
 import peewee
 
-from cloudpub_models.connection.classification import classify_sqlite
-from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.results import ResultColumns, Row
-from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.connection.scopes import Scope
+from cloudpub_models.connection.sender import CopySource
+from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.errors import (
     CloudpubError,
     ConnectionFailedError,
+    InvalidQueryError,
     InvalidValueError,
     TransactionAbortedError,
 )
@@ -50,13 +52,12 @@ class SqliteConnection(sqlite3.Connection):
             self.close()
 
 
-class SqliteEngine(Engine, peewee.SqliteDatabase):
+class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     """A SQLite database as Peewee sees it."""
 
     sql_dialect = SQLITE
     driver_error = sqlite3.Error
-    # Set by what only looks at a file, before the first connection.
-    keeps_journal_mode = False
+    copies_rows = False
 
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
@@ -90,7 +91,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             self._configure(connection)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in _STORAGE_CODES:
-                raise classify_sqlite(error) from error
+                raise classify(error) from error
             raise ConnectionFailedError(
                 f"cannot open the database file {self.database!r}: {error}; check that its directory exists and may be "
                 "written to, and that it is a SQLite database"
@@ -106,7 +107,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.
             is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            if not (is_wal or self.keeps_journal_mode or _is_read_only(connection)):
+            if not (is_wal or self.only_looks or _is_read_only(connection)):
                 self._change_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -211,7 +212,6 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             raise _too_large(error) from error
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run a statement once for each row of parameters and return how many rows that has touched in all."""
         connection = self._usable_connection()
         try:
             return max(connection.executemany(sql, rows).rowcount, 0)
@@ -219,6 +219,9 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+
+    def copy_rows(self, sql: str, text: CopySource) -> int:
+        raise InvalidQueryError("expected a database that copies rows; got SQLite: write them with run_many()")
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         connection = self._usable_connection()
@@ -333,7 +336,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)
-        return classify_sqlite(error, read_only=self.read_only_transaction())
+        return classify(error, read_only=self.read_only_transaction())
 
 
 def _put_aside(sql: str) -> str:

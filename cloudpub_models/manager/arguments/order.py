@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError
@@ -24,6 +25,8 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
         InvalidQueryError: a direction is neither ASC nor DESC, or there is no column for it; or the argument is of no
             known form.
     """
+    if type(order_by) is str and type(order_direction) is str:
+        return _by_column(order_by, order_direction, table)
     direction = _direction(order_direction)
     items = () if order_by is None else [order_by] if isinstance(order_by, str) else order_by
     if not isinstance(items, Sequence):
@@ -39,6 +42,11 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
     if not order and direction == "DESC":
         raise InvalidQueryError("expected a column in order_by for the order_direction 'DESC'; got none: name one")
     return tuple(order)
+
+
+@lru_cache(maxsize=1024)
+def _by_column(name: str, direction: str, table: Table) -> Order:
+    return ((_column_name(name, table), _direction(direction)),)
 
 
 def _column_name(name: Any, table: Table) -> str:

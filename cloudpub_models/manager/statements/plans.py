@@ -16,13 +16,13 @@ from typing import Any
 
 import peewee
 
-from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.results import ResultColumns
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
+from cloudpub_models.manager.statements.request import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
 from cloudpub_models.sql.builder.builder import QueryBuilder
 from cloudpub_models.sql.nodes import expressions as nodes
@@ -30,7 +30,7 @@ from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, p
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import bind_parsed, driver_value
+from cloudpub_models.sql.text.parameters import driver_value
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
@@ -38,16 +38,18 @@ _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
 
-def execute_query(builder: QueryBuilder, engine: Engine, model: type[peewee.Model]) -> list[dict[str, Any]]:
-    """Run a builder's SELECT and return its rows as dicts.
+def request_of(
+    builder: QueryBuilder, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]
+) -> tuple[QueryPlan, Request, Sequence[Any] | None]:
+    """Return the plan of a builder's SELECT, what is sent for it, and its values, encoded.
 
     Args:
         builder: the query.
-        engine: the database.
-        model: the model of the manager that runs it, through which models other than ours are found.
+        dialect: the database that it is for.
+        known: a model; those that it is related to are known as well.
+        others: the models of the database's components.
 
     Raises:
-        InvalidQueryError: two columns of the result have one name.
         InvalidValueError: a value does not fit the column that it is compared with.
     """
     if not isinstance(builder, QueryBuilder):
@@ -55,47 +57,43 @@ def execute_query(builder: QueryBuilder, engine: Engine, model: type[peewee.Mode
             f"expected a QueryBuilder; got {type(builder).__name__}: send SQL with raw() or raw_query_all()"
         )
     query, values = builder.as_shape()
-    plan = plan_for(query, engine.sql_dialect, model)
-    columns, rows = engine.fetch_undecoded(*plan.bind(values, builder.named_values))
-    return plan.loader(columns)(rows)
+    plan = plan_for(query, dialect, known, others)
+    return plan, *plan.bind(values, builder.named_values)
 
 
-def plan_for(query: Query, dialect: Dialect, known: type[peewee.Model]) -> QueryPlan:
-    """Return the plan of a query.
-
-    Args:
-        query: the query.
-        dialect: the database that it is for.
-        known: a model through which models other than ours are found.
-    """
+def plan_for(
+    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...] = ()
+) -> QueryPlan:
+    """Return the plan of a query; see `request_of`."""
     # A model that is defined later may have one of the query's tables.
-    return _plan(query, dialect, known, len(known._meta.backrefs))
+    return _plan(query, dialect, known, others, len(known._meta.backrefs))
 
 
 class QueryPlan:
     """How one query is run on one database.
 
     Attributes:
-        rendered: its SQL, and what it is.
+        request: its SQL, and what it is.
     """
 
-    def __init__(self, query: Query, dialect: Dialect, known: type[peewee.Model]) -> None:
+    def __init__(self, query: Query, dialect: Dialect, models: Mapping[str, type[peewee.Model]]) -> None:
         self._dialect = dialect
-        self.rendered = write(query, dialect)
-        tables = _Tables(query, known)
+        written = self._written = write(query, dialect)
+        tables = _Tables(query, models)
         # Every parameter has to be of the type of its column, which encoders see to.
-        compared = self.rendered.compared
-        columns = [None] if compared is None else [tables.column(column) for column in compared]
+        columns = [None] if written.compared is None else [tables.column(column) for column in written.compared]
         preparable = all(column is not None and column.is_preparable for column in columns)
-        text = self.rendered.driver_text
-        self._driver_text = PreparableSql(text) if preparable and dialect.prepared_statements else text
-        self._encoders = _encoders(query, self.rendered.names, tables, dialect)
+        sql = written.driver_text
+        self.request = Request(
+            PreparableSql(sql) if preparable and dialect.prepared_statements else sql, written.writes, written.tables
+        )
+        self._encoders = _encoders(query, written.names, tables, dialect)
         self._sources = _sources(query, tables)
         # The columns of the last result, and what loads its rows: they change only with the schema.
         self._columns_and_loader: tuple[ResultColumns, DictLoader] | None = None
 
-    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[str, Sequence[Any] | None]:
-        """Return the driver's own SQL and parameters.
+    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Request, Sequence[Any] | None]:
+        """Return what is sent, and the values of the driver's parameters.
 
         Args:
             values: those of the generated parameters, in their order.
@@ -105,11 +103,10 @@ class QueryPlan:
             InvalidValueError: a value does not fit the column that it is compared with.
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
-        if self.rendered.parsed is None:
-            return self._driver_text, encoded or None
-        # Where a named value is a tuple, the text depends on it.
-        all_named = {**dict(zip(self.rendered.names, encoded, strict=True)), **named}
-        return bind_parsed(self.rendered.parsed, all_named, self._dialect)
+        if not named:
+            return self.request, encoded or None
+        sql, bound = self._written.bind(encoded, named, self._dialect)
+        return self.request._replace(sql=sql), bound
 
     def loader(self, columns: ResultColumns) -> DictLoader:
         """Return what makes dicts of the rows of a result.
@@ -133,18 +130,19 @@ class QueryPlan:
         return dict_loader(tuple(names), tuple(decoders))
 
 
-def _make_plan(query: Query, dialect: Dialect, known: type[peewee.Model], _references: int) -> QueryPlan:
-    return QueryPlan(query, dialect, known)
+def _make_plan(
+    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...], _references: int
+) -> QueryPlan:
+    return QueryPlan(query, dialect, models_by_table(known, others))
 
 
-_plan = remembered_if_short(_make_plan, lambda plan: len(plan.rendered.text))
+_plan = remembered_if_short(_make_plan, lambda plan: len(plan.request.sql))
 
 
 class _Tables:
     """The tables of a query that have a model, by the name that the query gives them."""
 
-    def __init__(self, query: Query, known: type[peewee.Model]) -> None:
-        models = models_by_table(known)
+    def __init__(self, query: Query, models: Mapping[str, type[peewee.Model]]) -> None:
         self._tables: dict[str, Table] = {
             table.known_as: table_of(models[table.name])
             for table in query.tables

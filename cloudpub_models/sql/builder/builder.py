@@ -86,12 +86,14 @@ ORDER BY f.id DESC LIMIT 20
     _depth: int = 0
 
     def __init__(
-        self, table: str | None = None, *, alias: str | None = None, default_columns: Iterable[str] = ()
+        self, table: str | NamedTable | None = None, *, alias: str | None = None, default_columns: Iterable[str] = ()
     ) -> None:
         """Make an empty builder; the managers' ``query()`` passes the table and its columns."""
         if table is not None:
-            name, own_alias = parse_table(table)
-            self.__dict__["_table"] = NamedTable(name, own_alias if alias is None else check_identifier(alias, "alias"))
+            named = table if isinstance(table, NamedTable) else NamedTable(*parse_table(table))
+            if alias is not None:
+                named = named.changed(alias=check_identifier(alias, "alias"))
+            self.__dict__["_table"] = named
         self.__dict__["_default_columns"] = names_of(default_columns, "default_columns")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:

@@ -112,7 +112,7 @@ def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[
     # Only an exact tuple takes the slow way; named tuples and other subclasses are caught when they are encoded.
     for name in names:
         if type(values[name]) is tuple:
-            return bind_parsed(parse(sql, dialect), values, dialect)
+            return _bind_with_tuples(parse(sql, dialect), values, dialect)
     return text, tuple([driver_value(values[name], name, dialect) for name in names])
 
 
@@ -202,8 +202,7 @@ def driver_value(value: Any, name: str, dialect: Dialect) -> Any:
     return as_named_secret(encoded) if is_secret_name(name) else encoded
 
 
-def bind_parsed(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
-    """Return what `bind` does, for SQL that is taken apart already and a value for each of its names."""
+def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
     text: list[str] = []
     driver_values: list[Any] = []
     for index, (name, membership) in enumerate(zip(parsed.names, parsed.memberships, strict=True)):

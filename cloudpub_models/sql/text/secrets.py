@@ -1,7 +1,7 @@
 """Values that are never shown: which names promise one, and how one is recognized among a statement's parameters.
 
 A secret travels as an ordinary string or integer of a class of its own, which the drivers bind as any other. Nothing
-here keeps a value from being sent; those who show parameters (``connection.observer``) ask `shown_parameters`.
+here keeps a value from being sent; those who show parameters (``connection.listeners``) ask `shown_parameters`.
 """
 
 from __future__ import annotations

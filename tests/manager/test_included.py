@@ -209,8 +209,8 @@ def test_nothing_is_sent_for_no_rows(managers, statements):
     [
         (("usr",), UnknownColumnError, "did you mean 'user'"),
         (("deployments.functoin",), UnknownColumnError, "did you mean 'function'"),
-        (("name",), UnknownColumnError, "no relation 'name'"),
-        (("__class__",), UnknownColumnError, "no relation"),
+        (("name",), UnknownColumnError, "a relation of Function; got 'name'"),
+        (("__class__",), UnknownColumnError, "expected a relation"),
         ("user", InvalidQueryError, "sequence"),
         (("",), InvalidQueryError, "name of a relation"),
         ((5,), InvalidQueryError, "name of a relation"),
