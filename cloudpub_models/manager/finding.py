@@ -118,7 +118,7 @@ class Finding(TableAccess[M]):
             values = [*values, check_count(limit, "limit")]
         if offset is not None:
             values = [*values, check_count(offset, "offset")]
-        rows = query.load(send(self.database, query.request, values or None))
+        rows = query.load(send(self.database, query, values or None))
         if tree:
             load_included(rows, tree, self._related)
         return rows
@@ -250,7 +250,7 @@ class Finding(TableAccess[M]):
             shape, values = (*shape, after), (*values, *keys)
         query = self._statements[dialect].select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
-        rows = query.load(send(self.database, query.request, [*values, page_size + 1]))
+        rows = query.load(send(self.database, query, [*values, page_size + 1]))
         page = rows[:page_size]
         load_included(page, tree, self._related)
         return CursorPage(page, encode_cursor(page[-1], order, self.table) if len(rows) > page_size else None)
@@ -280,7 +280,7 @@ class Finding(TableAccess[M]):
         order = parse_order(order_by, "ASC", self.table)
         tree = parse_include(include, self.model)
         query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
-        chunks = send(self.database, query.request, values or None, "stream", check_chunk_size(chunk_size))
+        chunks = send(self.database, query, values or None, "stream", check_chunk_size(chunk_size))
         return self._instances(chunks, query, tree)
 
     def _look_up(self, name: str, value: Any, select: Sequence[str] | None = None) -> M | None:
@@ -289,11 +289,11 @@ class Finding(TableAccess[M]):
         lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
         encoded = lookup.encode(require_value(value, name) if value is None else value)
         if select is None and self.scope is None:
-            rows = lookup.load(send(self.database, lookup.request, (encoded,)))
+            rows = lookup.load(send(self.database, lookup, (encoded,)))
         else:
             shape, values = self._completed((((self.table.column(name).name, "="),), (encoded,)))
             query = statements.select(shape, columns=None if select is None else self.table.selected(select))
-            rows = query.load(send(self.database, query.request, values))
+            rows = query.load(send(self.database, query, values))
         return rows[0] if rows else None
 
     def _related(self, model: type[peewee.Model]) -> RelatedRows[Any]:

@@ -25,7 +25,7 @@ class RelatedRows(TableAccess[M]):
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed((((column, "IN"),), (self.table.columns[column].encode_list(keys, dialect),)))
         select = self._statements[dialect].select(shape, order=order)
-        return select.load(send(self.database, select.request, values))
+        return select.load(send(self.database, select, values))
 
     def referring(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
         """Return the rows that have one of the keys in a column, at most ``limit`` for each key."""
@@ -37,7 +37,7 @@ class RelatedRows(TableAccess[M]):
         shape, values = self._completed(NO_CONDITIONS)
         select = self._statements[dialect].select_for_each(column, order, limit, shape)
         listed = self.table.columns[column].encode_list(keys, dialect)
-        return select.load(send(self.database, select.request, [listed, *values]))
+        return select.load(send(self.database, select, [listed, *values]))
 
     def connected(
         self,
@@ -59,11 +59,10 @@ class RelatedRows(TableAccess[M]):
         if self.scope is not None:
             require_all_rows(self.scope, near.model)
         dialect = self.database.engine.sql_dialect
-        between = table_of(near.model)
         shape, values = self._completed(NO_CONDITIONS)
         select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
-        listed = between.columns[near.column_name].encode_list(keys, dialect)
-        rows = send(self.database, select.request, [listed, *values])
+        listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
+        rows = send(self.database, select, [listed, *values])
         decode = decoder_for(near, dialect.name) or (lambda key: key)
         instances = select.load([row[:-1] for row in rows])
         return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]

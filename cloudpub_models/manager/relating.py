@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
@@ -15,13 +15,12 @@ from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
-from cloudpub_models.manager.statements.request import Request
+from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.expressions import Raw
 from cloudpub_models.sql.operators import Operator
 
 if TYPE_CHECKING:
-    from cloudpub_models.manager.statements.plans import QueryPlan
     from cloudpub_models.sql.builder.builder import QueryBuilder
 
 M = TypeVar("M", bound=peewee.Model)
@@ -151,7 +150,7 @@ class Relating(Finding[M]):
         refuse(self.scope, "raw()")
         engine = self.database.engine
         text, values = engine.bind_parameters(sql, parameters)
-        names, rows = send(self.database, Request(text), values, "fetch_described")
+        names, rows = send(self.database, Request(text, writes=True, tables=()), values, "fetch_described")
         known = [(position, name) for position, name in enumerate(names) if name in self.table.columns]
         extra = [(position, name) for position, name in enumerate(names) if name not in self.table.columns]
         found = [name for _, name in known]
@@ -183,17 +182,23 @@ class Relating(Finding[M]):
     def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
         """Run a builder's SELECT and return its rows, the values of the models' columns as Python values.
 
-        Raises:
-            InvalidQueryError: two columns of the result have one name.
-            InvalidValueError: a value does not fit the column that it is compared with.
-
         >>> query = managers.functions.query("f").select("f.name", "u.email").join("users u", "f.user_id", "u.id")
         >>> managers.functions.execute_query(query)
         [{'name': 'resize', 'email': 'ada@example.com'}]
         """
+        # Not imported before a program has built a query.
+        from cloudpub_models.manager.statements.plans import plan_for
+        from cloudpub_models.sql.builder.builder import QueryBuilder
+
         refuse(self.scope, "execute_query()")
-        plan, request, values = _request_of()(query, self.database.engine.sql_dialect, self.model, self.database.models)
-        columns, rows = send(self.database, request, values, "fetch_undecoded")
+        if not isinstance(query, QueryBuilder):
+            raise InvalidQueryError(
+                f"expected a QueryBuilder; got {type(query).__name__}: send SQL with raw() or raw_query_all()"
+            )
+        shape, values = query.as_shape()
+        plan = plan_for(shape, self.database.engine.sql_dialect, self.model, self.database.models)
+        request, bound = plan.bind(values, query.named_values)
+        columns, rows = send(self.database, request, bound, "fetch_undecoded")
         return plan.loader(columns)(rows)
 
     def join_query(
@@ -252,22 +257,14 @@ class Relating(Finding[M]):
         from cloudpub_models.sql.remembering import remembered
 
         # A builder never changes, so one for each alias is enough.
-        table, columns = self.table.node, self.table.column_names
-        return remembered(lambda alias: QueryBuilder(table, alias=alias, default_columns=columns))
+        table, columns, schema = self.table.name, self.table.column_names, self.model._meta.schema
+        return remembered(lambda alias: QueryBuilder(table, alias=alias, default_columns=columns, schema=schema))
 
     def _model_of(self, table: str) -> type[peewee.Model]:
         return model_of_table(table, self.model, self.database.models)
 
     def _finding(self, table: str) -> Finding[Any]:
         return Finding(self._model_of(table), self.database, scope=self.scope)
-
-
-@cache
-def _request_of() -> Callable[..., tuple[QueryPlan, Request, Sequence[Any] | None]]:
-    # Not imported before a program has built a query.
-    from cloudpub_models.manager.statements.plans import request_of
-
-    return request_of
 
 
 def _refuse_several(value: Any, column: str) -> None:

@@ -8,7 +8,7 @@ business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 import peewee
 
@@ -19,8 +19,7 @@ from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.arguments.where import Conditions, Where, parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.scope import Scope, rows_of
-from cloudpub_models.manager.statements.request import Request
-from cloudpub_models.manager.statements.shapes import Statements
+from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
 
 if TYPE_CHECKING:
@@ -31,30 +30,49 @@ M = TypeVar("M", bound=peewee.Model)
 Way = Literal["fetch", "run", "stream", "fetch_undecoded", "fetch_described", "copy_rows", "run_many"]
 
 
+class Sendable(Protocol):
+    """A statement with what it is: a ``Request``, or one that also knows what becomes of its rows."""
+
+    @property
+    def sql(self) -> str:
+        """The statement in the driver's notation."""
+        ...
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes or locks rows, or may."""
+        ...
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it touches; empty where that is not known, as of SQL that a caller wrote."""
+        ...
+
+
 @overload
 def send(
-    database: Database, request: Request, values: Sequence[Any] | None = None, way: Literal["fetch"] = "fetch"
+    database: Database, request: Sendable, values: Sequence[Any] | None = None, way: Literal["fetch"] = "fetch"
 ) -> list[Row]: ...
 @overload
-def send(database: Database, request: Request, values: Sequence[Any] | None, way: Literal["run"]) -> int: ...
+def send(database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["run"]) -> int: ...
 @overload
 def send(
-    database: Database, request: Request, values: Sequence[Any] | None, way: Literal["stream"], chunk_size: int
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["stream"], chunk_size: int
 ) -> Iterator[list[Row]]: ...
 @overload
 def send(
-    database: Database, request: Request, values: Sequence[Any] | None, way: Literal["fetch_undecoded"]
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["fetch_undecoded"]
 ) -> tuple[ResultColumns, list[Row]]: ...
 @overload
 def send(
-    database: Database, request: Request, values: Sequence[Any] | None, way: Literal["fetch_described"]
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["fetch_described"]
 ) -> tuple[list[str], list[Row]]: ...
 @overload
-def send(database: Database, request: Request, values: CopySource, way: Literal["copy_rows"]) -> int: ...
+def send(database: Database, request: Sendable, values: CopySource, way: Literal["copy_rows"]) -> int: ...
 @overload
-def send(database: Database, request: Request, values: Iterable[Sequence[Any]], way: Literal["run_many"]) -> int: ...
+def send(database: Database, request: Sendable, values: Iterable[Sequence[Any]], way: Literal["run_many"]) -> int: ...
 def send(
-    database: Database, request: Request, values: Any = None, way: Way = "fetch", chunk_size: int | None = None
+    database: Database, request: Sendable, values: Any = None, way: Way = "fetch", chunk_size: int | None = None
 ) -> Any:
     """Send a statement and return what comes back.
 
@@ -72,7 +90,7 @@ def send(
 def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Send a statement with ``@name`` parameters that was written by hand and return its rows as dicts."""
     text, values = database.engine.bind_parameters(sql, parameters)
-    names, rows = send(database, Request(text), values, "fetch_described")
+    names, rows = send(database, Request(text, writes=True, tables=()), values, "fetch_described")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

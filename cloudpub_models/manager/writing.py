@@ -215,7 +215,7 @@ class Writing(Finding[M]):
         shape, values = self._conditions(where)
         chosen = self._statements[dialect].select(shape, columns=(key.name,), order=order, limit=True, skip_locked=True)
         with self.database.transaction():
-            keys = chosen.load(send(self.database, chosen.request, [*values, limit]))
+            keys = chosen.load(send(self.database, chosen, [*values, limit]))
             places = {row.__data__[key.field.name]: place for place, row in enumerate(keys)}
             if not places:
                 return []

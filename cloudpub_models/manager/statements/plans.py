@@ -22,9 +22,8 @@ from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
-from cloudpub_models.manager.statements.request import Request
+from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
-from cloudpub_models.sql.builder.builder import QueryBuilder
 from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.remembering import remembered_if_short
@@ -38,33 +37,17 @@ _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
 
-def request_of(
-    builder: QueryBuilder, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]
-) -> tuple[QueryPlan, Request, Sequence[Any] | None]:
-    """Return the plan of a builder's SELECT, what is sent for it, and its values, encoded.
+def plan_for(
+    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]
+) -> QueryPlan:
+    """Return the plan of a query.
 
     Args:
-        builder: the query.
+        query: the query.
         dialect: the database that it is for.
         known: a model; those that it is related to are known as well.
         others: the models of the database's components.
-
-    Raises:
-        InvalidValueError: a value does not fit the column that it is compared with.
     """
-    if not isinstance(builder, QueryBuilder):
-        raise InvalidQueryError(
-            f"expected a QueryBuilder; got {type(builder).__name__}: send SQL with raw() or raw_query_all()"
-        )
-    query, values = builder.as_shape()
-    plan = plan_for(query, dialect, known, others)
-    return plan, *plan.bind(values, builder.named_values)
-
-
-def plan_for(
-    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...] = ()
-) -> QueryPlan:
-    """Return the plan of a query; see `request_of`."""
     # A model that is defined later may have one of the query's tables.
     return _plan(query, dialect, known, others, len(known._meta.backrefs))
 
@@ -73,27 +56,27 @@ class QueryPlan:
     """How one query is run on one database.
 
     Attributes:
-        request: its SQL, and what it is.
+        rendered: its SQL, and what it is.
     """
 
     def __init__(self, query: Query, dialect: Dialect, models: Mapping[str, type[peewee.Model]]) -> None:
         self._dialect = dialect
-        written = self._written = write(query, dialect)
+        self.rendered = write(query, dialect)
         tables = _Tables(query, models)
         # Every parameter has to be of the type of its column, which encoders see to.
-        columns = [None] if written.compared is None else [tables.column(column) for column in written.compared]
+        compared = self.rendered.compared
+        columns = [None] if compared is None else [tables.column(column) for column in compared]
         preparable = all(column is not None and column.is_preparable for column in columns)
-        sql = written.driver_text
-        self.request = Request(
-            PreparableSql(sql) if preparable and dialect.prepared_statements else sql, written.writes, written.tables
-        )
-        self._encoders = _encoders(query, written.names, tables, dialect)
+        text = self.rendered.driver_text
+        text = PreparableSql(text) if preparable and dialect.prepared_statements else text
+        self._request = Request(text, self.rendered.writes, self.rendered.tables)
+        self._encoders = _encoders(query, self.rendered.names, tables, dialect)
         self._sources = _sources(query, tables)
         # The columns of the last result, and what loads its rows: they change only with the schema.
         self._columns_and_loader: tuple[ResultColumns, DictLoader] | None = None
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Request, Sequence[Any] | None]:
-        """Return what is sent, and the values of the driver's parameters.
+        """Return what to send, and the driver's parameters.
 
         Args:
             values: those of the generated parameters, in their order.
@@ -104,9 +87,9 @@ class QueryPlan:
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
         if not named:
-            return self.request, encoded or None
-        sql, bound = self._written.bind(encoded, named, self._dialect)
-        return self.request._replace(sql=sql), bound
+            return self._request, encoded or None
+        text, bound = self.rendered.bind(encoded, named, self._dialect)
+        return self._request._replace(sql=text), bound
 
     def loader(self, columns: ResultColumns) -> DictLoader:
         """Return what makes dicts of the rows of a result.
@@ -131,12 +114,16 @@ class QueryPlan:
 
 
 def _make_plan(
-    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...], _references: int
+    query: Query,
+    dialect: Dialect,
+    known: type[peewee.Model],
+    others: tuple[type[peewee.Model], ...],
+    _references: int,
 ) -> QueryPlan:
     return QueryPlan(query, dialect, models_by_table(known, others))
 
 
-_plan = remembered_if_short(_make_plan, lambda plan: len(plan.request.sql))
+_plan = remembered_if_short(_make_plan, lambda plan: len(plan.rendered.text))
 
 
 class _Tables:

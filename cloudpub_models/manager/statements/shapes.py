@@ -17,7 +17,6 @@ from cloudpub_models.manager.arguments.where import Shape
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
-from cloudpub_models.manager.statements.request import Request
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
@@ -28,19 +27,37 @@ from cloudpub_models.sql.statement import PreparableSql
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Lookup(NamedTuple, Generic[M]):
-    """A SELECT by one column's value: how the value is encoded, the statement, and what makes instances of its rows."""
+class Request(NamedTuple):
+    """What is sent to the database: SQL in the driver's notation, and what it is.
 
-    encode: Encoder
-    request: Request
-    load: Loader[M]
+    Attributes:
+        sql: the statement.
+        writes: whether it changes or locks rows.
+        tables: the tables that it touches.
+    """
+
+    sql: str
+    writes: bool
+    tables: tuple[str, ...]
 
 
 class Select(NamedTuple, Generic[M]):
-    """A SELECT, and what makes instances of its rows."""
+    """A `Request` for rows, and what makes instances of them."""
 
-    request: Request
+    sql: str
     load: Loader[M]
+    writes: bool
+    tables: tuple[str, ...]
+
+
+class Lookup(NamedTuple, Generic[M]):
+    """A `Select` by one column's value, and how the value is encoded."""
+
+    encode: Encoder
+    sql: str
+    load: Loader[M]
+    writes: bool
+    tables: tuple[str, ...]
 
 
 class ConflictRule(NamedTuple):
@@ -169,8 +186,9 @@ class Statements(Generic[M]):
             skip_locked=skip_locked,
         )
         if columns is None:
-            return Select(request, self.load)
-        return Select(request, self._loader(columns, partial=set(columns) != set(self.table.column_names)))
+            return self._whole_rows(request)
+        load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
+        return Select(request.sql, load, request.writes, request.tables)
 
     def select_for_each(self, column: str, order: Order, limit: int, conditions: Shape = ()) -> Select[M]:
         """Return the SELECT of at most ``limit`` rows for each of the values that its first parameter lists.
@@ -193,7 +211,7 @@ class Statements(Generic[M]):
             order_by=self._order_by(order),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
-        return Select(request, self.load)
+        return self._whole_rows(request)
 
     def select_connected(
         self,
@@ -237,7 +255,7 @@ class Statements(Generic[M]):
             order_by=self._order_by(order, own),
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
-        return Select(request, self.load)
+        return self._whole_rows(request)
 
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
@@ -361,12 +379,15 @@ class Statements(Generic[M]):
             column.name not in columns or columns[column.name].is_preparable for column in compared
         )
 
+    def _whole_rows(self, request: Request) -> Select[M]:
+        return Select(request.sql, self.load, request.writes, request.tables)
+
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
 
 
 def _length(made: Request | Select[Any]) -> int:
-    return len((made if isinstance(made, Request) else made.request).sql)
+    return len(made.sql)
 
 
 def _fixed(names: Any) -> Any:

@@ -86,14 +86,18 @@ ORDER BY f.id DESC LIMIT 20
     _depth: int = 0
 
     def __init__(
-        self, table: str | NamedTable | None = None, *, alias: str | None = None, default_columns: Iterable[str] = ()
+        self,
+        table: str | None = None,
+        *,
+        alias: str | None = None,
+        default_columns: Iterable[str] = (),
+        schema: str | None = None,
     ) -> None:
-        """Make an empty builder; the managers' ``query()`` passes the table and its columns."""
+        """Make an empty builder; the managers' ``query()`` passes the table, its columns and its schema."""
         if table is not None:
-            named = table if isinstance(table, NamedTable) else NamedTable(*parse_table(table))
-            if alias is not None:
-                named = named.changed(alias=check_identifier(alias, "alias"))
-            self.__dict__["_table"] = named
+            name, own_alias = parse_table(table)
+            named = own_alias if alias is None else check_identifier(alias, "alias")
+            self.__dict__["_table"] = NamedTable(name, named, schema)
         self.__dict__["_default_columns"] = names_of(default_columns, "default_columns")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:

@@ -18,6 +18,7 @@ from cloudpub_models.entity.stored_forms import timestamp_from_database
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownTableError
 from cloudpub_models.manager.rows.dicts import dict_loader
 from cloudpub_models.manager.statements import plans as query_plans
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.sql import POSTGRESQL, SQLITE, remembering
 from cloudpub_models.sql.render import writer
 
@@ -296,7 +297,7 @@ def test_what_is_preparable(change: Callable[[QueryBuilder], QueryBuilder], prep
     builder = QueryBuilder().table("functions f").join("users u", "f.user_id", "u.id").where("f.name", "a")
     query, values = change(builder).as_shape()
     for dialect in (POSTGRESQL, SQLITE):
-        plan = query_plans.plan_for(query, dialect, Function)
+        plan = query_plans.plan_for(query, dialect, Function, ALL_MODELS)
         request, _ = plan.bind(values, change(builder).named_values)
         assert (type(request.sql) is not str) == (preparable and dialect is POSTGRESQL)
 
