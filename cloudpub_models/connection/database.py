@@ -449,7 +449,7 @@ class Database:
                 "expected a direct connection for migrations, since their lock belongs to a session; this database has "
                 "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
             )
-        return Migrator(self.engine).up(target)
+        return Migrator(self.engine, self.components[0]).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
-from peewee import AutoField, BooleanField, CharField, Default, IntegerField, ModelSelect, TextField
-
-from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import (
-    RANDOM_UUID,
-    UTC_NOW,
+from cloudpub_models.entity import (
+    AutoField,
+    BooleanField,
+    CharField,
+    Default,
+    Entity,
     ForeignKey,
+    IntegerField,
     JsonField,
+    ModelSelect,
+    TextField,
     TimestampField,
     UuidField,
     forward_foreign_key,
 )
-from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.models.users import User
 
 
@@ -26,7 +26,7 @@ class Function(Entity):
     shown_columns = ("name", "status")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     user = ForeignKey(User, backref="functions", on_delete="CASCADE")
     name = CharField(max_length=255)
     status = CharField(max_length=50, default="active", constraints=[Default("'active'")])
@@ -35,8 +35,8 @@ class Function(Entity):
         "FunctionDeployment", null=True, backref="active_for", on_delete="SET NULL"
     )
     analysis_result = JsonField(null=True)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     user_id: int
     active_deployment_id: int | None
@@ -61,7 +61,7 @@ class FunctionDeployment(Entity):
     shown_columns = ("version", "status")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="deployments", on_delete="CASCADE")
     version = IntegerField(index=True)
     image_tag = CharField(max_length=255)
@@ -69,7 +69,7 @@ class FunctionDeployment(Entity):
     status = CharField(max_length=50, default="building", constraints=[Default("'building'")])
     is_active = BooleanField(default=False, index=True, constraints=[Default("FALSE")])
     build_logs = TextField(null=True)
-    deployed_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    deployed_at = TimestampField()
 
     function_id: int
     active_for: ModelSelect[Function]
@@ -91,11 +91,11 @@ class FunctionLog(Entity):
     shown_columns = ("level",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="logs", on_delete="CASCADE")
     level = CharField(max_length=20)
     message = TextField()
-    timestamp = TimestampField(default=utc_now, server_default=UTC_NOW, index=True)
+    timestamp = TimestampField(index=True)
 
     function_id: int
 
@@ -113,12 +113,12 @@ class FunctionInvocation(Entity):
     shown_columns = ("status", "duration_ms")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="invocations", on_delete="CASCADE")
     status = CharField(max_length=50)
     duration_ms = IntegerField(null=True)
     error = TextField(null=True)
-    timestamp = TimestampField(default=utc_now, server_default=UTC_NOW, index=True)
+    timestamp = TimestampField(index=True)
 
     function_id: int
 

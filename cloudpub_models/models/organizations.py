@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from peewee import AutoField, CharField, ModelSelect
-
-from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ForeignKey, TimestampField, UuidField
-from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneKey, relate
-from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.entity import (
+    AutoField,
+    CharField,
+    Entity,
+    ForeignKey,
+    ModelSelect,
+    OneToOneKey,
+    TimestampField,
+    UuidField,
+    many_to_many,
+)
 from cloudpub_models.models.users import User
 
 
@@ -19,11 +24,11 @@ class Organization(Entity):
     shown_columns = ("name",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     name = CharField(max_length=255, unique=True)
     owner = ForeignKey(User, field="uuid", backref="owned_organizations", on_delete="CASCADE")
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     owner_id: UUID
     members: ModelSelect[User]
@@ -43,7 +48,7 @@ class OrganizationMember(Entity):
     id = AutoField()
     organization = ForeignKey(Organization, field="uuid", backref="memberships", on_delete="CASCADE")
     user = OneToOneKey(User, field="uuid", backref="membership", on_delete="CASCADE")
-    joined_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    joined_at = TimestampField()
 
     organization_id: UUID
     user_id: UUID
@@ -54,5 +59,4 @@ class OrganizationMember(Entity):
         table_name = "organization_members"
 
 
-relate(Organization, "members", ManyThrough(near=OrganizationMember.organization, far=OrganizationMember.user))
-relate(User, "organization", OneThrough(near=OrganizationMember.user, far=OrganizationMember.organization))
+many_to_many(OrganizationMember.organization, OrganizationMember.user, "members", backref="organization")

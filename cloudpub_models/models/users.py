@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from peewee import AutoField, CharField, Index, ModelSelect, TextField
-
-from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, EnumField, TimestampField, UuidField
-from cloudpub_models.entity.relations import OneToOneKey
-from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.entity import (
+    AutoField,
+    CharField,
+    Entity,
+    EnumField,
+    Index,
+    ModelSelect,
+    OneToOneKey,
+    TextField,
+    TimestampField,
+    UuidField,
+)
 
 if TYPE_CHECKING:
     from cloudpub_models.models.functions import Function
@@ -33,11 +39,11 @@ class User(Entity):
     shown_columns = ("email",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     email = CharField(max_length=255, unique=True)
     password_hash = CharField(max_length=255)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     information: UserInformation | None
     organization: Organization | None
@@ -57,7 +63,7 @@ class UserInformation(Entity):
     shown_columns = ("first_name", "last_name", "role")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     user = OneToOneKey(User, field="uuid", backref="information", on_delete="CASCADE")
     first_name = CharField(max_length=100)
     last_name = CharField(max_length=100)
@@ -68,8 +74,8 @@ class UserInformation(Entity):
     zip_code = CharField(max_length=20, null=True)
     avatar = TextField(null=True)
     role = EnumField(Role, max_length=50, index=True)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     user_id: UUID
 

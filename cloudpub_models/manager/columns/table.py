@@ -215,7 +215,7 @@ class Table:
         return tuple(
             (column, column.python_default)
             for column in self.columns.values()
-            if column.python_default is not None and server_default(column.field, dialect) is None  # type: ignore[arg-type]
+            if column.python_default is not None and server_default(column.field) is None
         )
 
     def fill_defaults(self, encoded: dict[str, Any], dialect: str) -> None:

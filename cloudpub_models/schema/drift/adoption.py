@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import peewee
 
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.drift.definition import Models
 
@@ -36,7 +35,7 @@ class AdoptionReport:
         return tuple(dict.fromkeys(text for difference in self.differences for text in difference.statements))
 
 
-def examine(database: peewee.Database, models: Models = ALL_MODELS) -> tuple[Difference, ...]:
+def examine(database: peewee.Database, models: Models) -> tuple[Difference, ...]:
     """Return in what a database differs from the models, where it can be adopted all the same.
 
     Raises:
@@ -45,11 +44,17 @@ def examine(database: peewee.Database, models: Models = ALL_MODELS) -> tuple[Dif
     differences = find_drift(database, models)
     blocking = [difference for difference in differences if difference.blocking]
     if len([difference for difference in blocking if difference.kind == "table"]) == len(models):
-        raise MigrationError("expected the platform's tables, found none of them: run `migrate up`, which makes them")
+        raise MigrationError(
+            f"expected the tables {_named(models)}; got none of them: run `migrate up`, which makes them"
+        )
     if blocking:
         listed = "".join(f"\n  {difference.description}" for difference in blocking)
         raise MigrationError(
-            f"cannot adopt this database, {len(blocking)} thing(s) have to be mended first:{listed}\n"
+            f"expected tables that can be adopted; got {len(blocking)} thing(s) that have to be mended first:{listed}\n"
             "add what is missing and change the types, then adopt again"
         )
     return tuple(differences)
+
+
+def _named(models: Models) -> str:
+    return ", ".join(model._meta.table_name for model in models)

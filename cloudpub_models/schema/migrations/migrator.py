@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from cloudpub_models.component import Component
 from cloudpub_models.errors import MigrationError, did_you_mean
-from cloudpub_models.schema.migrations.records import MigrationHistory
+from cloudpub_models.schema.migrations.records import MigrationHistory, directory_of
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
@@ -46,11 +47,10 @@ class Migrator(MigrationHistory):
     Args:
         database: the database; its connection must be a direct one, since the lock that keeps other migrators out
             belongs to the session (a pooler that swaps sessions between transactions is noticed and refused).
-        directory: where the scripts are; this package's own when None.
+        component: whose scripts they are.
         lock_timeout: for how many seconds to wait for another migrator.
 
-    >>> database = peewee.SqliteDatabase(":memory:")
-    >>> migrator = Migrator(database)
+    >>> migrator = Migrator(peewee.SqliteDatabase(":memory:"), database.components[0])
     >>> migrator.pending()[0]
     '0001_initial'
     >>> migrator.up()[0]
@@ -59,9 +59,9 @@ class Migrator(MigrationHistory):
     'applied'
     """
 
-    def __init__(self, database: peewee.Database, directory: Path | None = None, *, lock_timeout: float = 60.0) -> None:
+    def __init__(self, database: peewee.Database, component: Component, *, lock_timeout: float = 60.0) -> None:
         """Take what is described above; nothing is read or sent yet."""
-        super().__init__(database, directory)
+        super().__init__(database, component)
         self.lock_timeout = lock_timeout
 
     def up(self, target: str | None = None) -> list[str]:
@@ -113,7 +113,7 @@ class Migrator(MigrationHistory):
 
         first = self.scripts()[0]
         with MigrationRun(self, self.lock_timeout) as run:
-            differences = examine(self.database)
+            differences = examine(self.database, self.component.models)
             recorded = run.record_only(first)
         return AdoptionReport(first.name if recorded else None, differences)
 
@@ -129,17 +129,25 @@ class Migrator(MigrationHistory):
         Raises:
             MigrationError: for a name without letters or digits.
 
-        Example: ``Migrator(database).new("add user locale")`` writes ``migrations/0002_add_user_locale.py``.
+        Example: ``Migrator(database, component).new("add user locale")`` writes ``0003_add_user_locale.py``.
         """
         words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         if not words:
-            raise MigrationError(f"expected a name of letters and digits for the migration, got {name!r}")
-        self.directory.mkdir(parents=True, exist_ok=True)
+            raise MigrationError(
+                f"expected a name of letters and digits for the migration; got {name!r}: say what it does"
+            )
+        directory = directory_of(self.component)
+        if directory is None:
+            raise MigrationError(
+                f"expected a place for the migrations of the component {self.component.name!r}; got none: "
+                "give it migrations=…"
+            )
+        directory.mkdir(parents=True, exist_ok=True)
         # A number is taken by creating its file of reservation; two scripts of one number but other names would
         # otherwise both be created.
         number = max((script.number for script in self.scripts()), default=0) + 1
         while True:
-            reservation = self.directory / f".{number:04d}.taken"
+            reservation = directory / f".{number:04d}.taken"
             try:
                 reservation.touch(exist_ok=False)
             except FileExistsError:
@@ -149,7 +157,7 @@ class Migrator(MigrationHistory):
                 if any(script.number == number for script in self.scripts()):
                     number += 1
                     continue
-                path = self.directory / f"{number:04d}_{words}.py"
+                path = directory / f"{number:04d}_{words}.py"
                 path.write_text(TEMPLATE.format(title=words.replace("_", " ").capitalize()), encoding="utf-8")
                 return path
             finally:

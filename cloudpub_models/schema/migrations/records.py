@@ -1,4 +1,4 @@
-"""Which migrations there are files for, and which of them a database remembers.
+"""Which migrations a component has scripts for, and which of them a database remembers.
 
 A checksum for each applied script tells an edited one, a lost one and a late one apart from what is simply pending.
 Nothing is applied here.
@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import peewee
 
+from cloudpub_models.component import Component
 from cloudpub_models.entity.fields import TimestampField
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import MigrationError
@@ -75,23 +77,38 @@ class Record:
     applied_at: datetime
 
 
-def default_directory() -> Path:
-    """Return where this package's migrations are."""
-    return Path(__file__).resolve().parents[2] / "migrations"
+def directory_of(component: Component) -> Path | None:
+    """Return where a component's scripts are; None where it has none.
+
+    Raises:
+        MigrationError: its package cannot be found.
+    """
+    if component.migrations is None or isinstance(component.migrations, Path):
+        return component.migrations
+    try:
+        spec = find_spec(component.migrations)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise MigrationError(
+            f"expected a package {component.migrations!r} with the migrations of the component {component.name!r}; "
+            "got none: install it, or name a directory by a Path"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 class MigrationHistory:
-    """The migrations of one directory, and what one database remembers of them.
+    """The migrations of a component, and what one database remembers of them.
 
     Args:
         database: the database.
-        directory: where the scripts are; this package's own when None.
+        component: whose scripts they are.
     """
 
-    def __init__(self, database: peewee.Database, directory: Path | None = None) -> None:
+    def __init__(self, database: peewee.Database, component: Component) -> None:
         """Take what is described above; nothing is read or sent yet."""
         self.database = database
-        self.directory = Path(directory) if directory is not None else default_directory()
+        self.component = component
 
     def scripts(self) -> list[Script]:
         """Return the migrations that there are files for, in their order.
@@ -99,9 +116,14 @@ class MigrationHistory:
         Raises:
             MigrationError: when the directory is not there, or two files carry one number.
         """
-        if not self.directory.is_dir():
-            raise MigrationError(f"expected a directory of migrations at {self.directory}, found none")
-        scripts = sorted((Script(path.stem, path) for path in self.directory.glob("[0-9]*.py")), key=_order)
+        directory = directory_of(self.component)
+        if directory is None:
+            return []
+        if not directory.is_dir():
+            raise MigrationError(
+                f"expected a directory of migrations at {directory}; got none: make it, or name another"
+            )
+        scripts = sorted((Script(path.stem, path) for path in directory.glob("[0-9]*.py")), key=_order)
         for first, second in itertools.pairwise(scripts):
             if first.number == second.number:
                 raise MigrationError(

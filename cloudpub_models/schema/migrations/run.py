@@ -25,7 +25,7 @@ import peewee
 from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
 from playhouse.migrations import Migration  # type: ignore[import-untyped]
 
-from cloudpub_models.entity.binding import dialect_of
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import (
     CloudpubError,
@@ -41,7 +41,7 @@ from cloudpub_models.schema.migrations.records import (
     history_model,
     require_sound,
 )
-from cloudpub_models.schema.migrations.statements import fetch, fetch_value, run
+from cloudpub_models.schema.statements import fetch, fetch_value, run
 
 # The key of the advisory lock; one number for every version of this package, for ever.
 LOCK_KEY = 0x636C6F7564707562
@@ -61,7 +61,7 @@ class MigrationRun:
         self._history = history
         self._lock_timeout = lock_timeout
         self._database = history.database
-        self._is_postgresql = dialect_of(history.database) == "postgresql"
+        self._is_postgresql = sql_dialect_of(history.database).row_locks
         self._records = history_model(history.database)
         self._opened = False
         self._session: int | None = None

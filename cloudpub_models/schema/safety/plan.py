@@ -22,14 +22,14 @@ from typing import Any, Literal
 import peewee
 from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
 
-from cloudpub_models.entity.binding import dialect_of
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.errors import CloudpubError, MigrationError
 from cloudpub_models.schema.catalogue.normal_form import tokens
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.run import load_script, scripts_to_apply, scripts_to_revert
-from cloudpub_models.schema.migrations.statements import run
 from cloudpub_models.schema.safety.facts import read_facts
 from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
+from cloudpub_models.schema.statements import run
 
 Direction = Literal["up", "down"]
 
@@ -96,7 +96,7 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     Raises:
         MigrationError: as those do before they run a script.
 
-    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:")), "up")
+    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:"), database.components[0]), "up")
     >>> first.name, first.statements[0].sql.split(" (")[0]
     ('0001_initial', 'CREATE TABLE users')
     """
@@ -147,7 +147,7 @@ class _Recorder:
 
     def __init__(self, database: peewee.Database) -> None:
         self.database = database
-        self.sends_everything = dialect_of(database) == "sqlite"
+        self.sends_everything = sql_dialect_of(database).name == "sqlite"
         self.recorded: list[tuple[str, int]] = []
         self.doubt: str | None = None
         self._send_statement: Callable[..., Any] = database.execute_sql
@@ -262,7 +262,7 @@ class _UndoError(Exception):
 @contextmanager
 def _nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
     """Give a database in a transaction, to try scripts on."""
-    if dialect_of(database) == "sqlite":
+    if sql_dialect_of(database).name == "sqlite":
         with _copied(database) as copy, copy.atomic():
             yield copy
         return

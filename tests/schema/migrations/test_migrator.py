@@ -14,8 +14,9 @@ import peewee
 import pytest
 
 from cloudpub_models.errors import MigrationError
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, read_catalogue
-from cloudpub_models.schema.migrations.records import HISTORY_TABLE, default_directory
+from cloudpub_models.schema.migrations.records import HISTORY_TABLE, directory_of
 
 Write = Callable[..., Path]
 
@@ -46,7 +47,7 @@ def write(directory: Path) -> Write:
 
 @pytest.fixture
 def migrator(empty: peewee.Database, directory: Path) -> Migrator:
-    return Migrator(empty, directory, lock_timeout=0.5)
+    return Migrator(empty, component.with_migrations(directory), lock_timeout=0.5)
 
 
 def tables(migrator: Migrator) -> set[str]:
@@ -160,7 +161,7 @@ def test_an_unknown_target_is_refused(migrator: Migrator, write: Write) -> None:
 
 def test_a_missing_directory_is_refused(empty: peewee.Database, tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="expected a directory of migrations"):
-        Migrator(empty, tmp_path / "nowhere").up()
+        Migrator(empty, component.with_migrations(tmp_path / "nowhere")).up()
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ def test_a_lost_connection_leaves_nothing_and_frees_the_lock(
         migrator.up()
     other = connect()
     write("0002_b")
-    assert Migrator(other, directory, lock_timeout=5).up() == ["0002_b"]
+    assert Migrator(other, component.with_migrations(directory), lock_timeout=5).up() == ["0002_b"]
     other.close()
 
 
@@ -336,7 +337,11 @@ def test_new_never_gives_one_number_twice(empty: peewee.Database, directory: Pat
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(8) as threads:
-        paths = list(threads.map(lambda number: Migrator(empty, directory).new(f"step {number}"), range(24)))
+        paths = list(
+            threads.map(
+                lambda number: Migrator(empty, component.with_migrations(directory)).new(f"step {number}"), range(24)
+            )
+        )
     numbers = sorted(int(path.name[:4]) for path in paths)
     assert len(set(numbers)) == 24
 
@@ -355,9 +360,11 @@ def test_a_skeleton_is_clean_to_the_linter(migrator: Migrator) -> None:
 
 
 def test_the_packages_own_migrations_are_found(empty: peewee.Database) -> None:
-    assert (default_directory() / "0001_initial.py").exists()
-    assert Migrator(empty).pending()[0] == "0001_initial"
-    names = [script.name for script in Migrator(empty).scripts()]
+    directory = directory_of(component)
+    assert directory is not None
+    assert (directory / "0001_initial.py").exists()
+    assert Migrator(empty, component).pending()[0] == "0001_initial"
+    names = [script.name for script in Migrator(empty, component).scripts()]
     assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+", name) for name in names)
 
 
@@ -368,8 +375,9 @@ def test_migrations_are_found_without_the_checkout(tmp_path: Path) -> None:
     _copy(CHECKOUT / "cloudpub_models", site / "cloudpub_models")
     program = (
         "import cloudpub_models.schema as m, peewee;"
-        "from cloudpub_models.schema.migrations.records import default_directory;"
-        "print(default_directory()); print(m.Migrator(peewee.SqliteDatabase(':memory:')).up()[0])"
+        "from cloudpub_models.schema.migrations.records import directory_of;"
+        "from cloudpub_models.platform.component import component;"
+        "print(directory_of(component)); print(m.Migrator(peewee.SqliteDatabase(':memory:'), component).up()[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -142,11 +142,13 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
 def test_nothing_is_written_into_an_installed_package(
     run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudpub_models.schema.migrations.records.default_directory", lambda: workplace / "installed")
+    monkeypatch.setattr(
+        "cloudpub_models.cli.commands.migrate.command.directory_of", lambda _: workplace / "a" / "installed"
+    )
     result = run("migrate", "new", "first")
     assert result.exit_code == 1
     assert "in a checkout of this package" in result.stderr
-    assert not (workplace / "installed").exists()
+    assert not (workplace / "a").exists()
 
 
 def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url: str) -> None:
