@@ -28,7 +28,7 @@ from cloudpub_models.sql.nodes import expressions as parsed
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.render.writer import rendered
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import bind, check_single_statement, driver_text, driver_value
+from cloudpub_models.sql.text.parameters import bind, check_single_statement, driver_value, parse
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
@@ -70,7 +70,7 @@ class QueryPlan:
         self._dialect = dialect
         self.text, self._names = rendered(query, dialect)
         check_single_statement(self.text, dialect)
-        self._driver_text = driver_text(self.text, dialect)[0]
+        self._driver_text = parse(self.text, dialect).driver_text
         tables = _Tables(query, known)
         if dialect is POSTGRESQL and _is_preparable(query, tables):
             self._driver_text = PreparableSql(self._driver_text)

@@ -20,7 +20,7 @@ from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, OrderBy, Query, raw
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Connector, Group
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import driver_text
+from cloudpub_models.sql.text.parameters import parse
 
 M = TypeVar("M", bound=peewee.Model)
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class Statements(Generic[M]):
 
         def make() -> Select[M]:
             first = self._first_on_postgresql if self._dialect is POSTGRESQL else self._first_on_sqlite
-            return Select(driver_text(first(column, order, limit), self._dialect)[0], self.load)
+            return Select(parse(first(column, order, limit), self._dialect).driver_text, self.load)
 
         return self._cached(("select for each", column, order, limit), make)
 
@@ -330,7 +330,7 @@ class Statements(Generic[M]):
     def _render(self, query: Query) -> str:
         from cloudpub_models.sql.render.writer import render
 
-        text = driver_text(render(query, self._dialect), self._dialect)[0]
+        text = parse(render(query, self._dialect), self._dialect).driver_text
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
         compared = all(map(self._is_preparable, query.conditions.items))
         preparable = self._dialect is POSTGRESQL and compared and not query.array_types
