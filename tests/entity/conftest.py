@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import peewee
 import pytest
 
-from cloudpub_models.models import current_database
+from cloudpub_models.entity.binding import current_database
 from cloudpub_models.schema import create_all
 
 
