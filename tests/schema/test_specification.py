@@ -275,6 +275,7 @@ def test_references_in_a_circle_are_real_ones(migrated: peewee.Database) -> None
     assert expected in [replace(key, name=None) for key in keys]
 
 
+@pytest.mark.alone
 def test_an_in_memory_database_migrates_in_well_under_a_tenth_of_a_second() -> None:
     durations = []
     for _ in range(4):  # the first imports playhouse
