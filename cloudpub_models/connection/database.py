@@ -24,11 +24,8 @@ from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction, check_takes_connection
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database
-from cloudpub_models.errors import (
-    ConfigurationError,
-    InvalidQueryError,
-    MigrationError,
-)
+from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
@@ -328,7 +325,7 @@ class Database:
             what ``fn`` returned.
 
         Raises:
-            InvalidQueryError: ``fn`` is no function that takes one argument.
+            InvalidQueryError: ``fn`` is no function that takes one argument, or ``retries`` no number of times.
             RetryableError, ConnectionLostError: the transaction still lost after the last retry.
             ConnectionFailedError: the server could not be reached for ``connect_timeout``, or refused the user.
             CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
@@ -336,6 +333,7 @@ class Database:
         >>> database.run_transaction(lambda connection: connection.execute("SELECT name FROM functions"))
         [{'name': 'resize'}]
         """
+        check_count(retries, "retries")
         try:
             if self.engine.scopes():
                 with self.transaction(isolation=isolation) as connection:
@@ -409,10 +407,14 @@ class Database:
             parameters: a value for each name.
             chunk_size: how many rows are fetched at a time.
 
+        Raises:
+            InvalidQueryError: ``chunk_size`` is no positive integer.
+            ParameterError: a name has no value, or a value no name.
+
         >>> [row["n"] for row in database.raw_query_iter("SELECT 1 AS n UNION ALL SELECT 2")]
         [1, 2]
         """
-        return self.engine.stream_dicts(sql, parameters, chunk_size)
+        return self.engine.stream_dicts(sql, parameters, check_count(chunk_size, "chunk_size", smallest=1))
 
     def raw_execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Send one statement with ``@name`` parameters and return how many rows it touched.

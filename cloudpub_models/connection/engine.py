@@ -18,13 +18,13 @@ import peewee
 
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
-from cloudpub_models.connection.results import decoded
+from cloudpub_models.connection.results import as_dicts, decoded
 from cloudpub_models.connection.scopes import Scope, ThreadStates, aborted
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.text.parameters import bind, changes_session, check_single_statement
+from cloudpub_models.sql.text.parameters import parse
 
 F = TypeVar("F", bound=Callable[[], object])
 
@@ -79,8 +79,7 @@ class Engine(peewee.Database, Sender):
 
     def fetch_dicts(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement with ``@name`` parameters and return its rows as dicts."""
-        names, rows = self.fetch_described(*self.bind_parameters(sql, parameters))
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return as_dicts(*self.fetch_undecoded(*self.bind_parameters(sql, parameters)))
 
     def stream_dicts(self, sql: str, parameters: Mapping[str, Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
         """Like ``fetch_dicts``, but stream the rows; the parameters are checked at once."""
@@ -94,10 +93,12 @@ class Engine(peewee.Database, Sender):
         if isinstance(sql, Statement):
             statement = sql.render(self.sql_dialect)
             sql, parameters = statement, statement.parameters if parameters is None else parameters
-        check_single_statement(sql, self.sql_dialect)
-        if changes_session(sql, self.sql_dialect):
+        parsed = parse(sql, self.sql_dialect)
+        if parsed.fault is not None:
+            raise InvalidQueryError(parsed.fault)
+        if parsed.changes_session:
             self._threads.current.session_changed = True
-        text, values = bind(sql, parameters or {}, self.sql_dialect)
+        text, values = parsed.bind(parameters or {})
         return text, values or None
 
     # Connections
@@ -113,6 +114,18 @@ class Engine(peewee.Database, Sender):
     @abstractmethod
     def unpin(self) -> None:
         """Let go of this thread's connection."""
+
+    def _keep_connection(self, connection: Any) -> None:
+        """Have this thread keep a connection, in Peewee's record of it too."""
+        self._state.set_connection(connection)
+        self._threads.current.connection = connection
+
+    def _forget_connection(self) -> Any:
+        """Have this thread keep none any more, and return what it has kept."""
+        self._state.reset()
+        thread = self._threads.current
+        connection, thread.connection, thread.cursor = thread.connection, None, None
+        return connection
 
     @abstractmethod
     def dispose_all(self) -> None:

@@ -34,6 +34,7 @@ class ThreadState:
     """What an engine keeps for one thread.
 
     Attributes:
+        connection: the driver's connection that the thread keeps, if it does; Peewee's own record has it as well.
         scopes: the open transaction and its savepoints, outermost first.
         session_changed: whether raw SQL has left something behind in the connection's session, which nobody else should
             get.
@@ -41,9 +42,10 @@ class ThreadState:
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
     """
 
-    __slots__ = ("cursor", "lease", "scopes", "session_changed")
+    __slots__ = ("connection", "cursor", "lease", "scopes", "session_changed")
 
     def __init__(self) -> None:
+        self.connection: Any = None
         self.scopes: list[Scope] = []
         self.session_changed = False
         self.lease: Any = None

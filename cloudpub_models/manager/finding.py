@@ -14,8 +14,6 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import (
     Direction,
     OrderBy,
-    check_chunk_size,
-    check_count,
     parse_order,
 )
 from cloudpub_models.manager.arguments.where import Where
@@ -25,6 +23,7 @@ from cloudpub_models.manager.sending import TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.manager.statements.shapes import Select
+from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -280,7 +279,8 @@ class Finding(TableAccess[M]):
         order = parse_order(order_by, "ASC", self.table)
         tree = parse_include(include, self.model)
         query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
-        chunks = send(self.database, query, values or None, "stream", check_chunk_size(chunk_size))
+        rows_at_a_time = check_count(chunk_size, "chunk_size", smallest=1)
+        chunks = send(self.database, query, values or None, "stream", rows_at_a_time)
         return self._instances(chunks, query, tree)
 
     def _look_up(self, name: str, value: Any, select: Sequence[str] | None = None) -> M | None:

@@ -16,10 +16,11 @@ import peewee
 from cloudpub_models.entity.base import BackLink, Entity
 from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAccessor
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError, did_you_mean
-from cloudpub_models.manager.arguments.order import Order, check_count, parse_order
+from cloudpub_models.manager.arguments.order import Order, parse_order
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import check_count
 
 Include = Sequence[str] | Mapping[str, Mapping[str, Any]]
 RelatedOf = Callable[[type[peewee.Model]], RelatedRows[Any]]

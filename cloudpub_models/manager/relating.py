@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
-from cloudpub_models.manager.arguments.order import Direction, OrderBy, check_count, parse_order
+from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.instances import make_loader
@@ -19,6 +19,7 @@ from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.expressions import Raw
 from cloudpub_models.sql.operators import Operator
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.sql.builder.builder import QueryBuilder

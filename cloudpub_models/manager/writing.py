@@ -15,7 +15,7 @@ from cloudpub_models.errors import (
     UnguardedError,
     UniqueViolationError,
 )
-from cloudpub_models.manager.arguments.order import OrderBy, check_chunk_size, check_count
+from cloudpub_models.manager.arguments.order import OrderBy
 from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
@@ -25,6 +25,7 @@ from cloudpub_models.manager.statements.shapes import ConflictRule
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.operators import Operator
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.manager.batch import OnConflict, Progress
@@ -282,7 +283,7 @@ class Writing(Finding[M]):
         """
         from cloudpub_models.manager.batch import BatchInsert, check_rows
 
-        check_chunk_size(chunk_size)
+        check_count(chunk_size, "chunk_size", smallest=1)
         statements = self._statements[self.database.engine.sql_dialect]
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
         if self.scope is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.arguments.order import check_count
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.rows.joined import JoinedSelect
@@ -21,6 +20,7 @@ from cloudpub_models.platform.references import (
     organization_key,
     user_key,
 )
+from cloudpub_models.sql.values import check_count
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62

@@ -1,17 +1,17 @@
-"""Functions whose results are kept, since programs write the same few hundred strings again and again.
+"""The library's bounded cache, since programs write the same few hundred strings again and again.
 
 What is kept is immutable and may be shared; and because the same text gives the same object each time, the caches
 behind find by identity what they would otherwise have to compare. However many texts a program makes, and however long
 they are, what is kept stays small.
 
-For: `remembered` parsers of names, functions of a whole statement (`remembered_by_text`), and what is made of hashable
-parts (`remembered_if_short`).
+For: `Remembered`, which keeps what a function makes; `remembered`, for parsers of names; and `remembered_if_short`,
+where the length of the result counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import TypeVar, TypeVarTuple
 
 Arguments = TypeVarTuple("Arguments")
@@ -81,7 +81,7 @@ def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
     """Return `parser` with its results kept where every argument is plain text or `None`.
 
     Anything else (raw SQL, lists, subclasses of `str` with a mind of their own, what is wrong altogether) is parsed
-    each time, and so is what failed.
+    each time.
 
     >>> @remembered
     ... def words(text):
@@ -89,35 +89,16 @@ def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
     >>> words("a b") is words("a b")
     True
     """
-    kept = lru_cache(maxsize=_MOST_KEPT)(parser)
+    kept = Remembered(parser)
 
     @wraps(parser)
     def parse(*arguments: *Arguments) -> Result:
         for argument in arguments:
             if argument.__class__ is not str and argument is not None:
                 return parser(*arguments)
-        return kept(*arguments)
+        return kept[arguments]
 
     return parse
-
-
-def remembered_by_text(function: Callable[[str, *Arguments], Result]) -> Callable[[str, *Arguments], Result]:
-    """Return a function of a text with its last results kept; of long texts only the last few.
-
-    >>> @remembered_by_text
-    ... def words(text):
-    ...     return tuple(text.split())
-    >>> words("a b") is words("a b")
-    True
-    """
-    kept = lru_cache(maxsize=_MOST_KEPT // 2)(function)
-    kept_long = lru_cache(maxsize=_MOST_LONG_KEPT)(function)
-
-    @wraps(function)
-    def of_text(text: str, *others: *Arguments) -> Result:
-        return kept(text, *others) if len(text) <= LONGEST_KEPT else kept_long(text, *others)
-
-    return of_text
 
 
 def remembered_if_short(

@@ -23,7 +23,7 @@ HOMES_OF_DIFFERENCES = (
     "migrations",
 )
 # Where a text or a class, which anybody may hand in, becomes one of the two databases, and how often it is looked at.
-_BECOMES_A_DATABASE = {"connection.url": 1, "connection.opening": 1, "entity.binding": 2}
+_BECOMES_A_DATABASE = {"connection.url": 1, "entity.binding": 2}
 
 _NAMES_OF_DATABASES = {"sqlite", "postgresql"}
 _DIALECTS = {"SQLITE", "POSTGRESQL"}

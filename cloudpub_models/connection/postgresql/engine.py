@@ -34,7 +34,7 @@ from cloudpub_models.connection.postgresql.driver_errors import classify, classi
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, decoded
-from cloudpub_models.connection.scopes import Scope
+from cloudpub_models.connection.scopes import Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.errors import (
     CloudpubError,
@@ -89,26 +89,28 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return connection
 
     def pin(self, *, check: bool = False) -> bool:
-        if not self._state.closed:
+        if self._threads.current.connection is not None:
             return False
         connection = self._pool.acquire(check=check)
-        self._state.set_connection(connection)
+        self._keep_connection(connection)
         self._threads.current.lease = Lease(self._pool, connection)
         return True
 
     def unpin(self) -> None:
-        connection = self._state.conn
-        self._state.reset()
+        connection = self._forget_connection()
+        if connection is not None:
+            self._give_back(connection, self._threads.current)
+
+    def _forget_connection(self) -> PostgresqlConnection | None:
         lease = self._threads.current.lease
         if lease is not None:
             lease.connection = None
-        if connection is not None:
-            self._give_back(connection)
+        kept: PostgresqlConnection | None = super()._forget_connection()
+        return kept
 
-    def _give_back(self, connection: PostgresqlConnection) -> None:
-        busy = not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        if connection.closed or busy or self._threads.current.session_changed:
-            self._threads.current.session_changed = False
+    def _give_back(self, connection: PostgresqlConnection, thread: ThreadState) -> None:
+        if connection.closed or connection.get_transaction_status() or thread.session_changed:
+            thread.session_changed = False
             self._pool.remove(connection)
         else:
             self._pool.release(connection)
@@ -130,10 +132,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def after_fork_in_child(self) -> None:
         self._pool.abandon()
-        self._state.reset()
-        lease = self._threads.current.lease
-        if lease is not None:
-            lease.connection = None
+        self._forget_connection()
         # The child's copies of the sockets would keep the parent's sessions and their locks alive after its death,
         # and closing a connection would say goodbye in the parent's name; /dev/null in their place does neither.
         null = os.open(os.devnull, os.O_RDWR)
@@ -148,12 +147,17 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         # As `_on_a_connection`, in fewer steps, which is a part of a lookup that can be measured.
-        connection: PostgresqlConnection | None = self._state.conn
-        if connection is None:
-            return self._on_a_borrowed_connection(self._fetch_on, sql, parameters)
-        if self._threads.current.scopes:
-            self.check_usable()
-        return self._fetch_on(connection, sql, parameters)
+        thread = self._threads.current
+        connection: PostgresqlConnection | None = thread.connection
+        if connection is not None:
+            if thread.scopes:
+                self.check_usable()
+            return self._fetch_on(connection, sql, parameters)
+        connection = self._pool.acquire()
+        try:
+            return self._fetch_on(connection, sql, parameters)
+        finally:
+            self._give_back(connection, thread)
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         return self._on_a_connection(self._run_on, sql, parameters)
@@ -163,21 +167,17 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
         """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
-        connection: PostgresqlConnection | None = self._state.conn
+        thread = self._threads.current
+        connection: PostgresqlConnection | None = thread.connection
         if connection is not None:
-            if self._threads.current.scopes:
+            if thread.scopes:
                 self.check_usable()
             return work(connection, sql, values)
-        return self._on_a_borrowed_connection(work, sql, values)
-
-    def _on_a_borrowed_connection(
-        self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any
-    ) -> T:
         connection = self._pool.acquire()
         try:
             return work(connection, sql, values)
         finally:
-            self._give_back(connection)
+            self._give_back(connection, thread)
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         cursor = connection.take_cursor()
@@ -226,7 +226,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def _let_go_of_a_lost_connection(self) -> None:
         """Have a session go on with another connection; a transaction never does."""
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         if connection is not None and connection.closed and not self._threads.current.scopes:
             self.unpin()
 
@@ -284,7 +284,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if self._threads.current.scopes:
             scope = self._threads.current.scopes[0]
             self.run(declare, parameters)
-            yield from self._fetch_chunks(self._state.conn, fetch, chunk_size, scope)
+            yield from self._fetch_chunks(self._threads.current.connection, fetch, chunk_size, scope)
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
@@ -295,7 +295,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             yield from self._fetch_chunks(connection, fetch, chunk_size)
         finally:
             self._roll_back(connection)
-            self._give_back(connection)
+            self._give_back(connection, self._threads.current)
 
     def _fetch_chunks(
         self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
@@ -329,12 +329,12 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if not read_only:
             begin += f"; {MARK_QUERY}"
         try:
-            self._begin_on(self._state.conn, begin)
+            self._begin_on(self._threads.current.connection, begin)
         except ConnectionLostError:
             # Nothing has happened yet, so a connection that died in the pool may be replaced unnoticed, once.
             self.unpin()
             self.pin(check=True)
-            self._begin_on(self._state.conn, begin)
+            self._begin_on(self._threads.current.connection, begin)
 
     def _begin_on(self, connection: PostgresqlConnection, begin: str) -> None:
         def read_mark(cursor: extensions.cursor) -> TransactionMark | None:
@@ -345,7 +345,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         connection.transaction_mark = self._on(connection, read_mark)
 
     def commit_transaction(self, scope: Scope) -> None:
-        connection: PostgresqlConnection = self._state.conn
+        connection: PostgresqlConnection = self._threads.current.connection
         if connection.closed:
             raise ConnectionLostError("the connection was lost before COMMIT was sent; nothing was kept: run it again")
         status = connection.get_transaction_status()
@@ -379,11 +379,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         )
 
     def has_transaction_to_end(self) -> bool:
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         return connection is not None and _has_transaction_to_end(connection)
 
     def rollback_transaction(self) -> None:
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         if connection is not None:
             self._roll_back(connection)
 
@@ -401,7 +401,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             connection.close()
 
     def run_control(self, sql: str) -> None:
-        self._execute_on(self._state.conn, sql)
+        self._execute_on(self._threads.current.connection, sql)
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, psycopg2.Error)

@@ -66,7 +66,7 @@ class PreparingEngine(PostgresqlEngine):
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         pinned = self.pin()
         try:
-            _expect_changes(self._state.conn, sql)
+            _expect_changes(self._threads.current.connection, sql)
             return super().execute_cursor(sql, parameters, **cursor_options)
         finally:
             if pinned:

@@ -9,12 +9,14 @@ on a file.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -126,29 +128,25 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             time.sleep(random.uniform(0.001, 0.02))
 
     def pin(self, *, check: bool = False) -> bool:
-        if not self._state.closed:
+        if self._threads.current.connection is not None:
             return False
-        self._state.set_connection(self._connect())
+        self._keep_connection(self._connect())
         return True
 
     def unpin(self) -> None:
         # A thread keeps its connection: opening one costs more than keeping it, and nobody waits for it.
-        connection = self._state.conn
+        connection = self._threads.current.connection
         if connection is not None and connection.in_transaction:
             self.rollback_transaction()
 
     def close(self) -> bool:
         """Close this thread's connection."""
-        connection = self._state.conn
+        connection = self._threads.current.connection
         closed = super().close()
         if closed and connection is not None:
             self._forget_connection()
             connection.close()
         return closed
-
-    def _forget_connection(self) -> None:
-        self._state.reset()
-        self._threads.current.cursor = None
 
     def dispose_all(self) -> None:
         for connection in list(self._connections):
@@ -179,10 +177,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     # Statements
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        # As `_take_cursor`, in fewer steps, which is a part of a lookup that can be measured.
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        # Taken while it is in use, so that a signal handler that sends a statement meanwhile gets one of its own.
         cursor, thread.cursor = thread.cursor, None
         if cursor is None:
             cursor = self._usable_connection().cursor()
@@ -196,20 +194,22 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return rows
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
-        connection = self._usable_connection()
+        cursor = self._take_cursor()
+        connection = cursor.connection
         try:
             changed_before = connection.total_changes
-            cursor = connection.execute(sql, parameters or ())
-            cursor.fetchall()
-            if cursor.rowcount < 0 and connection.total_changes > changed_before:
+            cursor.execute(sql, parameters or ()).fetchall()
+            count = cursor.rowcount
+            if count < 0 and connection.total_changes > changed_before:
                 # The driver does not count what a statement that begins with WITH changes; the total has what triggers
                 # changed in it as well.
-                return int(connection.execute("SELECT changes()").fetchone()[0])
-            return max(cursor.rowcount, 0)
+                count = int(cursor.execute("SELECT changes()").fetchall()[0][0])
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+        self._threads.current.cursor = cursor
+        return max(count, 0)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         connection = self._usable_connection()
@@ -224,14 +224,15 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         raise InvalidQueryError("expected a database that copies rows; got SQLite: write them with run_many()")
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
-        connection = self._usable_connection()
+        cursor = self._take_cursor()
         try:
-            cursor = connection.execute(sql, parameters or ())
-            return tuple([(column[0], None) for column in cursor.description or ()]), cursor.fetchall()
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+        self._threads.current.cursor = cursor
+        return tuple(zip(_names(cursor), itertools.repeat(None))), rows
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
         for _, rows in self._chunks(sql, parameters, chunk_size):
@@ -264,13 +265,22 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             if separate:
                 connection.close()
 
+    def _take_cursor(self) -> sqlite3.Cursor:
+        """Return this thread's cursor, or another one: a signal handler may send a statement while it is in use."""
+        thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
+        cursor: sqlite3.Cursor | None
+        cursor, thread.cursor = thread.cursor, None
+        return self._usable_connection().cursor() if cursor is None else cursor
+
     def _usable_connection(self) -> SqliteConnection:
         if self._threads.current.scopes:
             self.check_usable()
-        connection: SqliteConnection | None = self._state.conn
+        connection: SqliteConnection | None = self._threads.current.connection
         if connection is None:
             self.pin()
-            connection = self._state.conn
+            connection = self._threads.current.connection
             assert connection is not None
         return connection
 
@@ -290,7 +300,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             raise
 
     def commit_transaction(self, scope: Scope) -> None:
-        connection: SqliteConnection = self._state.conn
+        connection: SqliteConnection = self._threads.current.connection
         try:
             if not connection.in_transaction:
                 self._allow_writes(connection)
@@ -305,11 +315,11 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         self._allow_writes(connection)
 
     def has_transaction_to_end(self) -> bool:
-        connection: SqliteConnection | None = self._state.conn
+        connection: SqliteConnection | None = self._threads.current.connection
         return connection is not None and connection.in_transaction
 
     def rollback_transaction(self) -> None:
-        connection: SqliteConnection = self._state.conn
+        connection: SqliteConnection = self._threads.current.connection
         try:
             # Some failures, a full disk among them, make SQLite roll back by itself.
             if connection.in_transaction:
@@ -326,7 +336,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
 
     def run_control(self, sql: str) -> None:
         try:
-            self._state.conn.execute(sql)
+            self._threads.current.connection.execute(sql)
         except sqlite3.Error as error:
             self.fail(error)
 
@@ -344,7 +354,7 @@ def _put_aside(sql: str) -> str:
 
     The LIMIT keeps the optimizer from leaving out the order of the inner query.
     """
-    if parse(sql, SQLITE).first_words[:1] not in (("SELECT",), ("WITH",), ("VALUES",)):
+    if parse(sql, SQLITE).command not in ("SELECT", "VALUES"):
         return sql
     inner = sql.rstrip().removesuffix(";")
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
@@ -352,7 +362,7 @@ def _put_aside(sql: str) -> str:
 
 
 def _names(cursor: sqlite3.Cursor) -> list[str]:
-    return [column[0] for column in cursor.description or ()]
+    return list(map(itemgetter(0), cursor.description or ()))
 
 
 def _too_large(error: OverflowError) -> InvalidValueError:

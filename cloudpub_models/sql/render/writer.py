@@ -54,7 +54,7 @@ from cloudpub_models.sql.nodes.query import (
 )
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
-from cloudpub_models.sql.text.parameters import ParsedSql, bind, check_single_statement, parse
+from cloudpub_models.sql.text.parameters import ParsedSql, parse
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -109,7 +109,8 @@ class Rendered(NamedTuple):
                 sent.append(dialect.placeholder)
                 bound.append(next(remaining))
             else:
-                sql, own = bind(place, {name: named[name] for name in parse(place, dialect).names}, dialect)
+                parsed = parse(place, dialect)
+                sql, own = parsed.bind({name: named[name] for name in parsed.names})
                 sent.append(sql)
                 bound += own
         return _woven(self.pieces, sent), bound
@@ -158,7 +159,6 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         raise InvalidQueryError("expected SQL without NUL characters; got some")
     raw = {place: parse(place, dialect) for place in places if place is not None}
     generated = generated_names(frozenset([name for parsed in raw.values() for name in parsed.names]))
-    mark = dialect.placeholder
     names: list[str] = []
     shown: list[str] = []
     sent: list[str] = []
@@ -166,10 +166,10 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         if place is None:
             names.append(next(generated))
             shown.append("@" + names[-1])
-            sent.append(mark)
+            sent.append(dialect.placeholder)
         else:
             shown.append(place)
-            sent.append(mark.join(_escaped(raw[place].pieces, dialect)))
+            sent.append(raw[place].driver_text)
     text, pieces = _woven(pieces, shown), _escaped(pieces, dialect) if places else pieces
     return Rendered(
         text,
@@ -590,9 +590,13 @@ class _Writer:
         return f"{sql}\n" if parsed.ends_in_line_comment else sql
 
     def parsed(self, sql: str) -> ParsedSql:
-        # What follows in the statement counts as well, so that a semicolon at the end is one in the middle.
-        check_single_statement(f"SELECT {sql}\n1", self.dialect)
-        return parse(sql, self.dialect)
+        parsed = parse(sql, self.dialect)
+        # More of the statement follows, so that a semicolon at the end is one in the middle.
+        if parsed.has_semicolon:
+            raise InvalidQueryError(
+                "expected one statement; got raw SQL with a semicolon: send several statements with batch_execute()"
+            )
+        return parsed
 
 
 def _column_type(kind: str) -> str:
