@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.identifiers import check_identifier
+from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
     Comparison,
@@ -438,6 +438,8 @@ class _Writer:
         elif isinstance(condition, PositionalCondition):
             self.compared = None
             text = _PLACE.join(condition.pieces)
+            if surrogate_in(text) is not None:
+                raise InvalidQueryError("expected a condition in SQL; got one with a lone surrogate, as in a JSON key")
             self.places += [None] * (len(condition.pieces) - 1)
         else:
             raise InvalidQueryError(f"expected a condition; got {type(condition).__name__}")
