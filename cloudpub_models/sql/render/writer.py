@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.identifiers import check_identifier
+from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
     Comparison,
@@ -54,7 +54,7 @@ from cloudpub_models.sql.nodes.query import (
 )
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
-from cloudpub_models.sql.text.parameters import ParsedSql, bind, parse
+from cloudpub_models.sql.text.parameters import ParsedSql, parse
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -109,7 +109,8 @@ class Rendered(NamedTuple):
                 sent.append(dialect.placeholder)
                 bound.append(next(remaining))
             else:
-                sql, own = bind(place, {name: named[name] for name in parse(place, dialect).names}, dialect)
+                parsed = parse(place, dialect)
+                sql, own = parsed.bind({name: named[name] for name in parsed.names})
                 sent.append(sql)
                 bound += own
         return _woven(self.pieces, sent), bound
@@ -158,7 +159,6 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         raise InvalidQueryError("expected SQL without NUL characters; got some")
     raw = {place: parse(place, dialect) for place in places if place is not None}
     generated = generated_names(frozenset([name for parsed in raw.values() for name in parsed.names]))
-    mark = dialect.placeholder
     names: list[str] = []
     shown: list[str] = []
     sent: list[str] = []
@@ -166,10 +166,10 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         if place is None:
             names.append(next(generated))
             shown.append("@" + names[-1])
-            sent.append(mark)
+            sent.append(dialect.placeholder)
         else:
             shown.append(place)
-            sent.append(mark.join(_escaped(raw[place].pieces, dialect)))
+            sent.append(raw[place].driver_text)
     text, pieces = _woven(pieces, shown), _escaped(pieces, dialect) if places else pieces
     return Rendered(
         text,
@@ -438,6 +438,8 @@ class _Writer:
         elif isinstance(condition, PositionalCondition):
             self.compared = None
             text = _PLACE.join(condition.pieces)
+            if surrogate_in(text) is not None:
+                raise InvalidQueryError("expected a condition in SQL; got one with a lone surrogate, as in a JSON key")
             self.places += [None] * (len(condition.pieces) - 1)
         else:
             raise InvalidQueryError(f"expected a condition; got {type(condition).__name__}")
@@ -593,7 +595,9 @@ class _Writer:
         parsed = parse(sql, self.dialect)
         # More of the statement follows, so that a semicolon at the end is one in the middle.
         if parsed.has_semicolon:
-            raise InvalidQueryError("expected one statement; got several: send them with batch_execute()")
+            raise InvalidQueryError(
+                "expected one statement; got raw SQL with a semicolon: send several statements with batch_execute()"
+            )
         return parsed
 
 
