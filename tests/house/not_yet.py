@@ -30,22 +30,18 @@ BETWEEN_SUB_ROOMS = {
     ("schema", "drift", "catalogue"),
     ("schema", "drift", "migrations"),
     ("schema", "migrations", "drift"),
-    ("sql", "builder", "render"),
     ("sql", "dialects", "nodes"),
     ("sql", "nodes", "text"),
-    ("sql", "render", "builder"),
     ("sql", "text", "dialects"),
     ("sql", "text", "nodes"),
 }
 
 # Modules of which the order of the pipeline does not say where they stand.
-WITHOUT_A_FLOOR_IN_SQL = {"comparing", "reserved_words", "statement"}
+WITHOUT_A_FLOOR_IN_SQL = {"reserved_words", "statement"}
 
 # (module, what it imports): against the order of the pipeline.
 UPWARD_IN_SQL = {
     ("sql.dialects", "sql.nodes.records"),
-    ("sql.render.checks", "sql.builder.language"),
-    ("sql.render.writer", "sql.builder.language"),
     ("sql.text.parameters", "sql.nodes.records"),
 }
 
@@ -62,9 +58,6 @@ DIFFERENCES = {
     "entity.fields": 2,
     "manager.access": 1,
     "manager.columns.decoding": 3,
-    "manager.rows.joined": 1,
-    "manager.statements.plans": 1,
-    "manager.statements.shapes": 2,
     "platform.deployments": 1,
     "platform.invocations": 1,
     "platform.locking": 1,
@@ -72,7 +65,6 @@ DIFFERENCES = {
     "platform.organizations": 2,
     "platform.pruning": 2,
     "platform.statistics": 7,
-    "platform.users": 1,
     "schema.catalogue.read": 1,
     "schema.catalogue.types": 1,
     "schema.drift.definition": 3,
@@ -90,20 +82,15 @@ SENDS = {
     "manager.batch": 6,
     "manager.finding": 8,
     "manager.relating": 1,
-    "manager.rows.joined": 1,
-    "manager.statements.joins": 1,
     "manager.writing": 7,
     "platform.deployments": 4,
-    "platform.functions": 1,
     "platform.invocations": 2,
-    "platform.organizations": 4,
+    "platform.organizations": 3,
     "platform.pruning": 1,
-    "platform.users": 7,
 }
 
 # How often a module puts SQL together.
 SQL_PUT_TOGETHER = {
-    "manager.statements.shapes": 9,
     "platform.deployments": 1,
     "platform.organizations": 2,
     "platform.pruning": 2,
@@ -150,14 +137,14 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "faults/test_sqlite_files.py": "connection.sqlite.engine",
     "manager/test_bad_input.py": "manager.arguments.order manager.arguments.where",
     "manager/test_manager.py": (
-        "manager.access manager.columns.peewee_encoding manager.finding manager.relating manager.statements.joins "
+        "manager.access manager.columns.peewee_encoding manager.finding manager.relating "
         "manager.statements.pages manager.statements.results manager.writing"
     ),
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",
     "platform/test_deployments.py": "platform.locking",
     "platform/test_invocations.py": "platform.statistics",
-    "platform/test_users.py": "manager.rows.joined",
+    "platform/test_users.py": "manager.joined",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
     "schema/drift/test_compare.py": "schema.catalogue.types schema.drift.mending",
     "schema/migrations/test_migrator.py": "schema.migrations.records schema.migrations.run",
@@ -169,9 +156,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
         "migrations.0001_initial schema.catalogue.catalogue schema.catalogue.normal_form schema.catalogue.postgresql "
         "schema.catalogue.read schema.catalogue.sqlite schema.drift.definition"
     ),
-    "sql/builder/test_builder.py": (
-        "sql.builder.arguments sql.builder.building sql.builder.language sql.comparing sql.operators"
-    ),
+    "sql/builder/test_builder.py": ("sql.builder.arguments sql.builder.language sql.operators"),
     "sql/builder/test_shapes.py": "sql.nodes.conditions sql.nodes.expressions sql.nodes.query sql.nodes.records",
     "sql/render/test_writer.py": "sql.render.checks sql.statement",
     "sql/test_dialects.py": "sql.identifiers sql.patterns sql.reserved_words",
