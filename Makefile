@@ -1,6 +1,6 @@
 # The everyday commands; `make` alone says which there are.
 
-.PHONY: help install hooks test soak check format pages pictures ci
+.PHONY: help install hooks test soak check format pages pictures bounds ci
 
 help:  # what there is
 	@sed -n 's/^\([a-z]*\):.*  # /make \1	/p' Makefile
@@ -33,6 +33,9 @@ pages:  # the site of the pages, in build/site
 pictures:  # the pictures of the terminal and of the schema, anew
 	.venv/bin/python scripts/draw_terminal_pictures.py
 	.venv/bin/cloudpub schema --output docs/schema.svg
+
+bounds:  # whether the oldest versions that pyproject.toml allows are enough
+	.venv/bin/python scripts/try_lower_bounds.py
 
 ci:  # everything that has to pass
 	.ci/run
