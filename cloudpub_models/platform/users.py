@@ -6,7 +6,10 @@ nothing. Who may join or leave an organization is decided in ``organizations``.
 
 from __future__ import annotations
 
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
+
+from peewee import fn
 
 from cloudpub_models.connection import Database
 from cloudpub_models.manager.columns.table import table_of
@@ -25,17 +28,8 @@ from cloudpub_models.sql.values import check_count
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
 
-_BY_EMAIL_IN_ANY_CASE = JoinedSelect(
-    "SELECT {columns} FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1", {"u": User}
-)
-
-# SQLite's LOWER, and the index on it, know the letters of ASCII only. For others this is our ILIKE with every wildcard
-# escaped, which looks at every row.
-_BY_EMAIL_BEYOND_ASCII_ON_SQLITE = JoinedSelect(
-    "SELECT {columns} FROM users u WHERE cloudpub_ilike("
-    "REPLACE(REPLACE(REPLACE(@email, '\\', '\\\\'), '%', '\\%'), '_', '\\_'), u.email) ORDER BY u.id LIMIT 1",
-    {"u": User},
-)
+# Of the cases that Unicode knows none is meant: a dotless i or a Kelvin sign in somebody's address is another address.
+_LOWER_CASE: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _COMPLETE = JoinedSelect(
     "SELECT {columns} FROM users u "
@@ -89,11 +83,10 @@ class UserManager(Manager[User]):
         super().__init__(User, database, scope=scope)
 
     def find_by_email(self, email: str) -> User | None:
-        """Return the user with this address, whatever its case, or ``None``.
+        """Return the user with this address, whatever the case of its ASCII letters, or ``None``.
 
         The address as it is given comes first; only where nobody has that does one count that differs in case. Both are
-        found by an index, but an address with letters beyond ASCII in another case on SQLite. Should several differ in
-        case only, the first registered is meant.
+        found by an index. Should several differ in case only, the first registered is meant.
 
         Args:
             email: the address.
@@ -111,16 +104,15 @@ class UserManager(Manager[User]):
         >>> shop.close()
 
         ``SELECT id, … FROM users WHERE email = @param_0``, then at most
-        ``SELECT u.id, … FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1``
+        ``SELECT id, … FROM users WHERE LOWER("users"."email") = LOWER(@param_0) ORDER BY id``
         """
         exact = self.find_by_id(email, id_column="email")
         if exact is not None:
             return exact
-        encoded = self.table.column("email").encode(email)
-        beyond = self.database.dialect == "sqlite" and not email.isascii()
-        in_any_case = _BY_EMAIL_BEYOND_ASCII_ON_SQLITE if beyond else _BY_EMAIL_IN_ANY_CASE
-        rows = in_any_case.fetch(self.database.engine, {"email": encoded})
-        return rows[0][0] if rows else None
+        # PostgreSQL folds more than ASCII, and so finds more.
+        found = self.find_all(fn.LOWER(User.email) == fn.LOWER(email), order_by="id")
+        wanted = email.translate(_LOWER_CASE)
+        return next((user for user in found if user.email.translate(_LOWER_CASE) == wanted), None)
 
     def get_user_complete(self, user_uuid: UserReference) -> User | None:
         """Return a user with profile and organization loaded, or ``None``.

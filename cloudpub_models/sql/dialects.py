@@ -16,6 +16,10 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
+DialectName = Literal["postgresql", "sqlite"]
+# The last one lets others refer to the rows meanwhile.
+Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
+
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
     **{
@@ -47,7 +51,7 @@ _RESERVED_BY_SQLITE = """
 
 
 class _Differences(NamedTuple):
-    name: Literal["postgresql", "sqlite"]
+    name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
     reserved: frozenset[str]
@@ -55,6 +59,8 @@ class _Differences(NamedTuple):
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
+    # How a column is compared with the rows of a query that is run once, however the statement around it is planned.
+    in_query: str
     # What a non-empty tuple becomes after IN in raw SQL; None where it becomes one placeholder for each member.
     member_query: str | None
     # How the members of an IN list, encoded, become one value.
@@ -72,6 +78,15 @@ class _Differences(NamedTuple):
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
     limit_for_offset: str
+    # Whether the driver gives JSON documents decoded.
+    decodes_json: bool
+    # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
+    # tables that are yet to come.
+    alters_tables: bool
+    # Whether a trigger calls a function; otherwise it has statements of its own.
+    triggers_call_functions: bool
+    # What keeps a primary key that counts by itself from using a number twice.
+    never_reuses_ids: str
     # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
     # line; $tag$…$tag$; comments in comments; what opens the quotes of a name; and what ends a comment.
     prefixed_strings: bool
@@ -129,15 +144,16 @@ class Dialect(_Differences):
             return ""
         return f" NULLS {wanted or ('LAST' if direction == 'ASC' else 'FIRST')}"
 
-    def lock(self, *, skip_locked: bool, of: str | None = None) -> str:
+    def lock(self, kind: Lock, of: str | None = None) -> str:
         """Return the clause that locks the selected rows; nothing on SQLite, where a writer is alone anyway.
 
-        >>> POSTGRESQL.lock(skip_locked=True)
-        ' FOR UPDATE SKIP LOCKED'
+        >>> POSTGRESQL.lock("FOR UPDATE SKIP LOCKED", "f"), SQLITE.lock("FOR UPDATE")
+        (' FOR UPDATE OF f SKIP LOCKED', '')
         """
         if not self.row_locks:
             return ""
-        return " FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip_locked else "")
+        strength, skip, _ = kind.partition(" SKIP LOCKED")
+        return f" {strength}{f' OF {of}' if of else ''}{skip}"
 
     def encode(self, value: Any) -> Any:
         """Return one value as this database's driver takes it; see `values.encode`.
@@ -183,6 +199,7 @@ POSTGRESQL = Dialect(
     },
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
+    in_query="{column} = ANY(ARRAY({query}))",
     member_query=None,
     pack_members=values.array_literal,
     encoders=values.ENCODERS,
@@ -192,6 +209,10 @@ POSTGRESQL = Dialect(
     prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
+    decodes_json=True,
+    alters_tables=True,
+    triggers_call_functions=True,
+    never_reuses_ids="",
     prefixed_strings=True,
     dollar_quotes=True,
     nested_comments=True,
@@ -215,6 +236,7 @@ SQLITE = Dialect(
     },
     empty_in="IN ()",
     empty_not_in="NOT IN ()",
+    in_query="{column} IN ({query})",
     # One value, however many members: SQLite limits the number of placeholders.
     member_query="(SELECT value FROM json_each(?))",
     pack_members=values.json_array,
@@ -225,9 +247,22 @@ SQLITE = Dialect(
     prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
+    decodes_json=False,
+    alters_tables=False,
+    triggers_call_functions=False,
+    never_reuses_ids="AUTOINCREMENT",
     prefixed_strings=False,
     dollar_quotes=False,
     nested_comments=False,
     name_quotes='"`[',
     carriage_return_ends_line=False,
 )
+
+
+def dialect_named(name: DialectName) -> Dialect:
+    """Return the dialect of a name.
+
+    >>> dialect_named("sqlite")
+    SQLITE
+    """
+    return {dialect.name: dialect for dialect in (POSTGRESQL, SQLITE)}[name]

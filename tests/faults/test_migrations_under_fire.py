@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cloudpub_models import Database
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema.migrations.migrator import Migrator
 
 pytestmark = pytest.mark.alone
@@ -32,11 +33,12 @@ MIGRATE = """
 import sys
 from pathlib import Path
 from cloudpub_models import Database
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema.migrations.migrator import Migrator
 
 database = Database(sys.argv[1])
 print("begun", flush=True)
-Migrator(database.engine, Path(sys.argv[2])).up()
+Migrator(database.engine, component.with_migrations(Path(sys.argv[2]))).up()
 """
 
 
@@ -85,7 +87,7 @@ def check_steps(url, complete):
 
 def migrate(number, url, directory):
     database = Database(url)
-    applied = Migrator(database.engine, directory).up()
+    applied = Migrator(database.engine, component.with_migrations(directory)).up()
     database.close()
     return applied
 

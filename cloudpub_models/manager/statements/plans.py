@@ -86,11 +86,9 @@ class QueryPlan:
             InvalidValueError: a value does not fit the column that it is compared with.
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
-        if self.rendered.parsed is None:
+        if not named:
             return self._request, encoded or None
-        # Where a named value is a tuple, the text depends on it.
-        all_named = {**dict(zip(self.rendered.names, encoded, strict=True)), **named}
-        text, bound = self.rendered.parsed.bind(all_named, self._dialect)
+        text, bound = self.rendered.bind(encoded, named, self._dialect)
         return self._request._replace(sql=text), bound
 
     def loader(self, columns: ResultColumns) -> DictLoader:

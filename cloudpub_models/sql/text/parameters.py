@@ -43,56 +43,6 @@ class Membership(NamedTuple):
     negated: bool
 
 
-class Pieces(NamedTuple):
-    """SQL in pieces between which its parameters stand.
-
-    Attributes:
-        pieces: the text between the parameters; always one more than there are names.
-        names: the parameters' names in order, repeated ones too.
-        memberships: for each of `names`, whether an ``IN`` stands before it.
-    """
-
-    pieces: tuple[str, ...]
-    names: tuple[str, ...]
-    memberships: tuple[Membership | None, ...]
-
-    def bind(self, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
-        """Return the text and the values, in order and encoded, as the driver takes them; tuples as members of ``IN``.
-
-        Args:
-            values: one for each of the names.
-            dialect: the database.
-        """
-        text: list[str] = []
-        driver_values: list[Any] = []
-        for index, (name, membership) in enumerate(zip(self.names, self.memberships, strict=True)):
-            piece, following = self.pieces[index], self.pieces[index + 1]
-            value = values[name]
-            if type(value) is not tuple:
-                text += [_escape(piece, dialect), dialect.placeholder]
-                driver_values.append(driver_value(value, name, dialect))
-            elif value:
-                _refuse_parentheses(piece, following, name)
-                members = [driver_value(member, name, dialect) for member in value]
-                if membership is not None and dialect.member_query and all(map(json_holds, members)):
-                    text += [_escape(piece, dialect), dialect.member_query]
-                    packed = dialect.pack_members(members)
-                    driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
-                else:
-                    text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
-                    driver_values += members
-            elif membership is not None:
-                # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
-                text += [
-                    _escape(piece[: membership.start], dialect),
-                    dialect.empty_not_in if membership.negated else dialect.empty_in,
-                ]
-            else:
-                raise ParameterError(f"expected IN or NOT IN before @{name}; got an empty tuple without it")
-        text.append(_escape(self.pieces[-1], dialect))
-        return "".join(text), tuple(driver_values)
-
-
 class ParsedSql(NamedTuple):
     """SQL taken apart at its parameters, and what its tokens tell of it.
 
@@ -135,9 +85,40 @@ class ParsedSql(NamedTuple):
             value = values[name]
             # Only an exact tuple; named tuples and other subclasses are caught when they are encoded.
             if value.__class__ is tuple:
-                return Pieces(self.pieces, names, self.memberships).bind(values, self.dialect)
+                return self._bind_with_tuples(values)
             bound.append(driver_value(value, name, self.dialect))
         return self.driver_text, tuple(bound)
+
+    def _bind_with_tuples(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        dialect = self.dialect
+        text: list[str] = []
+        driver_values: list[Any] = []
+        for index, (name, membership) in enumerate(zip(self.names, self.memberships, strict=True)):
+            piece, following = self.pieces[index], self.pieces[index + 1]
+            value = values[name]
+            if type(value) is not tuple:
+                text += [_escape(piece, dialect), dialect.placeholder]
+                driver_values.append(driver_value(value, name, dialect))
+            elif value:
+                _refuse_parentheses(piece, following, name)
+                members = [driver_value(member, name, dialect) for member in value]
+                if membership is not None and dialect.member_query and all(map(json_holds, members)):
+                    text += [_escape(piece, dialect), dialect.member_query]
+                    packed = dialect.pack_members(members)
+                    driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
+                else:
+                    text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
+                    driver_values += members
+            elif membership is not None:
+                # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
+                text += [
+                    _escape(piece[: membership.start], dialect),
+                    dialect.empty_not_in if membership.negated else dialect.empty_in,
+                ]
+            else:
+                raise ParameterError(f"expected IN or NOT IN before @{name}; got an empty tuple without it")
+        text.append(_escape(self.pieces[-1], dialect))
+        return "".join(text), tuple(driver_values)
 
 
 def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
