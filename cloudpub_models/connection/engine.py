@@ -25,7 +25,7 @@ from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.text.parameters import bind, changes_session, check_single_statement
+from cloudpub_models.sql.text.parameters import parse
 
 F = TypeVar("F", bound=Callable[[], object])
 
@@ -103,10 +103,12 @@ class Engine(peewee.Database, Sender):
         if isinstance(sql, Statement):
             statement = sql.render(self.sql_dialect)
             sql, parameters = statement, statement.parameters if parameters is None else parameters
-        check_single_statement(sql, self.sql_dialect)
-        if changes_session(sql, self.sql_dialect):
+        parsed = parse(sql, self.sql_dialect)
+        if parsed.fault is not None:
+            raise InvalidQueryError(parsed.fault)
+        if parsed.changes_session:
             self._threads.current.session_changed = True
-        text, values = bind(sql, parameters or {}, self.sql_dialect)
+        text, values = parsed.bind(parameters or {})
         return text, values or None
 
     # Connections

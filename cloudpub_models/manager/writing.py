@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -10,7 +10,6 @@ import peewee
 
 from cloudpub_models.errors import (
     InvalidQueryError,
-    InvalidValueError,
     NotFoundError,
     UnboundedWriteError,
     UnguardedError,
@@ -87,14 +86,7 @@ class Writing(Finding[M]):
         self.table.fill_defaults(row, dialect)
         statements = self._statements[dialect]
         shape, held = self._completed(NO_CONDITIONS)
-
-        def conflict() -> Conflict:
-            rule = self._conflict("update", conflict_columns, update_columns)
-            self._check_key(rule.columns, given)
-            return rule.for_columns(given, statements.group(shape))
-
-        asked = (given, _fixed(conflict_columns), _fixed(update_columns))
-        request = statements.upsert(tuple(row), asked, conflict)
+        request = statements.upsert(tuple(row), given, conflict_columns, update_columns, shape)
         rows = send(self.database, request, [*row.values(), *held])
         if not rows:
             raise self._not_in_scope(conflict_columns)
@@ -114,10 +106,10 @@ class Writing(Finding[M]):
         (<Function id=1 uuid=... name='resize' status='active'>, False)
         """
         dialect = self.database.engine.sql_dialect
-        names = self._named(key_columns, "key_columns")
+        names = self.table.named(key_columns, "key_columns")
         data = data if self.scope is None else self._held(data)
         row = self.table.encode_row(data)
-        self._check_key(names, row)
+        self.table.require(names, row)
         self.table.fill_defaults(row, dialect)
         conflict = Conflict(names, "ignore")
         key = {column.name: value for name, value in data.items() if (column := self.table.column(name)).name in names}
@@ -380,23 +372,6 @@ class Writing(Finding[M]):
             )
         return conditions if self.scope is None else self._completed(conditions)
 
-    def _check_key(self, names: Sequence[str], row: Collection[str]) -> None:
-        for name in names:
-            if name not in row:
-                raise InvalidValueError(
-                    f"expected a value for {self.table.name}.{name}, since rows are told apart by it"
-                )
-
-    def _conflict(
-        self, action: OnConflict, conflict_columns: Sequence[str], update_columns: Sequence[str] | None
-    ) -> ConflictRule:
-        return ConflictRule(
-            action,
-            self._named(conflict_columns, "conflict_columns") if conflict_columns or action == "update" else (),
-            update_columns if update_columns is None else self._named(update_columns, "update_columns"),
-            tuple(column.name for column in self.table.touched),
-        )
-
     def _batch_conflict(
         self, on_conflict: OnConflict | None, conflict_columns: Sequence[str], update_columns: Sequence[str] | None
     ) -> ConflictRule | None:
@@ -406,15 +381,4 @@ class Writing(Finding[M]):
             return None
         if on_conflict not in ("ignore", "update"):
             raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {shown(on_conflict)}")
-        return self._conflict(on_conflict, conflict_columns, update_columns)
-
-    def _named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
-        if not names:
-            raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
-        return tuple(dict.fromkeys(self.table.column(name).name for name in names))
-
-
-def _fixed(names: Any) -> Any:
-    return tuple(names) if type(names) is list else names
+        return ConflictRule.of(self.table, on_conflict, conflict_columns, update_columns)

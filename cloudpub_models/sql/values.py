@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -80,7 +80,7 @@ def encode(value: Any) -> Any:
         InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
             a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
     """
-    encoder = _ENCODERS.get(type(value))
+    encoder = ENCODERS.get(type(value))
     return encoder(value) if encoder is not None else _encode_subclass(value)
 
 
@@ -310,7 +310,7 @@ def _encode_subclass(value: Any) -> Any:
         return bytes(value)
     for kind in (dict, list, datetime, date, time, Decimal, UUID):
         if isinstance(value, kind):
-            return _ENCODERS[kind](value)
+            return ENCODERS[kind](value)
     if isinstance(value, (tuple, set, frozenset)):
         raise InvalidValueError(
             f"expected one value, got a {type(value).__name__}; a list is stored as JSON, "
@@ -322,7 +322,7 @@ def _encode_subclass(value: Any) -> Any:
     )
 
 
-_ENCODERS: dict[type, Callable[[Any], Any]] = {
+ENCODERS: Mapping[type, Callable[[Any], Any]] = {
     type(None): _unchanged,
     bool: _unchanged,
     bytes: _unchanged,

@@ -428,7 +428,7 @@ def test_text_without_a_statement_is_refused(database, sql):
         database.raw_execute,
         lambda sql: list(database.raw_query_iter(sql)),
     ):
-        with pytest.raises(InvalidQueryError, match="expected a statement, got"):
+        with pytest.raises(InvalidQueryError, match="expected a statement; got"):
             send(sql)
 
 

@@ -377,7 +377,7 @@ def _put_aside(sql: str) -> str:
 
     The LIMIT keeps the optimizer from leaving out the order of the inner query.
     """
-    if parse(sql, SQLITE).first_words[:1] not in (("SELECT",), ("WITH",), ("VALUES",)):
+    if parse(sql, SQLITE).command not in ("SELECT", "VALUES"):
         return sql
     inner = sql.rstrip().removesuffix(";")
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole

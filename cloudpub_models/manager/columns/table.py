@@ -5,7 +5,7 @@ Derived once from the Peewee model, for ours and for any other; sends nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache
 from operator import call
@@ -24,7 +24,7 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for, kind_of
 from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
-from cloudpub_models.sql import Dialect
+from cloudpub_models.sql import Dialect, NamedTable
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.text.secrets import declare_secret_columns
 
@@ -122,6 +122,8 @@ class Table:
         declare_secret_columns(getattr(model, "secret_columns", ()))
         self.model = model
         self.name: str = meta.table_name
+        # What stands for it in a query.
+        self.node = NamedTable(meta.table_name, schema=meta.schema)
         self.columns: dict[str, Column] = {
             field.column_name: Column(field.column_name, field, encoder_for(field), _is_text(field), *kind_of(field))
             for field in meta.sorted_fields
@@ -191,6 +193,27 @@ class Table:
             )
         return names
 
+    def named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
+        """Return the column names of an argument, each once.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: it is no list of names, or names none.
+        """
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
+        if not names:
+            raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
+        return tuple(dict.fromkeys(self.column(name).name for name in names))
+
+    def require(self, names: Iterable[str], row: Collection[str]) -> None:
+        """Raise InvalidValueError where a row lacks one of the columns that rows are told apart by."""
+        for name in names:
+            if name not in row:
+                raise InvalidValueError(
+                    f"expected a value for {self.name}.{name}, by which rows are told apart; got none"
+                )
+
     def fields(self, names: Sequence[str]) -> list[peewee.Field[Any]]:
         """Return the fields of some columns."""
         return [self.columns[name].field for name in names]
@@ -219,7 +242,7 @@ class Table:
         return tuple(
             (column, column.python_default)
             for column in self.columns.values()
-            if column.python_default is not None and server_default(column.field, dialect.name) is None
+            if column.python_default is not None and server_default(column.field) is None
         )
 
     def fill_defaults(self, encoded: dict[str, Any], dialect: Dialect) -> None:

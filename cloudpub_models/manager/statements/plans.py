@@ -29,7 +29,7 @@ from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, p
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import bind_parsed, driver_value
+from cloudpub_models.sql.text.parameters import driver_value
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
@@ -86,11 +86,9 @@ class QueryPlan:
             InvalidValueError: a value does not fit the column that it is compared with.
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
-        if self.rendered.parsed is None:
+        if not named:
             return self._request, encoded or None
-        # Where a named value is a tuple, the text depends on it.
-        all_named = {**dict(zip(self.rendered.names, encoded, strict=True)), **named}
-        text, bound = bind_parsed(self.rendered.parsed, all_named, self._dialect)
+        text, bound = self.rendered.bind(encoded, named, self._dialect)
         return self._request._replace(sql=text), bound
 
     def loader(self, columns: ResultColumns) -> DictLoader:

@@ -6,7 +6,7 @@ The text comes from the renderer that the query builder uses too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
@@ -15,22 +15,16 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.where import Shape
 from cloudpub_models.manager.columns.encoding import Encoder
-from cloudpub_models.manager.columns.table import Table
+from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
-from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, NamedTable, OrderBy, Query
-from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Condition, Group
+from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
+from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.statement import PreparableSql
 
 M = TypeVar("M", bound=peewee.Model)
-T = TypeVar("T")
-
-
-# The shapes that a program writes down are few; one that computes column lists and conditions must stay bounded too.
-_LARGEST_CACHE = 4096
-# In characters; a Peewee expression with a hundred thousand values is a shape too.
-_MOST_CACHED_TEXT = 10_000_000
 
 
 class Request(NamedTuple):
@@ -81,12 +75,33 @@ class ConflictRule(NamedTuple):
     update_columns: tuple[str, ...] | None
     touched: tuple[str, ...]
 
-    def for_columns(self, given: Sequence[str], conditions: Group = NO_CONDITIONS) -> Conflict:
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        action: Literal["ignore", "update"],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+    ) -> ConflictRule:
+        """Return the rule that a caller has asked for.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: the arguments are no lists of names, or name none where some are needed.
+        """
+        return cls(
+            action,
+            table.named(conflict_columns, "conflict_columns") if conflict_columns or action == "update" else (),
+            update_columns if update_columns is None else table.named(update_columns, "update_columns"),
+            tuple(column.name for column in table.touched),
+        )
+
+    def for_columns(self, given: Sequence[str], conditions: Shape = ()) -> Conflict:
         """Return the rule for an insert that names these columns.
 
         Args:
             given: the columns.
-            conditions: what a row that exists already has to meet to be updated.
+            conditions: what the row that is there has to meet to be updated.
 
         Raises:
             InvalidQueryError: a column that is to be updated is not given.
@@ -102,23 +117,32 @@ class ConflictRule(NamedTuple):
                     f"expected a value for {name!r}, which decides about or takes part in the update; got none"
                 )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
-        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], conditions)
+        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], _group(conditions))
 
 
 class Statements(Generic[M]):
-    """The statements of one table on one dialect."""
+    """The statements of one table on one dialect.
+
+    Each is made when its shape is first asked for, and remembered.
+    """
 
     def __init__(self, model: type[M], table: Table, dialect: Dialect) -> None:
         self._model = model
         self.table = table
         self._dialect = dialect
-        self._source = named_table(model)
         self._columns = {name: Column(None, name) for name in table.column_names}
         self._all_columns = tuple(self._columns.values())
-        self._cache: dict[Any, Any] = {}
-        self._cached_text = 0
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
         self.lookups: dict[str, Lookup[M]] = {}
+        self._selects = Remembered(self._make_select, _length)
+        self._selects_for_each = Remembered(self._make_select_for_each, _length)
+        self._selects_connected = Remembered(self._make_select_connected, _length)
+        self._selects_of_nothing = Remembered(self._make_select_of_nothing, _length)
+        self._inserts = Remembered(self._make_insert, _length)
+        self._inserts_from_arrays = Remembered(self._make_insert_from_arrays, _length)
+        self._upserts = Remembered(self._make_upsert, _length)
+        self._updates = Remembered(self._make_update, _length)
+        self._deletes = Remembered(self._make_delete, _length)
 
     def lookup(self, name: str) -> Lookup[M]:
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
@@ -140,21 +164,31 @@ class Statements(Generic[M]):
 
         With ``skip_locked`` it locks the rows it finds, and passes over those that others have locked.
         """
-        shape = ("select", conditions, columns, order, limit, offset, skip_locked)
-        found: Select[M] | None = self._cache.get(shape)
-        if found is not None:
-            return found
+        return self._selects[conditions, columns, order, limit, offset, skip_locked]
+
+    def _make_select(
+        self,
+        conditions: Shape,
+        columns: tuple[str, ...] | None,
+        order: Order,
+        limit: bool,
+        offset: bool,
+        skip_locked: bool,
+    ) -> Select[M]:
         request = self._request(
             "select",
             columns=self._all_columns if columns is None else tuple([self._columns[name] for name in columns]),
-            conditions=self.group(conditions),
+            conditions=_group(conditions),
             order_by=self._order_by(order),
             limit=PARAMETER if limit else None,
             offset=PARAMETER if offset else None,
             for_update=skip_locked,
             skip_locked=skip_locked,
         )
-        return self._kept(shape, self._select(request, columns))
+        if columns is None:
+            return self._whole_rows(request)
+        load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
+        return Select(request.sql, load, request.writes, request.tables)
 
     def select_for_each(self, column: str, order: Order, limit: int, conditions: Shape = ()) -> Select[M]:
         """Return the SELECT of at most ``limit`` rows for each of the values that its first parameter lists.
@@ -167,18 +201,17 @@ class Statements(Generic[M]):
             limit: how many rows for each value at most.
             conditions: what every row has to meet.
         """
-        shape = ("select for each", column, order, limit, conditions)
-        found: Select[M] | None = self._cache.get(shape)
-        if found is not None:
-            return found
+        return self._selects_for_each[column, order, limit, conditions]
+
+    def _make_select_for_each(self, column: str, order: Order, limit: int, conditions: Shape) -> Select[M]:
         request = self._request(
             "select",
             columns=self._all_columns,
-            conditions=self.group(conditions),
+            conditions=_group(conditions),
             order_by=self._order_by(order),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
-        return self._kept(shape, self._select(request))
+        return self._whole_rows(request)
 
     def select_connected(
         self,
@@ -191,91 +224,115 @@ class Statements(Generic[M]):
         """Return the SELECT of the rows that a table in between connects with others, their keys in a last column.
 
         Args:
-            near: the key of the table in between that refers to the others; its first parameter lists their keys.
+            near: the key of the table in between that refers to the others; the first parameter lists their keys.
             far: its key that refers to this table.
             order: columns of this table.
             limit: how many rows for each key at most.
             conditions: what every row has to meet; a column without a table is this table's.
         """
-        shape = ("select connected", near.model, near.column_name, far.column_name, order, limit, conditions)
-        found: Select[M] | None = self._cache.get(shape)
-        if found is not None:
-            return found
-        pivot, own = named_table(near.model), self._source.known_as
-        key = Column(pivot.known_as, near.column_name)
-        connected = self.group(conditions, own)
+        # Fields themselves are no keys: to compare two of them makes an expression.
+        return self._selects_connected[near.model, near.name, far.name, order, limit, conditions]
+
+    def _make_select_connected(
+        self,
+        pivot: type[peewee.Model],
+        near_name: str,
+        far_name: str,
+        order: Order,
+        limit: int | None,
+        conditions: Shape,
+    ) -> Select[M]:
+        near, far = pivot._meta.fields[near_name], pivot._meta.fields[far_name]
+        between, own = table_of(pivot).node, self.table.node.known_as
+        key = Column(between.known_as, near.column_name)
+        pair = Column(between.known_as, far.column_name), Column(own, far.rel_field.column_name)
+        held = _group(conditions, own)
         request = self._request(
             "select",
             columns=(*[Column(own, name) for name in self._columns], key),
-            joins=(
-                Join(
-                    "INNER",
-                    pivot,
-                    ((Column(pivot.known_as, far.column_name), Column(own, far.rel_field.column_name)),),
-                ),
-            ),
-            conditions=connected if limit is not None else Group((("AND", Comparison(key, "IN")), *connected.items)),
+            joins=(Join("INNER", between, (pair,)),),
+            conditions=held if limit is not None else Group((("AND", Comparison(key, "IN")), *held.items)),
             order_by=self._order_by(order, own),
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
-        return self._kept(shape, self._select(request))
+        return self._whole_rows(request)
 
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
-        shape = (kind, conditions)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(shape, self._request(kind, conditions=self.group(conditions)))
+        return self._selects_of_nothing[kind, conditions]
+
+    def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
+        return self._request(kind, conditions=_group(conditions))
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
         """Return the INSERT of one row that gives it back."""
-        shape = ("insert", columns, conflict)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(shape, self.insert_many(columns, 1, conflict, True))
-
-    def upsert(self, columns: tuple[str, ...], asked: Any, make_conflict: Callable[[], Conflict]) -> Request:
-        """Return the INSERT of one row that updates the one in its place, and gives it back.
-
-        Args:
-            columns: the columns of the row.
-            asked: what decides about the rule for the row in its place.
-            make_conflict: makes the rule; called once for each ``asked``.
-        """
-        shape = ("upsert", columns, asked)
-        try:
-            found: Request | None = self._cache.get(shape)
-        except TypeError:  # names that are none, which the rule refuses
-            return self.insert(columns, make_conflict())
-        return found or self._kept(shape, self.insert(columns, make_conflict()))
+        return self._inserts[columns, 1, conflict, True]
 
     def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> Request:
         """Return the INSERT of several rows."""
-        shape = ("insert", columns, rows, conflict, returning)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(
-            shape,
-            self._request(
-                "insert",
-                insert_columns=columns,
-                rows=rows,
-                conflict=conflict,
-                returning=self._all_columns if returning else (),
-            ),
+        return self._inserts[columns, rows, conflict, returning]
+
+    def _make_insert(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> Request:
+        return self._request(
+            "insert",
+            insert_columns=columns,
+            rows=rows,
+            conflict=conflict,
+            returning=self._all_columns if returning else (),
         )
 
     def insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> Request:
         """Return PostgreSQL's INSERT of rows that come as one array for each column."""
-        shape = ("insert from arrays", columns, conflict, returning)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(
-            shape,
-            self._request(
-                "insert",
-                insert_columns=columns,
-                array_types=tuple([_array_type(field) for field in self.table.fields(columns)]),
-                conflict=conflict,
-                returning=self._all_columns if returning else (),
-            ),
+        return self._inserts_from_arrays[columns, conflict, returning]
+
+    def _make_insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> Request:
+        return self._request(
+            "insert",
+            insert_columns=columns,
+            array_types=tuple([_array_type(field) for field in self.table.fields(columns)]),
+            conflict=conflict,
+            returning=self._all_columns if returning else (),
         )
+
+    def upsert(
+        self,
+        columns: tuple[str, ...],
+        given: tuple[str, ...],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+        conditions: Shape = (),
+    ) -> Request:
+        """Return the INSERT of one row that updates the one in its place, and gives it back.
+
+        Args:
+            columns: the columns of the row.
+            given: those of them that the caller has named, and that every update sets.
+            conflict_columns: the columns of a unique constraint.
+            update_columns: what to update; all other columns given when left out.
+            conditions: what the row in its place has to meet.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: a column is to be updated that is not given, or names are none.
+            InvalidValueError: a column of the constraint is not given.
+        """
+        shape = columns, given, _fixed(conflict_columns), _fixed(update_columns), conditions
+        try:
+            return self._upserts[shape]
+        except TypeError:  # names that are none, which the rule refuses
+            return self._make_upsert(*shape)
+
+    def _make_upsert(
+        self,
+        columns: tuple[str, ...],
+        given: tuple[str, ...],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+        conditions: Shape,
+    ) -> Request:
+        rule = ConflictRule.of(self.table, "update", conflict_columns, update_columns)
+        self.table.require(rule.columns, given)
+        return self._make_insert(columns, 1, rule.for_columns(given, conditions), True)
 
     def copy(self, columns: tuple[str, ...]) -> Request:
         """Return PostgreSQL's COPY of rows in text format."""
@@ -283,45 +340,24 @@ class Statements(Generic[M]):
 
     def update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
         """Return the UPDATE that gives the rows back."""
-        shape = ("update", columns, conditions)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(
-            shape,
-            self._request(
-                "update", update_columns=columns, conditions=self.group(conditions), returning=self._all_columns
-            ),
+        return self._updates[columns, conditions]
+
+    def _make_update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
+        return self._request(
+            "update", update_columns=columns, conditions=_group(conditions), returning=self._all_columns
         )
 
     def delete(self, conditions: Shape) -> Request:
         """Return the DELETE."""
-        shape = ("delete", conditions)
-        found: Request | None = self._cache.get(shape)
-        return found or self._kept(shape, self._request("delete", conditions=self.group(conditions)))
+        return self._deletes[(conditions,)]
 
-    def group(self, shape: Shape, table: str | None = None) -> Group:
-        """Return the conditions of a shape, whose columns are those of a table by its name in the statement."""
-        if not shape:
-            return NO_CONDITIONS
-        parts: list[tuple[Literal["AND"], Condition]] = []
-        for part in shape:
-            if isinstance(part, tuple):
-                name, operator = part
-                part = Comparison(self._columns[name] if table is None else Column(table, name), operator)
-            parts.append(("AND", part))
-        return Group(tuple(parts))
+    def _make_delete(self, conditions: Shape) -> Request:
+        return self._request("delete", conditions=_group(conditions))
 
     def _order_by(self, order: Order, table: str | None = None) -> tuple[OrderBy, ...]:
         columns = self.table.columns
         return tuple(
-            [
-                OrderBy(
-                    self._columns[name] if table is None else Column(table, name),
-                    direction,
-                    None,
-                    bool(columns[name].field.null),
-                )
-                for name, direction in order
-            ]
+            [OrderBy(Column(table, name), direction, None, bool(columns[name].field.null)) for name, direction in order]
         )
 
     def _first_of_each(self, column: Column, field: peewee.Field[Any], limit: int) -> FirstOfEach:
@@ -330,7 +366,7 @@ class Statements(Generic[M]):
     def _request(self, kind: Kind, **clauses: Any) -> Request:
         from cloudpub_models.sql.render.writer import write
 
-        written = write(Query(kind, self._source, **clauses), self._dialect)
+        written = write(Query(kind, self.table.node, **clauses), self._dialect)
         sql = written.driver_text
         if self._dialect.prepared_statements and self._is_preparable(written.compared):
             sql = PreparableSql(sql)
@@ -343,27 +379,27 @@ class Statements(Generic[M]):
             column.name not in columns or columns[column.name].is_preparable for column in compared
         )
 
-    def _select(self, request: Request, columns: tuple[str, ...] | None = None) -> Select[M]:
-        load = self.load
-        if columns is not None:
-            load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
-        return Select(request.sql, load, request.writes, request.tables)
+    def _whole_rows(self, request: Request) -> Select[M]:
+        return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
 
-    def _kept(self, shape: Any, found: T) -> T:
-        self._cached_text += len(found.sql)  # type: ignore[attr-defined]
-        if len(self._cache) >= _LARGEST_CACHE or self._cached_text > _MOST_CACHED_TEXT:
-            self._cache.clear()
-            self._cached_text = 0
-        self._cache[shape] = found
-        return found
+
+def _length(made: Request | Select[Any]) -> int:
+    return len(made.sql)
 
 
-def named_table(model: type[peewee.Model], alias: str | None = None) -> NamedTable:
-    """Return the table of a model, in its schema where it has one, for a statement."""
-    return NamedTable(model._meta.table_name, alias, model._meta.schema)
+def _fixed(names: Any) -> Any:
+    return tuple(names) if type(names) is list else names
+
+
+def _group(shape: Shape, table: str | None = None) -> Group:
+    """Return the conditions of a shape; a column without a table of its own is that one's."""
+    if not shape:
+        return NO_CONDITIONS
+    conditions = [Comparison(Column(table, part[0]), part[1]) if isinstance(part, tuple) else part for part in shape]
+    return Group(tuple([("AND", condition) for condition in conditions]))
 
 
 def _array_type(field: peewee.Field[Any]) -> str:

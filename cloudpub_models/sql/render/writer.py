@@ -15,14 +15,14 @@ that is why the linter's warnings about SQL made from strings are silenced where
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.identifiers import check_identifier
+from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
     Comparison,
@@ -54,7 +54,7 @@ from cloudpub_models.sql.nodes.query import (
 )
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
-from cloudpub_models.sql.text.parameters import Membership, ParsedSql, parse
+from cloudpub_models.sql.text.parameters import ParsedSql, parse
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -78,7 +78,8 @@ class Rendered(NamedTuple):
         tables: the tables that it touches, with their schema where they have one; raw SQL may touch others.
         compared: the columns that its conditions compare with values; `None` where raw SQL or arrays take part, so that
             the type of a value may decide what the statement means.
-        parsed: the text between the parameters, and all their names; `None` where raw SQL has named none of them.
+        pieces: of `driver_text`, one more than there are places for values between them.
+        places: between each two pieces a generated parameter (`None`), or raw SQL that has parameters of its own.
     """
 
     text: str
@@ -87,7 +88,32 @@ class Rendered(NamedTuple):
     writes: bool
     tables: tuple[str, ...]
     compared: tuple[Column, ...] | None
-    parsed: ParsedSql | None
+    pieces: tuple[str, ...]
+    places: tuple[str | None, ...]
+
+    def bind(self, values: Iterable[Any], named: Mapping[str, Any], dialect: Dialect) -> tuple[str, list[Any]]:
+        """Return the driver's SQL and the values of its parameters, for a statement in which raw SQL has some.
+
+        The text depends on them where one is a tuple: ``IN @ids`` becomes a place for each of its members.
+
+        Args:
+            values: those of the generated parameters, encoded.
+            named: those of the parameters that raw SQL has named.
+            dialect: the one that the statement is written in.
+        """
+        remaining = iter(values)
+        sent: list[str] = []
+        bound: list[Any] = []
+        for place in self.places:
+            if place is None:
+                sent.append(dialect.placeholder)
+                bound.append(next(remaining))
+            else:
+                parsed = parse(place, dialect)
+                sql, own = parsed.bind({name: named[name] for name in parsed.names})
+                sent.append(sql)
+                bound += own
+        return _woven(self.pieces, sent), bound
 
 
 def render(query: Query, dialect: Dialect) -> str:
@@ -127,26 +153,33 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         InvalidQueryError: for a query that is none, such as one with an unknown operator or alias.
     """  # noqa: E501 - a doctest
     writer = _Writer(query, dialect)
-    text = writer.statement(query)
-    pieces = text.split(_PLACE)
+    pieces = writer.statement(query).split(_PLACE)
     places = writer.places
     if len(pieces) != len(places) + 1:
         raise InvalidQueryError("expected SQL without NUL characters; got some")
-    # A value sent makes the driver take every % for the start of a placeholder.
-    driver_text = text.replace("%", "%%") if places and dialect.doubles_percent else text
-    named = [place for place in places if place is not None]
-    generated = generated_names(frozenset([place.name for place in named]))
-    names = [next(generated) if place is None else place.name for place in places]
-    parts = [""] * (2 * len(pieces) - 1)
-    parts[::2], parts[1::2] = pieces, ["@" + name for name in names]
+    raw = {place: parse(place, dialect) for place in places if place is not None}
+    generated = generated_names(frozenset([name for parsed in raw.values() for name in parsed.names]))
+    names: list[str] = []
+    shown: list[str] = []
+    sent: list[str] = []
+    for place in places:
+        if place is None:
+            names.append(next(generated))
+            shown.append("@" + names[-1])
+            sent.append(dialect.placeholder)
+        else:
+            shown.append(place)
+            sent.append(raw[place].driver_text)
+    text, pieces = _woven(pieces, shown), _escaped(pieces, dialect) if places else pieces
     return Rendered(
-        "".join(parts),
-        driver_text.replace(_PLACE, dialect.placeholder),
-        tuple([name for name, place in zip(names, places, strict=True) if place is None]),
+        text,
+        _woven(pieces, sent),
+        tuple(names),
         query.kind not in _READING or query.for_update,
         writer.tables,
         None if writer.compared is None else tuple(writer.compared),
-        ParsedSql(tuple(pieces), tuple(names), _memberships(pieces, places)) if named else None,
+        tuple(pieces),
+        tuple(places),
     )
 
 
@@ -160,24 +193,16 @@ def generated_names(taken: frozenset[str]) -> Iterator[str]:
     return filter(lambda name: name not in taken, names) if taken else names
 
 
-class _NamedPlace(NamedTuple):
-    """The place of a parameter that raw SQL has named, and how long the raw text is that stands before it."""
-
-    name: str
-    membership: Membership | None
-    length: int
+def _escaped(pieces: Sequence[str], dialect: Dialect) -> list[str]:
+    # With values, the driver takes every % for the start of a placeholder.
+    return [piece.replace("%", "%%") for piece in pieces] if dialect.doubles_percent else list(pieces)
 
 
-def _memberships(pieces: Sequence[str], places: Sequence[_NamedPlace | None]) -> tuple[Membership | None, ...]:
-    """Return for each parameter the ``IN`` before it, counted from the beginning of the whole piece of text."""
-    return tuple(
-        [
-            Membership(len(piece) - place.length + place.membership.start, place.membership.negated)
-            if place is not None and place.membership is not None
-            else None
-            for piece, place in zip(pieces, places, strict=False)
-        ]
-    )
+def _woven(pieces: Sequence[str], between: Sequence[str]) -> str:
+    """Return pieces of text with other text between each two."""
+    parts = [""] * (2 * len(pieces) - 1)
+    parts[::2], parts[1::2] = pieces, between
+    return "".join(parts)
 
 
 @lru_cache(maxsize=4096)
@@ -199,8 +224,8 @@ class _Writer:
         self.known = names_of_tables(query)
         self.tables = tuple([table.full_name for table in query.tables if isinstance(table, NamedTable)])
         self.qualifier: str | None = None
-        # For each value its parameter: None for one whose name is generated.
-        self.places: list[_NamedPlace | None] = []
+        # For each mark a generated parameter (None), or raw SQL that has parameters of its own.
+        self.places: list[str | None] = []
         self.compared: list[Column] | None = []
 
     def place(self) -> str:
@@ -281,7 +306,7 @@ class _Writer:
         if isinstance(having.operand, Number):
             return text + having.operand.text
         self.compared = None
-        self.places.append(_NamedPlace(having.operand.name, None, 0))
+        self.places.append(f"@{having.operand.name}")
         return text + _PLACE
 
     def order(self, orders: Iterable[OrderBy]) -> str:
@@ -413,6 +438,8 @@ class _Writer:
         elif isinstance(condition, PositionalCondition):
             self.compared = None
             text = _PLACE.join(condition.pieces)
+            if surrogate_in(text) is not None:
+                raise InvalidQueryError("expected a condition in SQL; got one with a lone surrogate, as in a JSON key")
             self.places += [None] * (len(condition.pieces) - 1)
         else:
             raise InvalidQueryError(f"expected a condition; got {type(condition).__name__}")
@@ -551,25 +578,27 @@ class _Writer:
     # -- what a person wrote
 
     def raw(self, sql: str) -> str:
-        if names := self.parsed(sql).names:
-            raise ParameterError(f"expected no parameters in raw SQL here; got @{names[0]}")
-        return f"{sql}\n" if self.parsed(sql).ends_in_line_comment else sql
+        parsed = self.parsed(sql)
+        if parsed.names:
+            raise ParameterError(f"expected no parameters in raw SQL here; got @{parsed.names[0]}")
+        return f"{sql}\n" if parsed.ends_in_line_comment else sql
 
     def raw_with_parameters(self, sql: str) -> str:
         self.compared = None
         parsed = self.parsed(sql)
-        for piece, name, membership in zip(parsed.pieces, parsed.names, parsed.memberships, strict=False):
-            self.places.append(_NamedPlace(name, membership, len(piece)))
-        text = _PLACE.join(parsed.pieces)
-        return f"{text}\n" if parsed.ends_in_line_comment else text
+        if parsed.names:
+            self.places.append(sql)
+            sql = _PLACE
+        return f"{sql}\n" if parsed.ends_in_line_comment else sql
 
     def parsed(self, sql: str) -> ParsedSql:
-        # What follows in the statement counts as well, so that a semicolon at the end is one in the middle.
-        if parse(f"{sql}\n1", self.dialect).several:
+        parsed = parse(sql, self.dialect)
+        # More of the statement follows, so that a semicolon at the end is one in the middle.
+        if parsed.has_semicolon:
             raise InvalidQueryError(
                 "expected one statement; got raw SQL with a semicolon: send several statements with batch_execute()"
             )
-        return parse(sql, self.dialect)
+        return parsed
 
 
 def _column_type(kind: str) -> str:

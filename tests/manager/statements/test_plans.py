@@ -298,8 +298,8 @@ def test_what_is_preparable(change: Callable[[QueryBuilder], QueryBuilder], prep
     query, values = change(builder).as_shape()
     for dialect in (POSTGRESQL, SQLITE):
         plan = query_plans.plan_for(query, dialect, Function, ALL_MODELS)
-        sql, _ = plan.bind(values, change(builder).named_values)
-        assert (type(sql) is not str) == (preparable and dialect is POSTGRESQL)
+        request, _ = plan.bind(values, change(builder).named_values)
+        assert (type(request.sql) is not str) == (preparable and dialect is POSTGRESQL)
 
 
 def test_builder_queries_are_prepared_once(shared_postgresql_url):
