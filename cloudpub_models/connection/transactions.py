@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
-from cloudpub_models.errors import (
-    CloudpubError,
-    ConnectionLostError,
-    InvalidQueryError,
-    TransactionAbortedError,
-)
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.scopes import Scope, aborted
+from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql.identifiers import shown
-
-if TYPE_CHECKING:
-    from cloudpub_models.connection.engine import Engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,51 +25,6 @@ _log = logging.getLogger("cloudpub_models")
 
 IsolationLevel = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
-
-
-class Scope:
-    """One open transaction or savepoint of a thread.
-
-    Attributes:
-        failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
-        callbacks: what to run once the outermost transaction has committed.
-        read_only: whether the outermost transaction was declared read-only.
-    """
-
-    __slots__ = ("callbacks", "failure", "number", "read_only")
-
-    def __init__(self, number: int, read_only: bool) -> None:
-        self.number = number
-        self.read_only = read_only
-        self.failure: CloudpubError | None = None
-        self.callbacks: list[Callable[[], object]] = []
-
-
-class ThreadState:
-    """What an engine keeps for one thread.
-
-    Attributes:
-        scopes: the open transaction and its savepoints, outermost first.
-        session_changed: whether raw SQL has left something behind in the connection's session, which nobody else should
-            get.
-        lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
-        cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
-    """
-
-    __slots__ = ("cursor", "lease", "scopes", "session_changed")
-
-    def __init__(self) -> None:
-        self.scopes: list[Scope] = []
-        self.session_changed = False
-        self.lease: Any = None
-        self.cursor: Any = None
-
-
-class ThreadStates(threading.local):
-    """The state of each thread; ``current`` is that of the thread that asks."""
-
-    def __init__(self) -> None:
-        self.current = ThreadState()
 
 
 class Connection:
@@ -249,14 +197,6 @@ class Transaction:
         if self._opened_connection:
             self._opened_connection = False
             self._engine.unpin()
-
-
-def aborted(cause: CloudpubError) -> TransactionAbortedError:
-    """Return the error for going on in, or committing, a transaction in which a statement has failed."""
-    return TransactionAbortedError(
-        f"a statement of this transaction failed ({type(cause).__name__}: {cause}), so nothing of it can be committed: "
-        "let the error leave the block, or put work that may fail into a nested transaction()"
-    )
 
 
 def run_callbacks(callbacks: list[Callable[[], object]]) -> None:

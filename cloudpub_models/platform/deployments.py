@@ -12,6 +12,7 @@ from typing import Any
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, NotFoundError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Function, FunctionDeployment
 from cloudpub_models.platform.locking import ROW_LOCK
 from cloudpub_models.platform.references import (
@@ -39,9 +40,9 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
     Functions and deployments are given as instances or by their internal ids.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(FunctionDeployment, database)
-        self._functions = Manager(Function, database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(FunctionDeployment, database, scope=scope)
+        self._functions = Manager(Function, database, scope=scope)
 
     def deploy(self, function: FunctionReference, image_tag: str, s3_key: str) -> FunctionDeployment:
         """Add the next version of a function; it is being built and not active yet.

@@ -10,6 +10,7 @@ from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.arguments.where import Where
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.rows.joined import JoinedSelect
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import PaginatedResult
 from cloudpub_models.models import Function, FunctionDeployment, FunctionLog, User
 from cloudpub_models.platform.deployments import FunctionDeploymentManager
@@ -52,10 +53,10 @@ class FunctionWithRelations:
 class FunctionManager(Manager[Function]):
     """The operations on ``functions``."""
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(Function, database)
-        self._deployments = FunctionDeploymentManager(database)
-        self._logs = FunctionLogManager(database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(Function, database, scope=scope)
+        self._deployments = FunctionDeploymentManager(database, scope=scope)
+        self._logs = FunctionLogManager(database, scope=scope)
 
     def get_function_details(self, uuid: UUID | str, *, log_limit: int = 100) -> FunctionWithRelations | None:
         """Return a function with its user, deployments and latest logs, in three statements, or ``None``.

@@ -12,6 +12,7 @@ from typing import Any, Final
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
@@ -29,8 +30,8 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
     no invocations.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(FunctionInvocation, database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(FunctionInvocation, database, scope=scope)
 
     def record(
         self, function: FunctionReference, status: str, duration_ms: int | None, error: str | None = None

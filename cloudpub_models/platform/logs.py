@@ -9,6 +9,7 @@ from typing import Final
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import FunctionLog
 from cloudpub_models.platform.pruning import prune_table
 from cloudpub_models.platform.references import FunctionReference, function_key
@@ -28,8 +29,8 @@ class FunctionLogManager(Manager[FunctionLog]):
     A function is given as an instance or by its internal id.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(FunctionLog, database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(FunctionLog, database, scope=scope)
 
     def append(self, function: FunctionReference, level: str, message: str) -> FunctionLog:
         """Add a line to a function's log, with the current time.

@@ -15,6 +15,7 @@ from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.rows.joined import JoinedSelect
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, User
 from cloudpub_models.platform.locking import ROW_LOCK
 from cloudpub_models.platform.references import (
@@ -59,10 +60,10 @@ class OrganizationManager(Manager[Organization]):
     Users and organizations are given as instances or by their public UUIDs, in the order of the method's name.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(Organization, database)
-        self._users = UserManager(database)
-        self._memberships = Manager(OrganizationMember, database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(Organization, database, scope=scope)
+        self._users = UserManager(database, scope=scope)
+        self._memberships = Manager(OrganizationMember, database, scope=scope)
 
     def create(self, name: str, owner: UserReference) -> Organization:
         """Create an organization with its owner as first member, both or neither.

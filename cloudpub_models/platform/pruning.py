@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.arguments.order import check_count
 from cloudpub_models.platform.periods import moment
+from cloudpub_models.sql.values import check_count
 
 _BATCH: Final = {
     # As an array the rows are chosen once; a plan may run a subquery behind IN again, and its LIMIT with it.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.arguments.order import check_count
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.rows.joined import JoinedSelect
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, Role, User, UserInformation
 from cloudpub_models.platform.references import (
     OrganizationReference,
@@ -20,6 +20,7 @@ from cloudpub_models.platform.references import (
     organization_key,
     user_key,
 )
+from cloudpub_models.sql.values import check_count
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
@@ -84,8 +85,8 @@ class UserManager(Manager[User]):
     A user is given as an instance or by its public UUID.
     """
 
-    def __init__(self, database: Database | None = None) -> None:
-        super().__init__(User, database)
+    def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(User, database, scope=scope)
 
     def find_by_email(self, email: str) -> User | None:
         """Return the user with this address, whatever its case, or ``None``.

@@ -66,6 +66,10 @@ class _Differences(NamedTuple):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # Whether a subselect in FROM may refer to what stands before it.
+    lateral_joins: bool
+    # Whether statements may be prepared, so that those that mean the same then have to be told from others.
+    prepared_statements: bool
     # The place of NULLs when a statement does not say; PostgreSQL's is the one that both are given.
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
@@ -207,6 +211,8 @@ POSTGRESQL = Dialect(
     encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
+    lateral_joins=True,
+    prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
     decodes_json=True,
@@ -244,6 +250,8 @@ SQLITE = Dialect(
     encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
+    lateral_joins=False,
+    prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     decodes_json=False,

@@ -18,8 +18,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.sql.identifiers import shown, surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
@@ -44,6 +44,24 @@ class Members(list[Any]):
     """
 
     __slots__ = ()
+
+
+def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
+    """Return a limit, an offset, a size of chunks or the like.
+
+    It may become part of a statement's text, so it is an ``int`` itself, not of a subclass with a text of its own.
+
+    Args:
+        number: the count.
+        name: what it is called.
+        smallest: what it is at least.
+
+    Raises:
+        InvalidQueryError: it is no integer of the right size.
+    """
+    if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
+        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
+    return number
 
 
 def encode(value: Any) -> Any:

@@ -432,3 +432,19 @@ def test_rows_changed_by_a_statement_that_begins_with_with_are_counted(managers,
     assert database.raw_execute(changed + "(SELECT id FROM two)") == 2
     assert database.raw_execute(changed + "(SELECT -id FROM two)") == 0
     assert database.raw_execute("CREATE TABLE nothing_else (id INTEGER)") == 0
+
+
+class Sneaky(int):
+    def __str__(self):
+        return "1 FROM x; DROP TABLE users --"
+
+    __repr__ = __format__ = __str__
+
+
+@pytest.mark.parametrize("chunk_size", [0, -1, True, 1.0, None, "1; DROP TABLE users", Sneaky(1), 2**70])
+def test_a_size_of_chunks_is_a_positive_integer(database, statements, chunk_size):
+    with pytest.raises(InvalidQueryError, match="expected chunk_size to be an integer of at least 1; got "):
+        database.raw_query_iter("SELECT 1 AS n", chunk_size=chunk_size)
+    with pytest.raises(InvalidQueryError, match="expected retries to be an integer of at least 0; got "):
+        database.run_transaction(lambda connection: None, retries=chunk_size if chunk_size != 0 else -1)
+    assert statements == []

@@ -14,7 +14,6 @@ from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.migrations.records import FIRST_MIGRATION
 
 MIGRATION = "0002_indexes_for_common_queries"
 LATEST_LINES = "function_logs_function_id_timestamp_id_level_idx"
@@ -31,7 +30,7 @@ LACKING = [
 @pytest.fixture
 def older(empty: peewee.Database) -> peewee.Database:
     """A database of before the indexes."""
-    Migrator(empty, component).up(FIRST_MIGRATION)
+    Migrator(empty, component).up("0001_initial")
     return empty
 
 

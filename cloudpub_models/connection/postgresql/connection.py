@@ -34,6 +34,7 @@ class PostgresqlConnection(extensions.connection):
     """A driver connection with the little that the pool and the engine remember about it."""
 
     idle_since: float = 0.0
+    lent_by: object | None = None
     transaction_mark: TransactionMark | None = None
     _kept_cursor: extensions.cursor | None = None
 

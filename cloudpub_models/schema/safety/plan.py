@@ -17,21 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import peewee
-from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.errors import CloudpubError, MigrationError
 from cloudpub_models.schema.catalogue.read import read_facts, reader_of
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.run import load_script, scripts_to_apply, scripts_to_revert
+from cloudpub_models.schema.migrations.run import session_of
+from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
 from cloudpub_models.sql.text.statements import command_of, statements_in, transaction_control, words_of
 from cloudpub_models.sql.text.tokens import tokens
-
-Direction = Literal["up", "down"]
 
 _READING = frozenset({"select", "values", "show", "explain", "table"})
 _WRITING = frozenset({"insert", "update", "delete", "merge"})
@@ -101,10 +99,8 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     database = migrator.database
     if database.in_transaction():
         raise MigrationError("expected no open transaction: a plan has one of its own; end it first")
-    known = [script.name for script in migrator.scripts()] if direction == "up" else list(migrator.records())
-    migrator.require_known(target, known)
-    scripts = (scripts_to_apply if direction == "up" else scripts_to_revert)(migrator, target)
-    modules = [(script.name, load_script(script, direction)) for script in scripts]
+    scripts = migrator.scripts_to_apply(target) if direction == "up" else migrator.scripts_to_revert(target)
+    modules = [(script.name, script.load(direction)) for script in scripts]
     if not modules:
         return []
     with reader_of(sql_dialect_of(database)).nothing_kept(database) as stage:
@@ -129,7 +125,8 @@ def _planned(
     recorder.begin()
     with recorder.listening():
         try:
-            getattr(module, direction)(SchemaMigrator.from_database(recorder.database), recorder.database)
+            schema_migrator = session_of(recorder.database, 0).schema_migrator()
+            getattr(module, direction)(schema_migrator, recorder.database)
         except Exception as error:  # noqa: BLE001 - a script may raise anything
             first_line = (str(error).strip().splitlines() or [""])[0]
             stopped = f"{type(error).__name__}: {first_line}"

@@ -85,7 +85,7 @@ def foreign(empty: peewee.Database) -> peewee.Database:
 def test_a_foreign_database_is_adopted(foreign: peewee.Database) -> None:
     migrator = Migrator(foreign, component)
     report = migrator.adopt()
-    assert report.recorded == "0001_initial"
+    assert report.recorded == ("0001_initial",)
     assert migrator.status()[0].state == "applied"
     assert "0001_initial" not in migrator.pending()
     kinds = {difference.kind for difference in report.differences}
@@ -94,7 +94,7 @@ def test_a_foreign_database_is_adopted(foreign: peewee.Database) -> None:
     assert not any(difference.table == "billing" for difference in report.differences)
     # A second time there is nothing to record, and the report is the same.
     again = migrator.adopt()
-    assert again.recorded is None
+    assert again.recorded == ()
     assert again.differences == report.differences
 
 
@@ -161,7 +161,7 @@ def test_what_is_missing_or_does_not_fit_is_refused_all_at_once(foreign: peewee.
         "organization_members.joined_at: type",
     ):
         assert place in message
-    assert Migrator(foreign, component).records() == {}
+    assert Migrator(foreign, component).applied() == {}
 
 
 def test_an_empty_database_is_refused(empty: peewee.Database) -> None:
@@ -172,9 +172,9 @@ def test_an_empty_database_is_refused(empty: peewee.Database) -> None:
 def test_migrating_a_foreign_database_points_to_adoption(foreign: peewee.Database) -> None:
     with pytest.raises(MigrationError, match="run `migrate adopt`"):
         Migrator(foreign, component).up()
-    assert Migrator(foreign, component).records() == {}
+    assert Migrator(foreign, component).applied() == {}
 
 
 def test_a_migrated_database_has_nothing_to_adopt(migrated: peewee.Database) -> None:
     report = Migrator(migrated, component).adopt()
-    assert (report.recorded, report.differences, report.statements) == (None, (), ())
+    assert (report.recorded, report.differences, report.statements) == ((), (), ())

@@ -15,7 +15,7 @@ import pytest
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator
-from cloudpub_models.schema.migrations.run import LOCK_KEY
+from cloudpub_models.schema.migrations.postgresql import LOCK_KEY
 
 Connect = Callable[[], peewee.Database]
 
@@ -127,7 +127,7 @@ def test_waiting_holds_no_transaction_open_and_ends(connect: Connect, directory:
     thread.join()
     assert "idle in transaction" not in seen
     assert "idle" in seen
-    assert "another migrator has held the lock for 0.6 s" in str(failure[0])
+    assert "expected no other migrator for 0.6 s; got one that holds the lock" in str(failure[0])
     empty.execute_sql(f"SELECT pg_advisory_unlock({LOCK_KEY})")
     assert len(Migrator(empty, component.with_migrations(directory)).up()) == 5
 
@@ -147,7 +147,7 @@ def test_a_busy_sqlite_file_is_waited_for_and_then_named(
 def test_a_table_lock_is_asked_for_again(
     connect: Connect, directory: Path, empty: peewee.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudpub_models.schema.migrations.run.TABLE_LOCK_SECONDS", "0.1")
+    monkeypatch.setattr("cloudpub_models.schema.migrations.postgresql.TABLE_LOCK_SECONDS", "0.1")
     (directory / "0006_wide.py").write_text(
         "def up(migrator, db):\n    db.execute_sql('ALTER TABLE journal ADD COLUMN note TEXT')\n"
     )

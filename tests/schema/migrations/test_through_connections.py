@@ -53,7 +53,7 @@ def test_many_threads_migrate_one_database(fresh: Database) -> None:
     migrator = Migrator(fresh.engine, component)
     names = [script.name for script in migrator.scripts()]
     assert sorted(applied) == names, "each once, by whichever thread came first"
-    records = sorted(migrator.records().values(), key=lambda record: record.applied_at)
+    records = sorted(migrator.applied().values(), key=lambda record: record.applied_at)
     assert [record.name for record in records] == names
     assert find_drift(fresh.engine, component.models) == []
 
@@ -90,7 +90,7 @@ def test_adoption(fresh: Database) -> None:
     fresh.raw_execute("DROP TABLE cloudpub_migrations")
     fresh.raw_execute("DROP INDEX function_logs_timestamp_idx")
     report = Migrator(fresh.engine, component).adopt()
-    assert report.recorded == "0001_initial"
+    assert report.recorded == ("0001_initial",)
     assert report.statements == ("CREATE INDEX function_logs_timestamp_idx ON function_logs (timestamp);",)
 
 

@@ -111,10 +111,10 @@ def test_a_plan_is_what_is_sent(write: Write, direction: Any) -> None:
 def test_a_plan_changes_nothing(write: Write) -> None:
     migrator = write(THINGS, CHANGES)
     migrator.up("0001_step")
-    before = (read_catalogue(migrator.database), migrator.records())
+    before = (read_catalogue(migrator.database), migrator.applied())
     assert planned_texts(migrator)
     assert planned_texts(migrator, "down")
-    assert (read_catalogue(migrator.database), migrator.records()) == before
+    assert (read_catalogue(migrator.database), migrator.applied()) == before
     assert migrator.database.execute_sql("SELECT count(*) FROM things").fetchone() == (3,)
     assert not migrator.database.in_transaction()
     assert migrator.up() == ["0002_step"]

@@ -7,103 +7,138 @@ from typing import Any
 import pytest
 
 from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, UnknownTableError
-from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, OrderBy, Query
-from cloudpub_models.sql.nodes.conditions import Comparison, Group, PositionalCondition, RawCondition, parameter_count
+from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, NamedTable, OrderBy, Query
+from cloudpub_models.sql.nodes.conditions import (
+    Comparison,
+    Group,
+    PositionalCondition,
+    RawCondition,
+    parameter_count,
+)
+from cloudpub_models.sql.nodes.expressions import Column, Star
 from cloudpub_models.sql.render.writer import render, rendered
 
-BY_ID = Group.all(Comparison("id", "="))
+
+def column(text: str) -> Column:
+    table, _, name = text.rpartition(".")
+    return Column(table or None, name)
+
+
+def compared(text: str, operator: str) -> Comparison:
+    return Comparison(column(text), operator)
+
+
+A, B, ID = (column(name) for name in ("a", "b", "id"))
+T, USERS = NamedTable("t"), NamedTable("users")
+BY_ID = Group.all(Comparison(ID, "="))
 
 QUERIES: list[tuple[Query, str, str | None]] = [
     (
-        Query("select", "users", columns=("id", "user"), conditions=BY_ID),
+        Query("select", USERS, columns=(ID, column("user")), conditions=BY_ID),
         'SELECT id, "user" FROM users WHERE id = @param_0',
         "SELECT id, user FROM users WHERE id = @param_0",
     ),
     (
-        Query("select", "users", columns=("id",), limit=PARAMETER, offset=PARAMETER, conditions=BY_ID),
+        Query("select", USERS, columns=(ID,), limit=PARAMETER, offset=PARAMETER, conditions=BY_ID),
         "SELECT id FROM users WHERE id = @param_0 LIMIT @param_1 OFFSET @param_2",
         None,
     ),
     (
-        Query("select", "users", columns=("id",), offset=PARAMETER),
+        Query("select", USERS, columns=(ID,), offset=PARAMETER),
         "SELECT id FROM users OFFSET @param_0",
         "SELECT id FROM users LIMIT -1 OFFSET @param_0",
     ),
     (
-        Query("select", "users", "u", columns=("u.id", "u.*"), order_by=(OrderBy("u.id", "DESC", "LAST"),)),
+        Query(
+            "select",
+            NamedTable("users", "u"),
+            columns=(column("u.id"), Star("u")),
+            order_by=(OrderBy(column("u.id"), "DESC", "LAST"),),
+        ),
         "SELECT u.id, u.* FROM users u ORDER BY u.id DESC NULLS LAST",
         None,
     ),
     (
-        Query("select", "users", order_by=(OrderBy("a", "DESC"), OrderBy("id", "DESC", None, nullable=False))),
+        Query("select", USERS, order_by=(OrderBy(A, "DESC"), OrderBy(ID, "DESC", None, nullable=False))),
         "SELECT * FROM users ORDER BY a DESC, id DESC",
         "SELECT * FROM users ORDER BY a DESC NULLS FIRST, id DESC",
     ),
     (
-        Query("select", "a", columns=("a.id",), joins=(Join("INNER", "b", None, (("b.x", "a.x"), ("b.y", "a.y"))),)),
+        Query(
+            "select",
+            NamedTable("a"),
+            columns=(column("a.id"),),
+            joins=(
+                Join(
+                    "INNER",
+                    NamedTable("b"),
+                    ((column("b.x"), column("a.x")), (column("b.y"), column("a.y"))),
+                ),
+            ),
+        ),
         "SELECT a.id FROM a INNER JOIN b ON b.x = a.x AND b.y = a.y",
         None,
     ),
     (
-        Query("select", "users", columns=("id",), for_update=True, skip_locked=True, limit=1),
+        Query("select", USERS, columns=(ID,), for_update=True, skip_locked=True, limit=1),
         "SELECT id FROM users LIMIT 1 FOR UPDATE SKIP LOCKED",
         "SELECT id FROM users LIMIT 1",
     ),
-    (Query("count", "users"), "SELECT COUNT(*) AS count FROM users", None),
+    (Query("count", USERS), "SELECT COUNT(*) AS count FROM users", None),
     (
-        Query("count", "users", conditions=BY_ID, limit=5),
+        Query("count", USERS, conditions=BY_ID, limit=5),
         "SELECT COUNT(*) AS count FROM users WHERE id = @param_0",
         None,
     ),
     (
-        Query("exists", "users", conditions=BY_ID),
+        Query("exists", USERS, conditions=BY_ID),
         "SELECT 1 FROM users WHERE id = @param_0 LIMIT 1",
         None,
     ),
-    (Query("insert", "users"), "INSERT INTO users DEFAULT VALUES", None),
-    (Query("insert", "users", returning=("id",)), "INSERT INTO users DEFAULT VALUES RETURNING id", None),
+    (Query("insert", USERS), "INSERT INTO users DEFAULT VALUES", None),
+    (Query("insert", USERS, returning=(ID,)), "INSERT INTO users DEFAULT VALUES RETURNING id", None),
     (
-        Query("insert", "users", insert_columns=("a", "b"), rows=2, returning=("id", "a")),
+        Query("insert", USERS, insert_columns=("a", "b"), rows=2, returning=(ID, A)),
         "INSERT INTO users (a, b) VALUES (@param_0, @param_1), (@param_2, @param_3) RETURNING id, a",
         None,
     ),
     (
-        Query("insert", "users", insert_columns=("a",), conflict=Conflict((), "ignore")),
+        Query("insert", USERS, insert_columns=("a",), conflict=Conflict((), "ignore")),
         "INSERT INTO users (a) VALUES (@param_0) ON CONFLICT DO NOTHING",
         None,
     ),
     (
-        Query("insert", "users", insert_columns=("a", "order"), conflict=Conflict(("a",), "update", ("order",))),
+        Query("insert", USERS, insert_columns=("a", "order"), conflict=Conflict(("a",), "update", ("order",))),
         'INSERT INTO users (a, "order") VALUES (@param_0, @param_1) '
         'ON CONFLICT (a) DO UPDATE SET "order" = excluded."order"',
         "INSERT INTO users (a, `order`) VALUES (@param_0, @param_1) "
         "ON CONFLICT (a) DO UPDATE SET `order` = excluded.`order`",
     ),
     (
-        Query("insert", "users", insert_columns=("a", "b"), array_types=("text", "integer"), returning=("id",)),
+        Query("insert", USERS, insert_columns=("a", "b"), array_types=("text", "integer"), returning=(ID,)),
         "INSERT INTO users (a, b) SELECT a, b FROM unnest(@param_0::text[], @param_1::integer[]) "
         "WITH ORDINALITY AS batch (a, b, batch_position) ORDER BY batch_position RETURNING id",
         None,
     ),
     (
-        Query("update", "users", update_columns=("a", "b"), conditions=BY_ID, returning=("id",)),
+        Query("update", USERS, update_columns=("a", "b"), conditions=BY_ID, returning=(ID,)),
         "UPDATE users SET a = @param_0, b = @param_1 WHERE id = @param_2 RETURNING id",
         None,
     ),
-    (Query("delete", "users", conditions=BY_ID), "DELETE FROM users WHERE id = @param_0", None),
-    (Query("delete", "users", "u"), "DELETE FROM users AS u", None),
+    (Query("delete", USERS, conditions=BY_ID), "DELETE FROM users WHERE id = @param_0", None),
+    (Query("delete", NamedTable("users", "u")), "DELETE FROM users AS u", None),
     (
-        Query("select", "t", conditions=Group.all(PositionalCondition(("x > ", " OR y = ", "")), Comparison("a", "="))),
+        Query("select", T, conditions=Group.all(PositionalCondition(("x > ", " OR y = ", "")), Comparison(A, "="))),
         "SELECT * FROM t WHERE (x > @param_0 OR y = @param_1) AND a = @param_2",
         None,
     ),
     (
-        Query("select", "t", conditions=Group.all(PositionalCondition(("x > ", "")))),
+        Query("select", T, conditions=Group.all(PositionalCondition(("x > ", "")))),
         "SELECT * FROM t WHERE x > @param_0",
         None,
     ),
     (
-        Query("select", "t", conditions=Group.all(RawCondition("a = @param_0"), Comparison("a", "BETWEEN"))),
+        Query("select", T, conditions=Group.all(RawCondition("a = @param_0"), Comparison(A, "BETWEEN"))),
         "SELECT * FROM t WHERE (a = @param_0) AND a BETWEEN @param_1 AND @param_2",
         None,
     ),
@@ -121,45 +156,45 @@ def test_rendered() -> None:
 
 
 def test_a_shape_is_rendered_once() -> None:
-    first = rendered(Query("select", "users", conditions=Group.all(Comparison("id", "="))), POSTGRESQL)
-    again = rendered(Query("select", "users", conditions=Group.all(Comparison("id", "="))), POSTGRESQL)
+    first = rendered(Query("select", USERS, conditions=Group.all(Comparison(ID, "="))), POSTGRESQL)
+    again = rendered(Query("select", USERS, conditions=Group.all(Comparison(ID, "="))), POSTGRESQL)
     assert again is first
-    assert rendered(Query("select", "users", conditions=Group.all(Comparison("id", "="))), SQLITE) is not first
+    assert rendered(Query("select", USERS, conditions=Group.all(Comparison(ID, "="))), SQLITE) is not first
 
 
 def test_values_counted() -> None:
-    tree = Group.all(Comparison("a", "BETWEEN"), Group.all(Comparison("b", "IN"), RawCondition("x = @y")))
+    tree = Group.all(Comparison(A, "BETWEEN"), Group.all(Comparison(B, "IN"), RawCondition("x = @y")))
     assert parameter_count(tree) == 3
     with pytest.raises(InvalidQueryError, match="expected one of the operators"):
-        parameter_count(Comparison("a", "LIKE ANY"))
+        parameter_count(Comparison(A, "LIKE ANY"))
 
 
 NO_QUERIES: list[Any] = [
-    (Query("select", "users; DROP TABLE users"), InvalidIdentifierError),
-    (Query("select", "users", "u; --"), InvalidIdentifierError),
-    (Query("select", "users", columns=("id; --",)), InvalidIdentifierError),
-    (Query("select", "users", conditions=Group.all(Comparison("1 = 1; --", "="))), InvalidIdentifierError),
-    (Query("select", "users", conditions=Group.all(Comparison("a", "= 1 OR 1 ="))), InvalidQueryError),
-    (Query("select", "users", conditions=Group((("XOR", Comparison("a", "=")),))), InvalidQueryError),  # type: ignore[arg-type]
-    (Query("select", "users", conditions=Group.all(Group(()))), InvalidQueryError),
-    (Query("select", "users", conditions=Group.all("a = 1")), InvalidQueryError),  # type: ignore[arg-type]
-    (Query("select", "users", order_by=(OrderBy("a", "ASC; --"),)), InvalidQueryError),
-    (Query("select", "users", order_by=(OrderBy("a", "ASC", "x"),)), InvalidQueryError),
-    (Query("select", "users", order_by=(OrderBy("a; --"),)), InvalidIdentifierError),
-    (Query("select", "users", joins=(Join("CROSS", "b", None, (("a", "b"),)),)), InvalidQueryError),
-    (Query("select", "users", joins=(Join("INNER", "b", None, ()),)), InvalidQueryError),
-    (Query("select", "users", columns=("u.id",)), UnknownTableError),
-    (Query("insert", "users", insert_columns=("a; --",)), InvalidIdentifierError),
-    (Query("insert", "users", insert_columns=("a",), rows=0), InvalidQueryError),
-    (Query("insert", "users", insert_columns=("a",), array_types=("text; --",)), InvalidQueryError),
-    (Query("insert", "users", insert_columns=("a",), returning=("a; --",)), InvalidIdentifierError),
-    (Query("insert", "users", insert_columns=("a",), conflict=Conflict((), "update", ("a",))), InvalidQueryError),
-    (Query("insert", "users", insert_columns=("a",), conflict=Conflict(("a",), "update")), InvalidQueryError),
-    (Query("insert", "users", insert_columns=("a",), conflict=Conflict(("a;",), "ignore")), InvalidIdentifierError),
-    (Query("update", "users"), InvalidQueryError),
-    (Query("update", "users", update_columns=("a = 1; --",)), InvalidIdentifierError),
-    (Query("delete", "users", joins=(Join("INNER", "b", None, (("a", "b"),)),)), InvalidQueryError),
-    (Query("drop", "users"), InvalidQueryError),  # type: ignore[arg-type]
+    (Query("select", NamedTable("users; DROP TABLE users")), InvalidIdentifierError),
+    (Query("select", NamedTable("users", "u; --")), InvalidIdentifierError),
+    (Query("select", USERS, columns=(column("id; --"),)), InvalidIdentifierError),
+    (Query("select", USERS, conditions=Group.all(Comparison(column("1 = 1; --"), "="))), InvalidIdentifierError),
+    (Query("select", USERS, conditions=Group.all(Comparison(A, "= 1 OR 1 ="))), InvalidQueryError),
+    (Query("select", USERS, conditions=Group((("XOR", Comparison(A, "=")),))), InvalidQueryError),  # type: ignore[arg-type]
+    (Query("select", USERS, conditions=Group.all(Group(()))), InvalidQueryError),
+    (Query("select", USERS, conditions=Group.all("a = 1")), InvalidQueryError),  # type: ignore[arg-type]
+    (Query("select", USERS, order_by=(OrderBy(A, "ASC; --"),)), InvalidQueryError),
+    (Query("select", USERS, order_by=(OrderBy(A, "ASC", "x"),)), InvalidQueryError),
+    (Query("select", USERS, order_by=(OrderBy(column("a; --")),)), InvalidIdentifierError),
+    (Query("select", USERS, joins=(Join("CROSS", NamedTable("b"), ((A, B),)),)), InvalidQueryError),
+    (Query("select", USERS, joins=(Join("INNER", NamedTable("b"), ()),)), InvalidQueryError),
+    (Query("select", USERS, columns=(column("u.id"),)), UnknownTableError),
+    (Query("insert", USERS, insert_columns=("a; --",)), InvalidIdentifierError),
+    (Query("insert", USERS, insert_columns=("a",), rows=0), InvalidQueryError),
+    (Query("insert", USERS, insert_columns=("a",), array_types=("text; --",)), InvalidQueryError),
+    (Query("insert", USERS, insert_columns=("a",), returning=(column("a; --"),)), InvalidIdentifierError),
+    (Query("insert", USERS, insert_columns=("a",), conflict=Conflict((), "update", ("a",))), InvalidQueryError),
+    (Query("insert", USERS, insert_columns=("a",), conflict=Conflict(("a",), "update")), InvalidQueryError),
+    (Query("insert", USERS, insert_columns=("a",), conflict=Conflict(("a;",), "ignore")), InvalidIdentifierError),
+    (Query("update", USERS), InvalidQueryError),
+    (Query("update", USERS, update_columns=("a = 1; --",)), InvalidIdentifierError),
+    (Query("delete", USERS, joins=(Join("INNER", NamedTable("b"), ((A, B),)),)), InvalidQueryError),
+    (Query("drop", USERS), InvalidQueryError),  # type: ignore[arg-type]
 ]
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import peewee
 import typer
 from rich.console import Console
 
@@ -25,8 +24,8 @@ from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.records import directory_of
-from cloudpub_models.schema.safety.plan import Direction, PlannedMigration, plan_migrations
+from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
+from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
 from cloudpub_models.sql.dialects import Dialect
 
 PENDING_EXIT_CODE = 3
@@ -152,12 +151,10 @@ def new(
 ) -> None:
     """Write the skeleton of the next migration, with the next free number. No database is needed."""
     named = target_of(context, database, directory)
-    # Numbers come from the files, so the database is only a form to fill.
-    migrator = Migrator(peewee.SqliteDatabase(":memory:"), _component(named))
     if named.directory is None and not _in_checkout():
         print_error("the platform's migrations are written in a checkout of this package: run this there")
         raise typer.Exit(1)
-    path = _short(migrator.new(" ".join(name)))
+    path = _short(write_script(_component(named), " ".join(name)))
     if as_json:
         print_document({"path": str(path)})
     else:
@@ -212,12 +209,12 @@ def adopt(
         report = Migrator(opened.engine, _component(named)).adopt()
     if as_json:
         differences = [_difference_document(difference) for difference in report.differences]
-        print_document({"recorded": report.recorded, "differences": differences})
+        print_document({"recorded": ", ".join(report.recorded) or None, "differences": differences})
         return
-    if report.recorded is None:
+    if not report.recorded:
         console.print("this database had been adopted or migrated before")
     else:
-        console.print(f"adopted: {report.recorded} is recorded as applied", highlight=False)
+        console.print(f"adopted: {', '.join(report.recorded)} recorded as applied", highlight=False)
     if report.differences:
         _print_differences(console, report.differences, opened.engine.sql_dialect)
     else:

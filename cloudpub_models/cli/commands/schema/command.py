@@ -24,7 +24,7 @@ from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models
-from cloudpub_models.schema.migrations.records import HISTORY_TABLE
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, dialect_named
 
 
