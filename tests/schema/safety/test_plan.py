@@ -205,6 +205,20 @@ def up(migrator, db):
     assert migrator.database.execute_sql("SELECT count(*) FROM things").fetchone() == (3,)
 
 
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT 1; COMMIT; DROP TABLE things", r"SELECT E'\''; ABORT; DROP TABLE things", "VALUES (1); DROP TABLE things"],
+)
+def test_what_begins_with_a_query_and_goes_on_is_not_sent(write: Write, sql: str) -> None:
+    write(THINGS).up()
+    migrator = write(THINGS, f"def up(migrator, db):\n    db.execute_sql({sql!r})\n")
+    [migration] = plan_migrations(migrator, "up")
+    assert [hazard.table for hazard in migration.destroys] == ["things"]
+    assert (migration.doubt is None) == sql.startswith("VALUES")
+    assert migrator.database.table_exists("things")
+
+
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
 def test_on_sqlite_a_script_reads_what_it_wrote(write: Write) -> None:
     script = """
