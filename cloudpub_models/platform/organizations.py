@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
+from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.joined import JoinedSelect
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, User
 from cloudpub_models.platform.references import (
@@ -28,9 +28,7 @@ from cloudpub_models.platform.users import UserManager
 R = TypeVar("R")
 
 _OF_USER = JoinedSelect(
-    "SELECT {columns} FROM organization_members m INNER JOIN organizations o ON o.uuid = m.organization_id "
-    "WHERE m.user_id = @user",
-    {"o": Organization},
+    OrganizationMember, ("INNER", OrganizationMember.organization), equal=(OrganizationMember.user,)
 )
 
 _JOIN_ATTEMPTS = 3
@@ -108,8 +106,8 @@ class OrganizationManager(Manager[Organization]):
         True
 
         ``SELECT id, … FROM organizations WHERE uuid = @param_0``, then
-        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
-        LEFT JOIN user_information i … WHERE m.organization_id = @organization ORDER BY m.joined_at, m.id …``
+        ``SELECT … FROM organization_members INNER JOIN users … LEFT JOIN user_information …
+        WHERE organization_members.organization_id = @param_0 ORDER BY organization_members.joined_at ASC, …``
         """
         found = self.find_by_uuid(organization_key(organization))
         if found is None:
@@ -195,10 +193,10 @@ class OrganizationManager(Manager[Organization]):
         >>> managers.organizations.get_user_organization(ada)
         <Organization id=1 uuid=... name='Acme'>
 
-        ``SELECT o.id, … FROM organization_members m INNER JOIN organizations o … WHERE m.user_id = @user``
+        ``SELECT … FROM organization_members INNER JOIN organizations … WHERE organization_members.user_id = @param_0``
         """
-        rows = _OF_USER.fetch(self.database.engine, {"user": user_key(user)})
-        found: Organization | None = rows[0][0] if rows else None
+        rows = _OF_USER.find(self.database, [user_key(user)], self.scope)
+        found: Organization | None = rows[0][1] if rows else None
         return found
 
     def is_user_in_organization(self, user: UserReference, organization: OrganizationReference | None = None) -> bool:

@@ -70,6 +70,8 @@ class _Differences(NamedTuple):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # Whether LOWER leaves letters beyond ASCII as they are.
+    lowers_ascii_only: bool
     # Whether a subselect in FROM may refer to what stands before it.
     lateral_joins: bool
     # Whether statements may be prepared, so that those that mean the same then have to be told from others.
@@ -205,6 +207,7 @@ POSTGRESQL = Dialect(
     encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
+    lowers_ascii_only=False,
     lateral_joins=True,
     prepared_statements=True,
     nulls_are_largest=True,
@@ -243,6 +246,7 @@ SQLITE = Dialect(
     encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
+    lowers_ascii_only=True,
     lateral_joins=False,
     prepared_statements=False,
     nulls_are_largest=False,

@@ -118,7 +118,7 @@ class ConflictRule(NamedTuple):
                     f"expected a value for {name!r}, which decides about or takes part in the update; got none"
                 )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
-        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], _group(conditions))
+        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], group_of(conditions))
 
 
 class Statements(Generic[M]):
@@ -186,7 +186,7 @@ class Statements(Generic[M]):
         request = self._request(
             "select",
             columns=self._all_columns if columns is None else tuple([self._columns[name] for name in columns]),
-            conditions=_group(conditions),
+            conditions=group_of(conditions),
             order_by=self._order_by(order),
             limit=PARAMETER if limit else None,
             offset=PARAMETER if offset else None,
@@ -215,7 +215,7 @@ class Statements(Generic[M]):
         request = self._request(
             "select",
             columns=self._all_columns,
-            conditions=_group(conditions),
+            conditions=group_of(conditions),
             order_by=self._order_by(order),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
@@ -254,7 +254,7 @@ class Statements(Generic[M]):
         between, own = table_of(pivot).node, self.table.node.known_as
         key = Column(between.known_as, near.column_name)
         pair = Column(between.known_as, far.column_name), Column(own, far.rel_field.column_name)
-        held = _group(conditions, own)
+        held = group_of(conditions, own)
         request = self._request(
             "select",
             columns=(*[Column(own, name) for name in self._columns], key),
@@ -270,7 +270,7 @@ class Statements(Generic[M]):
         return self._selects_of_nothing[kind, conditions]
 
     def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
-        return self._request(kind, conditions=_group(conditions))
+        return self._request(kind, conditions=group_of(conditions))
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
         """Return the INSERT of one row that gives it back."""
@@ -352,7 +352,7 @@ class Statements(Generic[M]):
 
     def _make_update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
         return self._request(
-            "update", update_columns=columns, conditions=_group(conditions), returning=self._all_columns
+            "update", update_columns=columns, conditions=group_of(conditions), returning=self._all_columns
         )
 
     def delete(self, conditions: Shape) -> Request:
@@ -360,7 +360,7 @@ class Statements(Generic[M]):
         return self._deletes[(conditions,)]
 
     def _make_delete(self, conditions: Shape) -> Request:
-        return self._request("delete", conditions=_group(conditions))
+        return self._request("delete", conditions=group_of(conditions))
 
     def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
         """Return the DELETE of the first rows in an order that nobody else has locked; it gives some columns back.
@@ -373,7 +373,7 @@ class Statements(Generic[M]):
         (key,) = self.table.key_names
         request = self._request(
             "delete",
-            conditions=_group(conditions),
+            conditions=group_of(conditions),
             order_by=self._order_by(order),
             limit=PARAMETER,
             lock="FOR UPDATE SKIP LOCKED",
@@ -422,7 +422,7 @@ def _fixed(names: Any) -> Any:
     return tuple(names) if type(names) is list else names
 
 
-def _group(shape: Shape, table: str | None = None) -> Group:
+def group_of(shape: Shape, table: str | None = None) -> Group:
     """Return the conditions of a shape; a column without a table of its own is that one's."""
     if not shape:
         return NO_CONDITIONS

@@ -55,11 +55,19 @@ class NamedTable(Record):
 
 
 class Join(Record):
-    """A joined table, and the pairs of columns that its condition makes equal."""
+    """A joined table.
+
+    Attributes:
+        kind: one of `JOIN_TYPES`.
+        table: the table.
+        on: pairs of columns that are equal.
+        conditions: what else its rows have to meet to be joined.
+    """
 
     kind: str
     table: NamedTable | Raw
     on: tuple[tuple[Column | Raw, Column | Raw], ...]
+    conditions: Group = NO_CONDITIONS
 
 
 class OrderBy(Record):
@@ -111,8 +119,8 @@ class Query(Record):
     """A statement without its values.
 
     The values belong to the parameters in this order: the list of `first_of_each`; those of an insert row by row, or of
-    `update_columns`; those of `conflict`'s conditions; those of `conditions`; `limit` and `offset` where they are
-    `PARAMETER`.
+    `update_columns`; those of the conditions of `conflict`, of `joins`, and of the query; `limit` and `offset` where
+    they are `PARAMETER`.
 
     Attributes:
         kind: which statement; ``"count"`` counts the rows that the select would give without `limit` and `offset`,

@@ -296,6 +296,8 @@ class _Writer:
         pairs = [f"{self.expression(first)} = {self.expression(second)}" for first, second in join.on]
         if not pairs:
             raise InvalidQueryError("expected a condition for the join; got none: name the two columns that are equal")
+        if join.conditions.items:
+            pairs.append(f"({self.group(join.conditions)})")
         return f" {join.kind} JOIN {self.table(join.table)} ON {' AND '.join(pairs)}"
 
     def having(self, having: Having | Raw, alone: bool) -> str:
