@@ -13,7 +13,7 @@ Not for: understanding SQL beyond its tokens, or running it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
@@ -281,7 +281,7 @@ def _fault(sql: str, statements: Sequence[Sequence[str]], texts: Sequence[str]) 
     if not statements:
         return f"expected a statement; got {shown(sql)}"
     # PostgreSQL's driver gives the result of the last one, also where that is empty.
-    if len(statements) > 1 or texts[0] == ";" or (";", ";") in zip(texts, texts[1:], strict=False):
+    if len(statements) > 1 or texts[0] == ";" or (";", ";") in pairwise(texts):
         return "expected one statement; got several: send them with batch_execute()"
     if control := transaction_control(statements[0]):
         return f"expected a statement that leaves transactions alone; got {control}: use transaction()"
