@@ -7,24 +7,28 @@ decided in ``platform``.
 from __future__ import annotations
 
 from enum import StrEnum
-from uuid import UUID, uuid4
-
-from peewee import AutoField, BooleanField, CharField, Default, Index, IntegerField, ModelSelect, TextField
+from uuid import UUID
 
 import cloudpub_models.connection.default  # noqa: F401 - which answers Peewee's own calls
-from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import (
-    RANDOM_UUID,
-    UTC_NOW,
+from cloudpub_models.entity import (
+    AutoField,
+    BooleanField,
+    CharField,
+    Default,
+    Entity,
     EnumField,
     ForeignKey,
+    Index,
+    IntegerField,
     JsonField,
+    ModelSelect,
+    OneToOneKey,
+    TextField,
     TimestampField,
     UuidField,
     forward_foreign_key,
+    many_to_many,
 )
-from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneKey, relate
-from cloudpub_models.entity.stored_forms import utc_now
 
 
 class Role(StrEnum):
@@ -42,11 +46,11 @@ class User(Entity):
     shown_columns = ("email",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     email = CharField(max_length=255, unique=True)
     password_hash = CharField(max_length=255)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     information: UserInformation | None
     organization: Organization | None
@@ -66,7 +70,7 @@ class UserInformation(Entity):
     shown_columns = ("first_name", "last_name", "role")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     user = OneToOneKey(User, field="uuid", backref="information", on_delete="CASCADE")
     first_name = CharField(max_length=100)
     last_name = CharField(max_length=100)
@@ -77,8 +81,8 @@ class UserInformation(Entity):
     zip_code = CharField(max_length=20, null=True)
     avatar = TextField(null=True)
     role = EnumField(Role, max_length=50, index=True)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     user_id: UUID
 
@@ -94,11 +98,11 @@ class Organization(Entity):
     shown_columns = ("name",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     name = CharField(max_length=255, unique=True)
     owner = ForeignKey(User, field="uuid", backref="owned_organizations", on_delete="CASCADE")
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     owner_id: UUID
     members: ModelSelect[User]
@@ -118,7 +122,7 @@ class OrganizationMember(Entity):
     id = AutoField()
     organization = ForeignKey(Organization, field="uuid", backref="memberships", on_delete="CASCADE")
     user = OneToOneKey(User, field="uuid", backref="membership", on_delete="CASCADE")
-    joined_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    joined_at = TimestampField()
 
     organization_id: UUID
     user_id: UUID
@@ -135,7 +139,7 @@ class Function(Entity):
     shown_columns = ("name", "status")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     user = ForeignKey(User, backref="functions", on_delete="CASCADE")
     name = CharField(max_length=255)
     status = CharField(max_length=50, default="active", constraints=[Default("'active'")])
@@ -144,8 +148,8 @@ class Function(Entity):
         "FunctionDeployment", null=True, backref="active_for", on_delete="SET NULL"
     )
     analysis_result = JsonField(null=True)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
-    updated_at = TimestampField(default=utc_now, server_default=UTC_NOW, touched_on_update=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
 
     user_id: int
     active_deployment_id: int | None
@@ -170,7 +174,7 @@ class FunctionDeployment(Entity):
     shown_columns = ("version", "status")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="deployments", on_delete="CASCADE")
     version = IntegerField(index=True)
     image_tag = CharField(max_length=255)
@@ -178,7 +182,7 @@ class FunctionDeployment(Entity):
     status = CharField(max_length=50, default="building", constraints=[Default("'building'")])
     is_active = BooleanField(default=False, index=True, constraints=[Default("FALSE")])
     build_logs = TextField(null=True)
-    deployed_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    deployed_at = TimestampField()
 
     function_id: int
     active_for: ModelSelect[Function]
@@ -200,11 +204,11 @@ class FunctionLog(Entity):
     shown_columns = ("level",)
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="logs", on_delete="CASCADE")
     level = CharField(max_length=20)
     message = TextField()
-    timestamp = TimestampField(default=utc_now, server_default=UTC_NOW, index=True)
+    timestamp = TimestampField(index=True)
 
     function_id: int
 
@@ -222,12 +226,12 @@ class FunctionInvocation(Entity):
     shown_columns = ("status", "duration_ms")
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     function = ForeignKey(Function, backref="invocations", on_delete="CASCADE")
     status = CharField(max_length=50)
     duration_ms = IntegerField(null=True)
     error = TextField(null=True)
-    timestamp = TimestampField(default=utc_now, server_default=UTC_NOW, index=True)
+    timestamp = TimestampField(index=True)
 
     function_id: int
 
@@ -239,8 +243,7 @@ class FunctionInvocation(Entity):
         indexes = ((("function", "timestamp", "id", "status", "duration_ms"), False),)
 
 
-relate(Organization, "members", ManyThrough(near=OrganizationMember.organization, far=OrganizationMember.user))
-relate(User, "organization", OneThrough(near=OrganizationMember.user, far=OrganizationMember.organization))
+many_to_many(OrganizationMember.organization, OrganizationMember.user, "members", backref="organization")
 
 ALL_MODELS: tuple[type[Entity], ...] = (
     User,

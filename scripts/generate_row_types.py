@@ -85,7 +85,7 @@ def _updated(model: type[Entity]) -> Iterator[str]:
 
 
 def _may_be_left_out(field: peewee.Field) -> bool:
-    has_default = field.default is not None or server_default(field, "postgresql") is not None
+    has_default = field.default is not None or server_default(field) is not None
     return field.null or has_default or isinstance(field, peewee.AutoField)
 
 

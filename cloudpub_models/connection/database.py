@@ -457,10 +457,14 @@ class Database:
     # Migrations
 
     def migrate(self, target: str | None = None) -> list[str]:
-        """Apply the migrations that are pending, one process at a time.
+        """Apply the migrations of all components that are pending, one process at a time.
+
+        Those of a component come behind those of the components that it is ``after``. What is recorded for other
+        components, of other programs on the same database, is left alone.
 
         Args:
-            target: the last one to apply, by name; ``None`` applies all.
+            target: the last one to apply of its component, by name (``0001_initial``, ``billing.0001_keys``), with what
+                that component is ``after``; ``None`` applies all.
 
         Returns:
             the names of those applied.
@@ -479,7 +483,7 @@ class Database:
                 "expected a direct connection for migrations, since their lock belongs to a session; this database has "
                 "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
             )
-        return Migrator(self.engine).up(target)
+        return Migrator(self.engine, self.components).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)

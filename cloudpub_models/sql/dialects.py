@@ -16,6 +16,8 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
+DialectName = Literal["postgresql", "sqlite"]
+
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
     **{
@@ -47,7 +49,7 @@ _RESERVED_BY_SQLITE = """
 
 
 class _Differences(NamedTuple):
-    name: Literal["postgresql", "sqlite"]
+    name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
     reserved: frozenset[str]
@@ -74,6 +76,15 @@ class _Differences(NamedTuple):
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
     limit_for_offset: str
+    # Whether the driver gives JSON documents decoded.
+    decodes_json: bool
+    # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
+    # tables that are yet to come.
+    alters_tables: bool
+    # Whether a trigger calls a function; otherwise it has statements of its own.
+    triggers_call_functions: bool
+    # What keeps a primary key that counts by itself from using a number twice.
+    never_reuses_ids: str
     # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
     # line; $tag$…$tag$; comments in comments; what opens the quotes of a name; and what ends a comment.
     prefixed_strings: bool
@@ -195,6 +206,10 @@ POSTGRESQL = Dialect(
     prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
+    decodes_json=True,
+    alters_tables=True,
+    triggers_call_functions=True,
+    never_reuses_ids="",
     prefixed_strings=True,
     dollar_quotes=True,
     nested_comments=True,
@@ -229,9 +244,22 @@ SQLITE = Dialect(
     prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
+    decodes_json=False,
+    alters_tables=False,
+    triggers_call_functions=False,
+    never_reuses_ids="AUTOINCREMENT",
     prefixed_strings=False,
     dollar_quotes=False,
     nested_comments=False,
     name_quotes='"`[',
     carriage_return_ends_line=False,
 )
+
+
+def dialect_named(name: DialectName) -> Dialect:
+    """Return the dialect of a name.
+
+    >>> dialect_named("sqlite")
+    SQLITE
+    """
+    return {dialect.name: dialect for dialect in (POSTGRESQL, SQLITE)}[name]

@@ -6,8 +6,7 @@ import threading
 
 import pytest
 
-from cloudpub_models.entity.partial import PartialData
-from cloudpub_models.entity.unloaded import forbid_lazy_loading, refuse_lazy_loading
+from cloudpub_models.entity.unloaded import PartialData, forbid_lazy_loading, refuse_lazy_loading
 from cloudpub_models.errors import LazyLoadingError
 from cloudpub_models.models import Function
 

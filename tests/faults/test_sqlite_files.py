@@ -13,6 +13,8 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionFailedError, LockNotAvailableError, StorageError
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def url(tmp_path):

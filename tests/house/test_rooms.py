@@ -31,7 +31,7 @@ FLOORS = [
 KIT = {"errors", "sql", "entity", "component", "schema", "connection", "manager", "history"}
 
 FLOORS_OF_SQL = [
-    ("identifiers", "values", "patterns", "remembering", "dialects"),
+    ("identifiers", "values", "patterns", "remembering", "dialects", "statement"),
     ("text",),
     ("nodes", "operators"),
     ("render",),
@@ -90,11 +90,10 @@ def test_no_imports_between_sub_rooms_run_in_a_circle() -> None:
 def test_sql_is_a_pipeline() -> None:
     floor = floor_of(FLOORS_OF_SQL)
     strangers = {sub_room("sql", name) for name in modules() if name.startswith("sql.")} - floor.keys()
-    not_yet.assert_only(strangers, not_yet.WITHOUT_A_FLOOR_IN_SQL, "say in FLOORS_OF_SQL on which floor it stands")
+    assert strangers == set(), "say in FLOORS_OF_SQL on which floor it stands"
     upward = {
         (name, imported)
         for name, imported in within("sql")
-        if not {sub_room("sql", name), sub_room("sql", imported)} & strangers
         if floor[sub_room("sql", imported)] > floor[sub_room("sql", name)]
     }
     not_yet.assert_only(upward, not_yet.UPWARD_IN_SQL, "imports from a higher floor of sql")
@@ -106,10 +105,15 @@ def test_the_kit_knows_nothing_of_the_platform() -> None:
     assert [(name, imported) for name, imported in mixed if imported.partition(".")[0] not in KIT] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the face imports the platform before anybody asks for it")
 @pytest.mark.parametrize(
     "program",
-    ["from cloudpub_models import Database, Manager", "from cloudpub_models.entity import Entity"],
+    [
+        "from cloudpub_models import Database, Manager",
+        pytest.param(
+            "from cloudpub_models.entity import Entity",
+            marks=pytest.mark.xfail(strict=True, reason="the room has no public names yet"),
+        ),
+    ],
 )
 def test_the_kit_works_alone(program: str) -> None:
     show = "; import sys; print(*[name for name in sys.modules if name.startswith('cloudpub_models.')])"

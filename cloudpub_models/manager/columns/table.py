@@ -242,7 +242,7 @@ class Table:
         return tuple(
             (column, column.python_default)
             for column in self.columns.values()
-            if column.python_default is not None and server_default(column.field, dialect.name) is None
+            if column.python_default is not None and server_default(column.field) is None
         )
 
     def fill_defaults(self, encoded: dict[str, Any], dialect: Dialect) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import peewee
@@ -25,7 +26,12 @@ from cloudpub_models.schema.catalogue.normal_form import (
     normalised_statement,
     tokens,
 )
-from cloudpub_models.schema.migrations.statements import fetch
+from cloudpub_models.schema.statements import fetch
+
+_MAKING = """
+    SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid
+"""
 
 
 def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
@@ -69,6 +75,37 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     return found
 
 
+def read_statements(database: peewee.Database) -> Iterator[str]:
+    """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
+    for (statement,) in fetch(database, _MAKING):
+        yield statement
+
+
+def known_name(name: str) -> str | None:
+    """Return the name of a constraint as the catalogue has it: the pragmas tell none."""
+    return None
+
+
+def type_fits(expected: str, found: str) -> bool:
+    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+
+    SQLite enforces no length, and text stays text in a column of any affinity unless it looks like a number.
+
+    >>> type_fits("varchar(50)", "text"), type_fits("timestamp", "integer")
+    (True, False)
+    """
+    affinity = _affinity(found)
+    if expected == found:
+        return True
+    if expected == "integer":
+        return affinity == "integer" or _base(found) in ("boolean", "numeric")
+    if expected == "timestamp":
+        return affinity in ("text", "numeric")
+    if _base(found) in ("uuid", "json"):
+        return expected == "text"
+    return affinity == "text"
+
+
 def _read_columns(table: TableParts, rows: list[tuple[Any, ...]]) -> None:
     keys = []
     for name, kind, not_null, default, key in rows:
@@ -107,3 +144,20 @@ def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
             referenced = tuple(name for (name,) in keys)
         found.append(ForeignKey(columns, target, referenced, on_delete, on_update))
     return found
+
+
+def _affinity(declared: str) -> str:
+    """Return the affinity of a declared type (https://sqlite.org/datatype3.html#determination_of_column_affinity)."""
+    if "int" in declared:
+        return "integer"
+    if any(part in declared for part in ("char", "clob", "text")):
+        return "text"
+    if not declared or "blob" in declared:
+        return "blob"
+    if any(part in declared for part in ("real", "floa", "doub")):
+        return "real"
+    return "numeric"
+
+
+def _base(declared: str) -> str:
+    return declared.partition("(")[0].strip()

@@ -6,10 +6,10 @@ from typing import Any
 
 import peewee
 
-from cloudpub_models.entity.binding import dialect_of
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.schema.catalogue.catalogue import normalised_type
-from cloudpub_models.schema.migrations.statements import fetch, fetch_value
 from cloudpub_models.schema.safety.hazards import DatabaseFacts
+from cloudpub_models.schema.statements import fetch, fetch_value
 
 # A table that was never analysed has reltuples -1; the statistics collector may have counted its rows all the same.
 _TABLES = """
@@ -39,7 +39,7 @@ def read_facts(database: peewee.Database) -> DatabaseFacts:
     >>> dict(read_facts(database).rows)
     {'t': 0}
     """
-    if dialect_of(database) == "sqlite":
+    if sql_dialect_of(database).name == "sqlite":
         return DatabaseFacts("sqlite", rows=_sqlite_rows(database))
     return DatabaseFacts(
         "postgresql",

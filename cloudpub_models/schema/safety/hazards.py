@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cloudpub_models.entity.binding import Dialect
 from cloudpub_models.schema.catalogue.normal_form import tokens, without_bodies
 from cloudpub_models.schema.safety.alterations import Alteration, alterations_of
+from cloudpub_models.sql.dialects import DialectName
 
 Severity = Literal["destructive", "failing", "long", "unknown", "brief"]
 Words = Sequence[str]
@@ -40,7 +40,7 @@ class DatabaseFacts:
         schema: PostgreSQL's current schema.
     """
 
-    dialect: Dialect
+    dialect: DialectName
     rows: Mapping[str, int | None] = field(default_factory=dict)
     column_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
     steady_functions: frozenset[str] = frozenset()

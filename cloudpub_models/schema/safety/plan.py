@@ -17,21 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import peewee
-from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
 
-from cloudpub_models.entity.binding import dialect_of
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.errors import CloudpubError, MigrationError
 from cloudpub_models.schema.catalogue.normal_form import tokens
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.run import load_script, scripts_to_apply, scripts_to_revert
-from cloudpub_models.schema.migrations.statements import run
+from cloudpub_models.schema.migrations.run import session_of
+from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.facts import read_facts
 from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
-
-Direction = Literal["up", "down"]
+from cloudpub_models.schema.statements import run
 
 _READING = frozenset({"select", "values", "show", "explain", "table"})
 _WRITING = frozenset({"insert", "update", "delete", "merge"})
@@ -96,17 +94,15 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     Raises:
         MigrationError: as those do before they run a script.
 
-    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:")), "up")
+    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:"), database.components[0]), "up")
     >>> first.name, first.statements[0].sql.split(" (")[0]
     ('0001_initial', 'CREATE TABLE users')
     """
     database = migrator.database
     if database.in_transaction():
         raise MigrationError("expected no open transaction: a plan has one of its own; end it first")
-    known = [script.name for script in migrator.scripts()] if direction == "up" else list(migrator.records())
-    migrator.require_known(target, known)
-    scripts = (scripts_to_apply if direction == "up" else scripts_to_revert)(migrator, target)
-    modules = [(script.name, load_script(script, direction)) for script in scripts]
+    scripts = migrator.scripts_to_apply(target) if direction == "up" else migrator.scripts_to_revert(target)
+    modules = [(script.name, script.load(direction)) for script in scripts]
     if not modules:
         return []
     with _nothing_kept(database) as stage:
@@ -131,7 +127,8 @@ def _planned(
     recorder.begin()
     with recorder.listening():
         try:
-            getattr(module, direction)(SchemaMigrator.from_database(recorder.database), recorder.database)
+            schema_migrator = session_of(recorder.database, 0).schema_migrator()
+            getattr(module, direction)(schema_migrator, recorder.database)
         except Exception as error:  # noqa: BLE001 - a script may raise anything
             first_line = (str(error).strip().splitlines() or [""])[0]
             stopped = f"{type(error).__name__}: {first_line}"
@@ -147,7 +144,7 @@ class _Recorder:
 
     def __init__(self, database: peewee.Database) -> None:
         self.database = database
-        self.sends_everything = dialect_of(database) == "sqlite"
+        self.sends_everything = sql_dialect_of(database).name == "sqlite"
         self.recorded: list[tuple[str, int]] = []
         self.doubt: str | None = None
         self._send_statement: Callable[..., Any] = database.execute_sql
@@ -262,7 +259,7 @@ class _UndoError(Exception):
 @contextmanager
 def _nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
     """Give a database in a transaction, to try scripts on."""
-    if dialect_of(database) == "sqlite":
+    if sql_dialect_of(database).name == "sqlite":
         with _copied(database) as copy, copy.atomic():
             yield copy
         return

@@ -61,6 +61,7 @@ def test_a_connection_given_back_is_given_out_again(server):
     assert server.checks == 0
 
 
+@pytest.mark.alone
 def test_no_more_than_the_limit_are_opened_and_waiting_ends(server):
     pool = server.pool(limit=2, wait_seconds=0.2)
     pool.acquire()
@@ -85,6 +86,7 @@ def test_a_waiting_thread_gets_what_another_gives_back(server):
     assert received == [held]
 
 
+@pytest.mark.alone
 def test_opening_one_does_not_keep_others_waiting(server):
     pool = server.pool(limit=4)
     server.seconds_to_open = 0.3
@@ -138,6 +140,7 @@ def test_a_failed_attempt_frees_its_place(server):
     assert pool.acquire() is server.opened[0]
 
 
+@pytest.mark.alone
 def test_many_threads_do_not_storm_a_server_that_is_down(server):
     pool = server.pool(limit=16)
     server.down = True

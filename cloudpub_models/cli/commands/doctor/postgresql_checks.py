@@ -16,7 +16,6 @@ import cloudpub_models
 from cloudpub_models.cli.commands.doctor.diagnosis import Finding, Level
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
-from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift.definition import expected_catalogue
 
 SUPPORTED_SERVERS = range(15, 19)
@@ -237,7 +236,7 @@ def _without_settings(database: Database) -> Iterator[Database]:
 
 
 def _indexes_of_the_models(database: Database) -> set[str]:
-    tables = expected_catalogue(database.engine, ALL_MODELS).tables.values()
+    tables = expected_catalogue(database.engine.sql_dialect, database.models).tables.values()
     return {index.name for table in tables for index in table.indexes}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cloudpub_models.cli.commands.doctor.diagnosis import Finding, Level
 from cloudpub_models.connection import Database
-from cloudpub_models.entity.ddl import index_name
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.catalogue import Table
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
@@ -18,7 +18,7 @@ from cloudpub_models.schema.migrations.migrator import Migrator
 
 def migrations(database: Database, directory: Path | None = None) -> Iterator[Finding]:
     """Say which migrations are pending, and whether files and database agree on the others."""
-    migrator = Migrator(database.engine, directory)
+    migrator = Migrator(database.engine, component if directory is None else component.with_migrations(directory))
     statuses = migrator.status()
     broken = [status for status in statuses if status.is_broken]
     pending = [status.name for status in statuses if status.state == "pending"]
@@ -53,7 +53,7 @@ def drift(database: Database) -> Iterator[Finding]:
     if not _own_tables(database):
         yield Finding("drift", Level.ERROR, "none of the platform's tables is there", "cloudpub migrate up")
         return
-    differences = find_drift(database.engine)
+    differences = find_drift(database.engine, database.models)
     for difference in differences:
         yield Finding(
             "drift",
@@ -70,7 +70,7 @@ def foreign_keys_without_index(database: Database) -> Iterator[Finding]:
 
     Those for which the models ask for an index are left to `drift`.
     """
-    expected = expected_catalogue(database.engine).tables
+    expected = expected_catalogue(database.engine.sql_dialect, database.models).tables
     create = "CREATE INDEX CONCURRENTLY" if database.dialect == "postgresql" else "CREATE INDEX"
     tables = read_catalogue(database.engine).tables
     found = not any(table.foreign_keys for table in tables.values())
@@ -88,7 +88,7 @@ def foreign_keys_without_index(database: Database) -> Iterator[Finding]:
                 Level.WARNING,
                 f"{table.name} ({columns}) refers to {key.table} without an index: deleting from {key.table} reads all "
                 f"of {table.name}",
-                f"{create} {index_name(table.name, key.columns)} ON {table.name} ({columns});",
+                f"{create} {name_of_part(table.name, key.columns, 'idx')} ON {table.name} ({columns});",
             )
     if not found:
         yield Finding("indexes", Level.OK, "every foreign key has one")
@@ -113,7 +113,7 @@ def indexes_twice(database: Database) -> Iterator[Finding]:
 
 
 def _own_tables(database: Database) -> bool:
-    names = {model._meta.table_name for model in ALL_MODELS}
+    names = {model._meta.table_name for model in database.models}
     return bool(names & set(read_catalogue(database.engine, names).tables))
 
 

@@ -116,5 +116,5 @@ def _may_be_left_out(column: Column) -> bool:
         field.null
         or isinstance(field, peewee.AutoField)
         or column.python_default is not None
-        or server_default(field, "postgresql") is not None
+        or server_default(field) is not None
     )

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import peewee
 import typer
 from rich.console import Console
 
@@ -20,11 +19,13 @@ from cloudpub_models.cli.given.confirmation import YesOption, require_consent
 from cloudpub_models.cli.given.targets import DatabaseOption, DirectoryOption, Target, open_target, target_of
 from cloudpub_models.cli.shown.output import JsonOption, print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.component import Component
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.safety.plan import Direction, PlannedMigration, plan_migrations
+from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
+from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
 
 PENDING_EXIT_CODE = 3
 
@@ -115,7 +116,7 @@ def status(
     """
     named = target_of(context, database, directory)
     with open_target(named, creates=False) as opened:
-        migrations = Migrator(opened.engine, named.directory).status()
+        migrations = Migrator(opened.engine, _component(named)).status()
     if as_json:
         print_document(
             {
@@ -149,12 +150,10 @@ def new(
 ) -> None:
     """Write the skeleton of the next migration, with the next free number. No database is needed."""
     named = target_of(context, database, directory)
-    # Numbers come from the files, so the database is only a form to fill.
-    migrator = Migrator(peewee.SqliteDatabase(":memory:"), named.directory)
-    if named.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
+    if named.directory is None and not _in_checkout():
         print_error("the platform's migrations are written in a checkout of this package: run this there")
         raise typer.Exit(1)
-    path = _short(migrator.new(" ".join(name)))
+    path = _short(write_script(_component(named), " ".join(name)))
     if as_json:
         print_document({"path": str(path)})
     else:
@@ -175,14 +174,14 @@ def check(
     named = target_of(context, database, directory)
     console = Console()
     with open_target(named, creates=False) as opened:
-        differences = find_drift(opened.engine)
+        differences = find_drift(opened.engine, opened.models)
     if as_json:
         print_document({"differences": [_difference_document(difference) for difference in differences]})
         raise typer.Exit(1 if differences else 0)
     if not differences:
         console.print("no drift: the database is what the models say")
         return
-    if [difference.kind for difference in differences] == ["table"] * len(ALL_MODELS):
+    if [difference.kind for difference in differences] == ["table"] * len(opened.models):
         console.print("none of the platform's tables is there: 'cloudpub migrate up' makes them")
     else:
         _print_differences(console, differences)
@@ -206,15 +205,15 @@ def adopt(
     named = target_of(context, database, directory)
     console = Console()
     with open_target(named, creates=False) as opened:
-        report = Migrator(opened.engine, named.directory).adopt()
+        report = Migrator(opened.engine, _component(named)).adopt()
     if as_json:
         differences = [_difference_document(difference) for difference in report.differences]
-        print_document({"recorded": report.recorded, "differences": differences})
+        print_document({"recorded": ", ".join(report.recorded) or None, "differences": differences})
         return
-    if report.recorded is None:
+    if not report.recorded:
         console.print("this database had been adopted or migrated before")
     else:
-        console.print(f"adopted: {report.recorded} is recorded as applied", highlight=False)
+        console.print(f"adopted: {', '.join(report.recorded)} recorded as applied", highlight=False)
     if report.differences:
         _print_differences(console, report.differences)
     else:
@@ -223,7 +222,7 @@ def adopt(
 
 def _plan(named: Target, direction: Direction, target: str | None, *, as_json: bool) -> None:
     with open_target(named, creates=False, empty_if_missing=direction == "up") as opened:
-        planned = plan_migrations(Migrator(opened.engine, named.directory), direction, target)
+        planned = plan_migrations(Migrator(opened.engine, _component(named)), direction, target)
     if as_json:
         print_document(plan_document(planned))
     else:
@@ -240,7 +239,7 @@ _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to
 def _run(named: Target, direction: Direction, target: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
     with open_target(named, creates=direction == "up") as opened:
-        migrator = Migrator(opened.engine, named.directory)
+        migrator = Migrator(opened.engine, _component(named))
         while planned := plan_migrations(migrator, direction, target):
             certain = _certain(planned)
             # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept, unless it ends
@@ -314,6 +313,15 @@ def _difference_document(difference: Difference) -> dict[str, Any]:
         "blocking": difference.blocking,
         "statements": difference.statements,
     }
+
+
+def _component(named: Target) -> Component:
+    return component if named.directory is None else component.with_migrations(named.directory)
+
+
+def _in_checkout() -> bool:
+    directory = directory_of(component)
+    return directory is not None and (directory.parents[1] / "pyproject.toml").exists()
 
 
 def _short(path: Path) -> Path:

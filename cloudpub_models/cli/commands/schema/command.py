@@ -19,12 +19,13 @@ from cloudpub_models.cli.given.targets import DatabaseOption, Target, open_targe
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
 from cloudpub_models.cli.shown.output import JsonOption, document_bytes
 from cloudpub_models.connection.url import parse_url
-from cloudpub_models.entity.binding import Dialect
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models, unconnected
-from cloudpub_models.schema.migrations.records import HISTORY_TABLE
+from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
+from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, dialect_named
 
 
 class SchemaFormat(StrEnum):
@@ -90,8 +91,8 @@ def schema(
             catalogue = read_catalogue(opened.engine)
     else:
         dialect = _dialect(named)
-        statements = statements_of_models(dialect) if chosen is SchemaFormat.SQL else []
-        catalogue = expected_catalogue(unconnected(dialect))
+        statements = statements_of_models(dialect, component.models) if chosen is SchemaFormat.SQL else []
+        catalogue = expected_catalogue(dialect, component.models)
     if as_json:
         content = document_bytes(_document(catalogue))
     else:
@@ -135,7 +136,7 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
 
 def _dialect(named: Target) -> Dialect:
     url = named.url()
-    return "postgresql" if url is None else parse_url(url).dialect
+    return POSTGRESQL if url is None else dialect_named(parse_url(url).dialect)
 
 
 def _document(catalogue: Catalogue) -> dict[str, Any]:
@@ -144,4 +145,4 @@ def _document(catalogue: Catalogue) -> dict[str, Any]:
         described = dataclasses.asdict(table)
         described["columns"] = list(described["columns"].values())
         tables.append(described)
-    return {"dialect": catalogue.dialect, "tables": tables}
+    return {"dialect": catalogue.dialect.name, "tables": tables}

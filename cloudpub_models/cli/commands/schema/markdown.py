@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
-from cloudpub_models.schema.drift.mending import key_text
 
 # Defaults that every database writes in words of its own.
 _DEFAULTS = {
@@ -39,7 +38,7 @@ def _section(table: Table) -> list[str]:
         for column in table.columns.values()
     ]
     notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
-    notes += [f"index {_code(index.name)} on {_list(map(key_text, index.columns))}" for index in table.indexes]
+    notes += [f"index {_code(index.name)} on {_list(map(_key, index.columns))}" for index in table.indexes]
     notes += [f"check: {_code(_with_parentheses(check.expression))}" for check in table.checks]
     notes += [f"trigger {_code(trigger.name)}" for trigger in table.triggers]
     if notes:
@@ -57,6 +56,12 @@ def _rules(table: Table, column: Column) -> list[str]:
         if own == column.name
     ]
     return rules
+
+
+def _key(key: str) -> str:
+    # The comparable form has no parentheses; a function of one column is the expression that one meets.
+    function, separator, column = key.partition(" ")
+    return f"{function}({column})" if separator else key
 
 
 def _with_parentheses(expression: str) -> str:

@@ -1,0 +1,74 @@
+"""Migrating SQLite.
+
+Each migration is an IMMEDIATE transaction with its record, and what has been applied is read again inside it: that
+keeps other migrators out, and no lock lasts longer. A script's ``atomic`` is ignored. Foreign keys are not enforced
+while a script runs, since making a table anew would delete the rows that refer to it; instead they are checked before
+the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+from playhouse.migrate import SqliteMigrator  # type: ignore[import-untyped]
+
+from cloudpub_models.errors import MigrationError
+from cloudpub_models.schema.statements import fetch, fetch_value, run
+
+
+class Session:
+    """The session of a run: its transactions."""
+
+    always_in_transaction = True
+
+    def __init__(self, database: peewee.Database, lock_timeout: float) -> None:
+        self._database = database
+        self.may_close = database.database != ":memory:"
+
+    def schema_migrator(self) -> Any:
+        """Return playhouse's own."""
+        return SqliteMigrator(self._database)
+
+    def acquire(self) -> None:
+        """Do nothing: each transaction locks the file."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Give a transaction that alone may write, and that leaves no reference to rows that do not exist.
+
+        Raises:
+            MigrationError: the block left one that was not there before.
+        """
+        with _without_foreign_keys(self._database), self._database.atomic(lock_type="IMMEDIATE"):
+            before = set(fetch(self._database, "PRAGMA foreign_key_check"))
+            yield
+            broken = [row for row in fetch(self._database, "PRAGMA foreign_key_check") if row not in before]
+            if broken:
+                table, row, target, _ = broken[0]
+                raise MigrationError(
+                    f"expected no reference to rows that do not exist; got {len(broken)} from the migration, the first "
+                    f"in row {row} of {table}, to {target}: nothing of it was kept"
+                )
+
+    no_transaction = transaction
+
+
+@contextmanager
+def _without_foreign_keys(database: peewee.Database) -> Iterator[None]:
+    """Have a SQLite database not enforce foreign keys inside the block, which begins outside a transaction."""
+    # The setting cannot be changed inside a transaction.
+    enforced = fetch_value(database, "PRAGMA foreign_keys")
+    if not enforced:
+        yield
+        return
+    run(database, "PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        run(database, "PRAGMA foreign_keys = ON")
