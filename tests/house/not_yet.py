@@ -63,7 +63,6 @@ SQL_PUT_TOGETHER = {
 
 # Modules without a test at the mirrored place, by the test that holds them.
 WITHOUT_A_TEST_OF_ITS_OWN = {
-    "abuse/test_sizes.py": "manager.statements.shapes",
     "abuse/test_value_verdicts.py": "manager.columns.encoding manager.columns.table",
     "cli/commands/demo/test_command.py": "cli.commands.demo.catalogue cli.commands.demo.tour",
     "cli/commands/doctor/test_command.py": (
@@ -110,7 +109,6 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "manager/statements/test_plans.py": "manager.rows.dicts",
     "platform/test_deployments.py": "platform.locking",
     "platform/test_invocations.py": "platform.statistics",
-    "platform/test_users.py": "manager.joined",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
     "schema/drift/test_compare.py": "schema.catalogue.types schema.drift.mending",
     "schema/migrations/test_migrator.py": "schema.migrations.records schema.migrations.run",
