@@ -286,7 +286,8 @@ def test_the_first_rows_of_each_value() -> None:
     assert render(query, POSTGRESQL) == (
         "SELECT related.id, related.key FROM unnest(CAST(@param_0 AS integer[])) AS parent (key) CROSS JOIN LATERAL "
         "(SELECT id, key FROM setting WHERE box_id BETWEEN parent.key AND parent.key "
-        "AND (a = @param_1 AND a = @param_2) ORDER BY box_id DESC, key DESC LIMIT 2) AS related ORDER BY related.key DESC"
+        "AND (a = @param_1 AND a = @param_2) ORDER BY box_id DESC, key DESC LIMIT 2) AS related "
+        "ORDER BY related.key DESC"
     )
     assert render(query, SQLITE) == (
         "SELECT related.id, related.key FROM json_each(@param_0) AS parent JOIN setting AS related ON related.id IN "
