@@ -7,9 +7,9 @@ row first, so that two changes at the same time come one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
@@ -17,7 +17,6 @@ from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, User
-from cloudpub_models.platform.locking import ROW_LOCK
 from cloudpub_models.platform.references import (
     OrganizationReference,
     UserReference,
@@ -31,9 +30,6 @@ R = TypeVar("R")
 _OF_USER = JoinedSelect(
     OrganizationMember, ("INNER", OrganizationMember.organization), equal=(OrganizationMember.user,)
 )
-_MEMBERSHIP = "SELECT organization_id FROM organization_members WHERE user_id = @user"
-_MEMBERSHIP_HERE = "SELECT id FROM organization_members WHERE organization_id = @organization AND user_id = @user"
-_OWNER = "SELECT name, owner_id FROM organizations WHERE uuid = @organization"
 
 _JOIN_ATTEMPTS = 3
 
@@ -166,25 +162,25 @@ class OrganizationManager(Manager[Organization]):
         >>> managers.organizations.remove_user_from_organization(grace)
         False
 
-        ``SELECT … FROM organizations WHERE uuid = @organization FOR NO KEY UPDATE``, then
+        ``SELECT name, owner_id FROM organizations WHERE uuid = @param_0 FOR NO KEY UPDATE``, then
         ``DELETE FROM organization_members WHERE organization_id = @param_0 AND user_id = @param_1``, in one transaction
         """
         key = user_key(user)
         wanted = None if organization is None else organization_key(organization)
 
-        def remove(connection: Connection) -> bool:
+        def remove(_connection: object) -> bool:
             target = wanted
             if target is None:
-                memberships = connection.execute(_MEMBERSHIP, {"user": key})
-                if not memberships:
+                membership = self._memberships.find_by_id(key, id_column="user_id", select=["organization_id"])
+                if membership is None:
                     return False
-                target = str(memberships[0]["organization_id"])
-            found = self._locked(connection, target)
+                target = str(membership.organization_id)
+            found = self._locked({"uuid": target}, ["name", "owner_id"])
             if found is None:
                 return False
-            if str(found["owner_id"]) == key:
+            if str(found.owner_id) == key:
                 raise DomainRuleError(
-                    f"expected a member other than the owner; the user {key} owns the organization {found['name']!r}: "
+                    f"expected a member other than the owner; the user {key} owns the organization {found.name!r}: "
                     "transfer_ownership() to another member first"
                 )
             return self._memberships.delete({"organization_id": target, "user_id": key}) > 0
@@ -253,17 +249,14 @@ class OrganizationManager(Manager[Organization]):
         """
         target, key = organization_key(organization), user_key(new_owner)
 
-        def transfer(connection: Connection) -> Organization:
-            found = self._locked(connection, target)
+        def transfer(_connection: object) -> Organization:
+            found = self._locked({"uuid": target}, ["name", "owner_id"])
             if found is None:
                 raise _no_organization(target)
             # The lock on the membership stops programs that delete it without asking for the organization's first.
-            member = connection.execute(
-                _MEMBERSHIP_HERE + ROW_LOCK[self.database.dialect], {"organization": target, "user": key}
-            )
-            if not member:
+            if self._memberships._locked({"organization_id": target, "user_id": key}, ["id"]) is None:
                 raise DomainRuleError(
-                    f"expected a member of the organization {found['name']!r} as its new owner; the user {key} is "
+                    f"expected a member of the organization {found.name!r} as its new owner; the user {key} is "
                     "none: add_user_to_organization() first"
                 )
             changed = self.update_by_id(target, {"owner_id": key}, id_column="uuid")
@@ -272,10 +265,6 @@ class OrganizationManager(Manager[Organization]):
             return changed
 
         return self.database.run_transaction(transfer)
-
-    def _locked(self, connection: Connection, organization: str) -> Mapping[str, Any] | None:
-        rows = connection.execute(_OWNER + ROW_LOCK[self.database.dialect], {"organization": organization})
-        return rows[0] if rows else None
 
     def _joining(self, user: str, organization: str | None, join: Callable[[Connection], R]) -> R:
         """Run what makes a user a member, and say what is in the way when it fails.

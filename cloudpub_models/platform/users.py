@@ -6,9 +6,10 @@ nothing. Who may join or leave an organization is decided in ``organizations``.
 
 from __future__ import annotations
 
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
-import peewee
+from peewee import fn
 
 from cloudpub_models.connection import Database
 from cloudpub_models.manager.columns.table import table_of
@@ -22,12 +23,13 @@ from cloudpub_models.platform.references import (
     organization_key,
     user_key,
 )
-from cloudpub_models.sql import operators
-from cloudpub_models.sql.patterns import escaped
 from cloudpub_models.sql.values import check_count
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
+
+# Of the cases that Unicode knows none is meant: a dotless i or a Kelvin sign in somebody's address is another address.
+_LOWER_CASE: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _INFORMATION = ("LEFT", UserInformation.user)
 _ORGANIZATION = ("LEFT", OrganizationMember.user), ("LEFT", OrganizationMember.organization)
@@ -60,11 +62,10 @@ class UserManager(Manager[User]):
         super().__init__(User, database, scope=scope)
 
     def find_by_email(self, email: str) -> User | None:
-        """Return the user with this address, whatever its case, or ``None``.
+        """Return the user with this address, whatever the case of its ASCII letters, or ``None``.
 
         The address as it is given comes first; only where nobody has that does one count that differs in case. Both are
-        found by an index, but an address with letters beyond ASCII in another case on SQLite. Should several differ in
-        case only, the first registered is meant.
+        found by an index. Should several differ in case only, the first registered is meant.
 
         Args:
             email: the address.
@@ -82,15 +83,15 @@ class UserManager(Manager[User]):
         >>> shop.close()
 
         ``SELECT id, … FROM users WHERE email = @param_0``, then at most
-        ``SELECT id, … FROM users WHERE (LOWER("users"."email") = LOWER(@param_0)) ORDER BY id ASC LIMIT @param_1``
+        ``SELECT id, … FROM users WHERE LOWER("users"."email") = LOWER(@param_0) ORDER BY id``
         """
         exact = self.find_by_id(email, id_column="email")
         if exact is not None:
             return exact
-        if self.database.engine.sql_dialect.lowers_ascii_only and not email.isascii():
-            # The index on LOWER(email) is of no use, so that this looks at every row.
-            return self.find_one({"email": operators.ilike(escaped(email))}, order_by="id")
-        return self.find_one(peewee.fn.LOWER(User.email) == peewee.fn.LOWER(email), order_by="id")
+        # PostgreSQL folds more than ASCII, and so finds more.
+        found = self.find_all(fn.LOWER(User.email) == fn.LOWER(email), order_by="id")
+        wanted = email.translate(_LOWER_CASE)
+        return next((user for user in found if user.email.translate(_LOWER_CASE) == wanted), None)
 
     def get_user_complete(self, user_uuid: UserReference) -> User | None:
         """Return a user with profile and organization loaded, or ``None``.

@@ -352,6 +352,14 @@ def test_batch_execute_is_all_or_nothing(database, managers):
     assert managers.users.count() == 1
 
 
+def test_a_string_has_no_backslash_escapes_whatever_the_url_says(postgresql_url):
+    database = Database(f"{postgresql_url}&options=-c%20standard_conforming_strings%3Doff")
+    assert database.raw_query_all(r"SELECT '\' AS a, @b AS b --'", {"b": "\\'"}) == [{"a": "\\", "b": "\\'"}]
+    with database.transaction() as connection:
+        assert connection.execute("SHOW standard_conforming_strings") == [{"standard_conforming_strings": "on"}]
+    database.close()
+
+
 @pytest.mark.parametrize("statements_given", ["SELECT 1", [None], [("SELECT 1",)], [b"SELECT 1"]])
 def test_batch_execute_takes_a_list_of_statements(database, statements_given):
     with pytest.raises(InvalidQueryError, match="expected a"):

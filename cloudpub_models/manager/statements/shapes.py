@@ -18,6 +18,7 @@ from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
+from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
@@ -143,6 +144,7 @@ class Statements(Generic[M]):
         self._upserts = Remembered(self._make_upsert, _length)
         self._updates = Remembered(self._make_update, _length)
         self._deletes = Remembered(self._make_delete, _length)
+        self._deletes_of_first = Remembered(self._make_delete_first, _length)
 
     def lookup(self, name: str) -> Lookup[M]:
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
@@ -158,13 +160,19 @@ class Statements(Generic[M]):
         order: Order = (),
         limit: bool = False,
         offset: bool = False,
-        skip_locked: bool = False,
+        lock: Lock | None = None,
     ) -> Select[M]:
         """Return the SELECT of some columns (all, when left out), with a parameter for limit and offset.
 
-        With ``skip_locked`` it locks the rows it finds, and passes over those that others have locked.
+        Args:
+            conditions: what every row has to meet.
+            columns: the columns.
+            order: in which order the rows come.
+            limit: whether there is a largest number of rows.
+            offset: whether rows are skipped.
+            lock: how the rows are locked.
         """
-        return self._selects[conditions, columns, order, limit, offset, skip_locked]
+        return self._selects[conditions, columns, order, limit, offset, lock]
 
     def _make_select(
         self,
@@ -173,7 +181,7 @@ class Statements(Generic[M]):
         order: Order,
         limit: bool,
         offset: bool,
-        skip_locked: bool,
+        lock: Lock | None,
     ) -> Select[M]:
         request = self._request(
             "select",
@@ -182,11 +190,11 @@ class Statements(Generic[M]):
             order_by=self._order_by(order),
             limit=PARAMETER if limit else None,
             offset=PARAMETER if offset else None,
-            for_update=skip_locked,
-            skip_locked=skip_locked,
+            lock=lock,
         )
-        if columns is None:
-            return self._whole_rows(request)
+        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
+
+    def _rows_of(self, columns: tuple[str, ...], request: Request) -> Select[M]:
         load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
         return Select(request.sql, load, request.writes, request.tables)
 
@@ -353,6 +361,26 @@ class Statements(Generic[M]):
 
     def _make_delete(self, conditions: Shape) -> Request:
         return self._request("delete", conditions=group_of(conditions))
+
+    def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        """Return the DELETE of the first rows in an order that nobody else has locked; it gives some columns back.
+
+        The last parameter is how many.
+        """
+        return self._deletes_of_first[conditions, order, columns]
+
+    def _make_delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        (key,) = self.table.key_names
+        request = self._request(
+            "delete",
+            conditions=group_of(conditions),
+            order_by=self._order_by(order),
+            limit=PARAMETER,
+            lock="FOR UPDATE SKIP LOCKED",
+            key=key,
+            returning=tuple([self._columns[name] for name in columns]),
+        )
+        return self._rows_of(columns, request)
 
     def _order_by(self, order: Order, table: str | None = None) -> tuple[OrderBy, ...]:
         columns = self.table.columns

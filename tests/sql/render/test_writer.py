@@ -79,7 +79,7 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         None,
     ),
     (
-        Query("select", USERS, columns=(ID,), for_update=True, skip_locked=True, limit=1),
+        Query("select", USERS, columns=(ID,), lock="FOR UPDATE SKIP LOCKED", limit=1),
         "SELECT id FROM users LIMIT 1 FOR UPDATE SKIP LOCKED",
         "SELECT id FROM users LIMIT 1",
     ),
