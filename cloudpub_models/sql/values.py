@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -154,8 +154,27 @@ def _array_element(value: Any) -> str:
         return "true" if value else "false"
     if kind is float:
         return repr(value) if value not in (float("inf"), float("-inf")) else f'"{value}"'
-    text = "\\x" + value.hex() if kind is bytes else str(value)
+    if kind is list:
+        return array_literal(value)
+    text = "\\x" + value.hex() if kind is bytes else text_of(value)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def text_of(value: Any) -> str:
+    """Return an encoded value that is neither binary nor an array as PostgreSQL reads it from text.
+
+    >>> text_of(Decimal("1.50")), text_of(date(2024, 5, 1))
+    ('1.50', '2024-05-01')
+
+    Raises:
+        InvalidValueError: for a value whose text is not what the column would be given.
+    """
+    if isinstance(value, str | int | float | Decimal | date | time | timedelta | UUID):
+        return str(value)
+    raise InvalidValueError(
+        f"expected a value that has a text in SQL; got {type(value).__module__}.{type(value).__qualname__}: "
+        "write such rows one by one"
+    )
 
 
 def _unchanged(value: Any) -> Any:

@@ -411,7 +411,7 @@ class Statements(Generic[M]):
         return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
-        return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
+        return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
 
 
 def _length(made: Request | Select[Any]) -> int:
