@@ -82,6 +82,8 @@ class _Differences(NamedTuple):
     limit_for_offset: str
     # Whether the driver gives JSON documents decoded.
     decodes_json: bool
+    # Whether booleans come as such, and whole numbers of a float column as floats; otherwise both are integers.
+    typed_numbers: bool
     # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
     # tables that are yet to come.
     alters_tables: bool
@@ -213,6 +215,7 @@ POSTGRESQL = Dialect(
     nulls_are_largest=True,
     limit_for_offset="",
     decodes_json=True,
+    typed_numbers=True,
     alters_tables=True,
     triggers_call_functions=True,
     never_reuses_ids="",
@@ -252,6 +255,7 @@ SQLITE = Dialect(
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     decodes_json=False,
+    typed_numbers=False,
     alters_tables=False,
     triggers_call_functions=False,
     never_reuses_ids="AUTOINCREMENT",

@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 class Select(NamedTuple, Generic[M]):
-    """A `Request` for rows, and what makes instances of them."""
+    """A ``Request`` for rows, and what makes instances of them."""
 
     sql: str
     load: Loader[M]
@@ -52,7 +52,7 @@ class Select(NamedTuple, Generic[M]):
 
 
 class Lookup(NamedTuple, Generic[M]):
-    """A `Select` by one column's value, and how the value is encoded."""
+    """A ``Select`` by one column's value, and how the value is encoded."""
 
     encode: Encoder
     sql: str
@@ -411,7 +411,7 @@ class Statements(Generic[M]):
         return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
-        return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
+        return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
 
 
 def _length(made: Request | Select[Any]) -> int:
