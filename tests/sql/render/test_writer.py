@@ -356,7 +356,7 @@ def test_both_texts_say_the_same() -> None:
         for dialect in (POSTGRESQL, SQLITE):
             written = write(query, dialect)
             assert parse(written.text, dialect).driver_text == written.driver_text
-            assert written.writes == (query.kind in ("insert", "update", "delete", "copy") or query.for_update)
+            assert written.writes == (query.kind in ("insert", "update", "delete", "copy") or query.lock is not None)
 
 
 def test_percent_signs_are_doubled_where_values_are_sent() -> None:
