@@ -80,7 +80,6 @@ SINGLE_BACKTICKS = {
     "schema.safety.alterations": 1,
     "schema.safety.facts": 1,
     "schema.safety.hazards": 1,
-    "sql": 9,
     "sql.dialects": 7,
     "sql.identifiers": 5,
     "sql.patterns": 12,
