@@ -389,7 +389,9 @@ class Statements(Generic[M]):
         )
 
     def _first_of_each(self, column: Column, field: peewee.Field[Any], limit: int) -> FirstOfEach:
-        return FirstOfEach(column, limit, _array_type(field), self.table.key_names)
+        names = self.table.key_names
+        nullable = any(self.table.columns[name].field.null for name in names)
+        return FirstOfEach(column, limit, _array_type(field), () if nullable else names)
 
     def _request(self, kind: Kind, **clauses: Any) -> Request:
         from cloudpub_models.sql.render.writer import write

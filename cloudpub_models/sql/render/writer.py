@@ -62,7 +62,7 @@ from cloudpub_models.sql.text.parameters import ParsedSql, parse
 # into parentheses by this many.
 _LONGEST_CHAIN = 200
 
-_COLUMN_TYPE = r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
+_COLUMN_TYPE = r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 
 # Stands where a value goes until the statement is complete. No name and no raw SQL may contain it.
 _PLACE = "\0"
