@@ -180,9 +180,12 @@ class BatchInsert(NamedTuple):
         most = max(1, min(_SQLITE_ROWS_PER_STATEMENT, _SQLITE_PARAMETERS // width))
         row_by_row = list(itertools.chain.from_iterable(zip(*run.values, strict=True)))
         returned: list[Row] = []
+        # The text for many columns is too long to be remembered; all parts but the last have the same.
+        request = self.statements.insert_many(run.columns, min(most, run.size), run.conflict, returning=True)
         for start in range(0, run.size, most):
             rows = min(most, run.size - start)
-            request = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
+            if start and rows < most:
+                request = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
             returned += send(self.database, request, row_by_row[start * width : (start + rows) * width])
         return len(returned), returned
 

@@ -80,10 +80,10 @@ class _Differences(NamedTuple):
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
     limit_for_offset: str
-    # Whether a column gives values of its own type only: booleans, and whole numbers as floats where it holds those.
-    keeps_types: bool
     # Whether the driver gives JSON documents decoded.
     decodes_json: bool
+    # Whether booleans come as such, and whole numbers of a float column as floats; otherwise both are integers.
+    typed_numbers: bool
     # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
     # tables that are yet to come.
     alters_tables: bool
@@ -226,8 +226,8 @@ POSTGRESQL = Dialect(
     prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
-    keeps_types=True,
     decodes_json=True,
+    typed_numbers=True,
     alters_tables=True,
     triggers_call_functions=True,
     locks_tables=True,
@@ -268,8 +268,8 @@ SQLITE = Dialect(
     prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
-    keeps_types=False,
     decodes_json=False,
+    typed_numbers=False,
     alters_tables=False,
     triggers_call_functions=False,
     locks_tables=False,

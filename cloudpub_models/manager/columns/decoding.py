@@ -56,14 +56,18 @@ def decoder_for(field: peewee.Field[Any], dialect: Dialect, *, decoded: bool = F
     if reads_as(field, JsonField, peewee.JSONField):
         return None if decoded and dialect.decodes_json else json_from_text
     if reads_as(field, peewee.BooleanField):
-        return None if dialect.keeps_types else bool
+        return None if dialect.typed_numbers else bool
     if reads_as(field, peewee.BlobField):
         return bytes
     if reads_as(field, peewee.FloatField):
         # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
-        return None if dialect.keeps_types else float
+        return None if dialect.typed_numbers else float
     if reads_as(field, peewee.IntegerField, peewee.CharField, peewee.TextField):
         return None
+    if isinstance(field, peewee.JSONField) and dialect.decodes_json and not decoded:
+        # A way of its own to read documents is given what Peewee's cursors would give it.
+        read: Any = field.python_value
+        return lambda text: read(json_from_text(text))
     return field.python_value
 
 

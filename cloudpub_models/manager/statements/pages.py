@@ -123,6 +123,7 @@ def _check_value(value: Any, column: Column) -> None:
         if not column.field.null:
             raise ValueError(f"{column.name} is never NULL")
         return
+    # What is portable are the forms in which SQLite has values.
     decode = decoder_for(column.field, SQLITE) or (lambda encoded: encoded)
     if _portable(column.encode(decode(value)), column.name) != value:
         raise ValueError(f"{column.name} holds no such value")
