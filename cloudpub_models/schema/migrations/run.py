@@ -1,6 +1,6 @@
 """One run of a migrator: the lock, the transactions, and the scripts run by playhouse's schema migrator.
 
-How the lock and the transactions are had is each database's own: see `postgresql` and `sqlite` beside this module.
+How the lock and the transactions are had is each database's own: see ``postgresql`` and ``sqlite`` beside this module.
 """
 
 from __future__ import annotations
