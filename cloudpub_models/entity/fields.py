@@ -9,8 +9,10 @@ driver.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
 from uuid import UUID, uuid4
 
@@ -102,8 +104,28 @@ def server_default(field: peewee.Field[Any]) -> ServerDefault | None:
     for constraint in field.constraints or ():
         if is_default(constraint):
             expression = constraint.sql[len("DEFAULT ") :]
-            return ServerDefault(expression, expression)
+            return ServerDefault(expression, as_sqlite_default(expression))
     return None
+
+
+def is_literal(expression: str) -> bool:
+    """Whether an expression is one literal: a number, a string, ``TRUE``, ``FALSE`` or ``NULL``."""
+    return _literal().fullmatch(expression) is not None
+
+
+def as_sqlite_default(expression: str) -> str:
+    """Return an expression as SQLite takes it behind ``DEFAULT``, which PostgreSQL takes as it is.
+
+    >>> as_sqlite_default("lower('X')"), as_sqlite_default("'it''s'")
+    ("(lower('X'))", "'it''s'")
+    """
+    is_plain = is_literal(expression) or expression.upper() in ("CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP")
+    return expression if is_plain else f"({expression})"
+
+
+@cache
+def _literal() -> re.Pattern[str]:
+    return re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?|x?'(''|[^'])*'|true|false|null", re.IGNORECASE)
 
 
 def is_default(constraint: Any) -> bool:

@@ -6,7 +6,7 @@ that has the dialect's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, Protocol
@@ -33,6 +33,11 @@ class Reader(Protocol):
 
     def nothing_kept(self, database: peewee.Database) -> AbstractContextManager[peewee.Database]:
         """Give a database in a transaction to try migrations on: a copy, or the database itself where it only reads."""
+
+    def tables_in_own_words(
+        self, database: peewee.Database, create: Callable[[], None], wanted: set[str]
+    ) -> list[TableParts] | None:
+        """Return tables as the database describes them once they are made, of which nothing is kept; or None."""
 
     def known_name(self, name: str) -> str | None:
         """Return the name of a UNIQUE or a reference as the catalogue has it, which may be none."""
