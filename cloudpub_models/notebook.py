@@ -19,8 +19,9 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from cloudpub_models import CursorPage, PaginatedResult, database
-from cloudpub_models.models import Entity
+from cloudpub_models.connection.default import database
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.platform.statistics import InvocationCounts
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import is_secret_name

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cloudpub_models.connection import Database
@@ -22,7 +23,7 @@ from cloudpub_models.sql.text.summary import summary_of, without_literals
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
-    from cloudpub_models.connection.observer import QueryEvent
+    from cloudpub_models.connection.listeners import QueryEvent
 
 _DEFAULT_PORT = 5432
 
@@ -53,9 +54,7 @@ def instrument(database: Database, tracer_provider: TracerProvider | None = None
         raise ConfigurationError(
             f"OpenTelemetry cannot be imported ({error}): run 'pip install cloudpub-models[otel]'"
         ) from error
-    from cloudpub_models import __version__
-
-    tracer = trace.get_tracer("cloudpub_models", __version__, tracer_provider)
+    tracer = trace.get_tracer("cloudpub_models", version("cloudpub-models"), tracer_provider)
     described: dict[str, dict[str, Any]] = {}
 
     def record(event: QueryEvent) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import peewee
 
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.fields import EnumField, JsonField, TimestampField, UuidField, server_default
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models import ALL_MODELS
 
 TARGET = Path(__file__).parents[1] / "cloudpub_models" / "platform" / "row_types.py"
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.sql.identifiers import shown, surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
@@ -44,6 +44,24 @@ class Members(list[Any]):
     """
 
     __slots__ = ()
+
+
+def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
+    """Return a limit, an offset, a size of chunks or the like.
+
+    It may become part of a statement's text, so it is an ``int`` itself, not of a subclass with a text of its own.
+
+    Args:
+        number: the count.
+        name: what it is called.
+        smallest: what it is at least.
+
+    Raises:
+        InvalidQueryError: it is no integer of the right size.
+    """
+    if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
+        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
+    return number
 
 
 def encode(value: Any) -> Any:
@@ -136,8 +154,27 @@ def _array_element(value: Any) -> str:
         return "true" if value else "false"
     if kind is float:
         return repr(value) if value not in (float("inf"), float("-inf")) else f'"{value}"'
-    text = "\\x" + value.hex() if kind is bytes else str(value)
+    if kind is list:
+        return array_literal(value)
+    text = "\\x" + value.hex() if kind is bytes else text_of(value)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def text_of(value: Any) -> str:
+    """Return an encoded value that is neither binary nor an array as PostgreSQL reads it from text.
+
+    >>> text_of(Decimal("1.50")), text_of(date(2024, 5, 1))
+    ('1.50', '2024-05-01')
+
+    Raises:
+        InvalidValueError: for a value whose text is not what the column would be given.
+    """
+    if isinstance(value, str | int | float | Decimal | date | time | timedelta | UUID):
+        return str(value)
+    raise InvalidValueError(
+        f"expected a value that has a text in SQL; got {type(value).__module__}.{type(value).__qualname__}: "
+        "write such rows one by one"
+    )
 
 
 def _unchanged(value: Any) -> Any:

@@ -24,8 +24,9 @@ from cloudpub_models import (
     managers,
     operators,
 )
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.legacy import QueryHelpers
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.testing import Factory
 from cloudpub_models.testing.databases import default_database_in_memory
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import peewee
 import pytest
 
-from cloudpub_models.models import ALL_MODELS, current_database
+from cloudpub_models.entity.binding import current_database
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema import create_all
 
 

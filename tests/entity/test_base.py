@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import peewee
 import pytest
 
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.unloaded import PartialData
 from cloudpub_models.errors import InvalidValueError, UnknownColumnError
 from cloudpub_models.models import (
     ALL_MODELS,
-    Entity,
     Function,
     FunctionDeployment,
     Organization,

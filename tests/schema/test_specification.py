@@ -17,9 +17,9 @@ from cloudpub_models.schema.catalogue.normal_form import normalised
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.sql.dialects import dialect_named
 
-# Column, type, NULL or NOT NULL, default; then what the table keeps. After ../shared/spec/database-system.md and the
-# NOT NULLs, defaults and references of ../shared/design.md. Indexes over several columns are the specification's
-# "composite indexes for common query patterns", which it does not name; tests/growth shows what each is for.
+# Column, type, NULL or NOT NULL, default; then what the table keeps. After the specification's tables and what the
+# design adds: NOT NULLs, defaults and references. Indexes over several columns are the specification's "composite
+# indexes for common query patterns", which it does not name; tests/growth shows what each is for.
 SPECIFICATION = """
 users
     id             SERIAL        NOT NULL
@@ -276,6 +276,7 @@ def test_references_in_a_circle_are_real_ones(migrated: peewee.Database) -> None
     assert expected in [replace(key, name=None) for key in keys]
 
 
+@pytest.mark.alone
 def test_an_in_memory_database_migrates_in_well_under_a_tenth_of_a_second() -> None:
     durations = []
     for _ in range(4):  # the first imports playhouse

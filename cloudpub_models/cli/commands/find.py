@@ -40,11 +40,11 @@ from cloudpub_models.cli.shown.output import (
 )
 from cloudpub_models.cli.shown.tables import table_of_record
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.included import relation_names, relation_of
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.included import relation_names, relation_of
-from cloudpub_models.models import Entity
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.identifiers import shown as shortened
 

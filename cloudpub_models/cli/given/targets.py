@@ -20,7 +20,7 @@ from cloudpub_models.cli.boundary import print_note
 from cloudpub_models.cli.interrupting import interruptible
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
-from cloudpub_models.connection.sqlite.engine import MEMORY, SqliteEngine
+from cloudpub_models.connection.sqlite.engine import MEMORY
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.errors import ConfigurationError
 
@@ -108,8 +108,7 @@ def open_target(
         raise ConfigurationError(f"there is no directory {str(file.parent)!r} for {opened.url}: make it first")
     if missing and not creates and not empty_if_missing:
         raise ConfigurationError(f"there is no database at {opened.url}: 'cloudpub migrate up' would make one")
-    if isinstance(opened.engine, SqliteEngine):
-        opened.engine.keeps_journal_mode = not creates
+    opened.engine.only_looks = not creates
     print_note(f"database: {named.masked}{', which is not there yet' if missing and empty_if_missing else ''}")
     try:
         with interruptible(opened):

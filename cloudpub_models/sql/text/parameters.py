@@ -13,7 +13,7 @@ Not for: understanding SQL beyond its tokens, or running it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
@@ -57,6 +57,7 @@ class ParsedSql(NamedTuple):
         command: the word that says what the first statement does, in capitals, as ``SELECT`` in ``WITH … SELECT``.
         fault: why it cannot be sent as one statement, else `None`.
         changes_session: whether it may leave something behind in the session that sends it.
+        has_semicolon: whether a statement ends in it.
         unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else `None`.
         ends_in_line_comment: whether text appended on the same line would be part of a comment.
     """
@@ -70,6 +71,7 @@ class ParsedSql(NamedTuple):
     command: str
     fault: str | None
     changes_session: bool
+    has_semicolon: bool
     unfinished: str | None
     ends_in_line_comment: bool
 
@@ -83,9 +85,40 @@ class ParsedSql(NamedTuple):
             value = values[name]
             # Only an exact tuple; named tuples and other subclasses are caught when they are encoded.
             if value.__class__ is tuple:
-                return _bind_with_tuples(self, values)
+                return self._bind_with_tuples(values)
             bound.append(driver_value(value, name, self.dialect))
         return self.driver_text, tuple(bound)
+
+    def _bind_with_tuples(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        dialect = self.dialect
+        text: list[str] = []
+        driver_values: list[Any] = []
+        for index, (name, membership) in enumerate(zip(self.names, self.memberships, strict=True)):
+            piece, following = self.pieces[index], self.pieces[index + 1]
+            value = values[name]
+            if type(value) is not tuple:
+                text += [_escape(piece, dialect), dialect.placeholder]
+                driver_values.append(driver_value(value, name, dialect))
+            elif value:
+                _refuse_parentheses(piece, following, name)
+                members = [driver_value(member, name, dialect) for member in value]
+                if membership is not None and dialect.member_query and all(map(json_holds, members)):
+                    text += [_escape(piece, dialect), dialect.member_query]
+                    packed = dialect.pack_members(members)
+                    driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
+                else:
+                    text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
+                    driver_values += members
+            elif membership is not None:
+                # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
+                text += [
+                    _escape(piece[: membership.start], dialect),
+                    dialect.empty_not_in if membership.negated else dialect.empty_in,
+                ]
+            else:
+                raise ParameterError(f"expected IN or NOT IN before @{name}; got an empty tuple without it")
+        text.append(_escape(self.pieces[-1], dialect))
+        return "".join(text), tuple(driver_values)
 
 
 def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
@@ -189,38 +222,6 @@ def driver_value(value: Any, name: str, dialect: Dialect) -> Any:
     return as_named_secret(encoded) if is_secret_name(name) else encoded
 
 
-def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
-    dialect = parsed.dialect
-    text: list[str] = []
-    driver_values: list[Any] = []
-    for index, (name, membership) in enumerate(zip(parsed.names, parsed.memberships, strict=True)):
-        piece, following = parsed.pieces[index], parsed.pieces[index + 1]
-        value = values[name]
-        if type(value) is not tuple:
-            text += [_escape(piece, dialect), dialect.placeholder]
-            driver_values.append(driver_value(value, name, dialect))
-        elif value:
-            _refuse_parentheses(piece, following, name)
-            members = [driver_value(member, name, dialect) for member in value]
-            if membership is not None and dialect.member_query and all(map(json_holds, members)):
-                text += [_escape(piece, dialect), dialect.member_query]
-                packed = dialect.pack_members(members)
-                driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
-            else:
-                text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
-                driver_values += members
-        elif membership is not None:
-            # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
-            text += [
-                _escape(piece[: membership.start], dialect),
-                dialect.empty_not_in if membership.negated else dialect.empty_in,
-            ]
-        else:
-            raise ParameterError(f"expected IN or NOT IN before @{name}; got an empty tuple without it")
-    text.append(_escape(parsed.pieces[-1], dialect))
-    return "".join(text), tuple(driver_values)
-
-
 def _refuse_parentheses(before: str, after: str, name: str) -> None:
     if before.rstrip().endswith("(") and after.lstrip().startswith(")"):
         raise ParameterError(
@@ -265,8 +266,9 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
         tuple(memberships),
         driver_text=dialect.placeholder.join([_escape(piece, dialect) for piece in pieces]) if names else sql,
         command=command_of(statements[0]).upper() if statements else "",
-        fault=_fault(sql, statements),
+        fault=_fault(sql, statements, [token.text for token in found if token.kind not in BLANK]),
         changes_session=any(map(may_change_session, statements)),
+        has_semicolon=any(token.text == ";" for token in found),
         unfinished=None if last is None or last.finished else _UNFINISHED[last.kind],
         ends_in_line_comment=last is not None and last.kind == "line_comment",
     )
@@ -275,10 +277,11 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
 _parsed = Remembered(_parse)
 
 
-def _fault(sql: str, statements: Sequence[Sequence[str]]) -> str | None:
+def _fault(sql: str, statements: Sequence[Sequence[str]], texts: Sequence[str]) -> str | None:
     if not statements:
         return f"expected a statement; got {shown(sql)}"
-    if len(statements) > 1:
+    # PostgreSQL's driver gives the result of the last one, also where that is empty.
+    if len(statements) > 1 or texts[0] == ";" or (";", ";") in pairwise(texts):
         return "expected one statement; got several: send them with batch_execute()"
     if control := transaction_control(statements[0]):
         return f"expected a statement that leaves transactions alone; got {control}: use transaction()"

@@ -315,7 +315,8 @@ def test_an_empty_database_lacks_every_table_and_the_statements_make_it_whole(em
 
 
 def test_models_of_the_users_own(empty: peewee.Database) -> None:
-    from cloudpub_models.models import Entity, Role
+    from cloudpub_models.entity.base import Entity
+    from cloudpub_models.models import Role
     from cloudpub_models.schema import create_all
 
     class Badge(Entity):

@@ -159,25 +159,6 @@ def test_names_are_ascii(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "command"),
-    [
-        ("/* so */ select 1", "SELECT"),
-        ("((SELECT 1) UNION (SELECT 2))", "SELECT"),
-        ("WITH a AS (SELECT 1) SELECT * FROM a", "SELECT"),
-        ("WITH RECURSIVE a (b) AS (SELECT 1), delete AS (SELECT 2) INSERT INTO c SELECT * FROM a", "INSERT"),
-        ("WITH gone AS (DELETE FROM a RETURNING *) TABLE gone", "TABLE"),
-        ("EXPLAIN ANALYZE SELECT 1", "EXPLAIN"),
-        ("CREATE TABLE a (b INT)", "CREATE"),
-        ("-- nothing", ""),
-        ("(", ""),
-    ],
-)
-@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
-def test_what_a_statement_is(sql: str, command: str, dialect: Dialect) -> None:
-    assert parse(sql, dialect).command == command
-
-
-@pytest.mark.parametrize(
     ("sql", "fault"),
     [
         ("SELECT 1; -- that is all", None),
@@ -198,53 +179,6 @@ def test_what_a_statement_is(sql: str, command: str, dialect: Dialect) -> None:
 def test_what_is_sent_is_one_statement(sql: str, fault: str | None, dialect: Dialect) -> None:
     found = parse(sql, dialect).fault
     assert found == fault if fault is None or found is None else fault in found
-
-
-LEAVES_SOMETHING_BEHIND = [
-    "SET search_path = audit",
-    "/* so */ set /* */ role admin",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-    "RESET ALL",
-    "DISCARD TEMP",
-    "LISTEN a",
-    "UNLISTEN *",
-    "PREPARE a AS SELECT 1",
-    "DEALLOCATE ALL",
-    "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
-    "DO $$ BEGIN PERFORM tidy(); END $$",
-    "CALL tidy()",
-    "CREATE TEMP TABLE a (b INT)",
-    "CREATE OR REPLACE TEMPORARY VIEW a AS SELECT 1",
-    "CREATE LOCAL TEMP SEQUENCE a",
-    "CREATE TABLE pg_temp.a (b INT)",
-    "EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1",
-    "SELECT 1 AS b INTO TEMP a",
-    "(SELECT 1 INTO TEMPORARY TABLE a)",
-    "WITH x AS (SELECT 1) SELECT * INTO TEMP a FROM x",
-    "SELECT set_config('role', @a, false)",
-    "SELECT pg_catalog.\"set_config\"('role', 'a', false)",
-    "UPDATE pg_settings SET setting = 'a' WHERE name = 'role'",
-    "SELECT 1 WHERE pg_try_advisory_lock(1)",
-    "SELECT pg_advisory_unlock_all()",
-    "SELECT setseed(0.5)",
-]
-LEAVES_NOTHING_BEHIND = [
-    "SELECT 1",
-    "SELECT 'SET role admin' -- SET role",
-    'SELECT "set" FROM "temp"',
-    "UPDATE a SET b = 1",
-    "INSERT INTO temp (a) VALUES (1)",
-    "SET LOCAL lock_timeout = '1s'",
-    "SET TRANSACTION READ ONLY",
-    "SELECT pg_advisory_xact_lock(1)",
-    "CREATE TABLE a (temp INT)",
-    "WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x",
-]
-
-
-def test_what_may_leave_something_behind_in_its_session() -> None:
-    assert [sql for sql in LEAVES_SOMETHING_BEHIND if not parse(sql).changes_session] == []
-    assert [sql for sql in LEAVES_NOTHING_BEHIND if parse(sql).changes_session] == []
 
 
 # -- binding

@@ -67,32 +67,6 @@ def test_names() -> None:
     assert [token.name for token in tokens('U&"a"', POSTGRESQL)] == ["a"]
 
 
-# Text, and how many statements it is on either database.
-NUMBERS_OF_STATEMENTS = [
-    ("", 0),
-    (" ; -- ;\n/* ; */;", 0),
-    ("SELECT ';' -- ;", 1),
-    (";SELECT 1;;SELECT 2;", 2),
-    ("CREATE TABLE a (b INT); DROP TABLE c", 2),
-    ("CREATE TRIGGER t AFTER UPDATE ON a BEGIN SELECT CASE WHEN 1 THEN 2 END; DELETE FROM b; END; DROP TABLE a", 2),
-    ("CREATE OR REPLACE FUNCTION f() RETURNS INT BEGIN ATOMIC SELECT 1; SELECT 2; END; SELECT 3", 2),
-    ("CREATE RULE r AS ON DELETE TO a DO ALSO (SELECT 1; DELETE FROM b); DROP TABLE a", 2),
-    ("CREATE TRIGGER t AFTER UPDATE ON a BEGIN SELECT 1; SELECT 2; DROP TABLE a", 3),
-    ("CREATE FUNCTION begin() RETURNS INT LANGUAGE x; DROP TABLE a", 2),
-    ('CREATE FUNCTION f("begin" INT) RETURNS INT RETURN 1; DROP TABLE a', 2),
-]
-
-
-@pytest.mark.parametrize(("sql", "number"), NUMBERS_OF_STATEMENTS)
-@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
-def test_how_many_statements_a_text_is(sql: str, number: int, dialect: Dialect) -> None:
-    assert len(statements_in(tokens(sql, dialect))) == number
-
-
-def test_a_body_in_dollar_quotes_is_one_string() -> None:
-    assert len(statements_in(tokens("SELECT ';'; DO $x$ a; b $x$; -- c; d\nSELECT 2;", POSTGRESQL))) == 3
-
-
 # Against PostgreSQL: opening a cursor scans and parses a text and refuses several statements, and runs nothing.
 
 _READ = """

@@ -176,10 +176,10 @@ def test_a_limit_is_per_parent(managers, platform, statements, backend):
         "postgresql": " FROM unnest(CAST(%s AS integer[])) AS parent (key) CROSS JOIN LATERAL (SELECT id, uuid, "
         "function_id, version, image_tag, s3_key, status, is_active, build_logs, deployed_at FROM function_deployments "
         "WHERE function_id BETWEEN parent.key AND parent.key ORDER BY function_id DESC, version DESC LIMIT 2) "
-        "AS related ORDER BY version DESC",
-        "sqlite": " FROM json_each(?) AS parent JOIN function_deployments ON function_deployments.id IN "
-        "(SELECT candidate.id FROM function_deployments AS candidate WHERE candidate.function_id = parent.value "
-        "ORDER BY candidate.version DESC LIMIT 2) ORDER BY function_deployments.version DESC",
+        "AS related ORDER BY related.version DESC",
+        "sqlite": " FROM json_each(?) AS parent JOIN function_deployments AS related ON related.id IN "
+        "(SELECT id FROM function_deployments WHERE function_id = parent.value ORDER BY version DESC LIMIT 2) "
+        "ORDER BY related.version DESC",
     }[backend] in statements.sql[1]
     organizations = managers.organizations.find_all(
         include={"members": {"limit": 1, "order_by": "email", "order_direction": "DESC"}}
@@ -209,8 +209,8 @@ def test_nothing_is_sent_for_no_rows(managers, statements):
     [
         (("usr",), UnknownColumnError, "did you mean 'user'"),
         (("deployments.functoin",), UnknownColumnError, "did you mean 'function'"),
-        (("name",), UnknownColumnError, "no relation 'name'"),
-        (("__class__",), UnknownColumnError, "no relation"),
+        (("name",), UnknownColumnError, "a relation of Function; got 'name'"),
+        (("__class__",), UnknownColumnError, "expected a relation"),
         ("user", InvalidQueryError, "sequence"),
         (("",), InvalidQueryError, "name of a relation"),
         ((5,), InvalidQueryError, "name of a relation"),

@@ -1,6 +1,6 @@
 """Whom a database tells what it is sent: callbacks, and the log.
 
-What is told holds no secret (``sql.secret``). How an engine comes to tell is `observation`'s business.
+What is told holds no secret (``sql.text.secrets``). How an engine comes to tell is the business of ``observed``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class QueryEvent(NamedTuple):
 Callback = Callable[[QueryEvent], object]
 
 
-class ObservedThread(threading.local):
+class ListenedThread(threading.local):
     """Whether this thread is inside a statement that is going to be told of, or inside a callback."""
 
     busy = False
@@ -62,20 +62,23 @@ class ObservedThread(threading.local):
         self.busy = False
 
 
-class Observer:
+class Listeners:
     """Whom one database tells of its statements.
 
     Attributes:
         slow_query: from how many seconds on a statement is warned about; ``None`` for never.
-        wanted: whether anybody wants to know of statements.
         thread: whether a statement of this thread is part of another one that is going to be told of.
     """
 
     def __init__(self) -> None:
         self._callbacks: dict[object, Callback] = {}
         self.slow_query: float | None = None
-        self.wanted = True
-        self.thread = ObservedThread()
+        self.thread = ListenedThread()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants to know of statements: a callback, or the log, of slow ones or of all."""
+        return bool(self._callbacks) or self.slow_query is not None or log.isEnabledFor(logging.DEBUG)
 
     def add(self, callback: Callback) -> Callable[[], None]:
         """Call ``callback`` from now on; return what ends that."""
@@ -89,11 +92,6 @@ class Observer:
             self._callbacks = {other: call for other, call in self._callbacks.items() if other is not key}
 
         return remove
-
-    def listen(self, slow_query: float | None) -> None:
-        """Find out anew whether anybody wants to know of statements: a callback, or the log, of slow ones or of all."""
-        self.slow_query = slow_query
-        self.wanted = bool(self._callbacks) or slow_query is not None or log.isEnabledFor(logging.DEBUG)
 
     def tell(
         self, sql: str, parameters: Sequence[Any] | None, duration: float, rows: int | None, error: Exception | None

@@ -10,9 +10,10 @@ import pytest
 from peewee import fn
 
 from cloudpub_models import Database, FunctionLog, QueryEvent, User, errors
-from cloudpub_models.connection import observation
-from cloudpub_models.connection.observation import ObservedEngine
-from cloudpub_models.connection.observer import Observer
+from cloudpub_models.connection import observed
+from cloudpub_models.connection.listeners import Listeners
+from cloudpub_models.connection.observed import ObservedSender
+from cloudpub_models.connection.sender import Sender
 
 SECRET = "s3cr3t-value"
 HERE = __file__.rpartition("/")[2]
@@ -29,6 +30,10 @@ def events(database):
 @pytest.fixture
 def ada(managers):
     return managers.users.insert({"email": "ada@example.com", "password_hash": SECRET})
+
+
+def is_observed(database):
+    return isinstance(database.engine.fetch.__self__, ObservedSender)
 
 
 def placeholders(sql, backend):
@@ -198,15 +203,28 @@ def test_the_calls_end_and_with_them_the_measuring(database, monkeypatch):
     stop_first()
     stop_first()
     database.ping()
-    assert isinstance(database.engine, ObservedEngine)
+    assert is_observed(database)
     stop_second()
-    # Another thread may be in the middle of its methods.
-    assert isinstance(database.engine, ObservedEngine)
-    monkeypatch.delattr(Observer, "tell")
-    monkeypatch.delattr(observation, "time")
+    assert not is_observed(database)
+    monkeypatch.delattr(Listeners, "tell")
+    monkeypatch.delattr(observed, "time")
     database.ping()
     list(database.raw_query_iter("SELECT 1 AS n"))
     assert (len(first), len(second)) == (1, 2)
+
+
+def test_what_was_begun_before_is_told_of_as_well(database):
+    told = []
+    with database.bind(), database.transaction() as connection:
+        stop = database.on_query(lambda event: told.append(event.sql.split()[0]))
+        connection.execute("SELECT 1")
+        User.select().count()
+        with database.engine.atomic():
+            pass
+    stop()
+    with database.transaction() as connection:
+        connection.execute("SELECT 1")
+    assert told == ["SELECT", "SELECT", "SAVEPOINT", "RELEASE", "COMMIT"]
 
 
 def test_a_callback_stays_with_the_object_that_it_was_given_to(tmp_path):
@@ -442,7 +460,8 @@ def test_every_statement_is_logged_where_the_log_takes_it(database_url, caplog):
 
 def test_an_engine_that_nobody_listens_to_is_a_plain_one(database):
     database.ping()
-    assert not isinstance(database.engine, ObservedEngine)
+    assert not is_observed(database)
+    assert set(vars(database.engine)) & Sender.__abstractmethods__ == set()
 
 
 @pytest.mark.parametrize("value", [-1, "1", True])

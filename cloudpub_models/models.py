@@ -1,23 +1,136 @@
-"""Functions, their deployments, and what they leave behind: logs and invocations."""
+"""The platform's eight tables as Peewee models.
+
+Peewee's own calls on them use the process's default database, unless another is bound. What is done with their rows is
+decided in ``platform``.
+"""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from uuid import UUID
+
+import cloudpub_models.connection.default  # noqa: F401 - which answers Peewee's own calls
 from cloudpub_models.entity import (
     AutoField,
     BooleanField,
     CharField,
     Default,
     Entity,
+    EnumField,
     ForeignKey,
+    Index,
     IntegerField,
     JsonField,
     ModelSelect,
+    OneToOneKey,
     TextField,
     TimestampField,
     UuidField,
     forward_foreign_key,
+    many_to_many,
 )
-from cloudpub_models.models.users import User
+
+
+class Role(StrEnum):
+    """What a user is on the platform; the database checks it."""
+
+    DEVELOPER = "developer"
+    TEAM = "team"
+    SUB_TEAM_DEVELOPER = "sub_team_developer"
+
+
+class User(Entity):
+    """An account. ``id`` stays inside; ``uuid`` is what others see."""
+
+    secret_columns = frozenset({"password_hash"})
+    shown_columns = ("email",)
+
+    id = AutoField()
+    uuid = UuidField(unique=True)
+    email = CharField(max_length=255, unique=True)
+    password_hash = CharField(max_length=255)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
+
+    information: UserInformation | None
+    organization: Organization | None
+    functions: ModelSelect[Function]
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "users"
+        # Addresses are looked up whatever their case.
+        indexes = (Index("users_lower_idx", "users", ("LOWER(email)",)),)
+
+
+class UserInformation(Entity):
+    """A user's profile; at most one for each user."""
+
+    shown_columns = ("first_name", "last_name", "role")
+
+    id = AutoField()
+    uuid = UuidField(unique=True)
+    user = OneToOneKey(User, field="uuid", backref="information", on_delete="CASCADE")
+    first_name = CharField(max_length=100)
+    last_name = CharField(max_length=100)
+    phone_number = CharField(max_length=20, null=True)
+    country = CharField(max_length=100, null=True)
+    city = CharField(max_length=100, null=True)
+    address = TextField(null=True)
+    zip_code = CharField(max_length=20, null=True)
+    avatar = TextField(null=True)
+    role = EnumField(Role, max_length=50, index=True)
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
+
+    user_id: UUID
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "user_information"
+
+
+class Organization(Entity):
+    """A group of users with an owner."""
+
+    shown_columns = ("name",)
+
+    id = AutoField()
+    uuid = UuidField(unique=True)
+    name = CharField(max_length=255, unique=True)
+    owner = ForeignKey(User, field="uuid", backref="owned_organizations", on_delete="CASCADE")
+    created_at = TimestampField()
+    updated_at = TimestampField(touched_on_update=True)
+
+    owner_id: UUID
+    members: ModelSelect[User]
+    memberships: ModelSelect[OrganizationMember]
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "organizations"
+
+
+class OrganizationMember(Entity):
+    """One user's membership; a user belongs to one organization at most."""
+
+    shown_columns = ("organization_id", "user_id")
+
+    id = AutoField()
+    organization = ForeignKey(Organization, field="uuid", backref="memberships", on_delete="CASCADE")
+    user = OneToOneKey(User, field="uuid", backref="membership", on_delete="CASCADE")
+    joined_at = TimestampField()
+
+    organization_id: UUID
+    user_id: UUID
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "organization_members"
 
 
 class Function(Entity):
@@ -128,3 +241,18 @@ class FunctionInvocation(Entity):
         table_name = "function_invocations"
         # A function's latest invocations, and all that the statistics count, which need not read the table for it.
         indexes = ((("function", "timestamp", "id", "status", "duration_ms"), False),)
+
+
+many_to_many(OrganizationMember.organization, OrganizationMember.user, "members", backref="organization")
+
+ALL_MODELS: tuple[type[Entity], ...] = (
+    User,
+    UserInformation,
+    Organization,
+    OrganizationMember,
+    Function,
+    FunctionDeployment,
+    FunctionLog,
+    FunctionInvocation,
+)
+"""Every model, each after those it refers to (only ``Function`` and ``FunctionDeployment`` refer to each other)."""
