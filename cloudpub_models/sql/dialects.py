@@ -110,6 +110,15 @@ class Dialect(_Differences):
     __slots__ = ()
 
     # By identity, since they are in the keys of caches.
+    def part_of(self, parts: Any) -> Any:
+        """Return this dialect's part of a value that has one for each, as attributes of their names.
+
+        >>> from types import SimpleNamespace
+        >>> SQLITE.part_of(SimpleNamespace(postgresql="now()", sqlite="CURRENT_TIMESTAMP"))
+        'CURRENT_TIMESTAMP'
+        """
+        return getattr(parts, self.name)
+
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
