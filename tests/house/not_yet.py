@@ -26,7 +26,6 @@ DIFFERENCES = {
     "cli.given.targets": 1,
     "entity.fields": 1,
     "manager.columns.decoding": 3,
-    "manager.rows.joined": 1,
     "platform.invocations": 1,
     "platform.statistics": 7,
     "schema.safety.facts": 1,
@@ -37,11 +36,7 @@ DIFFERENCES = {
 
 # How many statements a module sends.
 SENDS = {
-    "manager.rows.joined": 1,
-    "platform.functions": 1,
     "platform.invocations": 2,
-    "platform.organizations": 1,
-    "platform.users": 6,
 }
 
 # How often a module puts SQL together.
@@ -100,7 +95,7 @@ SINGLE_BACKTICKS = {
     "sql.identifiers": 5,
     "sql.nodes.conditions": 12,
     "sql.nodes.expressions": 9,
-    "sql.nodes.query": 20,
+    "sql.nodes.query": 21,
     "sql.nodes.records": 2,
     "sql.operators": 25,
     "sql.patterns": 12,
@@ -160,7 +155,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",
     "platform/test_invocations.py": "platform.statistics",
-    "platform/test_users.py": "manager.rows.joined",
+    "platform/test_users.py": "manager.joined",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
     "schema/migrations/test_migrator.py": (
         "schema.migrations.applied schema.migrations.postgresql schema.migrations.run schema.migrations.scripts "
