@@ -532,7 +532,8 @@ def _url_from_environment() -> DatabaseUrl:
     url = os.environ.get(URL_VARIABLE, "")
     if not url:
         raise ConfigurationError(
-            "no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), "
+            "expected the URL of a database; got none: call database.initialize('postgresql://…' or "
+            "'sqlite:///file.db'), "
             f"or set ${URL_VARIABLE}"
         )
     return parse_url(url)

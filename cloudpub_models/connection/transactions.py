@@ -48,8 +48,8 @@ class Connection:
         """
         if self._scope not in self._engine.scopes():
             raise InvalidQueryError(
-                "this connection's transaction is over, or belongs to another thread: "
-                "use the one that the innermost transaction() gives"
+                "expected a connection whose transaction is open in this thread; got one whose transaction is over, or "
+                "another thread's: use the one that the innermost transaction() gives"
             )
         return self._engine.fetch_dicts(sql, parameters)
 
@@ -82,8 +82,8 @@ class Transaction:
 
         if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
             raise InvalidQueryError(
-                f"expected a function whose call does the work; {function.__qualname__} only makes a generator or a "
-                "coroutine: use 'with transaction():' inside it, around what does not yield or await"
+                f"expected a function whose call does the work; got {function.__qualname__}, which only makes a "
+                "generator or a coroutine: use 'with transaction():' inside it, around what does not yield or await"
             )
 
         @functools.wraps(function)
@@ -96,13 +96,15 @@ class Transaction:
     def __enter__(self) -> Connection:
         if self._scope is not None:
             raise InvalidQueryError(
-                "this transaction object is open already: call transaction() again for a nested one"
+                "expected a transaction that is not open; got one that is open already: call transaction() again for a "
+                "nested one"
             )
         scopes = self._engine.scopes()
         if scopes:
             if self._isolation is not None or (self._read_only and not scopes[0].read_only):
                 raise InvalidQueryError(
-                    "isolation and read_only belong to the outermost transaction; this one is nested"
+                    "expected isolation and read_only at the outermost transaction; got them at a nested one: say them "
+                    "where it begins"
                 )
             self._engine.check_usable()
             scope = Scope(len(scopes), scopes[0].read_only)

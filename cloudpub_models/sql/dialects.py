@@ -87,6 +87,10 @@ class _Differences(NamedTuple):
     alters_tables: bool
     # Whether a trigger calls a function; otherwise it has statements of its own.
     triggers_call_functions: bool
+    # Whether a schema change keeps others from its own tables only; otherwise every other writer waits.
+    locks_tables: bool
+    # Whether names that differ in nothing but the case of their letters, in quotes, are different names.
+    names_have_case: bool
     # What keeps a primary key that counts by itself from using a number twice.
     never_reuses_ids: str
     # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
@@ -118,6 +122,14 @@ class Dialect(_Differences):
             return identifier
         mark = self.identifier_quote
         return mark + identifier.replace(mark, mark * 2) + mark
+
+    def folded(self, name: str) -> str:
+        """Return a name, without its quotes, in a form that is the same for all its spellings.
+
+        >>> POSTGRESQL.folded("Users"), SQLITE.folded("Users")
+        ('Users', 'users')
+        """
+        return name if self.names_have_case else name.lower()
 
     def comparison(self, column: str, operator: str, parameters: Sequence[str] = ()) -> str:
         """Return the SQL that compares `column` (already SQL) by one of the fixed operators.
@@ -215,6 +227,8 @@ POSTGRESQL = Dialect(
     decodes_json=True,
     alters_tables=True,
     triggers_call_functions=True,
+    locks_tables=True,
+    names_have_case=True,
     never_reuses_ids="",
     prefixed_strings=True,
     dollar_quotes=True,
@@ -254,6 +268,8 @@ SQLITE = Dialect(
     decodes_json=False,
     alters_tables=False,
     triggers_call_functions=False,
+    locks_tables=False,
+    names_have_case=False,
     never_reuses_ids="AUTOINCREMENT",
     prefixed_strings=False,
     dollar_quotes=False,

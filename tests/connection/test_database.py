@@ -324,7 +324,7 @@ def test_a_stream_of_a_transaction_that_is_over_disturbs_no_other(postgresql_url
         next(whole)
     with database.transaction() as connection:
         connection.execute("INSERT INTO users (email, password_hash) VALUES ('a', 'x')")
-        with pytest.raises(InvalidQueryError, match="the transaction in which this stream began is over"):
+        with pytest.raises(InvalidQueryError, match="expected a stream whose transaction is open; got one of a trans"):
             next(stream)
         with database.transaction():
             assert len(list(whole)) == 9

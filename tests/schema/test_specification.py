@@ -15,6 +15,7 @@ from cloudpub_models.schema import Catalogue, Migrator, create_all, find_drift, 
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, ForeignKey, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
 from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.sql.dialects import dialect_named
 
 # Column, type, NULL or NOT NULL, default; then what the table keeps. After the specification's tables and what the
 # design adds: NOT NULLs, defaults and references. Indexes over several columns are the specification's "composite
@@ -171,7 +172,7 @@ def specified_table(text: str, dialect: str) -> dict[str, object]:
         elif kind == "trigger":
             kept[kind].add(f"{name}_set_updated_at")
         elif kind in kept:
-            kept[kind].add(tuple(normalised(word) for word in words))
+            kept[kind].add(tuple(normalised(word, dialect_named(dialect)) for word in words))
         else:
             declared, *rest = words
             nullable = rest[0] == "NULL"

@@ -302,7 +302,10 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         while True:
             if scope is not None and self._threads.current.scopes[:1] != [scope]:
                 # The connection may be another thread's by now, in a transaction that a failure would end.
-                raise InvalidQueryError("the transaction in which this stream began is over: read it inside the block")
+                raise InvalidQueryError(
+                    "expected a stream whose transaction is open; got one of a transaction that is over: "
+                    "read it inside the block"
+                )
             if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.

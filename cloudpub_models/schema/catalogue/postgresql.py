@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import peewee
@@ -20,8 +21,10 @@ from cloudpub_models.schema.catalogue.catalogue import (
     function_text,
     normalised_type,
 )
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement
-from cloudpub_models.schema.statements import fetch
+from cloudpub_models.schema.statements import fetch, fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -149,7 +152,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             _add_constraint(tables[table], *constraint)
     for table, name, unique, partial, columns, definitions in rows(_INDEXES):
         keys = tuple(
-            normalised(definition) if column is None else column
+            normalised(definition, POSTGRESQL) if column is None else column
             for column, definition in zip(columns, definitions, strict=True)
         )
         if unique and not partial:
@@ -159,7 +162,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     for table, name, definition, body, settings in rows(_TRIGGERS):
         if table in tables:
             tables[table].triggers.append(
-                Trigger(name, normalised_statement(definition), function_text(body, settings))
+                Trigger(name, normalised_statement(definition, POSTGRESQL), function_text(body, settings))
             )
     return list(tables.values())
 
@@ -204,7 +207,7 @@ def type_fits(expected: str, found: str) -> bool:
 def _default(expression: str | None) -> str | None:
     if expression is None:
         return None
-    return COUNTING if expression.startswith("nextval(") else normalised(expression)
+    return COUNTING if expression.startswith("nextval(") else normalised(expression, POSTGRESQL)
 
 
 def _add_constraint(
@@ -223,7 +226,7 @@ def _add_constraint(
     elif kind == "u":
         table.uniques.append(Unique(tuple(columns), name))
     elif kind == "c":
-        table.checks.append(Check(normalised(expression), name))
+        table.checks.append(Check(normalised(expression, POSTGRESQL), name))
     else:
         table.foreign_keys.append(
             ForeignKey(
@@ -235,3 +238,45 @@ def _add_constraint(
                 name,
             )
         )
+
+
+# A table that was never analysed has reltuples -1; the statistics collector may have counted its rows all the same.
+_SIZES = """
+    SELECT c.relname::text,
+           CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint
+                ELSE NULLIF(pg_catalog.pg_stat_get_live_tuples(c.oid), 0) END
+    FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+"""
+_COLUMN_TYPES = """
+    SELECT c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+      AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_STEADY_FUNCTIONS = "SELECT proname::text FROM pg_catalog.pg_proc GROUP BY proname HAVING bool_and(provolatile <> 'v')"
+
+
+def read_facts(database: peewee.Database) -> DatabaseFacts:
+    """Return what is to be known of the current schema before it is changed."""
+    return DatabaseFacts(
+        POSTGRESQL,
+        rows={str(table): rows for table, rows in fetch(database, _SIZES)},
+        column_types={(table, column): normalised_type(kind) for table, column, kind in fetch(database, _COLUMN_TYPES)},
+        steady_functions=frozenset(name for (name,) in fetch(database, _STEADY_FUNCTIONS)),
+        schema=fetch_value(database, "SELECT current_schema()::text") or "",
+    )
+
+
+class _UndoError(Exception):
+    """Leaves a transaction without a commit."""
+
+
+@contextmanager
+def nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
+    """Give the database itself, in a transaction that only reads."""
+    with suppress(_UndoError), database.atomic():
+        run(database, "SET TRANSACTION READ ONLY")
+        run(database, "SET LOCAL statement_timeout = 0")
+        yield database
+        raise _UndoError

@@ -7,6 +7,7 @@ that has the dialect's name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.schema.catalogue.catalogue import Catalogue, TableParts
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.sql.dialects import Dialect
 
 
@@ -25,6 +27,12 @@ class Reader(Protocol):
 
     def read_statements(self, database: peewee.Database) -> Iterator[str]:
         """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
+
+    def read_facts(self, database: peewee.Database) -> DatabaseFacts:
+        """Return what is to be known of a database before its schema is changed."""
+
+    def nothing_kept(self, database: peewee.Database) -> AbstractContextManager[peewee.Database]:
+        """Give a database in a transaction to try migrations on: a copy, or the database itself where it only reads."""
 
     def known_name(self, name: str) -> str | None:
         """Return the name of a UNIQUE or a reference as the catalogue has it, which may be none."""
@@ -57,3 +65,17 @@ def read_catalogue(database: peewee.Database, tables: Iterable[str] | None = Non
     dialect = sql_dialect_of(database)
     parts = reader_of(dialect).read_tables(database, None if tables is None else set(tables))
     return Catalogue(dialect, {part.name: part.table() for part in parts})
+
+
+def read_facts(database: peewee.Database) -> DatabaseFacts:
+    """Return what is to be known of a database, as it is now, before its schema is changed.
+
+    Args:
+        database: the database; on PostgreSQL its current schema is read.
+
+    >>> database = peewee.SqliteDatabase(":memory:")
+    >>> _ = database.execute_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    >>> dict(read_facts(database).rows)
+    {'t': 0}
+    """
+    return reader_of(sql_dialect_of(database)).read_facts(database)

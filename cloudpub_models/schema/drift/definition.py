@@ -87,7 +87,7 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
         else:
             declared = server_default(field)
             default = None if declared is None else declared.expression(dialect)
-            comparable = None if default is None else normalised(default)
+            comparable = None if default is None else normalised(default, dialect)
             table.columns.append(Column(field.column_name, kind, field.null, comparable, default))
         constraints.extend(_sql_of(constraint) for constraint in field.constraints or ())
         if isinstance(field, peewee.ForeignKeyField):
@@ -102,7 +102,7 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
                 )
             )
     table.checks = [
-        Check(expression, name, text) for text in constraints for name, expression in check_constraints(text)
+        Check(expression, name, text) for text in constraints for name, expression in check_constraints(text, dialect)
     ]
     table.uniques = [
         Unique(columns, reader.known_name(name_of_part(meta.table_name, columns, "key")))
@@ -112,7 +112,7 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
     table.triggers = [
         Trigger(
             trigger.name,
-            normalised_statement(trigger.create[-1]),
+            normalised_statement(trigger.create[-1], dialect),
             None if trigger.function is None else function_text(*trigger.function),
         )
         for trigger in touch_triggers(model, dialect)
@@ -134,7 +134,7 @@ def _expected_indexes(dialect: Dialect, database: peewee.Database, model: type[p
             context: Any = database.get_sql_context()
             statement = str(context.sql(index.safe(False)).query()[0])
         # In which direction a key is ordered is no part of what is compared.
-        columns = tuple(re.sub(r" (asc|desc)( nulls (first|last))?$", "", normalised(key)) for key in keys)
+        columns = tuple(re.sub(r" (asc|desc)( nulls (first|last))?$", "", normalised(key, dialect)) for key in keys)
         yield Index(index._name, columns, keys=keys, sql=statement)
 
 

@@ -42,6 +42,6 @@ def statements_of_database(database: peewee.Database) -> Iterator[str]:
     return reader_of(sql_dialect_of(database)).read_statements(database)
 
 
-def script(statements: Iterable[str]) -> str:
+def script(statements: Iterable[str], dialect: Dialect) -> str:
     """Return statements as one text that the database's own shell runs."""
-    return "\n\n".join(terminated(statement) for statement in statements) + "\n"
+    return "\n\n".join(terminated(statement, dialect) for statement in statements) + "\n"

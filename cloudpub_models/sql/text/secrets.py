@@ -148,7 +148,7 @@ def _count_expected(sql: str, dialect: Dialect, declared: frozenset[str]) -> int
             # It may be the key of a JSON document.
             expected += any(secret in token.text.lower() for secret in declared)
         elif position != taken_over and _is_secret(token, declared):
-            if words[position + 1 : position + 4] == ["=", "excluded", "."] and plain(words[position + 4]) == name:
+            if list(map(plain, words[position + 1 : position + 5])) == ["=", "excluded", ".", name]:
                 taken_over = position + 4
             else:
                 expected += _values_compared(words, position + 1)

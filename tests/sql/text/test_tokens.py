@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import timeit
 from collections.abc import Callable, Iterator
-from time import process_time
 from typing import Any
 
 import psycopg2
@@ -197,18 +195,3 @@ def last_string(found: list[Token]) -> str | None:
     if not items or not all(item.text == "," or item.kind in STRINGS for item in items):
         return None
     return items[-1].text
-
-
-HOSTILE = ["'", '"', "(", "/*", "*/", "--", "@a ", "E'\\", "$a$", "$", "[", "`", "E'a'\n", "E'a'--\n", "1.", "U&", "a;"]
-
-
-@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
-@pytest.mark.parametrize("part", HOSTILE)
-def test_ten_times_the_text_takes_about_ten_times_as_long(part: str, dialect: Dialect) -> None:
-    def taken(times: int) -> float:
-        return min(
-            timeit.repeat(lambda: statements_in(tokens(part * times, dialect)), timer=process_time, number=1, repeat=3)
-        )
-
-    # A hundred times, were it quadratic.
-    assert taken(30_000) < 40 * taken(3_000)

@@ -26,6 +26,7 @@ from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
+from cloudpub_models.sql.dialects import Dialect
 
 PENDING_EXIT_CODE = 3
 
@@ -184,7 +185,7 @@ def check(
     if [difference.kind for difference in differences] == ["table"] * len(opened.models):
         console.print("none of the platform's tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(console, differences)
+        _print_differences(console, differences, opened.engine.sql_dialect)
     raise typer.Exit(1)
 
 
@@ -215,7 +216,7 @@ def adopt(
     else:
         console.print(f"adopted: {', '.join(report.recorded)} recorded as applied", highlight=False)
     if report.differences:
-        _print_differences(console, report.differences)
+        _print_differences(console, report.differences, opened.engine.sql_dialect)
     else:
         console.print("nothing is missing")
 
@@ -226,7 +227,7 @@ def _plan(named: Target, direction: Direction, target: str | None, *, as_json: b
     if as_json:
         print_document(plan_document(planned))
     else:
-        print_plan(planned, Console())
+        print_plan(planned, opened.engine.sql_dialect, Console())
     print_note(plan_summary(planned) if planned else _NOTHING[direction])
     if any(migration.stopped for migration in planned):
         raise typer.Exit(1)
@@ -277,7 +278,7 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(console: Console, differences: Iterable[Difference]) -> None:
+def _print_differences(console: Console, differences: Iterable[Difference], dialect: Dialect) -> None:
     listed = list(differences)
     rows = [
         {
@@ -295,7 +296,7 @@ def _print_differences(console: Console, differences: Iterable[Difference]) -> N
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(terminated(statement), soft_wrap=True, markup=False, highlight=False)
+            console.print(terminated(statement, dialect), soft_wrap=True, markup=False, highlight=False)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")

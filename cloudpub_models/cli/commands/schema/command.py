@@ -96,7 +96,9 @@ def schema(
     if as_json:
         content = document_bytes(_document(catalogue))
     else:
-        content = script(statements).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+        content = (
+            script(statements, catalogue.dialect).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+        )
     with file_to_write(STANDARD_STREAM if output is None else str(output)) as stream:
         stream.write(content)
     if output is not None:

@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
 
 # Defaults that every database writes in words of its own.
 _DEFAULTS = {
     COUNTING: "the next number",
-    normalised(UTC_NOW.postgresql): "now, in UTC",
-    normalised(UTC_NOW.sqlite): "now, in UTC",
-    normalised(RANDOM_UUID.postgresql): "a random UUID",
-    normalised(RANDOM_UUID.sqlite): "a random UUID",
+    normalised(UTC_NOW.postgresql, POSTGRESQL): "now, in UTC",
+    normalised(UTC_NOW.sqlite, SQLITE): "now, in UTC",
+    normalised(RANDOM_UUID.postgresql, POSTGRESQL): "a random UUID",
+    normalised(RANDOM_UUID.sqlite, SQLITE): "a random UUID",
 }
 _LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
 _LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
