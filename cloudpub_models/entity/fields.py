@@ -2,7 +2,7 @@
 
 Peewee's fields with their gaps closed, so that both databases behave alike: UUIDs are canonical text, timestamps are
 UTC and aware, JSON is strict, enumerations are checked by the database, and a default can live in the database in each
-dialect's own words. The text itself is made in `stored_forms`; references are in `relations`. Nothing here knows a
+dialect's own words. The text itself is made in ``stored_forms``; references are in ``relations``. Nothing here knows a
 driver.
 """
 
@@ -94,7 +94,7 @@ UTC_NOW = ServerDefault(
 def server_default(field: peewee.Field[Any]) -> ServerDefault | None:
     """Return the default that a field has in the database, or None where it has none.
 
-    Knows both this library's `ServerDefault` and Peewee's ``constraints=[peewee.Default("…")]``.
+    Knows both this library's ``ServerDefault`` and Peewee's ``constraints=[peewee.Default("…")]``.
     """
     declared = getattr(field, "server_default", None)
     if isinstance(declared, ServerDefault):

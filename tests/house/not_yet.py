@@ -65,14 +65,6 @@ SINGLE_BACKTICKS = {
     "cli.commands.schema": 10,
     "cli.commands.schema.picture.layers": 1,
     "cli.interrupting": 1,
-    "dto": 1,
-    "dto.base": 1,
-    "dto.reading": 1,
-    "entity.base": 2,
-    "entity.binding": 2,
-    "entity.fields": 3,
-    "entity.relations": 3,
-    "entity.stored_forms": 1,
     "manager.statements.shapes": 2,
     "schema.catalogue.catalogue": 2,
     "schema.catalogue.facts": 1,
@@ -152,6 +144,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "manager/statements/test_plans.py": "manager.rows.dicts",
     "platform/test_invocations.py": "platform.statistics",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
+    "schema/migrations/test_operations.py": "schema.migrations.sqlite_definition schema.migrations.sqlite_migrator",
     "schema/migrations/test_migrator.py": (
         "schema.migrations.applied schema.migrations.postgresql schema.migrations.run schema.migrations.scripts "
         "schema.migrations.sqlite schema.migrations.status"
@@ -161,7 +154,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "schema/test_0002_indexes_for_common_queries.py": "migrations.0002_indexes_for_common_queries",
     "schema/test_defaults_and_triggers.py": "entity.ddl",
     "schema/test_specification.py": (
-        "migrations.0001_initial models schema.catalogue.catalogue schema.catalogue.normal_form "
+        "migrations.0001_initial models schema.catalogue.catalogue "
         "schema.catalogue.postgresql schema.catalogue.read schema.catalogue.sqlite schema.drift.definition "
         "schema.statements"
     ),
