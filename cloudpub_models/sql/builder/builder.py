@@ -96,7 +96,8 @@ ORDER BY f.id DESC LIMIT 20
         if table is not None:
             name, own_alias = parse_table(table)
             named = own_alias if alias is None else check_identifier(alias, "alias")
-            self.__dict__["_table"] = NamedTable(name, named, schema)
+            checked = None if schema is None else check_identifier(schema, "schema")
+            self.__dict__["_table"] = NamedTable(name, named, checked)
         self.__dict__["_default_columns"] = names_of(default_columns, "default_columns")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
