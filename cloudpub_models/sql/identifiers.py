@@ -61,7 +61,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
     >>> check_identifier("id; DROP TABLE users", "table")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...), got 'id; DROP TABLE users'...
+    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...); got 'id; DROP TABLE users'...
 
     Args:
         name: anything; only text can be a name.
@@ -75,7 +75,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
         if len(text) <= _LONGEST and text.isascii() and text.isidentifier():
             return text
     raise InvalidIdentifierError(
-        f'expected a {what} name ({RULE}), got {shown(name)}; SQL of your own goes into raw("…") where that is taken'
+        f'expected a {what} name ({RULE}); got {shown(name)}: SQL of your own goes into raw("…") where that is taken'
     )
 
 
@@ -90,7 +90,7 @@ def parse_table(text: Any) -> tuple[str, str | None]:
     """
     if isinstance(text, str):
         return _parse_table(exact(text))
-    raise InvalidIdentifierError(f'expected a table as "name" or "name alias", got {shown(text)}')
+    raise InvalidIdentifierError(f'expected a table as "name" or "name alias"; got {shown(text)}')
 
 
 @cache
@@ -104,7 +104,7 @@ def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
-            f'expected a table as "name" or "name alias", got {shown(text)}; '
+            f'expected a table as "name" or "name alias"; got {shown(text)}; '
             'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
         )
     name, alias = match.groups()

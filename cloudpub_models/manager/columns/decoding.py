@@ -62,7 +62,7 @@ def decoder_for(field: peewee.Field[Any], dialect: Dialect, *, decoded: bool = F
     if reads_as(field, peewee.FloatField):
         # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
         return None if dialect.typed_numbers else float
-    if reads_as(field, peewee.IntegerField, peewee.CharField, peewee.TextField):
+    if reads_as(field, peewee.IntegerField, peewee.CharField, peewee.FixedCharField, peewee.TextField):
         return None
     if isinstance(field, peewee.JSONField) and dialect.decodes_json and not decoded:
         # A way of its own to read documents is given what Peewee's cursors would give it.
