@@ -14,12 +14,13 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.results import ResultColumns, decoded
+from cloudpub_models.connection.results import ResultColumns, StatementResult, decoded
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.transactions import Scope, ThreadStates, Transaction, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
@@ -37,6 +38,20 @@ STREAM_CHUNK_SIZE = 2000
 _peewee_log = logging.getLogger("peewee")
 
 
+class Location(NamedTuple):
+    """Which database an engine talks to, as a log may tell.
+
+    Attributes:
+        name: of the database, or the path of its file.
+        host: of the server.
+        port: of the server, where it is not the usual one.
+    """
+
+    name: str | None
+    host: str | None = None
+    port: int | None = None
+
+
 class Engine(peewee.Database):
     """A Peewee database that runs statements for the managers; see ``PostgresqlEngine`` and ``SqliteEngine``."""
 
@@ -47,6 +62,8 @@ class Engine(peewee.Database):
     _state: Any
     # Whom `observation` tells of the statements; this class itself tells nobody.
     observer: Observer | None = None
+    # Set by what only looks at a database, before the first connection: a SQLite file stays in its journal mode.
+    keeps_journal_mode = False
 
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
@@ -85,6 +102,13 @@ class Engine(peewee.Database):
     ) -> Iterator[tuple[list[str], list[Row]]]:
         """Like ``stream``, with column names and with values as raw SQL promises them."""
 
+    @abstractmethod
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        """Run one statement of any kind and return its columns and rows, and how many rows it has changed.
+
+        What it is shows in what it gives back: a WITH may read or write, and RETURNING may stand in a text.
+        """
+
     def fetch_dicts(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement with ``@name`` parameters and return its rows as dicts."""
         names, rows = self.fetch_described(*self.bind_parameters(sql, parameters))
@@ -108,7 +132,15 @@ class Engine(peewee.Database):
         text, values = bind(sql, parameters or {}, self.sql_dialect)
         return text, values or None
 
+    def continue_ids(self, table: str, column: str) -> None:
+        """Have the next row get an id behind those that rows brought along; SQLite sees to it by itself."""
+
     # Connections
+
+    @property
+    @abstractmethod
+    def location(self) -> Location:
+        """Which database this is, and where."""
 
     @abstractmethod
     def pin(self, *, check: bool = False) -> bool:
@@ -161,6 +193,13 @@ class Engine(peewee.Database):
     @abstractmethod
     def rollback_transaction(self) -> None:
         """Roll back as far as that is still necessary; never raises for a connection that is gone."""
+
+    def only_reading(self) -> AbstractContextManager[None]:
+        """Refuse, inside a block of a read-only transaction, what such a transaction does not count as a write.
+
+        Nothing on PostgreSQL; on SQLite other files, and settings.
+        """
+        return nullcontext()
 
     def after_transaction(self) -> None:
         """Leave this thread's connection, if it keeps one, in a state to go on with."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.observer import ObservedThread, Observer
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.transactions import Scope
 
 T = TypeVar("T")
@@ -46,6 +46,9 @@ class ObservedEngine(_Sending):
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         return self._told(sql, parameters, _count_described, super().fetch_undecoded, sql, parameters)
+
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        return self._told(sql, parameters, _count_touched, super().perform, sql, parameters)
 
     def copy_rows(self, sql: str, text: CopySource) -> int:
         return self._told(sql, None, int, super().copy_rows, sql, text)
@@ -158,6 +161,10 @@ def _observed(kind: type[Engine]) -> type[Engine]:
 
 def _count_described(result: tuple[Any, list[Row]]) -> int:
     return len(result[1])
+
+
+def _count_touched(result: StatementResult) -> int | None:
+    return len(result.rows) if result.names else result.touched
 
 
 def _unknown(_result: object) -> None:

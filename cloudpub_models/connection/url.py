@@ -12,6 +12,9 @@ from urllib.parse import unquote
 from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.sql.identifiers import shown
 
+MEMORY = ":memory:"
+MEMORY_URL = f"sqlite:///{MEMORY}"
+
 _POSTGRESQL_SCHEMES = ("postgresql://", "postgres://")
 _SQLITE_SCHEME = "sqlite://"
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
@@ -30,11 +33,13 @@ class DatabaseUrl(NamedTuple):
         dialect: which kind of database it names.
         target: the libpq URI, or the path of the SQLite file (``":memory:"`` for one in memory).
         masked: the URL as it may be shown.
+        file: the path of the SQLite file; ``None`` where it names none.
     """
 
     dialect: Literal["sqlite", "postgresql"]
     target: str
     masked: str
+    file: str | None = None
 
     def __repr__(self) -> str:
         return f"DatabaseUrl({self.masked!r})"
@@ -69,7 +74,8 @@ def parse_url(url: str) -> DatabaseUrl:
         _check_postgresql(url, masked)
         return DatabaseUrl("postgresql", url, masked)
     if url.startswith(_SQLITE_SCHEME):
-        return DatabaseUrl("sqlite", _sqlite_path(url, masked), masked)
+        path = _sqlite_path(url, masked)
+        return DatabaseUrl("sqlite", path, masked, None if path == MEMORY else path)
     raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}{_guess(url)}")
 
 

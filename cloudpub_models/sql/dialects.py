@@ -46,6 +46,10 @@ class Dialect(Record):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # How an index is made while others write.
+    create_index: str
+    # The whole seconds from 1970 to the moment in a column.
+    whole_seconds: str
     # The place of NULLs when a statement does not say; PostgreSQL's is the one that both are given.
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
@@ -156,6 +160,9 @@ POSTGRESQL = Dialect(
     encode_decimal=lambda value: value,
     doubles_percent=True,
     row_locks=True,
+    create_index="CREATE INDEX CONCURRENTLY",
+    # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
+    whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
     nulls_are_largest=True,
     limit_for_offset="",
     backslash_strings=True,
@@ -188,6 +195,9 @@ SQLITE = Dialect(
     encode_decimal=values.number_or_text,
     doubles_percent=False,
     row_locks=False,
+    create_index="CREATE INDEX",
+    # Without the fraction, which SQLite's date functions round.
+    whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     backslash_strings=False,

@@ -22,10 +22,11 @@ from urllib.parse import quote
 import peewee
 
 from cloudpub_models.connection.classification import classify_sqlite
-from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.engine import Engine, Location
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.connection.url import MEMORY
 from cloudpub_models.errors import (
     CloudpubError,
     ConnectionFailedError,
@@ -36,9 +37,23 @@ from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
 
-MEMORY = ":memory:"
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
+# What a PRAGMA may be asked about; anything else that is given to one sets it.
+_ASKED_WITH_A_NAME = frozenset(
+    {
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -55,8 +70,6 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
 
     sql_dialect = SQLITE
     driver_error = sqlite3.Error
-    # Set by what only looks at a file, before the first connection.
-    keeps_journal_mode = False
 
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
@@ -75,6 +88,10 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         self._anchor = self._connect() if self._in_memory else None
 
     # Connections
+
+    @property
+    def location(self) -> Location:
+        return Location(self.database)
 
     def _connect(self) -> SqliteConnection:
         try:
@@ -200,11 +217,19 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             changed_before = connection.total_changes
             cursor = connection.execute(sql, parameters or ())
             cursor.fetchall()
-            if cursor.rowcount < 0 and connection.total_changes > changed_before:
-                # The driver does not count what a statement that begins with WITH changes; the total has what triggers
-                # changed in it as well.
-                return int(connection.execute("SELECT changes()").fetchone()[0])
-            return max(cursor.rowcount, 0)
+            return _touched(connection, cursor, changed_before) or 0
+        except sqlite3.Error as error:
+            self.fail(error)
+        except OverflowError as error:
+            raise _too_large(error) from error
+
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        connection = self._usable_connection()
+        try:
+            changed_before = connection.total_changes
+            cursor = connection.execute(sql, parameters or ())
+            rows: list[Row] = cursor.fetchall()
+            return StatementResult(_names(cursor), rows, _touched(connection, cursor, changed_before))
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
@@ -301,6 +326,15 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             raise typed from error
         self._allow_writes(connection)
 
+    @contextlib.contextmanager
+    def only_reading(self) -> Iterator[None]:
+        connection = self._usable_connection()
+        connection.set_authorizer(_authorize)
+        try:
+            yield
+        finally:
+            connection.set_authorizer(None)
+
     def has_transaction_to_end(self) -> bool:
         connection: SqliteConnection | None = self._state.conn
         return connection is not None and connection.in_transaction
@@ -346,6 +380,21 @@ def _put_aside(sql: str) -> str:
     inner = sql.rstrip().removesuffix(";")
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
     return f"WITH cloudpub_stream AS MATERIALIZED {aside} SELECT * FROM cloudpub_stream"  # noqa: S608 - the same
+
+
+def _touched(connection: sqlite3.Connection, cursor: sqlite3.Cursor, changed_before: int) -> int | None:
+    if cursor.rowcount < 0 and connection.total_changes > changed_before:
+        # The driver does not count what a statement that begins with WITH changes; the total has what triggers changed
+        # in it as well.
+        return int(connection.execute("SELECT changes()").fetchone()[0])
+    return cursor.rowcount if cursor.rowcount >= 0 else None
+
+
+def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in _ASKED_WITH_A_NAME
+    if sets or action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
 
 
 def _names(cursor: sqlite3.Cursor) -> list[str]:

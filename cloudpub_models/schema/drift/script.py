@@ -13,7 +13,7 @@ from cloudpub_models.entity.binding import Dialect, dialect_of
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift import mending
-from cloudpub_models.schema.drift.definition import expected_catalogue, table_statements
+from cloudpub_models.schema.drift.definition import Models, expected_catalogue, table_statements
 from cloudpub_models.schema.migrations.statements import fetch
 
 _SQLITE = """
@@ -76,19 +76,19 @@ def unconnected(dialect: Dialect) -> peewee.Database:
     return peewee.PostgresqlDatabase(None) if dialect == "postgresql" else peewee.SqliteDatabase(None)
 
 
-def statements_of_models(dialect: Dialect) -> list[str]:
+def statements_of_models(dialect: Dialect, models: Models = ALL_MODELS) -> list[str]:
     """Return the statements that make the models' tables, in an order in which they can be run.
 
     >>> statements_of_models("sqlite")[0].startswith('CREATE TABLE "users"')
     True
     """
     database = unconnected(dialect)
-    statements = [text for model in ALL_MODELS for text in table_statements(database, model)]
+    statements = [text for model in models for text in table_statements(database, model)]
     # References in a circle have to wait until both tables are there.
     made = "\n".join(statements)
     waiting = [
         text
-        for table in expected_catalogue(database).tables.values()
+        for table in expected_catalogue(database, models).tables.values()
         for key in table.foreign_keys
         if key.name is not None and f'"{key.name}"' not in made
         for text in mending.add_foreign_key(dialect, table.name, key, ())

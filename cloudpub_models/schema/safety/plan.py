@@ -66,6 +66,7 @@ class PlannedMigration:
         statements: what it would send, without what it only reads.
         doubt: why this may not be all, or be otherwise, if there is a reason.
         stopped: why the script could not be followed to its end, if it could not.
+        tried: whether it was run, on a copy of the database; where it stopped there it will fail.
     """
 
     name: str
@@ -73,6 +74,7 @@ class PlannedMigration:
     statements: tuple[PlannedStatement, ...]
     doubt: str | None = None
     stopped: str | None = None
+    tried: bool = False
 
     @property
     def hazards(self) -> tuple[Hazard, ...]:
@@ -139,7 +141,7 @@ def _planned(
         PlannedStatement(sql, times, finder.hazards(sql, in_transaction=in_transaction))
         for sql, times in recorder.recorded
     )
-    return PlannedMigration(name, in_transaction, statements, recorder.doubt, stopped)
+    return PlannedMigration(name, in_transaction, statements, recorder.doubt, stopped, recorder.sends_everything)
 
 
 class _Recorder:
