@@ -5,9 +5,9 @@ The SQL of the statistics and what their numbers mean is in ``statistics``; what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
@@ -89,11 +89,11 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
         (3, 1.0, 30.0, 20.0)
         >>> shop.close()
 
-        ``SELECT COUNT(*) AS total, …, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, … FROM
-        function_invocations WHERE function_id = @function AND timestamp >= @since``
+        ``SELECT duration_ms, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function AND
+        timestamp >= @since GROUP BY duration_ms``
         """
         parameters = {"function": function_key(function_id), "since": moment(since, "since")}
-        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters)[0])
+        return statistics.function_stats(self.database.engine.fetch_dicts(statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
         self,
@@ -217,17 +217,10 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
         return prune_table(self.database, "function_invocations", older_than, batch_size, progress)
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        parameters = {
-            "function": function_key(function),
-            "begin": buckets.begin,
-            "end": buckets.end,
-            "origin": buckets.origin,
-            "slot_seconds": buckets.slot_seconds,
-        }
-        return statistics.series(self._rows_of(statistics.SERIES, parameters), buckets)
-
-    def _rows_of(self, sql: Mapping[str, str], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self.database.engine.fetch_dicts(sql[self.database.dialect], parameters)
+        engine = self.database.engine
+        parameters = {"function": function_key(function), **buckets.parameters}
+        rows = engine.fetch_dicts(statistics.series_statement(engine.sql_dialect), parameters)
+        return statistics.series(rows, buckets)
 
 
 def _end(until: datetime | None) -> datetime:
