@@ -1,6 +1,6 @@
 """``cloudpub migrate``: bring a database's schema forward, back, and compare it with the models.
 
-It parses and prints; the work is in ``schema``, and what a plan looks like in ``migration_plan``.
+It parses and prints; the work is in the room ``schema``, and what a plan looks like in ``plan``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,18 @@ from typing import Annotated, Any
 
 import peewee
 import typer
-from rich.console import Console
 
-from cloudpub_models.cli.boundary import print_error, print_note
+from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
 from cloudpub_models.cli.commands.migrate.plan import hazard_line, plan_document, plan_summary, print_plan
-from cloudpub_models.cli.given.confirmation import YesOption, require_consent
-from cloudpub_models.cli.given.targets import DatabaseOption, DirectoryOption, Target, open_target, target_of
-from cloudpub_models.cli.shown.output import JsonOption, print_document, print_table
+from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.safety.plan import Direction, PlannedMigration, plan_migrations
-
-PENDING_EXIT_CODE = 3
 
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
@@ -39,24 +36,23 @@ migrate = typer.Typer(
 
 
 @migrate.callback()
-def shared(context: typer.Context, database: DatabaseOption = None, directory: DirectoryOption = None) -> None:
-    """Remember the options for the subcommand, or go up where there is none."""
-    context.obj = target_of(context, database, directory)
+@takes_target(directory=True)
+def shared(context: typer.Context, target: Target) -> None:
+    """Go up where there is no subcommand."""
     if context.invoked_subcommand is None:
-        _run(context.obj, "up", None, yes=False, as_json=False)
+        _run(target, "up", None, yes=False, as_json=False)
 
 
 @migrate.command(epilog="Example: cloudpub migrate up --plan")
+@takes_target(directory=True)
 def up(
-    context: typer.Context,
-    target: Annotated[
+    target: Target,
+    last: Annotated[
         str | None, typer.Argument(metavar="TARGET", help="The last migration to apply; all if left out.")
     ] = None,
     plan: PlanOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Apply the migrations that are pending. It asks before one that drops or deletes.
 
@@ -65,25 +61,23 @@ def up(
 
     Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
     """
-    named = target_of(context, database, directory)
     if plan:
-        _plan(named, "up", target, as_json=as_json)
+        _plan(target, "up", last, as_json=as_json)
     else:
-        _run(named, "up", target, yes=yes, as_json=as_json)
+        _run(target, "up", last, yes=yes, as_json=as_json)
 
 
 @migrate.command(epilog="Example: cloudpub migrate down --plan")
+@takes_target(directory=True)
 def down(
-    context: typer.Context,
-    target: Annotated[
+    target: Target,
+    last: Annotated[
         str | None,
         typer.Argument(metavar="TARGET", help="Revert all back through this migration; only the last if left out."),
     ] = None,
     plan: PlanOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Revert the migration applied last. It asks before what it created is dropped, with the data in it.
 
@@ -91,40 +85,34 @@ def down(
 
     Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
     """
-    named = target_of(context, database, directory)
     if plan:
-        _plan(named, "down", target, as_json=as_json)
+        _plan(target, "down", last, as_json=as_json)
     else:
-        _run(named, "down", target, yes=yes, as_json=as_json)
+        _run(target, "down", last, yes=yes, as_json=as_json)
 
 
 @migrate.command(epilog="Example: cloudpub migrate status --exit-code")
+@takes_target(directory=True)
 def status(
-    context: typer.Context,
+    target: Target,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help=f"Exit with {PENDING_EXIT_CODE} when migrations are pending.")
+        bool, typer.Option("--exit-code", help=f"Exit with {PENDING} when migrations are pending.")
     ] = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """List the migrations, and when each was applied.
 
     Exit code: 0, also when some are pending (see --exit-code); 1 when files and database do not agree: a migration was
     changed after it had been applied, its file is gone, or it comes late.
     """
-    named = target_of(context, database, directory)
-    with open_target(named, creates=False) as opened:
-        migrations = Migrator(opened.engine, named.directory).status()
+    with target.opened() as database:
+        migrations = Migrator(database.engine, target.directory).status()
+        components = [component.name for component in database.components]
     if as_json:
-        print_document(
-            {
-                "migrations": [
-                    {"name": known.name, "state": known.state, "applied_at": known.applied_at} for known in migrations
-                ]
-            }
-        )
+        listed = [{"name": known.name, "state": known.state, "applied_at": known.applied_at} for known in migrations]
+        print_document({"components": components, "migrations": listed})
     else:
+        print_note(f"components: {', '.join(components)}")
         rows = [
             {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
             for known in migrations
@@ -133,68 +121,62 @@ def status(
     broken = [known.name for known in migrations if known.is_broken]
     pending = [known.name for known in migrations if known.state == "pending"]
     if broken:
-        print_error(f"{', '.join(broken)}: files and database do not agree; 'cloudpub migrate up' says what to do")
-        raise typer.Exit(1)
+        raise RefusedError(
+            f"{', '.join(broken)}: files and database do not agree; 'cloudpub migrate up' says what to do"
+        )
     if pending and exit_code:
-        raise typer.Exit(PENDING_EXIT_CODE)
+        raise typer.Exit(PENDING)
 
 
 @migrate.command(epilog="Example: cloudpub migrate new add user locale")
+@takes_target(directory=True)
 def new(
-    context: typer.Context,
+    target: Target,
     name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Write the skeleton of the next migration, with the next free number. No database is needed."""
-    named = target_of(context, database, directory)
     # Numbers come from the files, so the database is only a form to fill.
-    migrator = Migrator(peewee.SqliteDatabase(":memory:"), named.directory)
-    if named.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
-        print_error("the platform's migrations are written in a checkout of this package: run this there")
-        raise typer.Exit(1)
+    migrator = Migrator(peewee.SqliteDatabase(":memory:"), target.directory)
+    if target.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
+        raise RefusedError("the platform's migrations are written in a checkout of this package: run this there")
     path = _short(migrator.new(" ".join(name)))
     if as_json:
         print_document({"path": str(path)})
     else:
-        print(path)
+        print_line(str(path))
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
+@takes_target(directory=True)
 def check(
-    context: typer.Context,
+    target: Target,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Compare the database with the models: columns, types, defaults, indexes, keys, checks, triggers.
 
     Exit code: 0 when they agree, 1 when they do not.
     """
-    named = target_of(context, database, directory)
-    console = Console()
-    with open_target(named, creates=False) as opened:
-        differences = find_drift(opened.engine)
+    with target.opened() as database:
+        models = database.models
+        differences = find_drift(database.engine, models)
     if as_json:
         print_document({"differences": [_difference_document(difference) for difference in differences]})
-        raise typer.Exit(1 if differences else 0)
-    if not differences:
-        console.print("no drift: the database is what the models say")
-        return
-    if [difference.kind for difference in differences] == ["table"] * len(ALL_MODELS):
-        console.print("none of the platform's tables is there: 'cloudpub migrate up' makes them")
+    elif not differences:
+        print_line("no drift: the database is what the models say")
+    elif [difference.kind for difference in differences] == ["table"] * len(models):
+        print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(console, differences)
-    raise typer.Exit(1)
+        _print_differences(differences)
+    if differences:
+        raise typer.Exit(FAILED)
 
 
 @migrate.command(epilog="Example: cloudpub migrate adopt --database postgresql://localhost/cloud")
+@takes_target(directory=True)
 def adopt(
-    context: typer.Context,
+    target: Target,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Take over a database whose tables another backend has made.
 
@@ -203,61 +185,58 @@ def adopt(
 
     Exit code: 0 when adopted, 1 when refused.
     """
-    named = target_of(context, database, directory)
-    console = Console()
-    with open_target(named, creates=False) as opened:
-        report = Migrator(opened.engine, named.directory).adopt()
+    with target.opened() as database:
+        adopted = Migrator(database.engine, target.directory).adopt()
     if as_json:
-        differences = [_difference_document(difference) for difference in report.differences]
-        print_document({"recorded": report.recorded, "differences": differences})
+        differences = [_difference_document(difference) for difference in adopted.differences]
+        print_document({"recorded": adopted.recorded, "differences": differences})
         return
-    if report.recorded is None:
-        console.print("this database had been adopted or migrated before")
+    if adopted.recorded is None:
+        print_line("this database had been adopted or migrated before")
     else:
-        console.print(f"adopted: {report.recorded} is recorded as applied", highlight=False)
-    if report.differences:
-        _print_differences(console, report.differences)
+        print_line(f"adopted: {adopted.recorded} is recorded as applied")
+    if adopted.differences:
+        _print_differences(adopted.differences)
     else:
-        console.print("nothing is missing")
+        print_line("nothing is missing")
 
 
-def _plan(named: Target, direction: Direction, target: str | None, *, as_json: bool) -> None:
-    with open_target(named, creates=False, empty_if_missing=direction == "up") as opened:
-        planned = plan_migrations(Migrator(opened.engine, named.directory), direction, target)
+def _plan(target: Target, direction: Direction, last: str | None, *, as_json: bool) -> None:
+    with target.opened(empty_if_missing=direction == "up") as database:
+        planned = plan_migrations(Migrator(database.engine, target.directory), direction, last)
     if as_json:
         print_document(plan_document(planned))
     else:
-        print_plan(planned, Console())
+        print_plan(planned, HarmlessConsole())
     print_note(plan_summary(planned) if planned else _NOTHING[direction])
     if any(migration.stopped for migration in planned):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 _DONE: dict[Direction, str] = {"up": "applied", "down": "reverted"}
 _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to date", "down": "nothing to revert"}
 
 
-def _run(named: Target, direction: Direction, target: str | None, *, yes: bool, as_json: bool) -> None:
+def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
-    with open_target(named, creates=direction == "up") as opened:
-        migrator = Migrator(opened.engine, named.directory)
-        while planned := plan_migrations(migrator, direction, target):
+    with target.opened(creates=direction == "up") as database:
+        migrator = Migrator(database.engine, target.directory)
+        while planned := plan_migrations(migrator, direction, last):
             certain = _certain(planned)
-            # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept, unless it ends
-            # its transaction itself.
-            lasting = [one for one in certain if not (one.stopped and not one.doubt and opened.dialect == "sqlite")]
+            # Of one that was tried and failed nothing is kept, unless it ends its transaction itself.
+            lasting = [one for one in certain if not (one.stopped and not one.doubt and one.tried)]
             _ask_before_losses(lasting, yes=yes)
             finished = migrator.up(certain[-1].name) if direction == "up" else migrator.down(certain[-1].name)
             done.extend(finished)
             if not as_json:
                 for name in finished:
-                    print(f"{_DONE[direction]} {name}")
+                    print_line(f"{_DONE[direction]} {name}")
             if len(certain) == len(planned):
                 break
     if as_json:
         print_document({_DONE[direction]: done})
     elif not done:
-        print(_NOTHING[direction])
+        print_line(_NOTHING[direction])
 
 
 def _certain(planned: Sequence[PlannedMigration]) -> list[PlannedMigration]:
@@ -278,8 +257,8 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(console: Console, differences: Iterable[Difference]) -> None:
-    listed = list(differences)
+def _print_differences(differences: Iterable[Difference]) -> None:
+    console, listed = HarmlessConsole(), list(differences)
     rows = [
         {
             "table": difference.table,
@@ -296,12 +275,12 @@ def _print_differences(console: Console, differences: Iterable[Difference]) -> N
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(terminated(statement), soft_wrap=True, markup=False, highlight=False)
+            console.print(terminated(statement), soft_wrap=True)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
         for difference in unmended:
-            console.print(f"  {difference.description}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"  {difference.description}", soft_wrap=True)
 
 
 def _difference_document(difference: Difference) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """``cloudpub schema``: the tables and their references, as a picture, as text, or as SQL.
 
-What is drawn comes from ``schema.reading``, how it is drawn from ``diagram``.
+What is drawn comes from the catalogue, how it is drawn from the modules beside this one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.commands.schema.entities import diagram_of
-from cloudpub_models.cli.given.targets import DatabaseOption, Target, open_target, target_of
+from cloudpub_models.cli.commands.schema.diagram import diagram_of
+from cloudpub_models.cli.given.options import JsonOption
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
-from cloudpub_models.cli.shown.output import JsonOption, document_bytes
+from cloudpub_models.cli.shown.output import document_bytes
+from cloudpub_models.cli.shown.terminal import print_note
 from cloudpub_models.connection.url import parse_url
-from cloudpub_models.entity.binding import Dialect
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
@@ -45,6 +45,8 @@ class SchemaSource(StrEnum):
     DATABASE = "database"
 
 
+# Whose types the models' columns are shown with where no database is named.
+_ANY_POSTGRESQL = "postgresql://"
 _SUFFIXES = {
     ".mmd": SchemaFormat.MERMAID,
     ".mermaid": SchemaFormat.MERMAID,
@@ -57,8 +59,9 @@ _SUFFIXES = {
 }
 
 
+@takes_target()
 def schema(
-    context: typer.Context,
+    target: Target,
     format: Annotated[
         SchemaFormat | None,
         typer.Option("--format", help="If left out, what --output ends in says it.", show_default="mermaid"),
@@ -71,7 +74,6 @@ def schema(
         ),
     ] = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Show the tables and their references: a diagram to look at, a page, or the SQL that makes them.
 
@@ -83,15 +85,15 @@ def schema(
     chosen = format or (SchemaFormat.MERMAID if output is None or as_json else _format_of(output))
     if chosen is SchemaFormat.PNG and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a PNG is nothing for a terminal: name a file with --output", param_hint="--format")
-    named = target_of(context, database)
     if source is SchemaSource.DATABASE:
-        with open_target(named, creates=False) as opened:
-            statements = list(statements_of_database(opened.engine)) if chosen is SchemaFormat.SQL else []
-            catalogue = read_catalogue(opened.engine)
+        with target.opened() as database:
+            statements = list(statements_of_database(database.engine)) if chosen is SchemaFormat.SQL else []
+            catalogue = read_catalogue(database.engine)
     else:
-        dialect = _dialect(named)
-        statements = statements_of_models(dialect) if chosen is SchemaFormat.SQL else []
-        catalogue = expected_catalogue(unconnected(dialect))
+        dialect = parse_url(_ANY_POSTGRESQL if target.url is None else target.url).dialect
+        models = tuple(target.models.values())
+        statements = statements_of_models(dialect, models) if chosen is SchemaFormat.SQL else []
+        catalogue = expected_catalogue(unconnected(dialect), models)
     if as_json:
         content = document_bytes(_document(catalogue))
     else:
@@ -124,18 +126,9 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
         from cloudpub_models.cli.commands.schema.dot import dot
 
         return dot(diagram).encode()
-    from cloudpub_models.cli.commands.schema.picture.svg import svg
+    from cloudpub_models.cli.commands.schema.picture.svg import png, svg
 
-    if format is SchemaFormat.SVG:
-        return svg(diagram).encode()
-    from cloudpub_models.cli.commands.schema.picture.png import png
-
-    return png(svg(diagram, scheme="light"))
-
-
-def _dialect(named: Target) -> Dialect:
-    url = named.url()
-    return "postgresql" if url is None else parse_url(url).dialect
+    return svg(diagram).encode() if format is SchemaFormat.SVG else png(diagram)
 
 
 def _document(catalogue: Catalogue) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database, Function, Managers
-from cloudpub_models.cli.commands.stats.durations import Durations
+from cloudpub_models.cli.commands.stats.histogram import histogram
+from cloudpub_models.platform.durations import Durations
 
 Run = Callable[..., Result]
 
@@ -131,7 +132,7 @@ def test_the_histogram_counts_every_known_duration_once(
     ("shortest", "longest"), [(0, 0), (5, 5), (90, 110), (1, 60_000), (0, 2**31 - 1), (1000, 1013), (99, 100)]
 )
 def test_bins_are_few_and_hold_both_ends(shortest: int, longest: int) -> None:
-    bins = Durations({shortest: 2, longest: 3} if shortest != longest else {shortest: 5}).histogram()
+    bins = histogram(Durations({shortest: 2, longest: 3} if shortest != longest else {shortest: 5}))
     assert 1 <= len(bins) <= 32
     assert bins[0].begin_ms <= shortest < bins[0].end_ms
     assert bins[-1].begin_ms <= longest < bins[-1].end_ms
