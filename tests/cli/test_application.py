@@ -238,7 +238,9 @@ def test_without_the_extra_main_exits_with_1(
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == 1
-    assert capsys.readouterr().err == f"the cloudpub command needs {missing}: pip install 'cloudpub-models[cli]'\n"
+    assert (
+        capsys.readouterr().err == f"expected {missing} to be installed; got none: pip install 'cloudpub-models[cli]'\n"
+    )
 
 
 def test_another_module_that_is_missing_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:

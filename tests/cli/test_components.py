@@ -71,7 +71,9 @@ def test_show(run: Run, shop: Managers, ada: User) -> None:
     assert [charge["number"] for charge in shown["charges"]] == ["A-2", "A-1"]
     assert HASH not in run("show", "api_keys", str(key.id), *OURS).output
     assert json.loads(run("show", "charges", "A-2", "--json", *OURS).stdout)["cents"] == 250
-    assert "charges has no row with the number A-3" in run("show", "charges", "A-3", *OURS).stderr
+    assert (
+        "expected a row of charges; got the number A-3, which none has" in run("show", "charges", "A-3", *OURS).stderr
+    )
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
@@ -135,7 +137,7 @@ def test_doctor_and_status_say_whose_tables_they_are(run: Run, shop: Managers) -
 def test_a_table_that_no_component_has(run: Run, data_url: str) -> None:
     result = run("find", "api_keys")
     assert result.exit_code == 2
-    assert "there is no table 'api_keys'" in result.stderr
+    assert "expected a table; got 'api_keys'" in result.stderr
     assert "did you mean 'api_keys'?" in " ".join(run("find", "api_key", *OURS).stderr.replace("│", "").split())
 
 

@@ -117,7 +117,7 @@ def test_two({fixture}, cloudpub_factory):
 """
     outcome = run(code)
     outcome.assert_outcomes(passed=2, errors=1)
-    outcome.stdout.fnmatch_lines(["*the test has left a transaction open: use *"])
+    outcome.stdout.fnmatch_lines(["*expected a test that ends its transactions; got an open one: use *"])
 
 
 @pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])

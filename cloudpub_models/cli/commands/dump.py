@@ -52,7 +52,7 @@ def dump(
     names = chosen_columns(known, columns, excepted, with_secrets=with_secrets)
     chosen = chosen_file_format(format, file)
     if as_json and file == STANDARD_STREAM and chosen is not FileFormat.JSONL:
-        raise typer.BadParameter("--json means --format jsonl; got --format csv as well: leave one out")
+        raise typer.BadParameter("expected --json or --format csv; got both: leave one out")
     watch = Stopwatch()
     with target.opened() as database:
         rows = _write(Managers(database).for_model(known.model), names, chosen, file)

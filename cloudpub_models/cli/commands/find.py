@@ -186,7 +186,7 @@ def _find_one(manager: Manager[peewee.Model], key: str, relations: Sequence[Rela
     except InvalidValueError:
         raise typer.BadParameter(f"expected the UUID of a row, or its id; got {shortened(key)}") from None
     if found is None:
-        raise NotFoundError(f"{table.name} has no row with the {column} {key}")
+        raise NotFoundError(f"expected a row of {table.name}; got the {column} {key}, which none has")
     return found
 
 

@@ -54,7 +54,7 @@ def moment_before(text: str | datetime) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     if moment > now:
-        raise typer.BadParameter(f"expected a moment that has been; got {text!r}, and it is {now:%Y-%m-%d %H:%M} UTC")
+        raise typer.BadParameter(f"expected a moment that has been; got {text!r}: it is {now:%Y-%m-%d %H:%M} UTC")
     return moment
 
 

@@ -49,7 +49,7 @@ class KeyLookup:
         if key is None:
             found = self._managers.for_model(model).find_by_uuid(uuid)
             if found is None:
-                raise NotFoundError(f"{model._meta.table_name} has no row with the uuid {uuid}")
+                raise NotFoundError(f"expected a row of {model._meta.table_name}; got the uuid {uuid}, which none has")
             if len(self._known) >= _MOST_KEYS_KEPT:
                 self._known.clear()
             key = self._known[model, uuid] = getattr(found, reference.rel_field.name)

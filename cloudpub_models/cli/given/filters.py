@@ -62,10 +62,10 @@ def _parse(argument: str, table: Table, keys: KeyLookup) -> dict[str, Any]:
         raise InvalidQueryError(f"expected one operator; got ={text[0]}: write {meant!r}{literally}")
     if operator in _PATTERNS:
         if not column.is_text:
-            raise InvalidQueryError(f"{operator} compares text with a pattern, and {column.name} is none: use = < >")
+            raise InvalidQueryError(f"expected a column of text before {operator}; got {column.name}: use = < >")
         return {column.name: _PATTERNS[operator](text)}
     if text.lower() == "null":
         if operator not in ("=", "!="):
-            raise InvalidQueryError(f"NULL is neither more nor less than anything: write {name}=null or {name}!=null")
+            raise InvalidQueryError(f"expected = or != before null; got {operator}: write {name}=null or {name}!=null")
         return {column.name: operators.is_null() if operator == "=" else operators.is_not_null()}
     return {column.name: operators.Operator(operator, (reader_from_text(column, keys)(text),))}

@@ -64,7 +64,7 @@ def chosen_format(format: OutputFormat | None, as_json: bool) -> FileFormat | No
         typer.BadParameter: they contradict each other.
     """
     if as_json and format not in (None, OutputFormat.JSONL):
-        raise typer.BadParameter(f"--json means --format jsonl; got --format {format} as well: leave one out")
+        raise typer.BadParameter(f"expected --json or --format {format}; got both: leave one out")
     chosen = OutputFormat.JSONL if as_json else format or OutputFormat.TABLE
     return None if chosen is OutputFormat.TABLE else FileFormat(chosen.value)
 
@@ -98,7 +98,9 @@ def chosen_columns(table: Table, only: str | None, but: str | None, *, with_secr
     secret = frozenset() if with_secrets else secret_columns(table.model)
     for name in named if only else ():
         if name in secret:
-            raise typer.BadParameter(f"{table.name}.{name} is secret: add --with-secrets to have it shown")
+            raise typer.BadParameter(
+                f"expected columns to be shown; got the secret {table.name}.{name}: add --with-secrets"
+            )
     kept = tuple(name for name in named if name not in excluded and name not in secret)
     if not kept:
         raise typer.BadParameter("expected at least one column to be left; got none")
@@ -133,7 +135,7 @@ def require_consent(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError("refused, since nobody can be asked here: read what it would destroy, then say --yes")
+        raise RefusedError("expected somebody to ask; got no terminal: read what it would destroy, then say --yes")
     if not typer.confirm(printable(question), err=True):
         print_note("nothing was changed")
         raise typer.Exit(FAILED)
@@ -158,10 +160,14 @@ def find_function(managers: Managers, text: str) -> Function:
     if found:
         owned = [f"  {function.uuid} of {printable(function.user.email)}" for function in found[:_MOST_LISTED]]
         more = ["  and more"] if len(found) > _MOST_LISTED else []
-        raise NotFoundError("\n".join([f"several functions are called {shown(text)}: give a uuid:", *owned, *more]))
+        raise NotFoundError(
+            "\n".join([f"expected one function; got the name {shown(text)} of several: give a uuid:", *owned, *more])
+        )
     if uuid is not None:
-        raise NotFoundError(f"there is no function with the uuid {uuid}: give a uuid or a name of this database")
-    raise NotFoundError(f"there is no function called {shown(text)}: {_nearest_name(managers, text)}")
+        raise NotFoundError(f"expected a function; got the uuid {uuid}, which none here has: give the uuid of one")
+    raise NotFoundError(
+        f"expected a function; got {shown(text)}, which none is called: {_nearest_name(managers, text)}"
+    )
 
 
 def uuid_in(text: str) -> UUID | None:

@@ -89,7 +89,7 @@ class Target:
             typer.BadParameter: no component has it.
         """
         if name not in self.models:
-            raise typer.BadParameter(f"there is no table {name!r}: {did_you_mean(name, self.models)}")
+            raise typer.BadParameter(f"expected a table; got {name!r}: {did_you_mean(name, self.models)}")
         return table_of(self.models[name])
 
     @contextmanager

@@ -180,7 +180,7 @@ def _guides(managers: Managers, platform: Platform) -> tuple[Function, User]:
     function = managers.functions.find_by_uuid(busiest.uuid)
     user = managers.users.find_by_uuid(busiest.owner)
     if function is None or user is None:
-        raise NotFoundError("the demo's rows have gone: another demo is running on this database; run this one again")
+        raise NotFoundError("expected the demo's rows; got none: run it again, and no other beside it")
     return function, user
 
 

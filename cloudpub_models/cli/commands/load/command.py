@@ -97,7 +97,7 @@ def load(
     known_rows = _known_rows(on_conflict, key, known)
     if skip_bad is not None and resumable:
         raise typer.BadParameter(
-            "--skip-bad writes its file when all is loaded, and --resumable may stop before: leave one out"
+            "expected --skip-bad, for which all is loaded at once, or --resumable; got both: leave one out"
         )
     if skip_bad is not None and skip_bad.is_file():
         raise typer.BadParameter(f"expected --skip-bad to name a file that is not there yet; got {skip_bad}")
@@ -161,7 +161,7 @@ def _refusal(rows: int, bad: BadRecords, resumable: bool) -> str:
 
 def _known_rows(action: OnConflict | None, key: str | None, table: Table) -> KnownRows:
     if key is not None and action is not OnConflict.UPDATE:
-        raise typer.BadParameter("--key says which rows --on-conflict update means: add that, or leave --key out")
+        raise typer.BadParameter("expected --on-conflict update beside --key; got none: add it, or leave --key out")
     if action is not OnConflict.UPDATE:
         return KnownRows(action and action.value)
     return KnownRows(

@@ -86,7 +86,7 @@ class LineSource:
             return self._lines.readline()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InvalidValueError(
-                f"{self.name}: expected complete gzip data ({error}): copy the file again"
+                f"{self.name}: expected complete gzip data; got {error}: copy the file again"
             ) from None
 
     def beginning(self) -> str:
@@ -166,7 +166,7 @@ def read_csv_header(source: LineSource) -> tuple[list[str], bytes]:
         names = next(csv.reader(source, strict=True), [])
     except csv.Error as error:
         raise InvalidValueError(
-            f"{source.name}: expected CSV with the column names in its first line ({error})"
+            f"{source.name}: expected CSV with the column names in its first line; got {error}"
         ) from None
     if not names:
         raise InvalidValueError(

@@ -122,7 +122,7 @@ def status(
     pending = [known.name for known in migrations if known.state == "pending"]
     if broken:
         raise RefusedError(
-            f"{', '.join(broken)}: files and database do not agree; 'cloudpub migrate up' says what to do"
+            f"expected files and database to agree; got {', '.join(broken)}: 'cloudpub migrate up' says more"
         )
     if pending and exit_code:
         raise typer.Exit(PENDING)
@@ -139,7 +139,7 @@ def new(
     # Numbers come from the files, so the database is only a form to fill.
     migrator = Migrator(peewee.SqliteDatabase(":memory:"), target.directory)
     if target.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
-        raise RefusedError("the platform's migrations are written in a checkout of this package: run this there")
+        raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
     path = _short(migrator.new(" ".join(name)))
     if as_json:
         print_document({"path": str(path)})

@@ -81,10 +81,10 @@ def schema(
     made here, needs no other program, and follows the reader's light or dark colours. PNG needs the extra 'png'.
     """
     if as_json and format is not None:
-        raise typer.BadParameter("give one of --format and --json", param_hint="--json")
+        raise typer.BadParameter("expected --format or --json; got both: leave one out")
     chosen = format or (SchemaFormat.MERMAID if output is None or as_json else _format_of(output))
     if chosen is SchemaFormat.PNG and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("a PNG is nothing for a terminal: name a file with --output", param_hint="--format")
+        raise typer.BadParameter("expected a file for a PNG; got a terminal: name one with --output")
     if source is SchemaSource.DATABASE:
         with target.opened() as database:
             statements = list(statements_of_database(database.engine)) if chosen is SchemaFormat.SQL else []
@@ -108,7 +108,7 @@ def _format_of(output: Path) -> SchemaFormat:
     chosen = _SUFFIXES.get(output.suffix.lower())
     if chosen is None:
         known = ", ".join(_SUFFIXES)
-        raise typer.BadParameter(f"expected a name that ends in {known}; or say --format", param_hint="--output")
+        raise typer.BadParameter(f"expected a name that ends in {known}; got {output.name!r}: or say --format")
     return chosen
 
 

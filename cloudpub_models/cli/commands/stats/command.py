@@ -52,7 +52,7 @@ def stats(
     The series has an hour a step, in the period 30d a day. Hours and days are UTC's.
     """
     if html is not None and as_json:
-        raise typer.BadParameter("give one of --html and --json", param_hint="--html")
+        raise typer.BadParameter("expected --html or --json; got both: leave one out")
     with target.opened() as database:
         managers = Managers(database)
         measured = measure(managers, find_function(managers, function), period, _aware(until) or datetime.now(UTC))

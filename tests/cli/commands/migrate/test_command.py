@@ -145,7 +145,7 @@ def test_nothing_is_written_into_an_installed_package(
     monkeypatch.setattr("cloudpub_models.schema.migrations.records.default_directory", lambda: workplace / "installed")
     result = run("migrate", "new", "first")
     assert result.exit_code == 1
-    assert "in a checkout of this package" in result.stderr
+    assert "expected a checkout of this package" in result.stderr
     assert not (workplace / "installed").exists()
 
 

@@ -219,9 +219,11 @@ def test_a_function_is_named_by_uuid_or_by_a_name_of_its_own(run: Run, stats_url
         assert part in several.stderr
     mistyped = run("stats", "resise", "--database", stats_url)
     assert mistyped.exit_code == 1
-    assert "there is no function called 'resise': did you mean 'resize'?" in mistyped.stderr
+    assert "expected a function; got 'resise', which none is called: did you mean 'resize'?" in mistyped.stderr
     unknown = run("stats", "00000000-0000-0000-0000-00000000000f", "--database", stats_url)
-    assert "there is no function with the uuid 00000000-0000-0000-0000-00000000000f" in unknown.stderr
+    assert (
+        "expected a function; got the uuid 00000000-0000-0000-0000-00000000000f, which none here has" in unknown.stderr
+    )
     looks_like_one = new_function(world, "0" * 32)
     assert document(run, stats_url, "0" * 32)["function"]["uuid"] == str(looks_like_one.uuid)
 
