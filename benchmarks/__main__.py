@@ -18,6 +18,8 @@ from benchmarks.runner import Plan, run
 # Measured in other ways than by calling them, so they are no `Operation`s.
 MEMORY = "memory"
 PROCESS_START = "process_start"
+THREADS = "threads"
+_SPECIAL = (MEMORY, PROCESS_START, THREADS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +51,7 @@ def _write(results: report.Results, directory: Path) -> None:
 def _plan(options: argparse.Namespace) -> Plan:
     return Plan(
         dialects=("postgresql", "sqlite") if options.database == "both" else (options.database,),
-        operations=[name for name in options.operations if name not in (MEMORY, PROCESS_START)],
+        operations=[name for name in options.operations if name not in _SPECIAL],
         libraries=options.libraries,
         scale=options.scale,
         rounds=options.rounds or (100 if options.scale == "normal" else 2),
@@ -59,6 +61,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         core=options.core,
         memory=MEMORY in options.operations,
         process_start=PROCESS_START in options.operations,
+        threads=THREADS in options.operations,
     )
 
 
@@ -67,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Measure cloudpub_models and its peers against the raw driver, in ratios within one run.",
     )
-    names = [operation.name for operation in OPERATIONS] + [MEMORY, PROCESS_START]
+    names = [operation.name for operation in OPERATIONS] + list(_SPECIAL)
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--operations", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument(

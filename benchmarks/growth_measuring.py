@@ -19,6 +19,7 @@ from benchmarks.growth_patterns import PATTERNS, Visitor
 from benchmarks.growth_plans import rolled_back, scans_of
 from benchmarks.memory import extra_megabytes
 from cloudpub_models import Database, Manager, Managers
+from cloudpub_models.platform.component import component
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ def drop_common_indexes(database: BenchmarkDatabase) -> None:
     from cloudpub_models.schema import Migrator
 
     shop = Database(database.url)
-    Migrator(shop.engine).down()
+    Migrator(shop.engine, component).down()
     shop.close()
 
 

@@ -10,6 +10,7 @@ from benchmarks.data import SCALES
 from benchmarks.databases import Dialect
 from benchmarks.operations import MEGABYTES_WANTED, OPERATIONS, Operation
 from benchmarks.process_start import TARGET_MEGABYTES, TARGET_MILLISECONDS
+from benchmarks.threads import SHARE_WANTED
 
 ADVANTAGE_WANTED = 1.7
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
@@ -41,9 +42,12 @@ def markdown(results: Results) -> str:
     """Return the whole report."""
     parts = [f"{_circumstances(results)}\n"]
     for database in databases_of(results):
-        parts.append(f"\n### {DATABASES[database]}\n\n{_table(results, database)}")
+        table = _table(results, database) if libraries_of(results) else ""
+        parts.append(f"\n### {DATABASES[database]}\n\n{table}")
         if memory := _memory(results, database):
             parts.append(f"\n{memory}")
+        if database == "postgresql" and results.get("threads"):
+            parts.append(f"\n{_threads(results['threads'])}")
     if results["process_start"]:
         parts.append(f"\n### Process start\n\n{_process_start(results)}")
     for error in results["errors"]:
@@ -168,6 +172,15 @@ def _megabytes(one: dict[str, Any], wanted: float) -> str:
     if one["library"] in libraries.PEERS:
         return shown
     return f"{shown} (≤ {wanted:g} {_mark(one['extra_megabytes'] <= wanted)})"
+
+
+def _threads(found: dict[str, Any]) -> str:
+    mark = _mark(found["share"] >= SHARE_WANTED, certain=found["valid"])
+    return (
+        f"Lookups from {found['threads']} threads at once, each borrowing its connection: "
+        f"{found['ours']:,.0f} a second, {found['share']:.2f} of the {found['control']:,.0f} that psycopg2's "
+        f"ThreadedConnectionPool gives the bare driver (≥ {SHARE_WANTED:g} {mark}).\n"
+    )
 
 
 def _process_start(results: Results) -> str:

@@ -17,6 +17,7 @@ from benchmarks.data import SCALES, Data, load, load_invocations
 from benchmarks.databases import BenchmarkDatabase, Dialect, postgresql_database, sqlite_database
 from benchmarks.operations import BY_NAME, STREAMS
 from benchmarks.process_start import measure_process_start
+from benchmarks.threads import measure_threads
 from benchmarks.worker import Task
 
 _DISTRIBUTIONS = {"peewee": "peewee", "sqlalchemy": "SQLAlchemy", "django": "Django", "pony": "pony"}
@@ -38,6 +39,7 @@ class Plan:
         core: the core for point operations; ``None`` takes the last one.
         memory: measure the memory that streams take.
         process_start: measure what an import takes.
+        threads: measure lookups of several threads at once, on PostgreSQL.
     """
 
     dialects: Sequence[Dialect]
@@ -51,6 +53,7 @@ class Plan:
     core: int | None
     memory: bool
     process_start: bool
+    threads: bool
 
 
 Results = dict[str, Any]
@@ -69,6 +72,7 @@ def run(plan: Plan) -> Results:
         "errors": [],
         "unavailable": {},
         "process_start": {},
+        "threads": {},
     }
     for dialect in plan.dialects:
         with _database(dialect, plan) as database:
@@ -101,6 +105,10 @@ def _measure_on(database: BenchmarkDatabase, plan: Plan, results: Results) -> No
             operations = [name for name in stage.operations if _may_have(library, name)]
             if operations:
                 _collect(library, database, operations, plan, stage, results)
+    if plan.threads and database.dialect == "postgresql" and "ours" in plan.libraries:
+        database.pin_server(set(os.sched_getaffinity(0)))
+        results["threads"] = measure_threads(database, Data(scale), max(2, plan.rounds // 4))
+        _say(f"{database.dialect:10} {'ours':12} {'threads':24} {results['threads']['share']:6.2f} of the control's")
 
 
 @dataclass(frozen=True)

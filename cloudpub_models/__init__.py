@@ -9,199 +9,174 @@
 
 ``database`` is the process's default database and ``managers`` its managers; they are the package's only global state.
 
-The DTOs, the results of statistics and the types of rows are reached from here too. They are imported on first use,
-as the managers are: many programs need only some, and few need pydantic.
+Everything here is imported when it is first asked for: few programs need all of it, and who uses the kit for tables of
+their own loads nothing of the platform.
 
 Examples in docstrings have these names, and a database in which the user ``ada`` owns the function ``resize`` and the
 organization ``acme``; the user ``grace`` owns nothing.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from cloudpub_models import errors
-from cloudpub_models.connection import Connection, Database, DatabaseOptions
-from cloudpub_models.connection.default import database
-from cloudpub_models.entity.unloaded import forbid_lazy_loading
-from cloudpub_models.models import (
-    Function,
-    FunctionDeployment,
-    FunctionInvocation,
-    FunctionLog,
-    Organization,
-    OrganizationMember,
-    Role,
-    User,
-    UserInformation,
-)
-from cloudpub_models.platform.default import managers
-from cloudpub_models.platform.registry import Managers
-from cloudpub_models.sql import Statement, operators, raw
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cloudpub_models.component import Component
-    from cloudpub_models.connection.observer import QueryEvent
-    from cloudpub_models.dto import (
-        FunctionDeploymentDto,
-        FunctionDto,
-        FunctionInvocationDto,
-        FunctionLogDto,
-        OrganizationDto,
-        OrganizationMemberDto,
-        OrganizationWithMembersDto,
-        UserDto,
-        UserInformationDto,
-        UserProfileDto,
-        UserWithOrganizationDto,
-    )
-    from cloudpub_models.manager.arguments.where import ALL_ROWS
-    from cloudpub_models.manager.manager import Manager
-    from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
-    from cloudpub_models.platform.functions import FunctionWithRelations
-    from cloudpub_models.platform.organizations import OrganizationWithMembers
-    from cloudpub_models.platform.row_types import (
-        FunctionDeploymentInsert,
-        FunctionDeploymentUpdate,
-        FunctionInsert,
-        FunctionInvocationInsert,
-        FunctionInvocationUpdate,
-        FunctionLogInsert,
-        FunctionLogUpdate,
-        FunctionUpdate,
-        OrganizationInsert,
-        OrganizationMemberInsert,
-        OrganizationMemberUpdate,
-        OrganizationUpdate,
-        UserInformationInsert,
-        UserInformationUpdate,
-        UserInsert,
-        UserUpdate,
-    )
-    from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
-    from cloudpub_models.sql.builder.builder import QueryBuilder
+    from cloudpub_models import errors as errors
+    from cloudpub_models.component import Component as Component
+    from cloudpub_models.connection.database import Database as Database
+    from cloudpub_models.connection.default import database as database
+    from cloudpub_models.connection.listeners import QueryEvent as QueryEvent
+    from cloudpub_models.connection.options import DatabaseOptions as DatabaseOptions
+    from cloudpub_models.connection.transactions import Connection as Connection
+    from cloudpub_models.dto import FunctionDeploymentDto as FunctionDeploymentDto
+    from cloudpub_models.dto import FunctionDto as FunctionDto
+    from cloudpub_models.dto import FunctionInvocationDto as FunctionInvocationDto
+    from cloudpub_models.dto import FunctionLogDto as FunctionLogDto
+    from cloudpub_models.dto import OrganizationDto as OrganizationDto
+    from cloudpub_models.dto import OrganizationMemberDto as OrganizationMemberDto
+    from cloudpub_models.dto import OrganizationWithMembersDto as OrganizationWithMembersDto
+    from cloudpub_models.dto import UserDto as UserDto
+    from cloudpub_models.dto import UserInformationDto as UserInformationDto
+    from cloudpub_models.dto import UserProfileDto as UserProfileDto
+    from cloudpub_models.dto import UserWithOrganizationDto as UserWithOrganizationDto
+    from cloudpub_models.entity.unloaded import forbid_lazy_loading as forbid_lazy_loading
+    from cloudpub_models.manager.arguments.where import ALL_ROWS as ALL_ROWS
+    from cloudpub_models.manager.manager import Manager as Manager
+    from cloudpub_models.manager.scope import Scope as Scope
+    from cloudpub_models.manager.statements.results import CursorPage as CursorPage
+    from cloudpub_models.manager.statements.results import PaginatedResult as PaginatedResult
+    from cloudpub_models.models import Function as Function
+    from cloudpub_models.models import FunctionDeployment as FunctionDeployment
+    from cloudpub_models.models import FunctionInvocation as FunctionInvocation
+    from cloudpub_models.models import FunctionLog as FunctionLog
+    from cloudpub_models.models import Organization as Organization
+    from cloudpub_models.models import OrganizationMember as OrganizationMember
+    from cloudpub_models.models import Role as Role
+    from cloudpub_models.models import User as User
+    from cloudpub_models.models import UserInformation as UserInformation
+    from cloudpub_models.platform.default import managers as managers
+    from cloudpub_models.platform.functions import FunctionWithRelations as FunctionWithRelations
+    from cloudpub_models.platform.organizations import OrganizationWithMembers as OrganizationWithMembers
+    from cloudpub_models.platform.registry import Managers as Managers
+    from cloudpub_models.platform.row_types import FunctionDeploymentInsert as FunctionDeploymentInsert
+    from cloudpub_models.platform.row_types import FunctionDeploymentUpdate as FunctionDeploymentUpdate
+    from cloudpub_models.platform.row_types import FunctionInsert as FunctionInsert
+    from cloudpub_models.platform.row_types import FunctionInvocationInsert as FunctionInvocationInsert
+    from cloudpub_models.platform.row_types import FunctionInvocationUpdate as FunctionInvocationUpdate
+    from cloudpub_models.platform.row_types import FunctionLogInsert as FunctionLogInsert
+    from cloudpub_models.platform.row_types import FunctionLogUpdate as FunctionLogUpdate
+    from cloudpub_models.platform.row_types import FunctionUpdate as FunctionUpdate
+    from cloudpub_models.platform.row_types import OrganizationInsert as OrganizationInsert
+    from cloudpub_models.platform.row_types import OrganizationMemberInsert as OrganizationMemberInsert
+    from cloudpub_models.platform.row_types import OrganizationMemberUpdate as OrganizationMemberUpdate
+    from cloudpub_models.platform.row_types import OrganizationUpdate as OrganizationUpdate
+    from cloudpub_models.platform.row_types import UserInformationInsert as UserInformationInsert
+    from cloudpub_models.platform.row_types import UserInformationUpdate as UserInformationUpdate
+    from cloudpub_models.platform.row_types import UserInsert as UserInsert
+    from cloudpub_models.platform.row_types import UserUpdate as UserUpdate
+    from cloudpub_models.platform.statistics import FunctionStats as FunctionStats
+    from cloudpub_models.platform.statistics import InvocationBucket as InvocationBucket
+    from cloudpub_models.platform.statistics import UserOverview as UserOverview
+    from cloudpub_models.sql import operators as operators
+    from cloudpub_models.sql.builder.builder import QueryBuilder as QueryBuilder
+    from cloudpub_models.sql.nodes.expressions import raw as raw
+    from cloudpub_models.sql.statement import Statement as Statement
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ALL_ROWS",
-    "Component",
-    "Connection",
-    "CursorPage",
-    "Database",
-    "DatabaseOptions",
-    "Function",
-    "FunctionDeployment",
-    "FunctionDeploymentDto",
-    "FunctionDeploymentInsert",
-    "FunctionDeploymentUpdate",
-    "FunctionDto",
-    "FunctionInsert",
-    "FunctionInvocation",
-    "FunctionInvocationDto",
-    "FunctionInvocationInsert",
-    "FunctionInvocationUpdate",
-    "FunctionLog",
-    "FunctionLogDto",
-    "FunctionLogInsert",
-    "FunctionLogUpdate",
-    "FunctionStats",
-    "FunctionUpdate",
-    "FunctionWithRelations",
-    "InvocationBucket",
-    "Manager",
-    "Managers",
-    "Organization",
-    "OrganizationDto",
-    "OrganizationInsert",
-    "OrganizationMember",
-    "OrganizationMemberDto",
-    "OrganizationMemberInsert",
-    "OrganizationMemberUpdate",
-    "OrganizationUpdate",
-    "OrganizationWithMembers",
-    "OrganizationWithMembersDto",
-    "PaginatedResult",
-    "QueryBuilder",
-    "QueryEvent",
-    "Role",
-    "Statement",
-    "User",
-    "UserDto",
-    "UserInformation",
-    "UserInformationDto",
-    "UserInformationInsert",
-    "UserInformationUpdate",
-    "UserInsert",
-    "UserOverview",
-    "UserProfileDto",
-    "UserUpdate",
-    "UserWithOrganizationDto",
-    "database",
-    "errors",
-    "forbid_lazy_loading",
-    "managers",
-    "operators",
-    "raw",
-]
-
-_DTO_MODULE = "cloudpub_models.dto"
-_ROW_TYPES_MODULE = "cloudpub_models.platform.row_types"
-_LOADED_ON_FIRST_USE = {
-    "FunctionDeploymentDto": _DTO_MODULE,
-    "FunctionDto": _DTO_MODULE,
-    "FunctionInvocationDto": _DTO_MODULE,
-    "FunctionLogDto": _DTO_MODULE,
-    "OrganizationDto": _DTO_MODULE,
-    "OrganizationMemberDto": _DTO_MODULE,
-    "OrganizationWithMembersDto": _DTO_MODULE,
-    "UserDto": _DTO_MODULE,
-    "UserInformationDto": _DTO_MODULE,
-    "UserProfileDto": _DTO_MODULE,
-    "UserWithOrganizationDto": _DTO_MODULE,
-    "Component": "cloudpub_models.component",
-    "ALL_ROWS": "cloudpub_models.manager.arguments.where",
-    "CursorPage": "cloudpub_models.manager.statements.results",
-    "FunctionStats": "cloudpub_models.platform.statistics",
-    "FunctionWithRelations": "cloudpub_models.platform.functions",
-    "InvocationBucket": "cloudpub_models.platform.statistics",
-    "Manager": "cloudpub_models.manager.manager",
-    "PaginatedResult": "cloudpub_models.manager.statements.results",
-    "OrganizationWithMembers": "cloudpub_models.platform.organizations",
-    "UserOverview": "cloudpub_models.platform.statistics",
-    "QueryBuilder": "cloudpub_models.sql.builder.builder",
-    "QueryEvent": "cloudpub_models.connection.observer",
-    "FunctionDeploymentInsert": _ROW_TYPES_MODULE,
-    "FunctionDeploymentUpdate": _ROW_TYPES_MODULE,
-    "FunctionInsert": _ROW_TYPES_MODULE,
-    "FunctionInvocationInsert": _ROW_TYPES_MODULE,
-    "FunctionInvocationUpdate": _ROW_TYPES_MODULE,
-    "FunctionLogInsert": _ROW_TYPES_MODULE,
-    "FunctionLogUpdate": _ROW_TYPES_MODULE,
-    "FunctionUpdate": _ROW_TYPES_MODULE,
-    "OrganizationInsert": _ROW_TYPES_MODULE,
-    "OrganizationMemberInsert": _ROW_TYPES_MODULE,
-    "OrganizationMemberUpdate": _ROW_TYPES_MODULE,
-    "OrganizationUpdate": _ROW_TYPES_MODULE,
-    "UserInformationInsert": _ROW_TYPES_MODULE,
-    "UserInformationUpdate": _ROW_TYPES_MODULE,
-    "UserInsert": _ROW_TYPES_MODULE,
-    "UserUpdate": _ROW_TYPES_MODULE,
+_NAMES_OF = {
+    "cloudpub_models": ("errors",),
+    "cloudpub_models.component": ("Component",),
+    "cloudpub_models.connection.database": ("Database",),
+    "cloudpub_models.connection.default": ("database",),
+    "cloudpub_models.connection.listeners": ("QueryEvent",),
+    "cloudpub_models.connection.options": ("DatabaseOptions",),
+    "cloudpub_models.connection.transactions": ("Connection",),
+    "cloudpub_models.dto": (
+        "FunctionDeploymentDto",
+        "FunctionDto",
+        "FunctionInvocationDto",
+        "FunctionLogDto",
+        "OrganizationDto",
+        "OrganizationMemberDto",
+        "OrganizationWithMembersDto",
+        "UserDto",
+        "UserInformationDto",
+        "UserProfileDto",
+        "UserWithOrganizationDto",
+    ),
+    "cloudpub_models.entity.unloaded": ("forbid_lazy_loading",),
+    "cloudpub_models.manager.arguments.where": ("ALL_ROWS",),
+    "cloudpub_models.manager.manager": ("Manager",),
+    "cloudpub_models.manager.scope": ("Scope",),
+    "cloudpub_models.manager.statements.results": (
+        "CursorPage",
+        "PaginatedResult",
+    ),
+    "cloudpub_models.models": (
+        "Function",
+        "FunctionDeployment",
+        "FunctionInvocation",
+        "FunctionLog",
+        "Organization",
+        "OrganizationMember",
+        "Role",
+        "User",
+        "UserInformation",
+    ),
+    "cloudpub_models.platform.default": ("managers",),
+    "cloudpub_models.platform.functions": ("FunctionWithRelations",),
+    "cloudpub_models.platform.organizations": ("OrganizationWithMembers",),
+    "cloudpub_models.platform.registry": ("Managers",),
+    "cloudpub_models.platform.row_types": (
+        "FunctionDeploymentInsert",
+        "FunctionDeploymentUpdate",
+        "FunctionInsert",
+        "FunctionInvocationInsert",
+        "FunctionInvocationUpdate",
+        "FunctionLogInsert",
+        "FunctionLogUpdate",
+        "FunctionUpdate",
+        "OrganizationInsert",
+        "OrganizationMemberInsert",
+        "OrganizationMemberUpdate",
+        "OrganizationUpdate",
+        "UserInformationInsert",
+        "UserInformationUpdate",
+        "UserInsert",
+        "UserUpdate",
+    ),
+    "cloudpub_models.platform.statistics": (
+        "FunctionStats",
+        "InvocationBucket",
+        "UserOverview",
+    ),
+    "cloudpub_models.sql": ("operators",),
+    "cloudpub_models.sql.builder.builder": ("QueryBuilder",),
+    "cloudpub_models.sql.nodes.expressions": ("raw",),
+    "cloudpub_models.sql.statement": ("Statement",),
 }
+"""The names that each module has for the face; type checkers are told the same above."""
+
+_MODULES = ("errors", "operators")
+_HOMES = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+__all__ = sorted(_HOMES)
 
 
 # Type checkers have the imports above, and would take any name for one of this module if they saw this function.
 if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:
-        """Import what not every program needs when it is first asked for."""
-        module = _LOADED_ON_FIRST_USE.get(name)
+    def __getattr__(name: str) -> object:
+        """Import a name when it is first asked for."""
+        module = _HOMES.get(name)
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(module), name)
-        return value
+        # A name that is a module of its own is imported as one.
+        found = import_module(f"{module}.{name}") if name in _MODULES else getattr(import_module(module), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
     """Name everything, whether it has been imported or not."""
-    return sorted(globals().keys() | _LOADED_ON_FIRST_USE)
+    return sorted(globals().keys() | _HOMES)

@@ -31,7 +31,8 @@ class Component:
     Args:
         name: a word of lower-case letters, digits and underscores, under which the migrations are recorded.
         models: the Peewee models of the tables.
-        migrations: the package (``"billing.migrations"``) or directory of the numbered scripts; ``None`` for none.
+        migrations: the package (``"billing.migrations"``) or the directory (a ``Path``) of the numbered scripts;
+            ``None`` for none.
         after: the names of the components to whose tables these models refer.
 
     Raises:
@@ -60,6 +61,14 @@ class Component:
 
     def __repr__(self) -> str:
         return f"Component({self.name!r})"
+
+    def with_migrations(self, migrations: str | Path | None) -> Component:
+        """Return this component with its scripts elsewhere.
+
+        >>> Component("billing").with_migrations(Path("migrations")).migrations
+        PosixPath('migrations')
+        """
+        return Component(self.name, self.models, migrations, self.after)
 
     @property
     def tables(self) -> tuple[str, ...]:

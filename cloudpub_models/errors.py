@@ -9,6 +9,7 @@
     │   ├── UnknownTableError
     │   ├── InvalidIdentifierError
     │   ├── UnboundedWriteError
+    │   ├── UnguardedError
     │   ├── ParameterError
     │   └── InvalidCursorError
     ├── InvalidValueError           a value that its column cannot hold
@@ -73,6 +74,10 @@ class InvalidIdentifierError(InvalidQueryError):
 
 class UnboundedWriteError(InvalidQueryError):
     """An update or delete without a condition that does not say that it means every row."""
+
+
+class UnguardedError(InvalidQueryError):
+    """A call that a manager's scope cannot hold to its rows."""
 
 
 class ParameterError(InvalidQueryError):

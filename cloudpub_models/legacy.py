@@ -13,11 +13,12 @@ import warnings
 from typing import Any, ClassVar
 from uuid import UUID
 
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import NotFoundError
 from cloudpub_models.manager.columns.table import model_of_table
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.models import Entity, Function, User
+from cloudpub_models.models import Function, User
 from cloudpub_models.platform.default import managers
 from cloudpub_models.platform.registry import Managers
 
@@ -238,7 +239,7 @@ class QueryHelpers:
         >>> QueryHelpers.get_internal_id_from_uuid("functions", resize.uuid) == resize.id
         True
         """
-        manager: Manager[Any] = cls.managers.for_model(model_of_table(table, User))
+        manager: Manager[Any] = cls.managers.for_model(model_of_table(table, User, cls.managers.database.models))
         _warn(f"{table}.find_by_uuid")
         row = manager.find_by_uuid(uuid)
         return None if row is None else row.id

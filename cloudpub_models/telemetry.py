@@ -22,7 +22,7 @@ from cloudpub_models.sql.text.summary import summary_of, without_literals
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
-    from cloudpub_models.connection.observer import QueryEvent
+    from cloudpub_models.connection.listeners import QueryEvent
 
 
 def instrument(database: Database, tracer_provider: TracerProvider | None = None) -> Callable[[], None]:

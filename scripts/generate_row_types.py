@@ -10,8 +10,9 @@ from pathlib import Path
 
 import peewee
 
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.fields import EnumField, JsonField, TimestampField, UuidField, server_default
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models import ALL_MODELS
 
 TARGET = Path(__file__).parents[1] / "cloudpub_models" / "platform" / "row_types.py"
 
@@ -84,7 +85,7 @@ def _updated(model: type[Entity]) -> Iterator[str]:
 
 
 def _may_be_left_out(field: peewee.Field) -> bool:
-    has_default = field.default is not None or server_default(field, "postgresql") is not None
+    has_default = field.default is not None or server_default(field) is not None
     return field.null or has_default or isinstance(field, peewee.AutoField)
 
 

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import peewee
 
@@ -21,17 +21,20 @@ from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
-from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction, check_takes_connection
+from cloudpub_models.connection.transactions import (
+    Connection,
+    IsolationLevel,
+    Transaction,
+    check_takes_connection,
+    left_elsewhere,
+)
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database
-from cloudpub_models.errors import (
-    ConfigurationError,
-    InvalidQueryError,
-    MigrationError,
-)
+from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observer import Callback, Observer
+    from cloudpub_models.connection.listeners import Callback, Listeners
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -39,6 +42,24 @@ F = TypeVar("F", bound=Callable[[], object])
 URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
 
 _log = logging.getLogger("cloudpub_models.queries")
+
+
+class _opened_on_first_use:  # noqa: N801 - a decorator
+    """Like ``cached_property``, but with nothing of its own that a forked child could find locked.
+
+    The method puts its result into the instance, where it is found before this from then on, at the cost of no call.
+    """
+
+    def __init__(self, method: Callable[[Database], Engine]) -> None:
+        self.fget = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, database: None, owner: type[Database]) -> _opened_on_first_use: ...
+    @overload
+    def __get__(self, database: Database, owner: type[Database]) -> Engine: ...
+    def __get__(self, database: Database | None, owner: type[Database]) -> Engine | _opened_on_first_use:
+        return self if database is None else self.fget(database)
 
 
 class Database:
@@ -72,8 +93,7 @@ class Database:
         # Found out when they are first asked for: most programs import few of their models.
         self._components: tuple[Component, ...] | None = None
         self._name_components(components, platform)
-        self._engine: Engine | None = None
-        self._observer: Observer | None = None
+        self._listeners: Listeners | None = None
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
@@ -119,25 +139,28 @@ class Database:
     def close(self) -> None:
         """Close every connection; the next use opens the database again.
 
+        A statement that another thread is in the middle of goes on to its end on PostgreSQL; on SQLite it ends with
+        ``ConnectionLostError``.
+
         Raises:
-            InvalidQueryError: this thread has a transaction open.
+            InvalidQueryError: a thread has a transaction open.
 
         >>> shop = Database("sqlite:///:memory:")
         >>> shop.ping(), shop.close(), shop.is_open
         (True, None, False)
         """
         with self._lock:
-            if self._engine is None:
+            engine = self._opened()
+            if engine is None:
                 return
-            if self._engine.scopes():
-                raise InvalidQueryError("this thread has a transaction open: end it before closing the database")
-            self._engine.dispose_all()
-            self._engine = None
+            engine.retire()
+            del vars(self)["engine"]
+            engine.dispose_all()
 
     @property
     def is_open(self) -> bool:
         """Whether the database has been used since it was named or closed."""
-        return self._engine is not None
+        return self._opened() is not None
 
     @property
     def url(self) -> str:
@@ -170,11 +193,15 @@ class Database:
         """
         return tuple(model for component in self.components for model in component.models)
 
-    @property
+    @_opened_on_first_use
     def engine(self) -> Engine:
         """The Peewee database underneath, for Peewee's own tools; opened on first use."""
-        engine = self._engine
-        return engine if engine is not None else self._open()
+        with self._lock:
+            engine = self._opened()
+            if engine is None:
+                engine = vars(self)["engine"] = open_engine(self._known_url(), self._options)
+                self._tell_listeners()
+            return engine
 
     def ping(self) -> bool:
         """Ask the database for a sign of life.
@@ -215,30 +242,36 @@ class Database:
         >>> stop()
         >>> shop.close()
         """
+        from cloudpub_models.connection.listeners import Listeners
+
         with self._lock:
-            remove = self._observed().add(callback)
-            self._tell_observer()
+            if self._listeners is None:
+                self._listeners = Listeners()
+            remove = self._listeners.add(callback)
+            self._tell_listeners()
 
         def stop() -> None:
             with self._lock:
                 remove()
-                self._tell_observer()
+                self._tell_listeners()
 
         return stop
 
-    def _observed(self) -> Observer:
-        from cloudpub_models.connection.observer import Observer
+    def _tell_listeners(self) -> None:
+        """Have the engine tell of its statements, if it is open and anybody wants to know; else have it not."""
+        engine, slow_query = self._opened(), self._options.slow_query
+        if engine is None:
+            return
+        if self._listeners is None:
+            if slow_query is None and not _log.isEnabledFor(logging.DEBUG):
+                return
+            from cloudpub_models.connection.listeners import Listeners
 
-        if self._observer is None:
-            self._observer = Observer()
-        return self._observer
+            self._listeners = Listeners()
+        from cloudpub_models.connection.observed import ObservedSender
 
-    def _tell_observer(self) -> None:
-        if self._observer is not None and self._engine is not None:
-            from cloudpub_models.connection.observation import observe
-
-            self._observer.listen(self._options.slow_query)
-            observe(self._engine, self._observer)
+        self._listeners.slow_query = slow_query
+        engine.send_through(ObservedSender(engine, self._listeners) if self._listeners.wanted else None)
 
     # Units of work
 
@@ -246,17 +279,24 @@ class Database:
     def session(self) -> Iterator[Database]:
         """Keep one connection, alive when the block begins, for this thread until its end.
 
+        Raises:
+            InvalidQueryError: the block ends in another thread; the first one keeps its connection until it ends.
+
         >>> with database.session():
         ...     managers.functions.count({"status": "active"})
         1
         """
         engine = self.engine
+        thread = threading.get_ident()
         opened = engine.pin(check=True)
         try:
             yield self
         finally:
-            if opened and not engine.scopes():
+            here = threading.get_ident() == thread
+            if here and opened and not engine.scopes():
                 engine.unpin()
+        if not here:
+            raise left_elsewhere("session")
 
     def transaction(self, *, isolation: IsolationLevel | None = None, read_only: bool = False) -> Transaction:
         """Return a context manager and decorator that commits everything in its block, or nothing.
@@ -300,7 +340,7 @@ class Database:
             what ``fn`` returned.
 
         Raises:
-            InvalidQueryError: ``fn`` is no function that takes one argument.
+            InvalidQueryError: ``fn`` is no function that takes one argument, or ``retries`` no number of times.
             RetryableError, ConnectionLostError: the transaction still lost after the last retry.
             ConnectionFailedError: the server could not be reached for ``connect_timeout``, or refused the user.
             CommitUnknownError: the connection broke while COMMIT was under way; this is never repeated.
@@ -308,6 +348,7 @@ class Database:
         >>> database.run_transaction(lambda connection: connection.execute("SELECT name FROM functions"))
         [{'name': 'resize'}]
         """
+        check_count(retries, "retries")
         try:
             if self.engine.scopes():
                 with self.transaction(isolation=isolation) as connection:
@@ -381,10 +422,14 @@ class Database:
             parameters: a value for each name.
             chunk_size: how many rows are fetched at a time.
 
+        Raises:
+            InvalidQueryError: ``chunk_size`` is no positive integer.
+            ParameterError: a name has no value, or a value no name.
+
         >>> [row["n"] for row in database.raw_query_iter("SELECT 1 AS n UNION ALL SELECT 2")]
         [1, 2]
         """
-        return self.engine.stream_dicts(sql, parameters, chunk_size)
+        return self.engine.stream_dicts(sql, parameters, check_count(chunk_size, "chunk_size", smallest=1))
 
     def raw_execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Send one statement with ``@name`` parameters and return how many rows it touched.
@@ -427,10 +472,14 @@ class Database:
     # Migrations
 
     def migrate(self, target: str | None = None) -> list[str]:
-        """Apply the migrations that are pending, one process at a time.
+        """Apply the migrations of all components that are pending, one process at a time.
+
+        Those of a component come behind those of the components that it is ``after``. What is recorded for other
+        components, of other programs on the same database, is left alone.
 
         Args:
-            target: the last one to apply, by name; ``None`` applies all.
+            target: the last one to apply of its component, by name (``0001_initial``, ``billing.0001_keys``), with what
+                that component is ``after``; ``None`` applies all.
 
         Returns:
             the names of those applied.
@@ -449,7 +498,7 @@ class Database:
                 "expected a direct connection for migrations, since their lock belongs to a session; this database has "
                 "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
             )
-        return Migrator(self.engine).up(target)
+        return Migrator(self.engine, self.components).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)
@@ -462,14 +511,8 @@ class Database:
                 self._url = self._url or _url_from_environment()
         return self._url
 
-    def _open(self) -> Engine:
-        with self._lock:
-            if self._engine is None:
-                self._engine = open_engine(self._known_url(), self._options)
-                if self._options.slow_query is not None or _log.isEnabledFor(logging.DEBUG):
-                    self._observed()
-                self._tell_observer()
-            return self._engine
+    def _opened(self) -> Engine | None:
+        return vars(self).get("engine")
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -489,7 +532,8 @@ def _url_from_environment() -> DatabaseUrl:
     url = os.environ.get(URL_VARIABLE, "")
     if not url:
         raise ConfigurationError(
-            "no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), "
+            "expected the URL of a database; got none: call database.initialize('postgresql://…' or "
+            "'sqlite:///file.db'), "
             f"or set ${URL_VARIABLE}"
         )
     return parse_url(url)

@@ -1,41 +1,35 @@
-"""What both engines have in common: Peewee databases whose statements pass one boundary.
+"""What both engines have in common: databases whose statements pass one boundary.
 
-An engine is a Peewee ``Database``, so that schema tools and everything written in Peewee work on it, and it runs the
-managers' statements straight on the driver. It keeps each thread's open scopes, refuses statements in a scope that has
-failed, and turns each driver error into one of ours. Which driver, and how connections come and go, is up to the two
-subclasses.
+An engine runs the managers' statements straight on the driver. It keeps each thread's open scopes, refuses statements
+in a scope that has failed, and turns each driver error into one of ours. Which driver, and how connections come and go,
+is up to the two subclasses; what makes an engine a database that Peewee can use stands in ``peewee_calls``.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.results import ResultColumns, StatementResult, decoded
 from cloudpub_models.connection.results import Row as Row
-from cloudpub_models.connection.transactions import Scope, ThreadStates, Transaction, aborted
-from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
+from cloudpub_models.connection.results import as_dicts, decoded
+from cloudpub_models.connection.scopes import Scope, ThreadStates, aborted
+from cloudpub_models.connection.sender import Sender
+from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
-from cloudpub_models.sql.identifiers import shown, surrogate_in
-from cloudpub_models.sql.text.parameters import bind, changes_session, check_single_statement
-
-if TYPE_CHECKING:
-    from cloudpub_models.connection.observer import Observer
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.text.parameters import parse
 
 F = TypeVar("F", bound=Callable[[], object])
 
 STREAM_CHUNK_SIZE = 2000
-
-_peewee_log = logging.getLogger("peewee")
 
 
 class Location(NamedTuple):
@@ -52,67 +46,64 @@ class Location(NamedTuple):
     port: int | None = None
 
 
-class Engine(peewee.Database):
-    """A Peewee database that runs statements for the managers; see ``PostgresqlEngine`` and ``SqliteEngine``."""
+class Engine(peewee.Database, Sender):
+    """A database that runs statements for the managers; see ``PostgresqlEngine`` and ``SqliteEngine``.
+
+    Attributes:
+        sql_dialect: how its SQL is written.
+        driver_error: what its driver's errors have in common.
+        copies_rows: whether it takes rows by ``copy_rows``.
+        only_looks: set before the first connection by what leaves everything about a database as it is, so that not
+            even its settings are improved.
+    """
 
     sql_dialect: ClassVar[Dialect]
     driver_error: ClassVar[type[Exception]]
+    copies_rows: ClassVar[bool]
+    only_looks = False
 
     # Peewee's record of each thread's connection.
     _state: Any
-    # Whom `observation` tells of the statements; this class itself tells nobody.
-    observer: Observer | None = None
-    # Set by what only looks at a database, before the first connection: a SQLite file stays in its journal mode.
-    keeps_journal_mode = False
 
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
         self.options = options
         self._threads = ThreadStates()
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._retired = False
+        self.forget_transactions()
         super().__init__(target, **driver_options)
         with _fork_lock:
             _engines.add(self)
 
+    def forget_transactions(self) -> None:
+        """Forget the transactions of all threads, as a forked child does, and who takes a database from others."""
+        # The scopes of a thread that ends inside a transaction go with it.
+        self._transactions: weakref.WeakSet[Scope] = weakref.WeakSet()
+        self._transactions_lock = threading.RLock()
+
+    def send_through(self, sender: Sender | None) -> None:
+        """Have another sender asked whenever this engine is asked to send something; ``None`` ends that.
+
+        The sender calls the methods of the engine's class. An attribute of the instance comes before those, so an
+        engine that nothing stands before pays nothing, and whoever has got hold of it before is seen as well.
+        """
+        for name in Sender.__abstractmethods__:
+            if sender is None:
+                vars(self).pop(name, None)
+            else:
+                setattr(self, name, getattr(sender, name))
+
     # Statements
-
-    @abstractmethod
-    def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        """Run one statement in the driver's own notation and return all its rows, as the driver gives them."""
-
-    @abstractmethod
-    def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
-        """Run one statement in the driver's own notation and return how many rows it touched."""
-
-    @abstractmethod
-    def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
-        """Run one query and yield its rows in lists of up to ``chunk_size``, never holding more than one list."""
-
-    @abstractmethod
-    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
-        """Run one statement and return its columns, and its rows as the driver gives them."""
 
     def fetch_described(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row]]:
         """Run one statement and return its column names and its rows with values as raw SQL promises them."""
         columns, rows = self.fetch_undecoded(sql, parameters)
         return [name for name, _ in columns], decoded(columns, rows)
 
-    @abstractmethod
-    def stream_described(
-        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
-    ) -> Iterator[tuple[list[str], list[Row]]]:
-        """Like ``stream``, with column names and with values as raw SQL promises them."""
-
-    @abstractmethod
-    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
-        """Run one statement of any kind and return its columns and rows, and how many rows it has changed.
-
-        What it is shows in what it gives back: a WITH may read or write, and RETURNING may stand in a text.
-        """
-
     def fetch_dicts(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement with ``@name`` parameters and return its rows as dicts."""
-        names, rows = self.fetch_described(*self.bind_parameters(sql, parameters))
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return as_dicts(*self.fetch_undecoded(*self.bind_parameters(sql, parameters)))
 
     def stream_dicts(self, sql: str, parameters: Mapping[str, Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
         """Like ``fetch_dicts``, but stream the rows; the parameters are checked at once."""
@@ -126,10 +117,12 @@ class Engine(peewee.Database):
         if isinstance(sql, Statement):
             statement = sql.render(self.sql_dialect)
             sql, parameters = statement, statement.parameters if parameters is None else parameters
-        check_single_statement(sql, self.sql_dialect)
-        if changes_session(sql, self.sql_dialect):
+        parsed = parse(sql, self.sql_dialect)
+        if parsed.fault is not None:
+            raise InvalidQueryError(parsed.fault)
+        if parsed.changes_session:
             self._threads.current.session_changed = True
-        text, values = bind(sql, parameters or {}, self.sql_dialect)
+        text, values = parsed.bind(parameters or {})
         return text, values or None
 
     def continue_ids(self, table: str, column: str) -> None:
@@ -154,9 +147,41 @@ class Engine(peewee.Database):
     def unpin(self) -> None:
         """Let go of this thread's connection."""
 
+    def _keep_connection(self, connection: Any) -> None:
+        """Have this thread keep a connection, in Peewee's record of it too."""
+        self._state.set_connection(connection)
+        self._threads.current.connection = connection
+
+    def _forget_connection(self) -> Any:
+        """Have this thread keep none any more, and return what it has kept."""
+        self._state.reset()
+        thread = self._threads.current
+        connection, thread.connection, thread.cursor = thread.connection, None, None
+        return connection
+
+    def retire(self) -> None:
+        """Let no transaction begin any more; ``dispose_all`` follows.
+
+        Raises:
+            InvalidQueryError: a thread has a transaction open, which would go on without its managers.
+        """
+        with self._transactions_lock:
+            if self._transactions:
+                thread = "this thread" if self.scopes() else "another thread"
+                raise InvalidQueryError(
+                    f"expected no open transaction; got one in {thread}: let it end before closing the database"
+                )
+            self._retired = True
+
     @abstractmethod
     def dispose_all(self) -> None:
-        """Close every connection of every thread; the engine is not used again."""
+        """Close the connections of all threads, each as soon as nothing uses it; the engine is not used again."""
+
+    def _all_connections(self) -> list[Any]:
+        while True:
+            # Fails where another thread adds one meanwhile.
+            with suppress(RuntimeError):
+                return list(self._connections)
 
     @abstractmethod
     def interrupt(self) -> None:
@@ -179,20 +204,27 @@ class Engine(peewee.Database):
         """Return the statement that begins a transaction."""
 
     @abstractmethod
-    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
-        """Begin a transaction on this thread's pinned connection."""
-
-    @abstractmethod
-    def commit_transaction(self, scope: Scope) -> None:
-        """Commit, or raise an error that says what became of the transaction."""
-
-    @abstractmethod
     def has_transaction_to_end(self) -> bool:
         """Return whether this thread's connection is alive and inside a transaction."""
 
-    @abstractmethod
-    def rollback_transaction(self) -> None:
-        """Roll back as far as that is still necessary; never raises for a connection that is gone."""
+    def transaction_begins(self, scope: Scope) -> None:
+        """Take note of a transaction of this thread.
+
+        Raises:
+            ConnectionLostError: the database has been closed.
+        """
+        with self._transactions_lock:
+            if self._retired:
+                raise closed_in_use()
+            self._transactions.add(scope)
+        self.scopes().append(scope)
+
+    def transaction_ends(self) -> None:
+        """Forget this thread's transaction and its savepoints."""
+        scopes = self.scopes()
+        with self._transactions_lock:
+            self._transactions.difference_update(scopes)
+        scopes.clear()
 
     def only_reading(self) -> AbstractContextManager[None]:
         """Refuse, inside a block of a read-only transaction, what such a transaction does not count as a write.
@@ -203,10 +235,6 @@ class Engine(peewee.Database):
 
     def after_transaction(self) -> None:
         """Leave this thread's connection, if it keeps one, in a state to go on with."""
-
-    @abstractmethod
-    def run_control(self, sql: str) -> None:
-        """Run a SAVEPOINT command on this thread's pinned connection."""
 
     @abstractmethod
     def classify(self, error: Exception) -> CloudpubError:
@@ -224,6 +252,14 @@ class Engine(peewee.Database):
             TransactionAbortedError: a statement of the scope failed.
         """
         scopes = self._threads.current.scopes
+        if scopes and scopes[0].left:
+            # Nobody else could end it.
+            self.rollback_transaction()
+            failure = scopes[0].failure
+            self.transaction_ends()
+            self.unpin()
+            assert failure is not None
+            raise aborted(failure) from failure
         if scopes and (failure := scopes[-1].failure) is not None:
             if isinstance(failure, ConnectionLostError):
                 raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
@@ -251,70 +287,6 @@ class Engine(peewee.Database):
         count: int = cursor.rowcount
         return count if count >= 0 else None
 
-    # What Peewee calls
-
-    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
-        self.check_usable()
-        for text in [sql, *[value for value in params or () if isinstance(value, str)]]:
-            if "\0" in text:
-                raise InvalidValueError("expected text without NUL characters, which PostgreSQL cannot store; got one")
-            if not text.isascii() and surrogate_in(text) is not None:
-                raise InvalidValueError("expected valid Unicode; got a lone surrogate in a statement or a value")
-        try:
-            return super()._execute_cursor(sql, params, **cursor_options)  # type: ignore[misc]
-        except peewee.PeeweeException as error:
-            driver_error: Any = getattr(error, "orig", None)
-            if isinstance(error, CloudpubError) or not isinstance(driver_error, self.driver_error):
-                raise
-        except OverflowError as error:
-            raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from error
-        except (IndexError, TypeError) as error:
-            if self.sql_dialect.doubles_percent and "%" in sql:
-                raise InvalidQueryError(
-                    "expected no single % in an alias or a JSON key, which the driver takes for a parameter: write %%, "
-                    "or ask a manager, which takes any key"
-                ) from error
-            raise
-        # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.
-        return self.fail(driver_error)
-
-    def _log_query(self, sql: str, params: Any) -> None:
-        # Peewee logs the values too, password hashes among them.
-        if _peewee_log.isEnabledFor(logging.DEBUG):
-            _peewee_log.debug((sql, None))
-
-    def connect(self, reuse_if_open: bool = False) -> bool:
-        """Open this thread's connection, as Peewee's method of this name does."""
-        if not self.is_closed():
-            if reuse_if_open:
-                return False
-            raise peewee.OperationalError("Connection already opened.")
-        return self.pin()
-
-    def close(self) -> bool:
-        """Let go of this thread's connection, as Peewee's method of this name does."""
-        if self.is_closed():
-            return False
-        if self._threads.current.scopes:
-            raise peewee.OperationalError("Attempting to close database while transaction is open.")
-        self.unpin()
-        return True
-
-    def atomic(self, isolation_level: str | None = None, **_lock_type: Any) -> Transaction:  # type: ignore[override]
-        """Return a transaction, or a savepoint inside one, for Peewee code."""
-        return Transaction(self, isolation_level, False)
-
-    transaction = atomic  # type: ignore[assignment]
-    savepoint = atomic  # type: ignore[assignment]
-
-    def in_transaction(self) -> bool:
-        """Return whether this thread has an open transaction."""
-        return bool(self._threads.current.scopes)
-
-    def transaction_depth(self) -> int:
-        """Return how many scopes this thread has open."""
-        return len(self._threads.current.scopes)
-
     def after_commit(self, fn: F) -> F:
         """Run ``fn`` once the outermost transaction has committed; outside of one, at once."""
         if not callable(fn):
@@ -325,6 +297,11 @@ class Engine(peewee.Database):
         else:
             fn()
         return fn
+
+
+def closed_in_use() -> ConnectionLostError:
+    """Return the error for what goes on with a database after another thread has closed it."""
+    return ConnectionLostError("expected an open database; got one that another thread has closed: run it again")
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -346,6 +323,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     try:
         for engine in list(_engines):
+            engine.forget_transactions()
             engine.scopes().clear()
             engine.after_fork_in_child()
     finally:

@@ -39,6 +39,20 @@ def decoded(columns: ResultColumns, rows: list[Row]) -> list[Row]:
     return [_decoded_row(row, decoders) for row in rows] if decoders else rows
 
 
+def as_dicts(columns: ResultColumns, rows: list[Row]) -> list[dict[str, Any]]:
+    """Return rows as dicts by the names of their columns, with values as raw SQL promises them.
+
+    >>> as_dicts((("n", None), ("twice", lambda value: value * 2)), [(1, 1), (2, None)])
+    [{'n': 1, 'twice': 2}, {'n': 2, 'twice': None}]
+    """
+    if not rows:
+        return []
+    names, decoders = zip(*columns, strict=True)
+    if any(decoders):
+        rows = decoded(columns, rows)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
 def _decoded_row(row: Row, decoders: list[tuple[int, Callable[[Any], Any]]]) -> Row:
     values = list(row)
     for position, decode in decoders:

@@ -6,6 +6,7 @@ Reads text only; nothing is opened here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -15,8 +16,6 @@ from cloudpub_models.sql.identifiers import shown
 MEMORY = ":memory:"
 MEMORY_URL = f"sqlite:///{MEMORY}"
 
-_POSTGRESQL_SCHEMES = ("postgresql://", "postgres://")
-_SQLITE_SCHEME = "sqlite://"
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
 
 # What may follow the @ that ends user and password.
@@ -70,13 +69,12 @@ def parse_url(url: str) -> DatabaseUrl:
         raise ConfigurationError(f"{_EXPECTED}; got a URL with control characters in it")
     if any("\ud800" <= character <= "\udfff" for character in url):
         raise ConfigurationError(f"{_EXPECTED}; got a URL with a lone surrogate, which is no valid Unicode")
-    if url.startswith(_POSTGRESQL_SCHEMES):
-        _check_postgresql(url, masked)
-        return DatabaseUrl("postgresql", url, masked)
-    if url.startswith(_SQLITE_SCHEME):
-        path = _sqlite_path(url, masked)
-        return DatabaseUrl("sqlite", path, masked, None if path == MEMORY else path)
-    raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}{_guess(url)}")
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}{_guess(url)}")
+    dialect, read_target, is_file = _SCHEMES[scheme]
+    target = read_target(url, masked)
+    return DatabaseUrl(dialect, target, masked, target if is_file and target != MEMORY else None)
 
 
 def mask_password(text: str) -> str:
@@ -91,7 +89,7 @@ def mask_password(text: str) -> str:
 def _masked(url: str) -> str:
     """Return a whole URL, or what was taken for one, without its password."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", re.sub(_KEYWORD, r"\1***", url))
-    if scheme == "sqlite" and rest.startswith("/"):
+    if url.startswith("sqlite:///"):
         return url
     # libpq ends the password at the first @. Of one that should have been percent-encoded, nothing is shown either.
     end = rest.find("@")
@@ -107,8 +105,8 @@ def _masked_item(item: re.Match[str]) -> str:
     return f"{item['mark']}{item['key']}=***" if secret else item.group()
 
 
-def _check_postgresql(url: str, masked: str) -> None:
-    """Refuse what libpq would complain about by quoting parts of the password."""
+def _postgresql_uri(url: str, masked: str) -> str:
+    """Return a URI as it is, but refuse what libpq would complain about by quoting parts of the password."""
     authority, _, path = url.partition("://")[2].partition("/")
     hosts = re.sub(r"\[[^\]]*\]", "", authority.partition("@")[2] if "@" in authority else authority).partition("?")[0]
     ports = [host.partition(":")[2] for host in hosts.split(",")]
@@ -119,22 +117,33 @@ def _check_postgresql(url: str, masked: str) -> None:
             "a port is a number, and what is special in a user or password has to be percent-encoded, as "
             "urllib.parse.quote(password, safe='') does"
         )
+    return url
 
 
 def _sqlite_path(url: str, masked: str) -> str:
-    rest = url.removeprefix(_SQLITE_SCHEME)
+    rest = url.removeprefix("sqlite://")
     if not rest.startswith("/"):
         raise ConfigurationError(
-            f"{_EXPECTED}; got {shown(masked, 200)} (a SQLite URL has three slashes before the path)"
+            f"{_EXPECTED}; got {shown(masked, 200)}: a SQLite URL has three slashes before the path"
         )
     path = unquote(rest[1:])
     if not path:
-        raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}, which names no file")
+        raise ConfigurationError(
+            f"{_EXPECTED}; got {shown(masked, 200)}, which names no file: write the path after three slashes"
+        )
     if "?" in path or "#" in path:
         raise ConfigurationError(
-            f"a SQLite URL takes no parameters; got {shown(masked, 200)}: give them as options instead"
+            f"expected a SQLite URL without parameters; got {shown(masked, 200)}: give them as options instead"
         )
     return path
+
+
+# What a URL of each scheme names: the database's dialect, what reads its target, and whether that is a file.
+_SCHEMES: dict[str, tuple[Literal["sqlite", "postgresql"], Callable[[str, str], str], bool]] = {
+    "sqlite": ("sqlite", _sqlite_path, True),
+    "postgresql": ("postgresql", _postgresql_uri, False),
+    "postgres": ("postgresql", _postgresql_uri, False),
+}
 
 
 def _guess(url: str) -> str:

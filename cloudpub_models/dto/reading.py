@@ -12,9 +12,9 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.dto.base import Dto
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.models import Entity
 
 E = TypeVar("E", bound=Entity)
 

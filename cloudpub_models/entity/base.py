@@ -76,7 +76,7 @@ def _related_rows(entity: Entity) -> dict[str, Any]:
 
 
 class Entity(peewee.Model):
-    """A row of one of the platform's tables.
+    """A row of a table.
 
     Class attributes:
         secret_columns: columns that are never shown, whatever else is.
@@ -181,7 +181,7 @@ class Entity(peewee.Model):
         if field is None:
             columns = [known.column_name for known in cls._meta.sorted_fields]
             raise UnknownColumnError(
-                f"expected a column of {cls._meta.table_name}, got {shown(name)}: {did_you_mean(str(name), columns)}"
+                f"expected a column of {cls._meta.table_name}; got {shown(name)}: {did_you_mean(str(name), columns)}"
             )
         return field  # type: ignore[no-any-return]
 
@@ -271,6 +271,6 @@ def _accepted(field: peewee.Field[Any], value: Any) -> Any:
         return value
     if isinstance(field, peewee.BooleanField):
         if value not in (0, 1):
-            raise InvalidValueError(f"expected True or False for {field.column_name}, got {value!r}")
+            raise InvalidValueError(f"expected True or False for {field.column_name}; got {value!r}")
         return bool(value)
     return value

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import peewee
 
 from cloudpub_models.errors import ConfigurationError
-
-Dialect = Literal["sqlite", "postgresql"]
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
 
 _bound_database: ContextVar[peewee.Database | None] = ContextVar("cloudpub_models_bound_database", default=None)
 
@@ -74,7 +73,7 @@ class CurrentDatabase(peewee.DatabaseProxy):
             database = cast("peewee.Database", self._provider())
         if database is None:
             raise ConfigurationError(
-                "expected a database for this model, but the process has none: call database.initialize(url) first, "
+                "expected a database for this model; got none: call database.initialize(url) first, "
                 "or wrap the call in `with database.bind():`"
             )
         return database
@@ -139,18 +138,27 @@ def concrete_database(database: peewee.Database | peewee.Proxy | None) -> peewee
     return database
 
 
-def dialect_of(database: peewee.Database | peewee.Proxy | None) -> Dialect:
-    """Return ``"sqlite"`` or ``"postgresql"``.
+_KINDS: dict[Dialect, type[peewee.Database]] = {SQLITE: peewee.SqliteDatabase, POSTGRESQL: peewee.PostgresqlDatabase}
+
+
+def unconnected(dialect: Dialect) -> peewee.Database:
+    """Return a Peewee database that stands for a dialect and is never opened."""
+    return _KINDS[dialect](None)
+
+
+def sql_dialect_of(database: peewee.Database | peewee.Proxy | None) -> Dialect:
+    """Return the SQL dialect of a Peewee database.
 
     Raises:
-        ConfigurationError: for a database of any other kind, or none.
+        ConfigurationError: for a database that is neither SQLite nor PostgreSQL, or none.
 
-    >>> dialect_of(peewee.SqliteDatabase(":memory:"))
-    'sqlite'
+    >>> sql_dialect_of(peewee.SqliteDatabase(":memory:"))
+    SQLITE
     """
     found = concrete_database(database)
-    if isinstance(found, peewee.SqliteDatabase):
-        return "sqlite"
-    if isinstance(found, peewee.PostgresqlDatabase):
-        return "postgresql"
-    raise ConfigurationError(f"expected a SQLite or PostgreSQL database, got {type(found).__name__}")
+    for dialect, kind in _KINDS.items():
+        if isinstance(found, kind):
+            return dialect
+    raise ConfigurationError(
+        f"expected a SQLite or PostgreSQL database; got {type(found).__name__}: managers work on these two only"
+    )

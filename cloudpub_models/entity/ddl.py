@@ -1,84 +1,89 @@
 """The DDL of a model's table: what Peewee's ``create_tables`` sends for the models of this library.
 
 Peewee creates columns, indexes and foreign keys. Added here is what the design asks of the database itself: defaults
-in its own words, UNIQUE constraints (each with its one index), the ``updated_at`` triggers, references in a circle, ids
-that are never used twice, and names that follow one scheme (PostgreSQL's own, so that the constraints of a schema that
-somebody else wrote are mostly called the same).
+in its own words, UNIQUE constraints (each with its one index), triggers for what is touched on update, references in a
+circle, ids that are never used twice, and names that follow one scheme (PostgreSQL's own, so that the constraints of a
+schema that somebody else wrote are mostly called the same).
 
 The migrations do not use this module: they are frozen. A test proves that both give the same schema.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 import peewee
 
-from cloudpub_models.entity.binding import Dialect, dialect_of
-from cloudpub_models.entity.fields import TimestampField, server_default
-
-_LONGEST_NAME = 63
-
-TOUCH_FUNCTION = "cloudpub_set_updated_at"
-# The function's own timezone makes the assignment right in a session of any timezone, and for a TIMESTAMPTZ column too.
-TOUCH_FUNCTION_SETTINGS = "TimeZone=UTC"
-TOUCH_FUNCTION_BODY = """
-BEGIN
-    NEW.updated_at = clock_timestamp();
-    RETURN NEW;
-END
-"""
-TOUCH_FUNCTION_DEFINITION = (
-    f"CREATE OR REPLACE FUNCTION {TOUCH_FUNCTION}() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' "
-    f"AS $${TOUCH_FUNCTION_BODY}$$"
-)
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.fields import UTC_NOW, TimestampField, is_default, name_of_part, server_default
+from cloudpub_models.sql.dialects import Dialect
 
 
 class Trigger(NamedTuple):
-    """A trigger that a model's table has, with the statements that make it."""
+    """A trigger that a model's table has.
 
-    table: str
+    Attributes:
+        name: its name.
+        column: what it sets.
+        create: the statements that make it, where there is none of this name.
+        replace: the statements that make it in place of another.
+        function: body and settings of the function that it calls; None where it calls none.
+    """
+
     name: str
-    statements: tuple[str, ...]
-
-
-def unique_name(table: str, columns: Iterable[str]) -> str:
-    """Return the name of a UNIQUE constraint: ``users_email_key``."""
-    return "_".join((table, *columns, "key"))
-
-
-def index_name(table: str, columns: Iterable[str]) -> str:
-    """Return the name of an index: ``functions_user_id_idx``; too long a one is cut as PostgreSQL cuts its own."""
-    listed = "_".join(columns)
-    while len(f"{table}_{listed}_idx") > _LONGEST_NAME:
-        table, listed = (table[:-1], listed) if len(table) > len(listed) else (table, listed[:-1])
-    return f"{table}_{listed}_idx"
+    column: str
+    create: tuple[str, ...]
+    replace: tuple[str, ...]
+    function: tuple[str, str] | None
 
 
 def touch_triggers(model: type[peewee.Model], dialect: Dialect) -> tuple[Trigger, ...]:
-    """Return the triggers that set a model's ``updated_at`` where an update left it unchanged."""
-    meta = model._meta
-    field = meta.columns.get("updated_at")
-    if not (isinstance(field, TimestampField) and field.touched_on_update):
-        return ()
-    table, name = meta.table_name, f"{meta.table_name}_set_updated_at"
-    if dialect == "postgresql":
-        create = (
-            f"CREATE OR REPLACE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW "
-            f"WHEN (NOT NEW.updated_at IS DISTINCT FROM OLD.updated_at) EXECUTE FUNCTION {TOUCH_FUNCTION}()"
-        )
-        return (Trigger(table, name, (TOUCH_FUNCTION_DEFINITION, create)),)
-    # With recursive_triggers on, the inner UPDATE fires the trigger again; it stops there, because the inner UPDATE
-    # either changes updated_at or, within one millisecond, finds no row.
-    now = server_default(field, dialect)
-    key = cast("peewee.Field[Any]", meta.primary_key).column_name
-    touch = f"UPDATE {table} SET updated_at = {now} WHERE {key} = NEW.{key} AND updated_at IS NOT {now}"  # noqa: S608
-    create = (
-        f"CREATE TRIGGER IF NOT EXISTS {name} AFTER UPDATE ON {table} FOR EACH ROW "
-        f"WHEN NEW.updated_at IS OLD.updated_at BEGIN {touch}; END"
+    """Return the triggers that set what is ``touched_on_update`` where an update left it unchanged.
+
+    >>> from cloudpub_models.sql import SQLITE
+    >>> [trigger.name for trigger in touch_triggers(User, SQLITE)]
+    ['users_set_updated_at']
+    """
+    make = _calling_trigger if dialect.triggers_call_functions else _updating_trigger
+    touched = [field for field in model._meta.sorted_fields if getattr(field, "touched_on_update", False)]
+    return tuple(make(model, field, dialect) for field in touched)
+
+
+def _calling_trigger(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> Trigger:
+    name, table, column = _quoted_names(model, field, dialect)
+    function = dialect.quote(f"cloudpub_set_{field.column_name}")
+    body = f"\nBEGIN\n    NEW.{column} = clock_timestamp();\n    RETURN NEW;\nEND\n"
+    statements = (
+        # The function's own timezone makes the assignment right in a session of any timezone, and for a TIMESTAMPTZ
+        # column too.
+        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' AS $${body}$$",
+        f"CREATE OR REPLACE TRIGGER {dialect.quote(name)} BEFORE UPDATE ON {table} FOR EACH ROW "
+        f"WHEN (NOT NEW.{column} IS DISTINCT FROM OLD.{column}) EXECUTE FUNCTION {function}()",
     )
-    return (Trigger(table, name, (create,)),)
+    return Trigger(name, field.column_name, statements, statements, (body, "TimeZone=UTC"))
+
+
+def _updating_trigger(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> Trigger:
+    # With recursive_triggers on, the inner UPDATE fires the trigger again; it stops there, because the inner UPDATE
+    # either changes the column or, within one millisecond, finds no row.
+    name, table, column = _quoted_names(model, field, dialect)
+    keys = [dialect.quote(key.column_name) for key in cast("Any", model._meta).get_primary_keys()] or ["rowid"]
+    same_row = " AND ".join(f"{key} = NEW.{key}" for key in keys)
+    now = UTC_NOW.expression(dialect)
+    touch = f"UPDATE {table} SET {column} = {now} WHERE {same_row} AND {column} IS NOT {now}"  # noqa: S608 - quoted
+    definition = (
+        f"{dialect.quote(name)} AFTER UPDATE ON {table} FOR EACH ROW "
+        f"WHEN NEW.{column} IS OLD.{column} BEGIN {touch}; END"
+    )
+    drop = f"DROP TRIGGER IF EXISTS {dialect.quote(name)}"
+    create = (f"CREATE TRIGGER IF NOT EXISTS {definition}",)
+    return Trigger(name, field.column_name, create, (drop, f"CREATE TRIGGER {definition}"), None)
+
+
+def _quoted_names(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> tuple[str, str, str]:
+    table, column = model._meta.table_name, field.column_name
+    return name_of_part(table, ["set"], column), dialect.quote(table), dialect.quote(column)
 
 
 class TableMetadata(peewee.Metadata):
@@ -89,14 +94,14 @@ class TableMetadata(peewee.Metadata):
         indexes = super().fields_to_index()
         for index in indexes:
             if isinstance(index, peewee.ModelIndex):
-                name = unique_name if index._unique else index_name  # type: ignore[attr-defined]
-                columns = indexed_columns(index)
+                kind = "key" if index._unique else "idx"  # type: ignore[attr-defined]
+                columns = _indexed_columns(index)
                 if columns is not None and index._where is None:  # type: ignore[attr-defined]
-                    index._name = name(self.table_name, columns)  # type: ignore[attr-defined]
+                    index._name = name_of_part(self.table_name, columns, kind)  # type: ignore[attr-defined]
         return indexes
 
 
-def indexed_columns(index: peewee.ModelIndex) -> tuple[str, ...] | None:
+def _indexed_columns(index: peewee.ModelIndex) -> tuple[str, ...] | None:
     """Return the columns of an index, or None where it is over expressions."""
     expressions = index._expressions  # type: ignore[attr-defined]
     if not all(isinstance(expression, peewee.Field) for expression in expressions):
@@ -112,7 +117,7 @@ def unique_constraints(model: type[peewee.Model]) -> list[tuple[str, ...]]:
 
 def _plain_unique_columns(index: object) -> tuple[str, ...] | None:
     if isinstance(index, peewee.ModelIndex) and index._unique and index._where is None:  # type: ignore[attr-defined]
-        return indexed_columns(index)
+        return _indexed_columns(index)
     return None
 
 
@@ -128,27 +133,29 @@ class TableSchema(peewee.SchemaManager):
         return context.sql(peewee.EnclosedNodeList(parts))
 
     def _column_definitions(self, context: Any) -> Iterator[peewee.Node]:
-        dialect = dialect_of(self.database)
+        dialect = sql_dialect_of(self.database)
         for field in self.model._meta.sorted_fields:
             definition: list[Any] = [_without_default(field).ddl(context)]
-            if isinstance(field, peewee.AutoField) and dialect == "sqlite":
-                # Without it SQLite gives the id of a deleted last row to the next one; PostgreSQL never does.
-                definition.append(peewee.SQL("AUTOINCREMENT"))
-            default = server_default(field, dialect)
+            if isinstance(field, peewee.AutoField):
+                definition.append(peewee.SQL(dialect.never_reuses_ids))
+            default = server_default(field)
             if default is not None:
-                definition.append(peewee.SQL(f"DEFAULT {default}"))
+                definition.append(peewee.SQL(f"DEFAULT {default.expression(dialect)}"))
             yield peewee.NodeList(definition)
 
     def _table_constraints(self) -> Iterator[peewee.Node]:
-        meta = self.model._meta
+        meta: Any = self.model._meta
+        if meta.composite_key:
+            keys = peewee.EnclosedNodeList([peewee.Entity(key.column_name) for key in meta.get_primary_keys()])
+            yield peewee.NodeList((peewee.SQL("PRIMARY KEY"), keys))
         for columns in unique_constraints(self.model):
-            name = peewee.Entity(unique_name(meta.table_name, columns))
+            name = peewee.Entity(name_of_part(meta.table_name, columns, "key"))
             entities = peewee.EnclosedNodeList([peewee.Entity(column) for column in columns])
             yield peewee.NodeList((peewee.SQL("CONSTRAINT"), name, peewee.SQL("UNIQUE"), entities))
         for field in meta.sorted_fields:
-            # SQLite cannot add a reference later, and takes one to a table that is yet to come.
-            if isinstance(field, peewee.ForeignKeyField) and (
-                not field.deferred or dialect_of(self.database) == "sqlite"
+            # One to a table that is yet to come is added later, where it can be.
+            if isinstance(field, peewee.ForeignKeyField) and not (
+                field.deferred and sql_dialect_of(self.database).alters_tables
             ):
                 yield field.foreign_key_constraint(explicit_name=True)
         yield from meta.constraints or ()
@@ -165,12 +172,12 @@ class TableSchema(peewee.SchemaManager):
         """Create table, indexes, triggers, and the references that had to wait for a table."""
         super().create_all(safe, **table_options)
         self._create_waiting_foreign_keys()
-        for trigger in touch_triggers(self.model, dialect_of(self.database)):
-            for statement in trigger.statements:
+        for trigger in touch_triggers(self.model, sql_dialect_of(self.database)):
+            for statement in trigger.create:
                 self.database.execute_sql(statement)
 
     def _create_waiting_foreign_keys(self) -> None:
-        if dialect_of(self.database) == "sqlite":
+        if not sql_dialect_of(self.database).alters_tables:
             return
         meta = self.model._meta
         for field in (*meta.refs, *meta.backrefs):
@@ -186,12 +193,8 @@ class TableSchema(peewee.SchemaManager):
 
 def _without_default(field: peewee.Field[Any]) -> peewee.Field[Any]:
     # The default is rendered by its dialect; Peewee's own DEFAULT among the constraints would be a second one.
-    if not any(_is_default(constraint) for constraint in field.constraints or ()):
+    if not any(map(is_default, field.constraints or ())):
         return field
     plain = field.clone()
-    plain.constraints = [constraint for constraint in field.constraints if not _is_default(constraint)]
+    plain.constraints = [constraint for constraint in field.constraints if not is_default(constraint)]
     return plain
-
-
-def _is_default(constraint: object) -> bool:
-    return str(getattr(constraint, "sql", "")).upper().startswith("DEFAULT ")

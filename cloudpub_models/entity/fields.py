@@ -2,44 +2,44 @@
 
 Peewee's fields with their gaps closed, so that both databases behave alike: UUIDs are canonical text, timestamps are
 UTC and aware, JSON is strict, enumerations are checked by the database, and a default can live in the database in each
-dialect's own words. The text itself is made in `values`. Nothing here knows a driver.
+dialect's own words. The text itself is made in `stored_forms`; references are in `relations`. Nothing here knows a
+driver.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, overload
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
+from uuid import UUID, uuid4
 
 import peewee
 
-from cloudpub_models.entity.binding import Dialect, concrete_database, dialect_of
-from cloudpub_models.entity.partial import PartialData
+from cloudpub_models.entity.binding import concrete_database, sql_dialect_of
 from cloudpub_models.entity.stored_forms import (
     JsonValue,
     json_from_text,
     timestamp_from_database,
     timestamp_to_text,
+    utc_now,
     uuid_from_database,
     uuid_to_text,
 )
-from cloudpub_models.entity.unloaded import refuse_lazy_loading
 from cloudpub_models.errors import InvalidValueError, did_you_mean
+from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import json_to_text
 
+_LONGEST_NAME = 63
+
 _E = TypeVar("_E", bound=enum.Enum)
-_M = TypeVar("_M", bound=peewee.Model)
-_V = TypeVar("_V")
 
 # Peewee's fields are generic in its stubs only, and cannot be subscripted when the program runs.
 if TYPE_CHECKING:
     _UuidBase = peewee.UUIDField[UUID]
     _DateTimeBase = peewee.DateTimeField[datetime]
     _CharBase = peewee.CharField
-    _ForeignKeyBase = peewee.ForeignKeyField
 else:
     _UuidBase = peewee.UUIDField
     _DateTimeBase = peewee.DateTimeField
@@ -47,19 +47,33 @@ else:
     class _CharBase(peewee.CharField, Generic[_E]):
         pass
 
-    class _ForeignKeyBase(peewee.ForeignKeyField, Generic[_V]):
-        pass
+
+def name_of_part(table: str, columns: Iterable[str], kind: str) -> str:
+    """Return the name of a table's constraint, index or trigger; too long a one is cut as PostgreSQL cuts its own.
+
+    >>> name_of_part("functions", ["user_id", "name"], "key")
+    'functions_user_id_name_key'
+    """
+    listed = "_".join(columns)
+    while len(f"{table}_{listed}_{kind}") > _LONGEST_NAME:
+        table, listed = (table[:-1], listed) if len(table) > len(listed) else (table, listed[:-1])
+    return f"{table}_{listed}_{kind}"
 
 
 class ServerDefault(NamedTuple):
-    """A column's default in the database's own words, one expression for each dialect."""
+    """A column's default in the database's own words, one expression for each dialect.
+
+    >>> from cloudpub_models.sql import SQLITE
+    >>> ServerDefault(postgresql="now()", sqlite="CURRENT_TIMESTAMP").expression(SQLITE)
+    'CURRENT_TIMESTAMP'
+    """
 
     postgresql: str
     sqlite: str
 
     def expression(self, dialect: Dialect) -> str:
         """Return the expression of a dialect, as it stands after ``DEFAULT``."""
-        return self.postgresql if dialect == "postgresql" else self.sqlite
+        return str(getattr(self, dialect.name))
 
 
 RANDOM_UUID = ServerDefault(
@@ -77,27 +91,41 @@ UTC_NOW = ServerDefault(
 )
 
 
-def server_default(field: peewee.Field[Any], dialect: Dialect) -> str | None:
-    """Return the expression of a field's default in the database, or None where it has none.
+def server_default(field: peewee.Field[Any]) -> ServerDefault | None:
+    """Return the default that a field has in the database, or None where it has none.
 
     Knows both this library's `ServerDefault` and Peewee's ``constraints=[peewee.Default("…")]``.
     """
     declared = getattr(field, "server_default", None)
     if isinstance(declared, ServerDefault):
-        return declared.expression(dialect)
+        return declared
     for constraint in field.constraints or ():
-        text = getattr(constraint, "sql", None)
-        if isinstance(text, str) and text.upper().startswith("DEFAULT "):
-            return text[len("DEFAULT ") :]
+        if is_default(constraint):
+            expression = constraint.sql[len("DEFAULT ") :]
+            return ServerDefault(expression, expression)
     return None
 
 
-class UuidField(_UuidBase):
-    """A UUID: ``UUID`` on PostgreSQL, canonical text with dashes on SQLite, so raw SQL compares it with strings."""
+def is_default(constraint: Any) -> bool:
+    """Whether one of a field's constraints is Peewee's ``Default``."""
+    return str(getattr(constraint, "sql", "")).upper().startswith("DEFAULT ")
 
-    def __init__(self, *, server_default: ServerDefault | None = None, **options: Any) -> None:
-        """Take this field's options beside those of every Peewee field."""
-        self.server_default = server_default
+
+class UuidField(_UuidBase):
+    """A UUID: ``UUID`` on PostgreSQL, canonical text with dashes on SQLite, so raw SQL compares it with strings.
+
+    Args:
+        **options: those of every Peewee field, and ``server_default``, the default in the database. A key that is not
+            NULL (``unique`` or ``primary_key``) has a random one by default, made in Python and by the database.
+
+    >>> UuidField(unique=True).server_default.postgresql
+    'gen_random_uuid()'
+    """
+
+    def __init__(self, **options: Any) -> None:
+        if (options.get("unique") or options.get("primary_key")) and not options.get("null"):
+            options = {"default": uuid4, "server_default": RANDOM_UUID, **options}
+        self.server_default: ServerDefault | None = options.pop("server_default", None)
         super().__init__(**options)
 
     def db_value(self, value: Any) -> Any:
@@ -113,18 +141,21 @@ class TimestampField(_DateTimeBase):
     """A moment in time: aware in Python, UTC in the database, 26 characters of text on the way to either.
 
     Args:
-        server_default: the default in the database.
         touched_on_update: whether an update that does not name the column sets it to the current time; the managers
             do so, and a trigger does it for everybody else.
+        **options: those of every Peewee field, and ``server_default``, the default in the database. Unless it may be
+            NULL it is the current time by default, in Python and in the database.
+
+    >>> TimestampField().server_default.postgresql, TimestampField(null=True).server_default
+    ("timezone('utc', now())", None)
     """
 
     field_type = "TIMESTAMP"
 
-    def __init__(
-        self, *, server_default: ServerDefault | None = None, touched_on_update: bool = False, **options: Any
-    ) -> None:
-        """Take this field's options beside those of every Peewee field."""
-        self.server_default = server_default
+    def __init__(self, *, touched_on_update: bool = False, **options: Any) -> None:
+        if not options.get("null"):
+            options = {"default": utc_now, "server_default": UTC_NOW, **options}
+        self.server_default: ServerDefault | None = options.pop("server_default", None)
         self.touched_on_update = touched_on_update
         super().__init__(**options)
 
@@ -154,9 +185,13 @@ class EnumField(_CharBase[_E]):
     def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
         """Take the field's place in a model, and name its check after table and column."""
         super().bind(model, name, set_attribute)
+        self.constraints = [*(self.constraints or ()), self.check_for(model._meta.table_name, self.column_name)]
+
+    def check_for(self, table: str, column: str) -> peewee.Node:
+        """Return the constraint that a column of this type has."""
+        quoted = column.replace('"', '""')
         texts = ", ".join("'" + text.replace("'", "''") + "'" for text in self.allowed)
-        check = peewee.Check(f'"{self.column_name}" IN ({texts})', f"{model._meta.table_name}_{self.column_name}_check")
-        self.constraints = [*(self.constraints or ()), check]
+        return peewee.Check(f'"{quoted}" IN ({texts})', name_of_part(table, [column], "check"))
 
     def db_value(self, value: Any) -> Any:
         """Return the member's text; InvalidValueError for a value that is no member."""
@@ -174,7 +209,7 @@ class EnumField(_CharBase[_E]):
         member = self._by_text.get(value) if isinstance(value, str) else None
         if member is None:
             raise InvalidValueError(
-                f"expected a {self.members.__name__}, got {shown(value)}: {did_you_mean(str(value), self._by_text)}"
+                f"expected a {self.members.__name__}; got {shown(value)}: {did_you_mean(str(value), self._by_text)}"
             )
         return member
 
@@ -225,11 +260,8 @@ class JsonField(peewee.JSONField):
 
     def python_value(self, value: Any) -> Any:
         """Return the document. PostgreSQL's driver has decoded it already, where a ``str`` is a JSON string."""
-        return self.python_value_for(dialect_of(self.model._meta.database), value)
-
-    def python_value_for(self, dialect: Dialect, value: Any) -> Any:
-        """Return the document from what the driver of `dialect` gave."""
-        return json_from_text(value) if dialect == "sqlite" and isinstance(value, str) else value
+        decoded = not isinstance(value, str) or sql_dialect_of(self.model._meta.database).decodes_json
+        return value if decoded else json_from_text(value)
 
     def to_value(self, value: Any) -> Any:
         """Return a node for a Peewee query that is not converted a second time."""
@@ -242,84 +274,3 @@ class JsonField(peewee.JSONField):
         if lhs is self and rhs is not None and not as_text:
             rhs = self.to_value(rhs)
         return super()._compare(lhs, eq_op, is_op, rhs, as_text)  # type: ignore[misc]
-
-
-def _require_loaded(instance: Any, name: str) -> None:
-    data = instance.__data__
-    if name not in data and isinstance(data, PartialData):
-        data[name]  # raises, and says what was loaded
-
-
-class ReferenceAccessor(peewee.ForeignKeyAccessor):
-    """Reads a related row; one whose key was not loaded raises instead of looking absent."""
-
-    def get_rel_instance(self, instance: Any) -> Any:
-        """Return the related row, loaded now if it was not before."""
-        if self.name not in instance.__rel__:
-            _require_loaded(instance, self.name)
-            if instance.__data__.get(self.name) is not None:
-                refuse_lazy_loading(instance, self.name)
-        return super().get_rel_instance(instance)  # type: ignore[no-untyped-call]
-
-
-class RelatedRowsAccessor(peewee.BackrefAccessor):
-    """Reads the rows that refer to an instance, as a Peewee query; ``include=`` puts a list in its place."""
-
-    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
-        """Return the query, or the accessor itself when read from the class."""
-        if instance is not None:
-            refuse_lazy_loading(instance, self.field.backref)
-        return super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
-
-
-class ReferenceIdAccessor(peewee.ObjectIdAccessor):
-    """Reads the key of a related row without loading the row."""
-
-    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
-        """Return the key, or the field itself when read from the class."""
-        if instance is not None:
-            _require_loaded(instance, self.field.name)
-        return super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
-
-
-class ForeignKey(_ForeignKeyBase[_V]):
-    """A reference to a row of another table, with a named constraint."""
-
-    accessor_class = ReferenceAccessor
-    backref_accessor_class: type[peewee.BackrefAccessor] = RelatedRowsAccessor
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __new__(cls, model: type[_M], *args: Any, null: Literal[True], **options: Any) -> ForeignKey[_M | None]: ...
-        @overload
-        def __new__(cls, model: type[_M], *args: Any, null: Literal[False] = ..., **options: Any) -> ForeignKey[_M]: ...
-        @overload
-        def __new__(cls, model: Literal["self"] = ..., *args: Any, **options: Any) -> ForeignKey[Any]: ...
-        def __new__(cls, *args: Any, **options: Any) -> Any:
-            """Typed by the related model and by whether the column may be NULL."""
-
-    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
-        """Take the field's place in a model, and name its constraint after table and column, as PostgreSQL does."""
-        super().bind(model, name, set_attribute)
-        if self.constraint_name is None:
-            self.constraint_name = f"{model._meta.table_name}_{self.column_name}_fkey"
-        if set_attribute:
-            setattr(model, self.object_id_name, ReferenceIdAccessor(self))
-
-
-class _ForwardForeignKey(peewee.DeferredForeignKey):
-    def __deepcopy__(self, memo: Any = None) -> _ForwardForeignKey:
-        return _ForwardForeignKey(self.rel_model_name, **self.field_kwargs)
-
-    def set_model(self, rel_model: type[peewee.Model]) -> None:
-        options: dict[str, Any] = self.field_kwargs
-        field = ForeignKey(rel_model, _deferred=True, **options)
-        # Peewee would put the column last, after those that were declared after it.
-        field._order, field._sort_key = self._order, self._sort_key  # type: ignore[attr-defined]
-        self.model._meta.add_field(self.name, field)
-
-
-def forward_foreign_key(model_name: str, **options: Any) -> Any:
-    """Return a foreign key to a model that is defined further down; Peewee replaces it once that model exists."""
-    return _ForwardForeignKey(model_name, **options)

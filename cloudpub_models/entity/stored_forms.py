@@ -57,7 +57,7 @@ def uuid_to_text(value: object) -> str:
         return str(value)
     if isinstance(value, str) and (form := _uuid_form().fullmatch(value)):
         return "-".join(form.groups()).lower()
-    raise InvalidValueError(f"expected a UUID or its text, got {_shown(value)}: pass a uuid.UUID")
+    raise InvalidValueError(f"expected a UUID or its text; got {_shown(value)}: pass a uuid.UUID")
 
 
 def uuid_from_database(value: UUID | str | None) -> UUID | None:
@@ -102,7 +102,7 @@ def timestamp_to_text(value: object) -> str:
     elif isinstance(value, datetime):
         moment = value
     else:
-        raise InvalidValueError(f"expected an aware datetime, got {_shown(value)}: pass datetime.now(UTC) or the like")
+        raise InvalidValueError(f"expected an aware datetime; got {_shown(value)}: pass datetime.now(UTC) or the like")
     return moment_to_text(moment)
 
 
@@ -128,7 +128,7 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
                 pass
         value = _parse_timestamp(value)
     if not isinstance(value, datetime):
-        raise InvalidValueError(f"expected a timestamp from the database, got {_shown(value)}")
+        raise InvalidValueError(f"expected a timestamp from the database; got {_shown(value)}")
     if value.tzinfo is UTC:
         return value
     if value.utcoffset() is None:
@@ -168,7 +168,7 @@ def json_from_text(text: str | None) -> JsonValue:
     try:
         return json.loads(text)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise InvalidValueError(f"expected JSON from the database, got {_shown(text)} ({error})") from error
+        raise InvalidValueError(f"expected JSON from the database; got {_shown(text)}: {error}") from error
 
 
 def _parse_timestamp(text: str) -> datetime:
@@ -180,7 +180,7 @@ def _parse_timestamp(text: str) -> datetime:
         return moment
     except ValueError as error:
         raise InvalidValueError(
-            f"expected an ISO 8601 timestamp of the years 1 to 9999, got {_shown(text)}: "
+            f"expected an ISO 8601 timestamp of the years 1 to 9999; got {_shown(text)}: "
             "infinities, BC dates and later years have no datetime in Python"
         ) from error
 
@@ -190,7 +190,7 @@ def _in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except (OverflowError, ValueError) as error:
         raise InvalidValueError(
-            f"expected a moment of the years 1 to 9999 in UTC, got {moment.isoformat()}, which lies outside"
+            f"expected a moment of the years 1 to 9999 in UTC; got {moment.isoformat()}: it lies outside"
         ) from error
 
 

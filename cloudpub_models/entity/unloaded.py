@@ -1,11 +1,11 @@
-"""The guard against loading related rows one by one: ``forbid_lazy_loading``."""
+"""What was not loaded is not read by accident: columns that a query left out, and related rows, one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 from cloudpub_models.errors import LazyLoadingError
 
@@ -39,4 +39,18 @@ def refuse_lazy_loading(instance: Any, name: str) -> None:
         raise LazyLoadingError(
             f'reading {model}.{name} would fetch it row by row: add include=("{name}",) to the call that '
             f"loaded the {model}"
+        )
+
+
+class PartialData(dict[str, Any]):
+    """The ``__data__`` of an instance that was loaded with some of its columns only.
+
+    Peewee's accessors read ``__data__[name]`` and take a ``KeyError`` for ``None``; here it is an error of its own, so
+    that a column which was not asked for cannot be mistaken for an empty one.
+    """
+
+    def __missing__(self, name: str) -> NoReturn:
+        """Raise LazyLoadingError for a column that the query left out."""
+        raise LazyLoadingError(
+            f"{name!r} was not loaded: the query selected {', '.join(self)} only; add it to select=[…]"
         )

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
-from cloudpub_models.connection.engine import Engine, Row
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.results import Row
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids
 from cloudpub_models.manager.columns.table import Column, Table
+from cloudpub_models.manager.sending import send
 from cloudpub_models.manager.statements.shapes import ConflictRule, Statements
-from cloudpub_models.sql import Conflict
+from cloudpub_models.sql import Conflict, Dialect
 
 OnConflict = Literal["ignore", "update"]
 Progress = Callable[[int], object]
@@ -48,20 +50,24 @@ class BatchInsert(NamedTuple):
     """One call of ``batch_insert``, its arguments checked.
 
     Attributes:
-        statements: the statements of the table on the engine's dialect.
-        engine: where the rows go.
+        database: where the rows go.
+        statements: the statements of the table on its dialect.
         rule: what happens to rows that exist already; ``None`` makes them an error.
         returning: whether the rows come back.
     """
 
+    database: Database
     statements: Statements[Any]
-    engine: Engine
     rule: ConflictRule | None
     returning: bool
 
     @property
     def _table(self) -> Table:
         return self.statements.table
+
+    @property
+    def _dialect(self) -> Dialect:
+        return self.database.engine.sql_dialect
 
     def write(self, rows: Iterable[Any], chunk_size: int, progress: Progress | None) -> Iterator[tuple[int, list[Row]]]:
         """Write the rows and yield, for each part, how many were written and those that came back.
@@ -95,7 +101,7 @@ class BatchInsert(NamedTuple):
             return None
         columns = [table.column(key) for key in chunk[0]]
         names = tuple(column.name for column in columns)
-        lacking = [column for column, _ in table.defaults_only_in_python(self.engine.sql_dialect.name)]
+        lacking = [column for column, _ in table.defaults_only_in_python(self._dialect)]
         updates = self.rule is not None and self.rule.action == "update"
         if not names or updates or len(set(names)) < len(names) or any(column.name not in names for column in lacking):
             return None
@@ -122,7 +128,7 @@ class BatchInsert(NamedTuple):
             conflict = None if self.rule is None else self.rule.for_columns(named)
             run = list(group)
             for row in run:
-                table.fill_defaults(row, self.engine.sql_dialect.name)
+                table.fill_defaults(row, self._dialect)
             if conflict is not None and conflict.update_columns:
                 run = _merge_repeated(run, conflict)
             columns = tuple(run[0])
@@ -132,11 +138,11 @@ class BatchInsert(NamedTuple):
         run = self._with_random_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
-        if self.engine.sql_dialect.name == "sqlite":
-            return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
-        if self.returning or run.conflict is not None:
-            return self._write_arrays(run)
-        return self._copy(run), []
+        if self.database.engine.copies_rows:
+            if self.returning or run.conflict is not None:
+                return self._write_arrays(run)
+            return self._copy(run), []
+        return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
 
     def _with_random_uuids(self, run: Run) -> Run:
         """Return a run with the random UUIDs that its rows lack, which both databases take longer to make.
@@ -152,14 +158,13 @@ class BatchInsert(NamedTuple):
         return run._replace(columns=(*run.columns, *lacking), values=[*run.values, *made])
 
     def _write_defaults(self, size: int) -> tuple[int, list[Row]]:
-        sql = self.statements.insert((), None)
-        returned = [row for _ in range(size) for row in self.engine.fetch(sql, None)]
+        request = self.statements.insert((), None)
+        returned = [row for _ in range(size) for row in send(self.database, request)]
         return size, returned if self.returning else []
 
     def _write_one_by_one(self, run: Run) -> int:
-        sql = self.statements.insert_many(run.columns, 1, run.conflict, returning=False)
-        written: int = self.engine.run_many(sql, zip(*run.values, strict=True))  # type: ignore[attr-defined]
-        return written
+        request = self.statements.insert_many(run.columns, 1, run.conflict, returning=False)
+        return send(self.database, request, zip(*run.values, strict=True), "run_many")
 
     def _write_values(self, run: Run) -> tuple[int, list[Row]]:
         width = len(run.columns)
@@ -168,28 +173,31 @@ class BatchInsert(NamedTuple):
         returned: list[Row] = []
         for start in range(0, run.size, most):
             rows = min(most, run.size - start)
-            sql = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
-            returned += self.engine.fetch(sql, row_by_row[start * width : (start + rows) * width])
+            request = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
+            returned += send(self.database, request, row_by_row[start * width : (start + rows) * width])
         return len(returned), returned
 
     def _write_arrays(self, run: Run) -> tuple[int, list[Row]]:
-        sql = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning)
+        request = self.statements.insert_from_arrays(run.columns, run.conflict, self.returning)
         arrays = list(map(array_text, run.values))
         if self.returning:
-            returned = self.engine.fetch(sql, arrays)
+            returned = send(self.database, request, arrays)
             return len(returned), returned
-        return self.engine.run(sql, arrays), []
+        return send(self.database, request, arrays, "run"), []
 
     def _copy(self, run: Run) -> int:
-        text = CopyText(run.values)
-        copied: int = self.engine.copy_rows(self.statements.copy(run.columns), text)  # type: ignore[attr-defined]
-        return copied
+        return send(self.database, self.statements.copy(run.columns), CopyText(run.values), "copy_rows")
+
+
+def check_rows(rows: Iterable[Any]) -> Iterable[Any]:
+    """Return the rows of a batch, or raise InvalidValueError where they are none."""
+    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
+        raise InvalidValueError(f"expected an iterable of dicts, one for each row; got {type(rows).__name__}")
+    return rows
 
 
 def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
-        raise InvalidValueError(f"expected an iterable of dicts, one for each row; got {type(rows).__name__}")
-    iterator = iter(rows)
+    iterator = iter(check_rows(rows))
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
 

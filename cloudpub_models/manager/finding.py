@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
 import peewee
 
-from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.access import TableAccess, require_value
 from cloudpub_models.manager.arguments.order import (
     Direction,
-    Order,
     OrderBy,
-    check_chunk_size,
-    check_count,
     parse_order,
 )
-from cloudpub_models.manager.arguments.where import Where, parse_where
-from cloudpub_models.manager.columns.decoding import decoder_for
-from cloudpub_models.manager.columns.table import table_of
-from cloudpub_models.manager.rows.included import Include, Node, load_included, parse_include
+from cloudpub_models.manager.arguments.where import Where
+from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
+from cloudpub_models.manager.related import RelatedRows
+from cloudpub_models.manager.sending import TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.manager.statements.shapes import Select
+from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -36,10 +33,6 @@ _INSTANCES_AT_ONCE = 250
 
 class Finding(TableAccess[M]):
     """Finds rows."""
-
-    def __init__(self, model: type[M], database: Database | None = None) -> None:
-        super().__init__(model, database)
-        self._related: dict[type[peewee.Model], Finding[Any]] = {}
 
     def find_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M | None:
         """Return the row with this id, or ``None``.
@@ -57,10 +50,7 @@ class Finding(TableAccess[M]):
 
         ``SELECT id, uuid, … FROM users WHERE id = @param_0``
         """
-        if select is None:
-            return self._look_up(id_column, id)
-        rows = self.find_all({id_column: require_value(id, id_column)}, select=select, limit=1)
-        return rows[0] if rows else None
+        return self._look_up(id_column, id, select)
 
     def find_by_uuid(self, uuid: UUID | str) -> M | None:
         """Return the row with this public UUID, or ``None``.
@@ -114,22 +104,22 @@ class Finding(TableAccess[M]):
 
         ``SELECT id, uuid, … FROM functions WHERE user_id = @param_0 ORDER BY created_at DESC LIMIT @param_1``
         """
-        engine = self.database.engine
-        shape, parameters = parse_where(where, self.table, engine)
-        included = parse_include(include, self.model)
-        prepared = self._statements_on(engine).select(
+        shape, values = self._conditions(where)
+        tree = parse_include(include, self.model) if include != () else ()
+        query = self._statements[self.database.engine.sql_dialect].select(
             shape,
             columns=None if select is None else self.table.selected(select),
             order=parse_order(order_by, order_direction, self.table),
             limit=limit is not None,
             offset=offset is not None,
         )
-        values = list(parameters)
-        values += [
-            check_count(number, name) for number, name in ((limit, "limit"), (offset, "offset")) if number is not None
-        ]
-        rows = prepared.load(engine.fetch(prepared.sql, values or None))
-        self._include(rows, included)
+        if limit is not None:
+            values = [*values, check_count(limit, "limit")]
+        if offset is not None:
+            values = [*values, check_count(offset, "offset")]
+        rows = query.load(send(self.database, query, values or None))
+        if tree:
+            load_included(rows, tree, self._related)
         return rows
 
     def find_one(
@@ -161,10 +151,9 @@ class Finding(TableAccess[M]):
 
         ``SELECT COUNT(*) AS count FROM functions WHERE status = @param_0``
         """
-        engine = self.database.engine
-        shape, values = parse_where(where, self.table, engine)
-        rows = engine.fetch(self._statements_on(engine).select_nothing("count", shape), values or None)
-        return int(rows[0][0])
+        shape, values = self._conditions(where)
+        request = self._statements[self.database.engine.sql_dialect].select_nothing("count", shape)
+        return int(send(self.database, request, values or None)[0][0])
 
     def exists(self, where: Where = None) -> bool:
         """Return whether any row meets every condition.
@@ -174,9 +163,9 @@ class Finding(TableAccess[M]):
 
         ``SELECT 1 FROM functions WHERE status = @param_0 LIMIT 1``
         """
-        engine = self.database.engine
-        shape, values = parse_where(where, self.table, engine)
-        return bool(engine.fetch(self._statements_on(engine).select_nothing("exists", shape), values or None))
+        shape, values = self._conditions(where)
+        request = self._statements[self.database.engine.sql_dialect].select_nothing("exists", shape)
+        return bool(send(self.database, request, values or None))
 
     def paginate(
         self,
@@ -249,20 +238,20 @@ class Finding(TableAccess[M]):
         ``SELECT … FROM functions WHERE (created_at, id) > (@param_0, @param_1) ORDER BY created_at, id LIMIT @param_2``
         """
         check_count(page_size, "page_size", smallest=1)
-        engine = self.database.engine
+        dialect = self.database.engine.sql_dialect
         order = complete_order(order_by, order_direction, self.table)
         if not order:
             raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
-        shape, values = parse_where(where, self.table, engine)
-        included = parse_include(include, self.model)
+        shape, values = self._conditions(where)
+        tree = parse_include(include, self.model)
         if cursor is not None:
-            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table, engine.sql_dialect)
+            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
-        prepared = self._statements_on(engine).select(shape, order=order, limit=True)
+        query = self._statements[dialect].select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
-        rows = prepared.load(engine.fetch(prepared.sql, [*values, page_size + 1]))
+        rows = query.load(send(self.database, query, [*values, page_size + 1]))
         page = rows[:page_size]
-        self._include(page, included)
+        load_included(page, tree, self._related)
         return CursorPage(page, encode_cursor(page[-1], order, self.table) if len(rows) > page_size else None)
 
     def iterate(
@@ -286,92 +275,53 @@ class Finding(TableAccess[M]):
         >>> [user.email for user in managers.users.iterate(order_by="email")]
         ['ada@example.com', 'grace@example.com']
         """
-        engine = self.database.engine
-        shape, values = parse_where(where, self.table, engine)
+        shape, values = self._conditions(where)
         order = parse_order(order_by, "ASC", self.table)
-        included = parse_include(include, self.model)
-        prepared = self._statements_on(engine).select(shape, order=order)
-        chunks = engine.stream(prepared.sql, values or None, check_chunk_size(chunk_size))
-        return self._instances(chunks, prepared, included)
+        tree = parse_include(include, self.model)
+        query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
+        rows_at_a_time = check_count(chunk_size, "chunk_size", smallest=1)
+        chunks = send(self.database, query, values or None, "stream", rows_at_a_time)
+        return self._instances(chunks, query, tree)
 
-    def _finding_of(self, model: type[peewee.Model]) -> Finding[Any]:
-        """Return what finds rows of another model on the same database."""
-        found = self._related.get(model)
+    def _look_up(self, name: str, value: Any, select: Sequence[str] | None = None) -> M | None:
+        """Return the row that has one value in a column."""
+        statements = self._statements[self.database.engine.sql_dialect]
+        lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
+        encoded = lookup.encode(require_value(value, name) if value is None else value)
+        if select is None and self.scope is None:
+            rows = lookup.load(send(self.database, lookup, (encoded,)))
+        else:
+            shape, values = self._completed((((self.table.column(name).name, "="),), (encoded,)))
+            query = statements.select(shape, columns=None if select is None else self.table.selected(select))
+            rows = query.load(send(self.database, query, values))
+        return rows[0] if rows else None
+
+    def _locked(self, where: Where, select: Sequence[str]) -> M | None:
+        """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
+        shape, values = self._conditions(where)
+        columns = self.table.selected(select)
+        query = self._statements[self.database.engine.sql_dialect].select(
+            shape, columns=columns, lock="FOR NO KEY UPDATE"
+        )
+        rows = query.load(send(self.database, query, values))
+        return rows[0] if rows else None
+
+    def _related(self, model: type[peewee.Model]) -> RelatedRows[Any]:
+        """Return what reads rows of another model, in the same scope, for rows of this one."""
+        found = self._related_rows.get(model)
         if found is None:
-            found = self._related[model] = Finding(model, self.database)
+            found = self._related_rows[model] = RelatedRows(model, self.database, scope=self.scope)
         return found
 
-    def _find_for_each(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
-        """Return the rows in which a column has one of the keys, at most ``limit`` for each key."""
-        order, limit = self._checked_range(order, limit)
-        if not keys:
-            return []
-        engine = self.database.engine
-        statements, key, order = self._statements_on(engine), self.table.column(column), self._or_key(order)
-        if limit is None:
-            # An index on the column has the rows in about this order; sorting all of them costs more.
-            prepared = statements.select(((key.name, "IN"),), order=((key.name, "ASC"), *order))
-        else:
-            prepared = statements.select_for_each(key.name, order, limit)
-        return prepared.load(engine.fetch(prepared.sql, [key.encode_list(keys, engine.sql_dialect)]))
+    @cached_property
+    def _related_rows(self) -> dict[type[peewee.Model], RelatedRows[Any]]:
+        return {}
 
-    def _find_connected(
-        self,
-        near: peewee.ForeignKeyField[Any],
-        far: peewee.ForeignKeyField[Any],
-        keys: Sequence[Any],
-        order: Order,
-        limit: int | None,
-    ) -> list[tuple[Any, M]]:
-        """Return the rows that a table in between connects with other rows, each with the key of that other row.
-
-        Args:
-            near: the key of the table in between that refers to the other rows.
-            far: its key that refers to this table.
-            keys: what ``near`` refers to.
-            order: columns of this table.
-            limit: how many rows for each key at most.
-        """
-        order, limit = self._checked_range(order, limit)
-        if not keys:
-            return []
-        engine = self.database.engine
-        near_column = table_of(near.model).columns[near.column_name]
-        prepared = self._statements_on(engine).select_connected(
-            near.model._meta.table_name,
-            near.column_name,
-            (far.column_name, far.rel_field.column_name),
-            self._or_key(order),
-            limit,
-        )
-        rows = engine.fetch(prepared.sql, [near_column.encode_list(keys, engine.sql_dialect)])
-        decode = decoder_for(near, engine.sql_dialect.name) or (lambda key: key)
-        instances = prepared.load([row[:-1] for row in rows])
-        return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]
-
-    def _checked_range(self, order: Order, limit: int | None) -> tuple[Order, int | None]:
-        # Both become part of the statement's text.
-        return parse_order(order, "ASC", self.table), None if limit is None else check_count(limit, "limit")
-
-    def _or_key(self, order: Order) -> Order:
-        return order or tuple((name, "ASC") for name in self.table.key_names)
-
-    def _include(self, rows: Sequence[M], included: Mapping[str, Node]) -> None:
-        if included:
-            load_included(rows, self.model, included, self._finding_of)
-
-    def _instances(self, chunks: Iterator[list[Row]], prepared: Select[M], included: Mapping[str, Node]) -> Iterator[M]:
+    def _instances(self, chunks: Iterator[list[Row]], query: Select[M], tree: Tree) -> Iterator[M]:
         for chunk in chunks:
             # Related rows are loaded with one statement for the whole chunk.
-            size = len(chunk) if included else _INSTANCES_AT_ONCE
+            size = len(chunk) if tree else _INSTANCES_AT_ONCE
             for start in range(0, len(chunk), size):
-                rows = prepared.load(chunk[start : start + size])
-                self._include(rows, included)
+                rows = query.load(chunk[start : start + size])
+                load_included(rows, tree, self._related)
                 yield from rows
-
-    def _look_up(self, name: str, value: Any) -> M | None:
-        engine = self.database.engine
-        statements = self._statements_on(engine)
-        lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
-        rows = engine.fetch(lookup.sql, (lookup.encode(require_value(value, name)),))
-        return lookup.load(rows)[0] if rows else None

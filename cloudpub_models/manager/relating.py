@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
-from cloudpub_models.connection.engine import Engine
-from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.access import require_value
-from cloudpub_models.manager.arguments.order import Direction, OrderBy, check_count, parse_order
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.instances import make_loader
+from cloudpub_models.manager.scope import refuse
+from cloudpub_models.manager.sending import require_value, send
+from cloudpub_models.manager.statements.shapes import Request
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.expressions import Raw
+from cloudpub_models.sql.operators import Operator
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.sql.builder.builder import QueryBuilder
@@ -53,7 +57,9 @@ class Relating(Finding[M]):
 
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
-        return self._finding(related_table).find_all(
+        related = self._finding(related_table)
+        _refuse_several(parent_id, foreign_key)
+        return related.find_all(
             {foreign_key: require_value(parent_id, foreign_key)},
             order_by=order_by,
             order_direction=order_direction,
@@ -87,6 +93,7 @@ class Relating(Finding[M]):
         self.table.column(foreign_key)
         if foreign_key_value is None:
             return None
+        _refuse_several(foreign_key_value, foreign_key)
         return self._finding(related_table).find_one({related_key: foreign_key_value}, select=select)
 
     def many_to_many(
@@ -119,8 +126,8 @@ class Relating(Finding[M]):
 
         ``SELECT users.id, … FROM users INNER JOIN organization_members ON … WHERE … = ANY(@param_0) ORDER BY users.id``
         """
-        related = self._finding(related_table)
-        pivot = table_of(model_of_table(pivot_table, self.model))
+        related = self._related(self._model_of(related_table))
+        pivot = table_of(self._model_of(pivot_table))
         near, far = (_reference(pivot, name) for name in (foreign_key, related_key))
         if far.rel_model is not related.model:
             raise InvalidQueryError(
@@ -130,7 +137,7 @@ class Relating(Finding[M]):
         keys = [require_value(parent_id, foreign_key)]
         order = parse_order(order_by, order_direction, related.table)
         most = None if limit is None else check_count(limit, "limit")
-        return [row for _, row in related._find_connected(near, far, keys, order, most)]
+        return [row for _, row in related.connected(near, far, keys, order, most)]
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
         """Send one statement with ``@name`` parameters and return its rows as instances.
@@ -141,8 +148,10 @@ class Relating(Finding[M]):
         >>> managers.functions.raw("SELECT id, name FROM functions WHERE name LIKE @name", {"name": "re%"})
         [<Function id=1 name='resize'>]
         """
+        refuse(self.scope, "raw()")
         engine = self.database.engine
-        names, rows = engine.fetch_described(*engine.bind_parameters(sql, parameters))
+        text, values = engine.bind_parameters(sql, parameters)
+        names, rows = send(self.database, Request(text, writes=True, tables=()), values, "fetch_described")
         known = [(position, name) for position, name in enumerate(names) if name in self.table.columns]
         extra = [(position, name) for position, name in enumerate(names) if name not in self.table.columns]
         found = [name for _, name in known]
@@ -168,6 +177,7 @@ class Relating(Finding[M]):
         >>> print(managers.functions.query("f").select("f.name").where("f.status", "active").build_select())
         SELECT f.name FROM functions f WHERE f.status = @param_0
         """
+        refuse(self.scope, "query()")
         return self._new_query(alias)
 
     def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
@@ -177,7 +187,20 @@ class Relating(Finding[M]):
         >>> managers.functions.execute_query(query)
         [{'name': 'resize', 'email': 'ada@example.com'}]
         """
-        return _execute_query()(query, self.database.engine, self.model)
+        # Not imported before a program has built a query.
+        from cloudpub_models.manager.statements.plans import plan_for
+        from cloudpub_models.sql.builder.builder import QueryBuilder
+
+        refuse(self.scope, "execute_query()")
+        if not isinstance(query, QueryBuilder):
+            raise InvalidQueryError(
+                f"expected a QueryBuilder; got {type(query).__name__}: send SQL with raw() or raw_query_all()"
+            )
+        shape, values = query.as_shape()
+        plan = plan_for(shape, self.database.engine.sql_dialect, self.model, self.database.models)
+        request, bound = plan.bind(values, query.named_values)
+        columns, rows = send(self.database, request, bound, "fetch_undecoded")
+        return plan.loader(columns)(rows)
 
     def join_query(
         self,
@@ -235,19 +258,20 @@ class Relating(Finding[M]):
         from cloudpub_models.sql.remembering import remembered
 
         # A builder never changes, so one for each alias is enough.
-        table, columns = self.table.name, self.table.column_names
-        return remembered(lambda alias: QueryBuilder(table, alias=alias, default_columns=columns))
+        table, columns, schema = self.table.name, self.table.column_names, self.model._meta.schema
+        return remembered(lambda alias: QueryBuilder(table, alias=alias, default_columns=columns, schema=schema))
+
+    def _model_of(self, table: str) -> type[peewee.Model]:
+        return model_of_table(table, self.model, self.database.models)
 
     def _finding(self, table: str) -> Finding[Any]:
-        return self._finding_of(model_of_table(table, self.model))
+        return Finding(self._model_of(table), self.database, scope=self.scope)
 
 
-@cache
-def _execute_query() -> Callable[[QueryBuilder, Engine, type[peewee.Model]], list[dict[str, Any]]]:
-    # Not imported before a program has built a query.
-    from cloudpub_models.manager.statements.joins import execute_query
-
-    return execute_query
+def _refuse_several(value: Any, column: str) -> None:
+    # Where one row is meant, a list out of a JSON body must not stand for all rows that it names.
+    if isinstance(value, list | tuple | set | frozenset | dict | Operator):
+        raise InvalidValueError(f"expected one value for {column}; got {shown(value)}: use find_all() for several")
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

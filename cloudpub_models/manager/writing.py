@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import peewee
 
-from cloudpub_models.connection.engine import Engine
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError, UnboundedWriteError
-from cloudpub_models.manager.access import require_value
-from cloudpub_models.manager.arguments.order import OrderBy, check_chunk_size, check_count
-from cloudpub_models.manager.arguments.where import ALL_ROWS, Conditions, Where, parse_where
+from cloudpub_models.errors import (
+    InvalidQueryError,
+    NotFoundError,
+    UnboundedWriteError,
+    UnguardedError,
+    UniqueViolationError,
+)
+from cloudpub_models.manager.arguments.order import Order, OrderBy
+from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
 from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.scope import conditions_of, refuse
+from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import ConflictRule
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.operators import Operator
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.manager.batch import OnConflict, Progress
@@ -26,6 +34,8 @@ M = TypeVar("M", bound=peewee.Model)
 
 _FIND_OR_INSERT_ATTEMPTS = 3
 _CHUNK_SIZE = 10_000
+# What compares a column with more than one value.
+_SEVERAL = (list, tuple, set, frozenset, Operator)
 
 
 class Writing(Finding[M]):
@@ -47,11 +57,12 @@ class Writing(Finding[M]):
 
         ``INSERT INTO users (email, password_hash) VALUES (@param_0, @param_1) RETURNING id, uuid, …``
         """
-        engine = self.database.engine
-        row = self.table.encode_row(data)
-        self.table.fill_defaults(row, engine.sql_dialect.name)
-        statements = self._statements_on(engine)
-        return statements.load(engine.fetch(statements.insert(tuple(row), None), list(row.values()) or None))[0]
+        dialect = self.database.engine.sql_dialect
+        row = self.table.encode_row(data if self.scope is None else self._held(data))
+        self.table.fill_defaults(row, dialect)
+        statements = self._statements[dialect]
+        request = statements.insert(tuple(row), None)
+        return statements.load(send(self.database, request, list(row.values()) or None))[0]
 
     def upsert(
         self, data: Mapping[str, Any], conflict_columns: Sequence[str], *, update_columns: Sequence[str] | None = None
@@ -69,20 +80,17 @@ class Writing(Finding[M]):
 
         ``INSERT INTO … ON CONFLICT (user_id, name) DO UPDATE SET status = EXCLUDED.status RETURNING id, …``
         """
-        engine = self.database.engine
-        row = self.table.encode_row(data)
-        self._touch(row)
+        dialect = self.database.engine.sql_dialect
+        row = self._changes(data if self.scope is None else self._held(data))
         given = tuple(row)
-        self.table.fill_defaults(row, engine.sql_dialect.name)
-        statements = self._statements_on(engine)
-
-        def conflict() -> Conflict:
-            rule = self._conflict("update", conflict_columns, update_columns)
-            self._check_key(rule.columns, given)
-            return rule.for_columns(given)
-
-        sql = statements.upsert(tuple(row), (given, _fixed(conflict_columns), _fixed(update_columns)), conflict)
-        return statements.load(engine.fetch(sql, list(row.values())))[0]
+        self.table.fill_defaults(row, dialect)
+        statements = self._statements[dialect]
+        shape, held = self._completed(NO_CONDITIONS)
+        request = statements.upsert(tuple(row), given, conflict_columns, update_columns, shape)
+        rows = send(self.database, request, [*row.values(), *held])
+        if not rows:
+            raise self._not_in_scope(conflict_columns)
+        return statements.load(rows)[0]
 
     def find_or_insert(self, data: Mapping[str, Any], key_columns: Sequence[str]) -> tuple[M, bool]:
         """Return the row with these values in some unique columns, inserting it where there is none.
@@ -97,21 +105,24 @@ class Writing(Finding[M]):
         >>> managers.functions.find_or_insert({"user_id": ada.id, "name": "resize"}, ["user_id", "name"])
         (<Function id=1 uuid=... name='resize' status='active'>, False)
         """
-        engine = self.database.engine
-        names = self._named(key_columns, "key_columns")
+        dialect = self.database.engine.sql_dialect
+        names = self.table.named(key_columns, "key_columns")
+        data = data if self.scope is None else self._held(data)
         row = self.table.encode_row(data)
-        self._check_key(names, row)
-        self.table.fill_defaults(row, engine.sql_dialect.name)
+        self.table.require(names, row)
+        self.table.fill_defaults(row, dialect)
         conflict = Conflict(names, "ignore")
         key = {column.name: value for name, value in data.items() if (column := self.table.column(name)).name in names}
-        statements = self._statements_on(engine)
+        statements = self._statements[dialect]
         for _ in range(_FIND_OR_INSERT_ATTEMPTS):
             found = self.find_one(key)
             if found is not None:
                 return found, False
-            rows = engine.fetch(statements.insert(tuple(row), conflict), list(row.values()))
+            rows = send(self.database, statements.insert(tuple(row), conflict), list(row.values()))
             if rows:
                 return statements.load(rows)[0], True
+        if self.scope is not None:
+            raise self._not_in_scope(key_columns)
         raise NotFoundError(
             f"the row of {self.table.name} could neither be found nor inserted: "
             "another transaction keeps inserting and deleting it; try again later"
@@ -132,11 +143,9 @@ class Writing(Finding[M]):
 
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE user_id = @param_2 RETURNING id, …``
         """
-        engine = self.database.engine
         row = self._changes(data)
-        shape, values = self._bounded(where, engine, "update")
-        statements = self._statements_on(engine)
-        return statements.load(engine.fetch(statements.update(tuple(row), shape), [*row.values(), *values]))
+        shape, values = self._bounded(where, "update")
+        return self._update(row, shape, values)
 
     def update_by_id(self, id: Any, data: Mapping[str, Any], *, id_column: str = "id") -> M | None:
         """Update the row with this id and return it, or ``None`` where there is none.
@@ -146,14 +155,9 @@ class Writing(Finding[M]):
 
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE id = @param_2 RETURNING id, …``
         """
-        engine = self.database.engine
         row = self._changes(data)
-        column = self.table.column(id_column)
-        value = column.encode(require_value(id, id_column))
-        statements = self._statements_on(engine)
-        sql = statements.update(tuple(row), ((column.name, "="),))
-        rows = engine.fetch(sql, [*row.values(), value])
-        return statements.load(rows)[0] if rows else None
+        rows = self._update(row, *self._one(id_column, id))
+        return rows[0] if rows else None
 
     def delete(self, where: Where) -> int:
         """Delete every row that meets the conditions and return how many there were.
@@ -166,9 +170,7 @@ class Writing(Finding[M]):
 
         ``DELETE FROM function_logs WHERE function_id = @param_0``
         """
-        engine = self.database.engine
-        shape, values = self._bounded(where, engine, "delete")
-        return engine.run(self._statements_on(engine).delete(shape), values or None)
+        return self._delete(*self._bounded(where, "delete"))
 
     def delete_by_id(self, id: Any, *, id_column: str = "id") -> bool:
         """Delete the row with this id and return whether there was one.
@@ -178,7 +180,7 @@ class Writing(Finding[M]):
 
         ``DELETE FROM functions WHERE id = @param_0``
         """
-        return self.delete({id_column: require_value(id, id_column)}) > 0
+        return self._delete(*self._one(id_column, id)) > 0
 
     def claim(self, where: Where, changes: Mapping[str, Any], *, limit: int = 1, order_by: OrderBy = None) -> list[M]:
         """Change rows that no other worker is claiming and return them: each row goes to one worker only.
@@ -203,22 +205,27 @@ class Writing(Finding[M]):
         ``UPDATE … SET status = @param_0 WHERE id = ANY(@param_1) RETURNING id, …``
         """
         check_count(limit, "limit", smallest=1)
-        self.table.encode_row(changes)  # refused before anything is locked
+        row = self._changes(changes)  # refused before anything is locked
         if len(self.table.key_names) != 1:
             raise InvalidQueryError(
                 f"expected a table with a primary key of one column to claim from; got {self.table.name}"
             )
-        (key,) = self.table.key_names
+        key = self.table.columns[self.table.key_names[0]]
         order = complete_order(order_by, "ASC", self.table)
-        engine = self.database.engine
-        shape, values = parse_where(where, self.table, engine)
-        chosen = self._statements_on(engine).select(shape, columns=(key,), order=order, limit=True, skip_locked=True)
+        dialect = self.database.engine.sql_dialect
+        shape, values = self._conditions(where)
+        chosen = self._statements[dialect].select(
+            shape, columns=(key.name,), order=order, limit=True, lock="FOR UPDATE SKIP LOCKED"
+        )
         with self.database.transaction():
-            keys = [row[0] for row in engine.fetch(chosen.sql, [*values, limit])]
-            claimed = self.update(changes, {key: keys}) if keys else []
-        places = {value: place for place, value in enumerate(keys)}
-        field = self.table.columns[key]
-        return sorted(claimed, key=lambda row: places[field.encode(row.__data__[field.field.name])])
+            keys = chosen.load(send(self.database, chosen, [*values, limit]))
+            places = {row.__data__[key.field.name]: place for place, row in enumerate(keys)}
+            if not places:
+                return []
+            one_of_them = self._completed((((key.name, "IN"),), (key.encode_list(places, dialect),)))
+            claimed = self._update(row, *one_of_them)
+            # Everything that could fail happens before the commit.
+            return sorted(claimed, key=lambda row: places[row.__data__[key.field.name]])
 
     @overload
     def batch_insert(
@@ -276,13 +283,17 @@ class Writing(Finding[M]):
 
         ``COPY function_logs (function_id, level, message, uuid) FROM STDIN`` on PostgreSQL, the UUIDs made here
         """
-        from cloudpub_models.manager.batch import BatchInsert
+        from cloudpub_models.manager.batch import BatchInsert, check_rows
 
-        check_chunk_size(chunk_size)
-        engine = self.database.engine
+        check_count(chunk_size, "chunk_size", smallest=1)
+        statements = self._statements[self.database.engine.sql_dialect]
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
-        insert = BatchInsert(self._statements_on(engine), engine, conflict, returning)
-        load = self._statements_on(engine).load
+        if self.scope is not None:
+            if conflict is not None:
+                refuse(self.scope, "batch_insert(on_conflict=…)")
+            rows = map(self._held, check_rows(rows))
+        insert = BatchInsert(self.database, statements, conflict, returning)
+        load = statements.load
         written, instances = 0, []
         with self.database.transaction():
             for count, returned in insert.write(rows, chunk_size, progress):
@@ -290,43 +301,84 @@ class Writing(Finding[M]):
                 instances += load(returned)
         return instances if returning else written
 
+    def _update(self, row: dict[str, Any], shape: Shape, values: Sequence[Any]) -> list[M]:
+        statements = self._statements[self.database.engine.sql_dialect]
+        request = statements.update(tuple(row), shape)
+        return statements.load(send(self.database, request, [*row.values(), *values]))
+
+    def _delete(self, shape: Shape, values: Sequence[Any]) -> int:
+        request = self._statements[self.database.engine.sql_dialect].delete(shape)
+        return send(self.database, request, values or None, "run")
+
+    def _delete_first(self, conditions: Conditions, order: Order, limit: int, columns: tuple[str, ...]) -> list[M]:
+        """Delete the first rows in an order, but for those that others have locked; return some of their columns."""
+        shape, values = self._completed(conditions)
+        query = self._statements[self.database.engine.sql_dialect].delete_first(shape, order, columns)
+        return query.load(send(self.database, query, [*values, limit]))
+
+    def _one(self, name: str, value: Any) -> Conditions:
+        """Return the condition that a column has one value."""
+        column = self.table.column(name)
+        encoded = column.encode(require_value(value, name) if value is None else value)
+        conditions = ((column.name, "="),), (encoded,)
+        return conditions if self.scope is None else self._completed(conditions)
+
+    def _held(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row to insert, with the values that all rows of the scope have.
+
+        Raises:
+            UnguardedError: the row has another value.
+        """
+        if self.scope is None or not isinstance(data, Mapping):
+            return data
+        named = self._refuse_to_leave(data)
+        own = conditions_of(self.scope, self.model)
+        missing = {name: value for name, value in own.items() if self.table.column(name).name not in named}
+        self._refuse_to_leave(missing)
+        return {**data, **missing}
+
+    def _refuse_to_leave(self, data: Mapping[str, Any]) -> set[str]:
+        """Refuse values that would put a row outside the scope; return the columns that are named."""
+        assert self.scope is not None
+        conditions = {self.table.column(name): wanted for name, wanted in conditions_of(self.scope, self.model).items()}
+        named = {self.table.column(name): value for name, value in data.items()}
+        for column in conditions.keys() & named.keys():
+            wanted, value = conditions[column], named[column]
+            if isinstance(wanted, _SEVERAL) or column.encode(value) != column.encode(wanted):
+                raise UnguardedError(
+                    f"expected the one value of {self.table.name}.{column.name} that {self.scope.name} has; got "
+                    "another, or there are several: leave it out, or write with a manager that has no scope"
+                )
+        return {column.name for column in named}
+
+    def _not_in_scope(self, key_columns: Sequence[str]) -> UniqueViolationError:
+        assert self.scope is not None
+        return UniqueViolationError(
+            f"another row of {self.table.name} has these values of {', '.join(key_columns)}, and it does not belong to "
+            f"{self.scope.name}: choose other values",
+            table=self.table.name,
+            columns=key_columns,
+        )
+
     def _changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        if self.scope is not None and isinstance(data, Mapping):
+            self._refuse_to_leave(data)
         row = self.table.encode_row(data)
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
-        self._touch(row)
-        return row
-
-    def _bounded(self, where: Where, engine: Engine, verb: str) -> Conditions:
-        conditions = parse_where(where, self.table, engine)
-        if not conditions[0] and where is not ALL_ROWS:
-            raise UnboundedWriteError(
-                f"expected a condition; this would {verb} every row of {self.table.name}: "
-                f"pass where=ALL_ROWS where that is what you mean"
-            )
-        return conditions
-
-    def _check_key(self, names: Sequence[str], row: Collection[str]) -> None:
-        for name in names:
-            if name not in row:
-                raise InvalidValueError(
-                    f"expected a value for {self.table.name}.{name}, since rows are told apart by it"
-                )
-
-    def _touch(self, row: dict[str, Any]) -> None:
         for column in self.table.touched:
             if column.name not in row:
                 row[column.name] = column.encode(datetime.now(UTC))
+        return row
 
-    def _conflict(
-        self, action: OnConflict, conflict_columns: Sequence[str], update_columns: Sequence[str] | None
-    ) -> ConflictRule:
-        return ConflictRule(
-            action,
-            self._named(conflict_columns, "conflict_columns") if conflict_columns or action == "update" else (),
-            update_columns if update_columns is None else self._named(update_columns, "update_columns"),
-            tuple(column.name for column in self.table.touched),
-        )
+    def _bounded(self, where: Where, verb: str) -> Conditions:
+        conditions = parse_where(where, self.table, self.database.engine)
+        if not conditions[0] and where is not ALL_ROWS:
+            raise UnboundedWriteError(
+                f"expected a condition; this would {verb} every row of {self.table.name}: "
+                "pass where=ALL_ROWS where that is what you mean"
+            )
+        return conditions if self.scope is None else self._completed(conditions)
 
     def _batch_conflict(
         self, on_conflict: OnConflict | None, conflict_columns: Sequence[str], update_columns: Sequence[str] | None
@@ -337,15 +389,4 @@ class Writing(Finding[M]):
             return None
         if on_conflict not in ("ignore", "update"):
             raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {shown(on_conflict)}")
-        return self._conflict(on_conflict, conflict_columns, update_columns)
-
-    def _named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
-        if not names:
-            raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
-        return tuple(dict.fromkeys(self.table.column(name).name for name in names))
-
-
-def _fixed(names: Any) -> Any:
-    return tuple(names) if type(names) is list else names
+        return ConflictRule.of(self.table, on_conflict, conflict_columns, update_columns)

@@ -1,20 +1,22 @@
-"""The registry of managers: one for each table, on one database.
+"""The registry of managers: one for each table of a database's components.
 
 A manager is made when it is first used, and its module imported then: most workers use two or three of them.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import peewee
 
 from cloudpub_models.connection import Database
-from cloudpub_models.models import ALL_MODELS, OrganizationMember, UserInformation
+from cloudpub_models.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from cloudpub_models.manager.manager import Manager
+    from cloudpub_models.manager.scope import Scope
+    from cloudpub_models.models import OrganizationMember, UserInformation
     from cloudpub_models.platform.deployments import FunctionDeploymentManager
     from cloudpub_models.platform.functions import FunctionManager
     from cloudpub_models.platform.invocations import FunctionInvocationManager
@@ -24,12 +26,26 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=peewee.Model)
 
+# The tables whose managers have operations of their own.
+_MANAGERS = {
+    "users": ("cloudpub_models.platform.users", "UserManager"),
+    "organizations": ("cloudpub_models.platform.organizations", "OrganizationManager"),
+    "functions": ("cloudpub_models.platform.functions", "FunctionManager"),
+    "function_deployments": ("cloudpub_models.platform.deployments", "FunctionDeploymentManager"),
+    "function_logs": ("cloudpub_models.platform.logs", "FunctionLogManager"),
+    "function_invocations": ("cloudpub_models.platform.invocations", "FunctionInvocationManager"),
+}
+
 
 class Managers:
     """The managers of a database's tables, each an attribute with the table's name.
 
+    That is for the tables of all its components. A subclass that annotates them tells type checkers of tables of one's
+    own: ``class AppManagers(Managers): api_keys: Manager[ApiKey]``.
+
     Args:
         database: the database that they all use.
+        scope: the rows that they all see and change; all rows when left out.
 
     >>> from cloudpub_models import Database
     >>> shop = Managers(Database("sqlite:///:memory:"))
@@ -37,64 +53,45 @@ class Managers:
     UserManager(User)
     """
 
-    def __init__(self, database: Database) -> None:
+    users: UserManager
+    user_information: Manager[UserInformation]
+    organizations: OrganizationManager
+    organization_members: Manager[OrganizationMember]
+    functions: FunctionManager
+    function_deployments: FunctionDeploymentManager
+    function_logs: FunctionLogManager
+    function_invocations: FunctionInvocationManager
+
+    def __init__(self, database: Database, *, scope: Scope | None = None) -> None:
+        if not isinstance(database, Database):
+            raise ConfigurationError(
+                f"expected a Database; got a value of type {type(database).__name__}: write Database('sqlite:///file.db')"
+            )
         self.database = database
-        self._others: dict[type[peewee.Model], Manager[Any]] = {}
+        self.scope = scope
+        self._by_model: dict[type[peewee.Model], Manager[Any]] = {}
 
     def __repr__(self) -> str:
         return f"Managers({self.database!r})"
 
-    @cached_property
-    def users(self) -> UserManager:
-        """The manager of ``users``."""
-        from cloudpub_models.platform.users import UserManager
+    # Type checkers know the annotations above, and would take any name for a table if they saw this method.
+    if not TYPE_CHECKING:
 
-        return UserManager(self.database)
+        def __getattr__(self, table: str) -> Any:
+            """Make the manager of a table when it is first asked for."""
+            if table.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {table!r}")
+            models = {model._meta.table_name: model for model in self.database.models}
+            if table not in models:
+                raise AttributeError(
+                    f"expected a table of {self.database!r}; got {table!r}: {did_you_mean(table, models)}"
+                )
+            manager = self.__dict__[table] = self.for_model(models[table])
+            return manager
 
-    @cached_property
-    def user_information(self) -> Manager[UserInformation]:
-        """The manager of ``user_information``."""
-        return self._make(UserInformation)
-
-    @cached_property
-    def organizations(self) -> OrganizationManager:
-        """The manager of ``organizations``."""
-        from cloudpub_models.platform.organizations import OrganizationManager
-
-        return OrganizationManager(self.database)
-
-    @cached_property
-    def organization_members(self) -> Manager[OrganizationMember]:
-        """The manager of ``organization_members``."""
-        return self._make(OrganizationMember)
-
-    @cached_property
-    def functions(self) -> FunctionManager:
-        """The manager of ``functions``."""
-        from cloudpub_models.platform.functions import FunctionManager
-
-        return FunctionManager(self.database)
-
-    @cached_property
-    def function_deployments(self) -> FunctionDeploymentManager:
-        """The manager of ``function_deployments``."""
-        from cloudpub_models.platform.deployments import FunctionDeploymentManager
-
-        return FunctionDeploymentManager(self.database)
-
-    @cached_property
-    def function_logs(self) -> FunctionLogManager:
-        """The manager of ``function_logs``."""
-        from cloudpub_models.platform.logs import FunctionLogManager
-
-        return FunctionLogManager(self.database)
-
-    @cached_property
-    def function_invocations(self) -> FunctionInvocationManager:
-        """The manager of ``function_invocations``."""
-        from cloudpub_models.platform.invocations import FunctionInvocationManager
-
-        return FunctionInvocationManager(self.database)
+    def __dir__(self) -> list[str]:
+        """Name the tables too, whether their managers have been used or not."""
+        return sorted({*object.__dir__(self), *(model._meta.table_name for model in self.database.models)})
 
     def for_model(self, model: type[M]) -> Manager[M]:
         """Return the manager of a model; one is made for a model that has none here yet.
@@ -106,14 +103,16 @@ class Managers:
         >>> managers.for_model(User) is managers.users
         True
         """
-        if model in ALL_MODELS:
-            return cast("Manager[M]", getattr(self, model._meta.table_name))
-        manager = self._others.get(model)
+        manager = self._by_model.get(model)
         if manager is None:
-            manager = self._others[model] = self._make(model)
-        return cast("Manager[M]", manager)
+            manager = self._by_model[model] = self._made(model)
+        return manager
 
-    def _make(self, model: type[M]) -> Manager[M]:
+    def _made(self, model: type[M]) -> Manager[M]:
         from cloudpub_models.manager.manager import Manager
+        from cloudpub_models.models import ALL_MODELS
 
-        return Manager(model, self.database)
+        if model in ALL_MODELS and model._meta.table_name in _MANAGERS:
+            module, name = _MANAGERS[model._meta.table_name]
+            return getattr(import_module(module), name)(self.database, scope=self.scope)  # type: ignore[no-any-return]
+        return Manager(model, self.database, scope=self.scope)

@@ -10,7 +10,7 @@ from cloudpub_models.schema.drift.adoption import AdoptionReport
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.drift.definition import create_all
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.records import MigrationStatus
+from cloudpub_models.schema.migrations.status import MigrationStatus
 
 __all__ = [
     "AdoptionReport",

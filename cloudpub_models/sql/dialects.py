@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.sql import reserved_words, values
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql import values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
+
+DialectName = Literal["postgresql", "sqlite"]
+# The last one lets others refer to the rows meanwhile.
+Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
 
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
@@ -26,11 +29,29 @@ _COMPARISONS: dict[str, str] = {
     "BETWEEN": "{column} BETWEEN {0} AND {1}",
 }
 
+# The words that cannot stand for a table, a column or an alias unless they are quoted. Keywords that are taken as names
+# in every place where we write one (timestamp, level, name …) are not among them: the lists were found by trying each
+# keyword of PostgreSQL 18 and SQLite 3.40 as a table, an alias and a column in every kind of statement that we render.
+_RESERVED_BY_POSTGRESQL = """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate
+    collation column concurrently constraint create cross current_catalog current_date current_role current_schema
+    current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch
+    for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
+    leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer
+    overlaps placing primary references returning right select session_user similar some symmetric system_user
+    table tablesample then to trailing true union unique user using variadic verbose when where window with
+"""
+_RESERVED_BY_SQLITE = """
+    add all alter and as autoincrement between case cast check collate commit constraint create cross current_date
+    current_time current_timestamp default deferrable delete distinct drop else escape except exists false foreign
+    from full group having in index indexed inner insert intersect into is isnull join left limit natural not
+    nothing notnull null on or order outer primary raise references returning right select set table then to
+    transaction true union unique update using values when where with
+"""
 
-class Dialect(Record):
-    """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
 
-    name: Literal["postgresql", "sqlite"]
+class _Differences(NamedTuple):
+    name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
     reserved: frozenset[str]
@@ -38,11 +59,14 @@ class Dialect(Record):
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
+    # How a column is compared with the rows of a query that is run once, however the statement around it is planned.
+    in_query: str
     # What a non-empty tuple becomes after IN in raw SQL; None where it becomes one placeholder for each member.
     member_query: str | None
     # How the members of an IN list, encoded, become one value.
     pack_members: Callable[[Iterable[Any]], str]
-    encode_decimal: Callable[[Decimal], Any]
+    # How a value of each type is encoded.
+    encoders: Mapping[type, Callable[[Any], Any]]
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
@@ -50,17 +74,46 @@ class Dialect(Record):
     create_index: str
     # The whole seconds from 1970 to the moment in a column.
     whole_seconds: str
+    # Whether LOWER leaves letters beyond ASCII as they are.
+    lowers_ascii_only: bool
+    # Whether a subselect in FROM may refer to what stands before it.
+    lateral_joins: bool
+    # Whether statements may be prepared, so that those that mean the same then have to be told from others.
+    prepared_statements: bool
     # The place of NULLs when a statement does not say; PostgreSQL's is the one that both are given.
     nulls_are_largest: bool
     # How OFFSET is written where there is no LIMIT.
     limit_for_offset: str
-    # What the tokenizer of `parameters` has to know.
-    backslash_strings: bool
+    # Whether the driver gives JSON documents decoded.
+    decodes_json: bool
+    # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
+    # tables that are yet to come.
+    alters_tables: bool
+    # Whether a trigger calls a function; otherwise it has statements of its own.
+    triggers_call_functions: bool
+    # Whether a schema change keeps others from its own tables only; otherwise every other writer waits.
+    locks_tables: bool
+    # Whether names that differ in nothing but the case of their letters, in quotes, are different names.
+    names_have_case: bool
+    # What keeps a primary key that counts by itself from using a number twice.
+    never_reuses_ids: str
+    # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
+    # line; $tag$…$tag$; comments in comments; what opens the quotes of a name; and what ends a comment.
+    prefixed_strings: bool
     dollar_quotes: bool
     nested_comments: bool
-    bracket_names: bool
-    backtick_names: bool
+    name_quotes: str
     carriage_return_ends_line: bool
+
+
+class Dialect(_Differences):
+    """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
+
+    __slots__ = ()
+
+    # By identity, since they are in the keys of caches.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def quote(self, identifier: str) -> str:
         """Return `identifier` as it stands in SQL, in quotes only where it must be.
@@ -74,6 +127,14 @@ class Dialect(Record):
         mark = self.identifier_quote
         return mark + identifier.replace(mark, mark * 2) + mark
 
+    def folded(self, name: str) -> str:
+        """Return a name, without its quotes, in a form that is the same for all its spellings.
+
+        >>> POSTGRESQL.folded("Users"), SQLITE.folded("Users")
+        ('Users', 'users')
+        """
+        return name if self.names_have_case else name.lower()
+
     def comparison(self, column: str, operator: str, parameters: Sequence[str] = ()) -> str:
         """Return the SQL that compares `column` (already SQL) by one of the fixed operators.
 
@@ -84,7 +145,7 @@ class Dialect(Record):
         """
         template = self.comparisons.get(operator)
         if template is None:
-            raise InvalidQueryError(f"expected one of the operators {', '.join(self.comparisons)}, got {operator!r}")
+            raise InvalidQueryError(f"expected one of the operators {', '.join(self.comparisons)}; got {operator!r}")
         return template.format(*parameters, column=column)
 
     def nulls(self, direction: str, wanted: str | None, *, nullable: bool = True) -> str:
@@ -101,15 +162,16 @@ class Dialect(Record):
             return ""
         return f" NULLS {wanted or ('LAST' if direction == 'ASC' else 'FIRST')}"
 
-    def lock(self, *, skip_locked: bool, of: str | None = None) -> str:
+    def lock(self, kind: Lock, of: str | None = None) -> str:
         """Return the clause that locks the selected rows; nothing on SQLite, where a writer is alone anyway.
 
-        >>> POSTGRESQL.lock(skip_locked=True)
-        ' FOR UPDATE SKIP LOCKED'
+        >>> POSTGRESQL.lock("FOR UPDATE SKIP LOCKED", "f"), SQLITE.lock("FOR UPDATE")
+        (' FOR UPDATE OF f SKIP LOCKED', '')
         """
         if not self.row_locks:
             return ""
-        return " FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip_locked else "")
+        strength, skip, _ = kind.partition(" SKIP LOCKED")
+        return f" {strength}{f' OF {of}' if of else ''}{skip}"
 
     def encode(self, value: Any) -> Any:
         """Return one value as this database's driver takes it; see `values.encode`.
@@ -117,8 +179,11 @@ class Dialect(Record):
         >>> POSTGRESQL.encode(Decimal("1.5")), SQLITE.encode(Decimal("1.5"))
         (Decimal('1.5'), 1.5)
         """
-        encoded = values.encode(value)
-        return self.encode_decimal(encoded) if type(encoded) is Decimal else encoded
+        encoder = self.encoders.get(type(value))
+        if encoder is not None:
+            return encoder(value)
+        encoded = values.encode(value)  # of a subclass, as one of these types
+        return self.encoders[type(encoded)](encoded)
 
     def encode_list(self, members: Iterable[Any]) -> str:
         """Return the members of an IN list, not encoded yet, as the one value that the rendered comparison takes.
@@ -127,9 +192,6 @@ class Dialect(Record):
         ('{"a","b"}', '["a","b"]')
         """
         return self.pack_members([self.encode(member) for member in members])
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         return self.name.upper()
@@ -143,7 +205,7 @@ POSTGRESQL = Dialect(
     name="postgresql",
     placeholder="%s",
     identifier_quote='"',
-    reserved=reserved_words.POSTGRESQL,
+    reserved=frozenset(_RESERVED_BY_POSTGRESQL.split()),
     comparisons={
         **_COMPARISONS,
         # PostgreSQL's LIKE is case-sensitive and has the backslash for its escape by default.
@@ -155,21 +217,30 @@ POSTGRESQL = Dialect(
     },
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
+    in_query="{column} = ANY(ARRAY({query}))",
     member_query=None,
     pack_members=values.array_literal,
-    encode_decimal=lambda value: value,
+    encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
     create_index="CREATE INDEX CONCURRENTLY",
     # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
     whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
+    lowers_ascii_only=False,
+    lateral_joins=True,
+    prepared_statements=True,
     nulls_are_largest=True,
     limit_for_offset="",
-    backslash_strings=True,
+    decodes_json=True,
+    alters_tables=True,
+    triggers_call_functions=True,
+    locks_tables=True,
+    names_have_case=True,
+    never_reuses_ids="",
+    prefixed_strings=True,
     dollar_quotes=True,
     nested_comments=True,
-    bracket_names=False,
-    backtick_names=False,
+    name_quotes='"',
     carriage_return_ends_line=True,
 )
 
@@ -178,7 +249,7 @@ SQLITE = Dialect(
     placeholder="?",
     # SQLite takes an unknown name in double quotes for a string; in backticks it is an error, as it should be.
     identifier_quote="`",
-    reserved=reserved_words.SQLITE,
+    reserved=frozenset(_RESERVED_BY_SQLITE.split()),
     comparisons={
         **_COMPARISONS,
         "LIKE": f"{LIKE_FUNCTION}({{0}}, {{column}})",
@@ -189,21 +260,39 @@ SQLITE = Dialect(
     },
     empty_in="IN ()",
     empty_not_in="NOT IN ()",
+    in_query="{column} IN ({query})",
     # One value, however many members: SQLite limits the number of placeholders.
     member_query="(SELECT value FROM json_each(?))",
     pack_members=values.json_array,
-    encode_decimal=values.number_or_text,
+    encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
     create_index="CREATE INDEX",
     # Without the fraction, which SQLite's date functions round.
     whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
+    lowers_ascii_only=True,
+    lateral_joins=False,
+    prepared_statements=False,
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
-    backslash_strings=False,
+    decodes_json=False,
+    alters_tables=False,
+    triggers_call_functions=False,
+    locks_tables=False,
+    names_have_case=False,
+    never_reuses_ids="AUTOINCREMENT",
+    prefixed_strings=False,
     dollar_quotes=False,
     nested_comments=False,
-    bracket_names=True,
-    backtick_names=True,
+    name_quotes='"`[',
     carriage_return_ends_line=False,
 )
+
+
+def dialect_named(name: DialectName) -> Dialect:
+    """Return the dialect of a name.
+
+    >>> dialect_named("sqlite")
+    SQLITE
+    """
+    return {dialect.name: dialect for dialect in (POSTGRESQL, SQLITE)}[name]

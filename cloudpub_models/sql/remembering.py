@@ -1,36 +1,87 @@
-"""Functions whose results are kept, since programs write the same few hundred strings again and again.
+"""The library's bounded cache, since programs write the same few hundred strings again and again.
 
 What is kept is immutable and may be shared; and because the same text gives the same object each time, the caches
 behind find by identity what they would otherwise have to compare. However many texts a program makes, and however long
 they are, what is kept stays small.
 
-For: `remembered` parsers of names, functions of a whole statement (`remembered_by_text`), and what is made of hashable
-parts (`remembered_if_short`).
+For: `Remembered`, which keeps what a function makes; `remembered`, for parsers of names; and `remembered_if_short`,
+where the length of the result counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TypeVar, TypeVarTuple
 
-if TYPE_CHECKING:
-    from typing import TypeVar, TypeVarTuple
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
-    Arguments = TypeVarTuple("Arguments")
-    Result = TypeVar("Result")
-
-_MOST_KEPT = 2048
 LONGEST_KEPT = 10_000
 """Of texts with more characters only a few are kept."""
+_MOST_KEPT = 2048
+_MOST_CHARACTERS_KEPT = 1_000_000
 _MOST_LONG_KEPT = 8
+_LONGEST_OF_ALL = 1_000_000
+
+
+class Remembered(dict[tuple[*Arguments], Result]):
+    """What a function makes of its arguments, by the tuple of these; made when it is first asked for.
+
+    What is there is found without a call of Python's. What failed is not kept. When it is full, it begins anew.
+
+    >>> words = Remembered(lambda text: tuple(text.split()))
+    >>> words["a b",], words["a b",] is words["a b",]
+    (('a', 'b'), True)
+    """
+
+    __slots__ = ("_characters", "_length", "_long", "_make")
+
+    def __init__(self, make: Callable[[*Arguments], Result], length: Callable[[Result], int] | None = None) -> None:
+        """Keep what ``make`` makes.
+
+        Args:
+            make: the function, of hashable arguments.
+            length: the length of a result in characters, where it may be longer than the texts among the arguments;
+                long results are not kept.
+        """
+        super().__init__()
+        self._make = make
+        self._length = length
+        self._characters = 0
+        self._long: dict[tuple[*Arguments], Result] = {}
+
+    def __missing__(self, arguments: tuple[*Arguments]) -> Result:
+        found = self._long.get(arguments)
+        if found is not None:
+            return found
+        made = self._make(*arguments)
+        characters = sum([len(argument) for argument in arguments if isinstance(argument, str)])
+        if self._length is not None:
+            characters += self._length(made)
+        if characters <= LONGEST_KEPT:
+            if len(self) >= _MOST_KEPT or self._characters + characters > _MOST_CHARACTERS_KEPT:
+                self.clear()
+            self._characters += characters
+            self[arguments] = made
+        elif self._length is None and characters <= _LONGEST_OF_ALL:
+            if len(self._long) >= _MOST_LONG_KEPT:
+                self._long.clear()
+            self._long[arguments] = made
+        return made
+
+    def clear(self) -> None:
+        """Forget everything."""
+        super().clear()
+        self._long.clear()
+        self._characters = 0
 
 
 def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:
     """Return `parser` with its results kept where every argument is plain text or `None`.
 
     Anything else (raw SQL, lists, subclasses of `str` with a mind of their own, what is wrong altogether) is parsed
-    each time, and so is what failed.
+    each time.
 
     >>> @remembered
     ... def words(text):
@@ -38,35 +89,16 @@ def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
     >>> words("a b") is words("a b")
     True
     """
-    kept = lru_cache(maxsize=_MOST_KEPT)(parser)
+    kept = Remembered(parser)
 
     @wraps(parser)
     def parse(*arguments: *Arguments) -> Result:
         for argument in arguments:
             if argument.__class__ is not str and argument is not None:
                 return parser(*arguments)
-        return kept(*arguments)
+        return kept[arguments]
 
     return parse
-
-
-def remembered_by_text(function: Callable[[str, *Arguments], Result]) -> Callable[[str, *Arguments], Result]:
-    """Return a function of a text with its last results kept; of long texts only the last few.
-
-    >>> @remembered_by_text
-    ... def words(text):
-    ...     return tuple(text.split())
-    >>> words("a b") is words("a b")
-    True
-    """
-    kept = lru_cache(maxsize=_MOST_KEPT // 2)(function)
-    kept_long = lru_cache(maxsize=_MOST_LONG_KEPT)(function)
-
-    @wraps(function)
-    def of_text(text: str, *others: *Arguments) -> Result:
-        return kept(text, *others) if len(text) <= LONGEST_KEPT else kept_long(text, *others)
-
-    return of_text
 
 
 def remembered_if_short(
@@ -78,16 +110,9 @@ def remembered_if_short(
     >>> joined("a", "b") is joined("a", "b"), joined("a", "b" * 20_000) is joined("a", "b" * 20_000)
     (True, False)
     """
-    kept: dict[tuple[*Arguments], Result] = {}
+    kept = Remembered(make, length)
 
     def made(*arguments: *Arguments) -> Result:
-        found = kept.get(arguments)
-        if found is None:
-            found = make(*arguments)
-            if length(found) <= LONGEST_KEPT:
-                if len(kept) >= _MOST_KEPT:
-                    kept.clear()
-                kept[arguments] = found
-        return found
+        return kept[arguments]
 
     return made

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.sql.identifiers import shown, surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
@@ -46,6 +46,24 @@ class Members(list[Any]):
     __slots__ = ()
 
 
+def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
+    """Return a limit, an offset, a size of chunks or the like.
+
+    It may become part of a statement's text, so it is an ``int`` itself, not of a subclass with a text of its own.
+
+    Args:
+        number: the count.
+        name: what it is called.
+        smallest: what it is at least.
+
+    Raises:
+        InvalidQueryError: it is no integer of the right size.
+    """
+    if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
+        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
+    return number
+
+
 def encode(value: Any) -> Any:
     """Return `value` as the drivers of both databases take it.
 
@@ -62,7 +80,7 @@ def encode(value: Any) -> Any:
         InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
             a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
     """
-    encoder = _ENCODERS.get(type(value))
+    encoder = ENCODERS.get(type(value))
     return encoder(value) if encoder is not None else _encode_subclass(value)
 
 
@@ -292,7 +310,7 @@ def _encode_subclass(value: Any) -> Any:
         return bytes(value)
     for kind in (dict, list, datetime, date, time, Decimal, UUID):
         if isinstance(value, kind):
-            return _ENCODERS[kind](value)
+            return ENCODERS[kind](value)
     if isinstance(value, (tuple, set, frozenset)):
         raise InvalidValueError(
             f"expected one value, got a {type(value).__name__}; a list is stored as JSON, "
@@ -304,7 +322,7 @@ def _encode_subclass(value: Any) -> Any:
     )
 
 
-_ENCODERS: dict[type, Callable[[Any], Any]] = {
+ENCODERS: Mapping[type, Callable[[Any], Any]] = {
     type(None): _unchanged,
     bool: _unchanged,
     bytes: _unchanged,

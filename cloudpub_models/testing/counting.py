@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloudpub_models.connection import Database
 
 if TYPE_CHECKING:
-    from cloudpub_models.connection.observer import QueryEvent
+    from cloudpub_models.connection.listeners import QueryEvent
 
 # What begins and ends a transaction: no loop repeats it by mistake, and the databases differ in it.
 _TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET TRANSACTION", "SET LOCAL")

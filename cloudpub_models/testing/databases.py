@@ -37,9 +37,10 @@ def default_database_at(url: str) -> Iterator[Database]:
     ...     database.dialect
     'sqlite'
     """
-    kept = vars(default_database).copy()
+    kept = dict(vars(default_database))
     named = os.environ.get(URL_VARIABLE)
-    default_database._engine = default_database._observer = None
+    vars(default_database).pop("engine", None)
+    default_database._listeners = None
     try:
         os.environ[URL_VARIABLE] = url
         yield default_database.initialize(url, components=project_components())
@@ -47,6 +48,7 @@ def default_database_at(url: str) -> Iterator[Database]:
         try:
             _close(default_database)
         finally:
+            vars(default_database).clear()
             vars(default_database).update(kept)
             os.environ.pop(URL_VARIABLE, None)
             if named is not None:
@@ -87,10 +89,11 @@ def _driver_connection(database: Database) -> Any:
 
 
 def _close(database: Database) -> None:
-    open_scopes = database.engine.scopes() if database.is_open else []
-    left_open = bool(open_scopes)
-    open_scopes.clear()
+    left_open = database.is_open and database.engine.in_transaction()
+    if database.is_open:
+        database.engine.forget_transactions()
     if left_open:
+        database.engine.scopes().clear()
         # Otherwise its locks last until the connection is garbage, and the next test waits for them.
         database.engine.close()
     database.close()

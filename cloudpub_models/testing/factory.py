@@ -104,7 +104,7 @@ class Factory:
     def _needs_value(self, column: Column) -> bool:
         field = column.field
         given_elsewhere = field.null or isinstance(field, peewee.AutoField) or column.python_default is not None
-        return not given_elsewhere and server_default(field, self._managers.database.dialect) is None
+        return not given_elsewhere and server_default(field) is None
 
     def _value(self, column: Column) -> Any:
         field = column.field

@@ -12,7 +12,8 @@ import pytest
 
 import cloudpub_models
 from cloudpub_models import Connection, Database, Manager, Managers, QueryBuilder, Statement, dto, legacy, operators
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.models import ALL_MODELS
 from tests.abuse.doors import DOORS, RAW_SQL
 
 # Annotations of parameters that no string gets through: numbers, functions, objects of ours, moments. Each is checked

@@ -14,7 +14,18 @@ import pytest
 from psycopg2 import extensions
 from typer.testing import CliRunner
 
-from cloudpub_models import ALL_ROWS, Database, Managers, QueryBuilder, QueryEvent, User, errors, operators
+from cloudpub_models import (
+    ALL_ROWS,
+    Database,
+    Manager,
+    Managers,
+    QueryBuilder,
+    QueryEvent,
+    Scope,
+    User,
+    errors,
+    operators,
+)
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.url import mask_password
 from cloudpub_models.dto import UserDto
@@ -165,6 +176,10 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
     (errors.UnknownTableError, lambda database: Managers(database).users.has_many("nothing", "user_id", 1)),
     (errors.InvalidIdentifierError, lambda database: Managers(database).users.query().where("a b", HASH)),
     (errors.UnboundedWriteError, lambda database: Managers(database).users.update(DATA, None)),
+    (
+        errors.UnguardedError,
+        lambda database: Manager(User, database, scope=Scope({User: {"password_hash": "other"}})).insert(DATA),
+    ),
     (errors.ParameterError, lambda database: database.raw_query_all("SELECT @a", {"a": HASH, "b": HASH})),
     (errors.InvalidCursorError, lambda database: Managers(database).users.paginate_after("x", where=DATA)),
     (errors.InvalidValueError, lambda database: Managers(database).users.insert({**DATA, "uuid": "x"})),

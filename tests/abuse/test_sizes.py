@@ -118,17 +118,17 @@ def test_expressions_that_cannot_be_taken_apart_are_a_typed_error(managers: Mana
             expression = (expression | (Function.id == number)) & (Function.id != number)
         else:
             expression = peewee.fn.ABS(expression)
-    with pytest.raises(InvalidQueryError, match="not nested that deep"):
+    with pytest.raises(InvalidQueryError, match="nested deeper"):
         managers.functions.find_all(expression)
 
 
 def test_statements_that_are_kept_take_bounded_memory(managers: Managers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloudpub_models.manager.statements.shapes._MOST_CACHED_TEXT", 50_000)
-    statements = managers.function_logs._statements_on(managers.database.engine)
+    monkeypatch.setattr("cloudpub_models.sql.remembering._MOST_CHARACTERS_KEPT", 50_000)
+    statements = managers.function_logs._statements[managers.database.engine.sql_dialect]
     kept = []
     for number in range(100):
         managers.function_logs.find_all(FunctionLog.message.in_([str(member) for member in range(300 + number)]))
-        kept.append(sum(len(getattr(found, "sql", found)) for found in statements._cache.values()))
+        kept.append(sum(len(select.sql) for select in statements._selects.values()))
     assert 10_000 < max(kept) < 60_000
 
 

@@ -75,10 +75,12 @@ def test_ours_and_peewee_on_both_databases(runs):
         assert measured(results, "peewee", database) == operations_of("peewee")
         assert ElementTree.parse(output / f"{database}.svg").getroot().tag.endswith("svg")
     assert set(results["process_start"]) == {"ours", "peewee"}
+    assert results["threads"]["ours"] > 0
     assert {one["library"] for one in results["memory"]} == {"ours", "peewee"}
     table = (output / "table.md").read_text(encoding="utf-8")
     for operation in ("find_by_id", "upsert", "batch_insert(returning=True)"):
         assert table.count(f"| {operation}") == 2
+    assert "Lookups from 8 threads at once" in table
 
 
 @pytest.mark.parametrize("peer", PACKAGES)

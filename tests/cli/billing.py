@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import peewee
 from peewee import AutoField, CharField, IntegerField
 
 from cloudpub_models import Component, User
 from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ForeignKey, TimestampField, UuidField
-from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.entity.fields import TimestampField, UuidField
+from cloudpub_models.entity.relations import ForeignKey
 
 
 class ApiKey(Entity):
     secret_columns = frozenset({"key_hash"})
 
     id = AutoField()
-    uuid = UuidField(unique=True, default=uuid4, server_default=RANDOM_UUID)
+    uuid = UuidField(unique=True)
     # No attribute of User, which other tests look at.
     user = ForeignKey(User, backref="+", on_delete="CASCADE")
     name = CharField(max_length=100)
     key_hash = CharField(max_length=255)
-    created_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    created_at = TimestampField()
 
     class Meta:
         table_name = "api_keys"

@@ -10,6 +10,8 @@ import pytest
 
 from cloudpub_models.cli.boundary import interruptible
 
+pytestmark = pytest.mark.alone
+
 ENDLESS = {
     "postgresql": "SELECT pg_sleep(60)",
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n",

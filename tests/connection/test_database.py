@@ -324,7 +324,7 @@ def test_a_stream_of_a_transaction_that_is_over_disturbs_no_other(postgresql_url
         next(whole)
     with database.transaction() as connection:
         connection.execute("INSERT INTO users (email, password_hash) VALUES ('a', 'x')")
-        with pytest.raises(InvalidQueryError, match="the transaction in which this stream began is over"):
+        with pytest.raises(InvalidQueryError, match="expected a stream whose transaction is open; got one of a trans"):
             next(stream)
         with database.transaction():
             assert len(list(whole)) == 9
@@ -350,6 +350,14 @@ def test_batch_execute_is_all_or_nothing(database, managers):
     with pytest.raises(UniqueViolationError):
         database.batch_execute([(insert, {"email": "b@b.c"}), (insert, {"email": "a@b.c"})])
     assert managers.users.count() == 1
+
+
+def test_a_string_has_no_backslash_escapes_whatever_the_url_says(postgresql_url):
+    database = Database(f"{postgresql_url}&options=-c%20standard_conforming_strings%3Doff")
+    assert database.raw_query_all(r"SELECT '\' AS a, @b AS b --'", {"b": "\\'"}) == [{"a": "\\", "b": "\\'"}]
+    with database.transaction() as connection:
+        assert connection.execute("SHOW standard_conforming_strings") == [{"standard_conforming_strings": "on"}]
+    database.close()
 
 
 @pytest.mark.parametrize("statements_given", ["SELECT 1", [None], [("SELECT 1",)], [b"SELECT 1"]])
@@ -420,7 +428,7 @@ def test_text_without_a_statement_is_refused(database, sql):
         database.raw_execute,
         lambda sql: list(database.raw_query_iter(sql)),
     ):
-        with pytest.raises(InvalidQueryError, match="expected a statement, got"):
+        with pytest.raises(InvalidQueryError, match="expected a statement; got"):
             send(sql)
 
 
@@ -432,3 +440,19 @@ def test_rows_changed_by_a_statement_that_begins_with_with_are_counted(managers,
     assert database.raw_execute(changed + "(SELECT id FROM two)") == 2
     assert database.raw_execute(changed + "(SELECT -id FROM two)") == 0
     assert database.raw_execute("CREATE TABLE nothing_else (id INTEGER)") == 0
+
+
+class Sneaky(int):
+    def __str__(self):
+        return "1 FROM x; DROP TABLE users --"
+
+    __repr__ = __format__ = __str__
+
+
+@pytest.mark.parametrize("chunk_size", [0, -1, True, 1.0, None, "1; DROP TABLE users", Sneaky(1), 2**70])
+def test_a_size_of_chunks_is_a_positive_integer(database, statements, chunk_size):
+    with pytest.raises(InvalidQueryError, match="expected chunk_size to be an integer of at least 1; got "):
+        database.raw_query_iter("SELECT 1 AS n", chunk_size=chunk_size)
+    with pytest.raises(InvalidQueryError, match="expected retries to be an integer of at least 0; got "):
+        database.run_transaction(lambda connection: None, retries=chunk_size if chunk_size != 0 else -1)
+    assert statements == []

@@ -36,12 +36,12 @@ def test_a_url_names_a_database(url, dialect, target):
         ("postgresql+psycopg2://ada:secret@db/cloud", "write 'postgresql://ada:***@db/cloud'"),
         ("sqlite://cloud.db", "three slashes"),
         ("sqlite:///", "names no file"),
-        ("sqlite:///cloud.db?mode=ro", "no parameters"),
+        ("sqlite:///cloud.db?mode=ro", "without parameters"),
         ("postgresql://a\nb/c", "control characters"),
     ],
 )
 def test_a_malformed_url_says_what_is_expected(url, hint):
-    with pytest.raises(ConfigurationError, match="expected|takes") as caught:
+    with pytest.raises(ConfigurationError, match="expected") as caught:
         parse_url(url)
     assert hint in str(caught.value)
     assert "secret" not in str(caught.value)

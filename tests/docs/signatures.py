@@ -10,7 +10,7 @@ _QUALIFIED = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
 
 def signature_text(name, member):
     """Return a member's signature as the page shows it: no types of parameters, which the docstrings explain."""
-    if isinstance(member, property):
+    if hasattr(member, "fget"):
         return f"{name}: {_returned(member.fget)}"
     if isinstance(member, classmethod | staticmethod):
         member = member.__func__

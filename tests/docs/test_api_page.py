@@ -13,11 +13,23 @@ import pytest
 import typer
 
 import cloudpub_models
-from cloudpub_models import Database, Manager, Managers, QueryBuilder, Statement, dto, errors, managers, operators
+from cloudpub_models import (
+    Database,
+    Manager,
+    Managers,
+    QueryBuilder,
+    Scope,
+    Statement,
+    dto,
+    errors,
+    managers,
+    operators,
+)
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.options import Options
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.legacy import QueryHelpers
-from cloudpub_models.models import ALL_MODELS, Entity
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.testing import Factory
 from tests.docs.signatures import signature_text
 
@@ -167,7 +179,7 @@ def test_every_result_is_known_to_this_test():
     exported = {getattr(cloudpub_models, name) for name in cloudpub_models.__all__}
     classes = {cls for cls in exported if isinstance(cls, type) and cls.__module__.startswith(rooms)}
     classes = {cls for cls in classes if not is_typeddict(cls)}
-    assert classes == {*RESULTS, Manager, Managers}
+    assert classes == {*RESULTS, Manager, Managers, Scope}
 
 
 @pytest.mark.parametrize("name", dto.__all__)

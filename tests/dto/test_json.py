@@ -271,8 +271,7 @@ def test_the_face_has_every_dto():
         assert getattr(cloudpub_models, name) is getattr(dto, name)
         assert name in dir(cloudpub_models)
         assert name in cloudpub_models.__all__
-    named = {name for name, module in cloudpub_models._LOADED_ON_FIRST_USE.items() if module == "cloudpub_models.dto"}
-    assert named == set(dto.__all__)
+    assert set(cloudpub_models._NAMES_OF["cloudpub_models.dto"]) == set(dto.__all__)
     assert "UserDto" in run("import cloudpub_models; print(dir(cloudpub_models))")
     with pytest.raises(AttributeError, match="NoSuchDto"):
         _ = cloudpub_models.NoSuchDto  # type: ignore[attr-defined]

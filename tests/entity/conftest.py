@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import peewee
 import pytest
 
-from cloudpub_models.models import current_database
+from cloudpub_models.entity.binding import current_database
+from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema import create_all
 
 
@@ -18,7 +19,7 @@ def bound(request: pytest.FixtureRequest) -> Iterator[peewee.Database]:
     if request.param == "sqlite":
         database: peewee.Database = peewee.SqliteDatabase(":memory:", pragmas={"foreign_keys": 1})
         with current_database.bound_to(database):
-            create_all(database)
+            create_all(database, ALL_MODELS)
             yield database
         database.close()
         return
@@ -27,7 +28,7 @@ def bound(request: pytest.FixtureRequest) -> Iterator[peewee.Database]:
     database = peewee.PostgresqlDatabase(uri, options=f"-c search_path={schema} -c client_min_messages=warning")
     database.execute_sql(f"CREATE SCHEMA {schema}")
     with current_database.bound_to(database):
-        create_all(database)
+        create_all(database, ALL_MODELS)
         yield database
     database.execute_sql(f"DROP SCHEMA {schema} CASCADE")
     database.close()

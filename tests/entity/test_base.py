@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 import peewee
 import pytest
 
-from cloudpub_models.entity.partial import PartialData
+from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.unloaded import PartialData
 from cloudpub_models.errors import InvalidValueError, UnknownColumnError
 from cloudpub_models.models import (
     ALL_MODELS,
-    Entity,
     Function,
     FunctionDeployment,
     Organization,
@@ -100,7 +100,7 @@ def test_from_dict_takes_text_and_field_names() -> None:
         (UserInformation, {"role": "boss"}, "expected a Role"),
         (UserInformation, {"user_id": 7}, "expected a UUID"),
         (Function, {"analysis_result": {1: 2}}, "strings for keys"),
-        (FunctionDeployment, {"is_active": "yes"}, "expected True or False for is_active, got 'yes'"),
+        (FunctionDeployment, {"is_active": "yes"}, "expected True or False for is_active; got 'yes'"),
     ],
 )
 def test_from_dict_refuses_what_a_column_cannot_hold(
@@ -111,7 +111,7 @@ def test_from_dict_refuses_what_a_column_cannot_hold(
 
 
 def test_unknown_columns_are_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownColumnError, match="expected a column of users, got 'emial': did you mean 'email'"):
+    with pytest.raises(UnknownColumnError, match="expected a column of users; got 'emial': did you mean 'email'"):
         User.from_dict({"emial": "a@b.c"})
     with pytest.raises(UnknownColumnError, match="did you mean 'email'"):
         a_user().copy_with(emial="x")

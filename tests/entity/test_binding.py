@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import peewee
 import pytest
 
-from cloudpub_models.entity.binding import CurrentDatabase, concrete_database, current_database, dialect_of
+from cloudpub_models.entity.binding import CurrentDatabase, concrete_database, current_database, sql_dialect_of
 from cloudpub_models.errors import ConfigurationError
-from cloudpub_models.models import User
+from cloudpub_models.models import ALL_MODELS, User
 from cloudpub_models.schema import create_all
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
 
 
 def a_database(email: str) -> peewee.SqliteDatabase:
     database = peewee.SqliteDatabase(":memory:")
-    create_all(database)
+    create_all(database, ALL_MODELS)
     with current_database.bound_to(database):
         User.create(email=email, password_hash="x")
     return database
@@ -123,8 +124,8 @@ def test_connection_context() -> None:
 def test_dialects() -> None:
     proxy = peewee.DatabaseProxy()
     proxy.initialize(peewee.SqliteDatabase(":memory:"))
-    assert dialect_of(proxy) == "sqlite"
-    assert dialect_of(peewee.PostgresqlDatabase("x")) == "postgresql"
+    assert sql_dialect_of(proxy) is SQLITE
+    assert sql_dialect_of(peewee.PostgresqlDatabase("x")) is POSTGRESQL
     assert concrete_database(None) is None
-    with pytest.raises(ConfigurationError, match="expected a SQLite or PostgreSQL database, got MySQLDatabase"):
-        dialect_of(peewee.MySQLDatabase("x"))
+    with pytest.raises(ConfigurationError, match="expected a SQLite or PostgreSQL database; got MySQLDatabase"):
+        sql_dialect_of(peewee.MySQLDatabase("x"))

@@ -11,10 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloudpub_models.entity.fields import ServerDefault, server_default
-from cloudpub_models.entity.partial import PartialData
+from cloudpub_models.entity.fields import (
+    RANDOM_UUID,
+    UTC_NOW,
+    ServerDefault,
+    TimestampField,
+    UuidField,
+    server_default,
+)
+from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.entity.unloaded import PartialData
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError
 from cloudpub_models.models import Function, FunctionDeployment, FunctionLog, Role, User, UserInformation
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
 
 storable = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 # Integers, and floats that JSONB's decimal numbers give back as they were.
@@ -150,9 +159,9 @@ def test_values_are_refused_before_the_wire(
 
 
 def test_an_unknown_role_is_refused_with_a_hint(user: User) -> None:
-    with pytest.raises(InvalidValueError, match="expected a Role, got 'devloper': did you mean 'developer'"):
+    with pytest.raises(InvalidValueError, match="expected a Role; got 'devloper': did you mean 'developer'"):
         UserInformation.create(user=user, first_name="A", last_name="L", role="devloper")
-    with pytest.raises(InvalidValueError, match="expected a Role, got 5"):
+    with pytest.raises(InvalidValueError, match="expected a Role; got 5"):
         UserInformation.select().where(UserInformation.role == 5).count()
     with pytest.raises(InvalidValueError, match="expected a Role"):
         UserInformation.role.python_value("emperor")
@@ -191,11 +200,26 @@ def test_defaults_in_python(user: User) -> None:
 
 
 def test_server_defaults_by_dialect() -> None:
-    assert server_default(User.uuid, "postgresql") == "gen_random_uuid()"
-    assert str(server_default(User.uuid, "sqlite")).startswith("(lower(hex(")
-    assert server_default(Function.status, "sqlite") == "'active'"
-    assert server_default(User.email, "postgresql") is None
-    assert ServerDefault(postgresql="1", sqlite="2").expression("sqlite") == "2"
+    random = server_default(User.uuid)
+    assert random is not None
+    assert random.expression(POSTGRESQL) == "gen_random_uuid()"
+    assert random.expression(SQLITE).startswith("(lower(hex(")
+    assert server_default(Function.status) == ServerDefault("'active'", "'active'")
+    assert server_default(User.email) is None
+    assert ServerDefault(postgresql="1", sqlite="2").expression(SQLITE) == "2"
+
+
+def test_what_is_left_out_has_a_default_where_one_makes_sense() -> None:
+    assert (UuidField().default, UuidField().server_default) == (None, None)
+    assert UuidField(unique=True, null=True).server_default is None
+    for key in (UuidField(unique=True), UuidField(primary_key=True)):
+        assert (key.default, key.server_default) == (uuid.uuid4, RANDOM_UUID)
+    own = ServerDefault("a()", "b()")
+    given = UuidField(unique=True, default=None, server_default=own)
+    assert (given.default, given.server_default) == (None, own)
+    assert (TimestampField().default, TimestampField().server_default) == (utc_now, UTC_NOW)
+    assert (TimestampField(null=True).default, TimestampField(null=True).server_default) == (None, None)
+    assert TimestampField(default=None, server_default=None).server_default is None
 
 
 def test_the_columns_stand_in_the_order_of_the_specification() -> None:

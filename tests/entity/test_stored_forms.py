@@ -76,7 +76,7 @@ def test_every_usual_form_of_a_uuid_is_taken(value: uuid.UUID) -> None:
     ],
 )
 def test_what_is_no_uuid_is_refused(value: object) -> None:
-    with pytest.raises(InvalidValueError, match="expected a UUID or its text, got "):
+    with pytest.raises(InvalidValueError, match="expected a UUID or its text; got "):
         uuid_to_text(value)
 
 

@@ -1,4 +1,4 @@
-"""The example that loads recorded invocations: on a small file of our own, and on the real one where it is there."""
+"""The example that loads recorded invocations: on a few lines whose statistics one sees, and on a whole trace."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from types import ModuleType
 import pytest
 
 from cloudpub_models import Database, Managers
+from tests.recordings import AZURE, KINDS, recording
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = CHECKOUT / "examples" / "azure_functions_trace.py"
-REAL_TRACE = CHECKOUT.parent / "shared" / "data" / "azure_functions_2021.csv"
 
 HEADER = "app,func,end_timestamp,duration\n"
 
@@ -155,15 +155,19 @@ def test_an_unreachable_database_is_one_line(
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.skipif(not REAL_TRACE.exists(), reason="the recorded trace is not part of the project")
-def test_the_real_trace(example: ModuleType, trace_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with REAL_TRACE.open(newline="") as file:
-        recorded: dict[str, list[int]] = {}
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_trace(
+    example: ModuleType, trace_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / AZURE
+    path.write_bytes(recording(AZURE, kind))
+    recorded: dict[str, list[int]] = {}
+    with path.open(newline="") as file:
         for row in csv.DictReader(file):
             recorded.setdefault(row["func"], []).append(round(float(row["duration"]) * 1000))
     total = sum(map(len, recorded.values()))
     for new in (total, 0):
-        assert example.main([str(REAL_TRACE), "--database", trace_url]) == 0
+        assert example.main([str(path), "--database", trace_url]) == 0
         printed = capsys.readouterr().out.splitlines()
         assert printed[-1] == f"{new} new invocations; {total} of {len(recorded)} functions in all"
     lines = {line.split()[0]: line.split()[1:] for line in printed[1:-1]}

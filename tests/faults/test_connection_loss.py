@@ -16,6 +16,8 @@ from cloudpub_models.errors import (
 )
 from tests.faults.servers import sweeping, terminate_backends
 
+pytestmark = pytest.mark.alone
+
 ACCOUNTS = 40
 BALANCE = 1000
 

@@ -13,6 +13,8 @@ from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionLostError
 from tests.faults.servers import wait_for
 
+pytestmark = pytest.mark.alone
+
 
 def ask_tagged_queries(number, database, count):
     """Ask for what only this child asks for; return this child's sessions and how many answers were not its own."""

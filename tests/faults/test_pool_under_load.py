@@ -3,8 +3,12 @@
 import threading
 import time
 
+import pytest
+
 from cloudpub_models import Database
 from tests.faults.servers import wait_for
+
+pytestmark = pytest.mark.alone
 
 
 def in_threads(count, work):

@@ -19,6 +19,8 @@ from cloudpub_models.errors import (
 )
 from tests.faults.servers import free_port
 
+pytestmark = pytest.mark.alone
+
 ADA = {"email": "ada@example.com", "password_hash": "x"}
 
 

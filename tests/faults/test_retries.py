@@ -8,6 +8,8 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionLostError, DeadlockError
 
+pytestmark = pytest.mark.alone
+
 ROWS = 4
 
 

@@ -19,6 +19,8 @@ from cloudpub_models.errors import (
 )
 from tests.faults.servers import Server, free_port
 
+pytestmark = pytest.mark.alone
+
 
 class Stopwatch:
     def __enter__(self):

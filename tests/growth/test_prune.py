@@ -97,6 +97,7 @@ def test_nobody_who_writes_waits_for_a_batch(world: World, another: Database) ->
         assert getattr(others, world.table).prune(world.moment(2_300)) == 50
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_inserts_go_on_while_rows_are_thrown_away(world: World, another: Database) -> None:
     world.manager.batch_insert(world.row(number) for number in range(2_500, 22_500))

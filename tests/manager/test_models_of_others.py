@@ -8,8 +8,8 @@ import peewee
 import pytest
 
 from cloudpub_models import Manager
+from cloudpub_models.entity.base import Entity
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError, UniqueViolationError, UnknownTableError
-from cloudpub_models.models import Entity
 
 
 @pytest.fixture

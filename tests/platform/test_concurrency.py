@@ -11,7 +11,7 @@ import pytest
 from cloudpub_models import Function, Managers, Organization, User
 from tests.platform import workers as work
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.alone]
 
 
 def soon() -> float:

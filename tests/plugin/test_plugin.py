@@ -199,7 +199,7 @@ def test_rows(cloudpub_postgres, cloudpub_factory):
 def test_schema(cloudpub_postgres, statement):
     assert cloudpub_postgres is database and database.dialect == "postgresql"
     from cloudpub_models.schema import find_drift
-    assert not find_drift(database.engine)
+    assert not find_drift(database.engine, database.models)
     for table in ("users", "functions", "function_logs", "function_deployments", "organizations"):
         assert database.raw_query_single(f"SELECT COUNT(*) AS n FROM {table}") == {"n": 0}
     assert database.raw_query_all("SELECT 1 FROM pg_proc WHERE proname = 'mine'") == []

@@ -11,6 +11,8 @@ import peewee
 import psycopg2
 import pytest
 
+from cloudpub_models.platform.component import component
+
 Connect = Callable[[], peewee.Database]
 
 
@@ -51,5 +53,5 @@ def migrated(empty: peewee.Database) -> peewee.Database:
     """A database with all migrations applied."""
     from cloudpub_models.schema import Migrator
 
-    Migrator(empty).up()
+    Migrator(empty, component).up()
     return empty

@@ -10,27 +10,27 @@ from contextlib import closing
 import peewee
 import pytest
 
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.drift.mending import key_text
-from cloudpub_models.schema.migrations.records import FIRST_MIGRATION
 
 MIGRATION = "0002_indexes_for_common_queries"
 LATEST_LINES = "function_logs_function_id_timestamp_id_level_idx"
 
 LACKING = [
-    "users.lower(email): index: expected an index, found none",
-    "functions.user_id, status, created_at: index: expected an index, found none",
-    "function_deployments.status, id: index: expected an index, found none",
-    "function_logs.function_id, timestamp, id, level: index: expected an index, found none",
-    "function_invocations.function_id, timestamp, id, status, duration_ms: index: expected an index, found none",
+    "users.LOWER(email): index: expected an index; got none",
+    "functions.user_id, status, created_at: index: expected an index; got none",
+    "function_deployments.status, id: index: expected an index; got none",
+    "function_logs.function_id, timestamp, id, level: index: expected an index; got none",
+    "function_invocations.function_id, timestamp, id, status, duration_ms: index: expected an index; got none",
 ]
 
 
 @pytest.fixture
 def older(empty: peewee.Database) -> peewee.Database:
     """A database of before the indexes."""
-    Migrator(empty).up(FIRST_MIGRATION)
+    Migrator(empty, component).up("0001_initial")
     return empty
 
 
@@ -43,44 +43,47 @@ def another(connect: Callable[[], peewee.Database]) -> Iterator[peewee.Database]
 
 
 def test_they_come_and_go(older: peewee.Database) -> None:
-    assert [difference.description for difference in find_drift(older)] == LACKING
-    assert Migrator(older).up() == [MIGRATION]
-    assert find_drift(older) == []
-    assert Migrator(older).down() == [MIGRATION]
-    assert [difference.description for difference in find_drift(older)] == LACKING
+    assert [difference.description for difference in find_drift(older, component.models)] == LACKING
+    assert Migrator(older, component).up() == [MIGRATION]
+    assert find_drift(older, component.models) == []
+    assert Migrator(older, component).down() == [MIGRATION]
+    assert [difference.description for difference in find_drift(older, component.models)] == LACKING
 
 
 def test_an_adopted_database_lacks_them_and_may_get_them_either_way(older: peewee.Database) -> None:
     older.execute_sql("DROP TABLE cloudpub_migrations")
-    report = Migrator(older).adopt()
+    report = Migrator(older, component).adopt()
     assert [difference.description for difference in report.differences] == LACKING
     # Some by hand, the others by the migration.
     for statement in report.statements[:3]:
         older.execute_sql(statement)
-    assert Migrator(older).up() == [MIGRATION]
-    assert find_drift(older) == []
+    assert Migrator(older, component).up() == [MIGRATION]
+    assert find_drift(older, component.models) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_their_names_are_those_that_postgresql_would_give(older: peewee.Database) -> None:
-    expected = {name: table.indexes for name, table in expected_catalogue(older).tables.items()}
+    expected = {
+        name: table.indexes
+        for name, table in expected_catalogue(sql_dialect_of(older), component.models).tables.items()
+    }
     for table, indexes in expected.items():
         for index in indexes:
             older.execute_sql(f"DROP INDEX IF EXISTS {index.name}")
-            older.execute_sql(f"CREATE INDEX ON {table} ({', '.join(map(key_text, index.columns))})")
+            older.execute_sql(f"CREATE INDEX ON {table} ({', '.join(index.keys)})")
     assert {name: table.indexes for name, table in read_catalogue(older, expected).tables.items()} == expected
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_what_an_interrupted_run_left_invalid_is_made_anew(older: peewee.Database) -> None:
-    migrator = Migrator(older)
+    migrator = Migrator(older, component)
     migrator.up()
     migrator.down()
     older.execute_sql(f"CREATE INDEX {LATEST_LINES} ON function_logs (function_id, timestamp, id, level)")
     older.execute_sql(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LATEST_LINES}'::regclass")
-    assert len(find_drift(older)) == len(LACKING)
+    assert len(find_drift(older, component.models)) == len(LACKING)
     assert migrator.up() == [MIGRATION]
-    assert find_drift(older) == []
+    assert find_drift(older, component.models) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
@@ -93,7 +96,7 @@ def test_others_write_while_the_migration_waits_for_an_older_transaction(
         with closing(connect()) as database:
             database.connect()
             database.execute_sql("SET lock_timeout = '50ms'")
-            applied = Migrator(database).up()
+            applied = Migrator(database, component).up()
             return applied, database.execute_sql("SHOW lock_timeout").fetchone()[0]
 
     with ThreadPoolExecutor(1) as pool:
@@ -107,7 +110,7 @@ def test_others_write_while_the_migration_waits_for_an_older_transaction(
             # Longer than the session would have waited for a lock.
             wait_until(lambda: is_waiting_for(older, waited_for, "100 milliseconds"))
         assert migration.result(timeout=30) == ([MIGRATION], "50ms")
-    assert find_drift(older) == []
+    assert find_drift(older, component.models) == []
 
 
 def is_waiting_for(database: peewee.Database, process: int, duration: str = "0 seconds") -> bool:

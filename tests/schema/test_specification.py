@@ -8,16 +8,18 @@ from dataclasses import replace
 import peewee
 import pytest
 
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.models import ALL_MODELS, Role
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Catalogue, Migrator, create_all, find_drift, read_catalogue
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, ForeignKey, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.migrations.records import FIRST_MIGRATION
+from cloudpub_models.sql.dialects import dialect_named
 
-# Column, type, NULL or NOT NULL, default; then what the table keeps. After ../shared/spec/database-system.md and the
-# NOT NULLs, defaults and references of ../shared/design.md. Indexes over several columns are the specification's
-# "composite indexes for common query patterns", which it does not name; tests/growth shows what each is for.
+# Column, type, NULL or NOT NULL, default; then what the table keeps. After the specification's tables and what the
+# design adds: NOT NULLs, defaults and references. Indexes over several columns are the specification's "composite
+# indexes for common query patterns", which it does not name; tests/growth shows what each is for.
 SPECIFICATION = """
 users
     id             SERIAL        NOT NULL
@@ -170,7 +172,7 @@ def specified_table(text: str, dialect: str) -> dict[str, object]:
         elif kind == "trigger":
             kept[kind].add(f"{name}_set_updated_at")
         elif kind in kept:
-            kept[kind].add(tuple(normalised(word) for word in words))
+            kept[kind].add(tuple(normalised(word, dialect_named(dialect)) for word in words))
         else:
             declared, *rest = words
             nullable = rest[0] == "NULL"
@@ -216,8 +218,8 @@ def own_tables(catalogue: Catalogue) -> dict[str, Table]:
 def test_the_migrated_schema_is_the_specification(migrated: peewee.Database) -> None:
     catalogue = read_catalogue(migrated)
     tables = own_tables(catalogue)
-    assert set(tables) == {table["name"] for table in specified(catalogue.dialect)}
-    for table in specified(catalogue.dialect):
+    assert set(tables) == {table["name"] for table in specified(catalogue.dialect.name)}
+    for table in specified(catalogue.dialect.name):
         assert described_table(tables[str(table["name"])]) == table
         assert tables[str(table["name"])].primary_key == ("id",)
 
@@ -231,10 +233,10 @@ def test_no_constraint_has_an_index_beside_its_own(migrated: peewee.Database) ->
 
 def test_the_models_own_ddl_is_the_migrated_schema(migrated: peewee.Database) -> None:
     by_migrations = own_tables(read_catalogue(migrated))
-    Migrator(migrated).down(FIRST_MIGRATION)
+    Migrator(migrated, component).down("0001_initial")
     assert own_tables(read_catalogue(migrated)) == {}
-    create_all(migrated)
-    create_all(migrated)  # what exists stays
+    create_all(migrated, component.models)
+    create_all(migrated, component.models)  # what exists stays
     by_models = own_tables(read_catalogue(migrated))
     # Everything, names included.
     assert by_models == by_migrations
@@ -244,15 +246,15 @@ def test_peewees_create_tables_gives_the_same(migrated: peewee.Database) -> None
     from cloudpub_models.entity.binding import current_database
 
     by_migrations = own_tables(read_catalogue(migrated))
-    Migrator(migrated).down(FIRST_MIGRATION)
+    Migrator(migrated, component).down("0001_initial")
     with current_database.bound_to(migrated):
         migrated.create_tables(ALL_MODELS)
     assert own_tables(read_catalogue(migrated)) == by_migrations
 
 
 def test_what_the_models_are_expected_to_give_is_what_they_give(migrated: peewee.Database) -> None:
-    assert expected_catalogue(migrated).tables == own_tables(read_catalogue(migrated))
-    assert find_drift(migrated) == []
+    assert expected_catalogue(sql_dialect_of(migrated), component.models).tables == own_tables(read_catalogue(migrated))
+    assert find_drift(migrated, component.models) == []
 
 
 def test_the_check_allows_exactly_the_roles(migrated: peewee.Database) -> None:
@@ -274,12 +276,13 @@ def test_references_in_a_circle_are_real_ones(migrated: peewee.Database) -> None
     assert expected in [replace(key, name=None) for key in keys]
 
 
+@pytest.mark.alone
 def test_an_in_memory_database_migrates_in_well_under_a_tenth_of_a_second() -> None:
     durations = []
     for _ in range(4):  # the first imports playhouse
         database = peewee.SqliteDatabase(":memory:")
         start = time.perf_counter()
-        Migrator(database).up()
+        Migrator(database, component).up()
         durations.append(time.perf_counter() - start)
     assert min(durations[1:]) < 0.1
 

@@ -275,6 +275,7 @@ def test_a_pattern_cannot_end_in_an_escape(pattern: str) -> None:
             refused()
 
 
+@pytest.mark.alone
 def test_a_hostile_pattern_takes_no_time() -> None:
     started = time.perf_counter()
     assert like_matches("%a" * 40 + "%b", "a" * 2_000) is False

@@ -35,8 +35,8 @@ from cloudpub_models.entity.base import loaded_values, shown_values
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
 from cloudpub_models.manager.arguments.where import AllOf
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.included import Relation, relation_names, relation_of
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.included import Relation, relation_names, relation_of
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.identifiers import shown as shortened
 

@@ -28,7 +28,7 @@ from cloudpub_models.sql.text.secrets import MASK, is_secret_name
 
 _PARAMETER = re.compile(r"(\w+)(:?=)(.*)", re.DOTALL | re.ASCII)
 # What a cursor can be opened for.
-_STREAMED = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+_STREAMED = frozenset({"SELECT", "VALUES", "TABLE"})
 
 
 @takes_target()
@@ -68,8 +68,8 @@ def sql(
             _print_result(result.names, result.rows, result.touched, chosen, masks=not with_secrets, as_json=as_json)
             return
         with _only_reading(engine):
-            word = "".join(parse(text, engine.sql_dialect).first_words[:1])
-            names, rows = (_streamed if word in _STREAMED else _fetched)(text, values, engine)
+            reads = parse(text, engine.sql_dialect).command in _STREAMED
+            names, rows = (_streamed if reads else _fetched)(text, values, engine)
             _print_result(names, rows, None, chosen, masks=not with_secrets, as_json=as_json)
 
 

@@ -22,7 +22,7 @@ import typer
 
 from cloudpub_models.cli.boundary import interruptible
 from cloudpub_models.cli.shown.terminal import print_note
-from cloudpub_models.component import Component, project_components
+from cloudpub_models.component import PLATFORM, Component, load_component, project_components
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import MEMORY_URL, parse_url
@@ -81,6 +81,12 @@ class Target:
     def models(self) -> dict[str, type[peewee.Model]]:
         """The models of all components, by the names of their tables."""
         return {model._meta.table_name: model for model in Database(components=self.components).models}
+
+    def with_scripts(self, database: Database) -> tuple[Component, ...]:
+        """Return the components whose migrations are meant: the platform's from ``--directory``, else all of them."""
+        if self.directory is None:
+            return database.components
+        return (load_component(PLATFORM).with_migrations(self.directory),)
 
     def table(self, name: str) -> Table:
         """Return a table by its name.
@@ -141,7 +147,7 @@ class Target:
             raise ConfigurationError(
                 f"expected a database at {opened.url}; got none there: 'cloudpub migrate up' would make one"
             )
-        opened.engine.keeps_journal_mode = not creates
+        opened.engine.only_looks = not creates
         print_note(f"database: {named.masked}{', which is not there yet' if missing and empty_if_missing else ''}")
         try:
             with interruptible(opened):

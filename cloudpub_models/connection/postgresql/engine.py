@@ -1,6 +1,6 @@
 """The PostgreSQL engine: statements, COPY, streams and transactions on psycopg2 connections from a pool.
 
-What a connection is like stands in ``postgresql_connection``; who may use which, in ``pool``.
+What a connection is like stands in ``connection``; who may use which, in ``pool``.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import itertools
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import peewee
 import psycopg2
 from psycopg2 import extensions
 
-from cloudpub_models.connection.classification import classify_failed_connect, classify_postgresql
-from cloudpub_models.connection.engine import Engine, Location
+from cloudpub_models.connection.engine import Location
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
 from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
 from cloudpub_models.connection.postgresql.connection import (
@@ -31,10 +31,12 @@ from cloudpub_models.connection.postgresql.connection import (
     is_usable,
     settings_of_a_transaction,
 )
+from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
-from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.connection.scopes import Scope, ThreadState
+from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.errors import (
     CloudpubError,
     CommitUnknownError,
@@ -50,22 +52,15 @@ _COPY_READ_BYTES = 65_536
 _USUAL_PORT = "5432"
 
 
-class CopySource(Protocol):
-    """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
-
-    failures: list[BaseException]
-    read: Callable[[int], bytes]
-
-
-class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
+class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     """A PostgreSQL database as Peewee sees it, on a pool of psycopg2 connections."""
 
     sql_dialect = POSTGRESQL
     driver_error = psycopg2.Error
+    copies_rows = True
 
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         self._settings = connection_settings(uri, masked_url, options)
-        self._connections: weakref.WeakSet[PostgresqlConnection] = weakref.WeakSet()
         self._pool = ConnectionPool(
             self._open_connection,
             is_usable,
@@ -103,26 +98,28 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         return connection
 
     def pin(self, *, check: bool = False) -> bool:
-        if not self._state.closed:
+        if self._threads.current.connection is not None:
             return False
         connection = self._pool.acquire(check=check)
-        self._state.set_connection(connection)
+        self._keep_connection(connection)
         self._threads.current.lease = Lease(self._pool, connection)
         return True
 
     def unpin(self) -> None:
-        connection = self._state.conn
-        self._state.reset()
+        connection = self._forget_connection()
+        if connection is not None:
+            self._give_back(connection, self._threads.current)
+
+    def _forget_connection(self) -> PostgresqlConnection | None:
         lease = self._threads.current.lease
         if lease is not None:
             lease.connection = None
-        if connection is not None:
-            self._give_back(connection)
+        kept: PostgresqlConnection | None = super()._forget_connection()
+        return kept
 
-    def _give_back(self, connection: PostgresqlConnection) -> None:
-        busy = not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        if connection.closed or busy or self._threads.current.session_changed:
-            self._threads.current.session_changed = False
+    def _give_back(self, connection: PostgresqlConnection, thread: ThreadState) -> None:
+        if connection.closed or connection.get_transaction_status() or thread.session_changed:
+            thread.session_changed = False
             self._pool.remove(connection)
         else:
             self._pool.release(connection)
@@ -131,7 +128,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         self._pool.close()
 
     def interrupt(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is closed has nothing to end.
             with suppress(psycopg2.Error):
                 connection.cancel()
@@ -144,14 +141,11 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def after_fork_in_child(self) -> None:
         self._pool.abandon()
-        self._state.reset()
-        lease = self._threads.current.lease
-        if lease is not None:
-            lease.connection = None
+        self._forget_connection()
         # The child's copies of the sockets would keep the parent's sessions and their locks alive after its death,
         # and closing a connection would say goodbye in the parent's name; /dev/null in their place does neither.
         null = os.open(os.devnull, os.O_RDWR)
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is broken has no socket any more.
             with suppress(psycopg2.Error, OSError):
                 os.dup2(null, connection.fileno())
@@ -162,12 +156,17 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         # As `_on_a_connection`, in fewer steps, which is a part of a lookup that can be measured.
-        connection: PostgresqlConnection | None = self._state.conn
-        if connection is None:
-            return self._on_a_borrowed_connection(self._fetch_on, sql, parameters)
-        if self._threads.current.scopes:
-            self.check_usable()
-        return self._fetch_on(connection, sql, parameters)
+        thread = self._threads.current
+        connection: PostgresqlConnection | None = thread.connection
+        if connection is not None:
+            if thread.scopes:
+                self.check_usable()
+            return self._fetch_on(connection, sql, parameters)
+        connection = self._pool.acquire()
+        try:
+            return self._fetch_on(connection, sql, parameters)
+        finally:
+            self._give_back(connection, thread)
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         return self._on_a_connection(self._run_on, sql, parameters)
@@ -200,21 +199,17 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
         """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
-        connection: PostgresqlConnection | None = self._state.conn
+        thread = self._threads.current
+        connection: PostgresqlConnection | None = thread.connection
         if connection is not None:
-            if self._threads.current.scopes:
+            if thread.scopes:
                 self.check_usable()
             return work(connection, sql, values)
-        return self._on_a_borrowed_connection(work, sql, values)
-
-    def _on_a_borrowed_connection(
-        self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any
-    ) -> T:
         connection = self._pool.acquire()
         try:
             return work(connection, sql, values)
         finally:
-            self._give_back(connection)
+            self._give_back(connection, thread)
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         cursor = connection.take_cursor()
@@ -263,18 +258,24 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
 
     def _let_go_of_a_lost_connection(self) -> None:
         """Have a session go on with another connection; a transaction never does."""
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         if connection is not None and connection.closed and not self._threads.current.scopes:
             self.unpin()
 
     def _execute_on(self, connection: PostgresqlConnection, sql: str) -> None:
         self._on(connection, lambda cursor: cursor.execute(sql))
 
-    def copy_rows(self, sql: str, text: CopySource) -> int:
-        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        return self._on_a_connection(self._run_many_on, sql, rows)
 
-        The text is read while the server works on what has been read before; reading it must not use the database.
-        """
+    def _run_many_on(self, connection: PostgresqlConnection, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        def execute(cursor: extensions.cursor) -> int:
+            cursor.executemany(sql, rows)
+            return max(cursor.rowcount, 0)
+
+        return self._on(connection, execute)
+
+    def copy_rows(self, sql: str, text: CopySource) -> int:
         return self._on_a_connection(self._copy_on, sql, text)
 
     def _copy_on(self, connection: PostgresqlConnection, sql: str, text: CopySource) -> int:
@@ -315,7 +316,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         if self._threads.current.scopes:
             scope = self._threads.current.scopes[0]
             self.run(declare, parameters)
-            yield from self._fetch_chunks(self._state.conn, fetch, chunk_size, scope)
+            yield from self._fetch_chunks(self._threads.current.connection, fetch, chunk_size, scope)
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
@@ -326,7 +327,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             yield from self._fetch_chunks(connection, fetch, chunk_size)
         finally:
             self._roll_back(connection)
-            self._give_back(connection)
+            self._give_back(connection, self._threads.current)
 
     def _fetch_chunks(
         self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
@@ -334,7 +335,10 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         while True:
             if scope is not None and self._threads.current.scopes[:1] != [scope]:
                 # The connection may be another thread's by now, in a transaction that a failure would end.
-                raise InvalidQueryError("the transaction in which this stream began is over: read it inside the block")
+                raise InvalidQueryError(
+                    "expected a stream whose transaction is open; got one of a transaction that is over: "
+                    "read it inside the block"
+                )
             if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.
@@ -360,12 +364,12 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         if not read_only:
             begin += f"; {MARK_QUERY}"
         try:
-            self._begin_on(self._state.conn, begin)
+            self._begin_on(self._threads.current.connection, begin)
         except ConnectionLostError:
             # Nothing has happened yet, so a connection that died in the pool may be replaced unnoticed, once.
             self.unpin()
             self.pin(check=True)
-            self._begin_on(self._state.conn, begin)
+            self._begin_on(self._threads.current.connection, begin)
 
     def _begin_on(self, connection: PostgresqlConnection, begin: str) -> None:
         def read_mark(cursor: extensions.cursor) -> TransactionMark | None:
@@ -376,7 +380,7 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         connection.transaction_mark = self._on(connection, read_mark)
 
     def commit_transaction(self, scope: Scope) -> None:
-        connection: PostgresqlConnection = self._state.conn
+        connection: PostgresqlConnection = self._threads.current.connection
         if connection.closed:
             raise ConnectionLostError("the connection was lost before COMMIT was sent; nothing was kept: run it again")
         status = connection.get_transaction_status()
@@ -410,11 +414,11 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
         )
 
     def has_transaction_to_end(self) -> bool:
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         return connection is not None and _has_transaction_to_end(connection)
 
     def rollback_transaction(self) -> None:
-        connection: PostgresqlConnection | None = self._state.conn
+        connection: PostgresqlConnection | None = self._threads.current.connection
         if connection is not None:
             self._roll_back(connection)
 
@@ -432,20 +436,20 @@ class PostgresqlEngine(Engine, peewee.PostgresqlDatabase):
             connection.close()
 
     def run_control(self, sql: str) -> None:
-        self._execute_on(self._state.conn, sql)
+        self._execute_on(self._threads.current.connection, sql)
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, psycopg2.Error)
-        typed = classify_postgresql(error, read_only=self.read_only_transaction())
+        typed = classify(error, read_only=self.read_only_transaction())
         if isinstance(typed, ConnectionLostError):
             self._pool.suspect_all()
         return typed
 
-    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
+    def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
         pinned = self.pin()
         try:
-            return super()._execute_cursor(sql, params, **cursor_options)
+            return super().execute_cursor(sql, parameters, **cursor_options)
         finally:
             if pinned:
                 self.unpin()

@@ -3,6 +3,10 @@
 Knows how to open and to check a connection only through the functions it is given. Opening happens outside the pool's
 lock, so a slow server delays only the threads that wait for it. Threads that find every connection in use queue, and
 are served in the order in which they came: a thread that gives one back and asks again at once has to queue as well.
+
+Taking an idle connection and giving one back take no lock, whose holder would keep all others waiting whenever the
+interpreter switches to another thread. Both rest on ``list.append`` and ``list.pop``, which are atomic, and on an
+order: who gives back looks for a queue after that, and who queues looks for idle connections after that.
 """
 
 from __future__ import annotations
@@ -21,9 +25,15 @@ CHECK_AFTER_IDLE_SECONDS = 30.0
 
 
 class PoolableConnection(Protocol):
-    """What the pool needs to know of a connection: when it was last given back."""
+    """What the pool keeps with a connection.
+
+    Attributes:
+        idle_since: when it was last given back.
+        lent_by: whose it is while somebody uses it: an object of the pool's; ``None`` while it is idle.
+    """
 
     idle_since: float
+    lent_by: object | None
 
 
 C = TypeVar("C", bound=PoolableConnection)
@@ -67,22 +77,26 @@ class ConnectionPool(Generic[C]):
         self._limit = limit
         self._wait_seconds = wait_seconds
         self._attempts = attempts or AttemptLimit()
-        self._lock = threading.Lock()
-        self._idle: list[C] = []
-        self._given: set[int] = set()
-        self._opening = 0
-        self._waiting: deque[_Waiter[C]] = deque()
+        self._closed = False
         self._suspect_before = 0.0
+        self._begin_empty()
+
+    def _begin_empty(self) -> None:
+        self._lock = threading.Lock()
+        # Another one in a forked child, to which nothing belongs that its parent has lent.
+        self._lender = object()
+        self._idle: list[C] = []
+        # How many connections exist, in use or idle, or are being opened; changed with the lock held.
+        self._places = 0
+        self._waiting: deque[_Waiter[C]] = deque()
         # Filled by finalizers, which may run at any point of any thread and so must not take the lock.
         self._left_behind: deque[C] = deque()
-        self._closed = False
         self._process = os.getpid()
 
     @property
     def size(self) -> int:
         """How many connections exist, in use or idle."""
-        with self._lock:
-            return len(self._idle) + len(self._given) + self._opening
+        return self._places
 
     def acquire(self, *, check: bool = False) -> C:
         """Return a connection that nobody else uses.
@@ -94,7 +108,14 @@ class ConnectionPool(Generic[C]):
             PoolTimeoutError: all were in use for as long as this call was willing to wait.
             ConnectionFailedError: none was idle and opening one failed.
         """
-        while (connection := self._take_idle_or_reserve()) is not None:
+        while True:
+            try:
+                connection = None if self._waiting else self._idle.pop()
+            except IndexError:
+                connection = None
+            if connection is None and (connection := self._queue_or_reserve()) is None:
+                return self._open_reserved()
+            connection.lent_by = self._lender
             idle_since = connection.idle_since
             suspect = idle_since <= self._suspect_before or time.monotonic() - idle_since > CHECK_AFTER_IDLE_SECONDS
             if not (check or suspect):
@@ -107,24 +128,25 @@ class ConnectionPool(Generic[C]):
                     self.remove(connection)
             if usable:
                 return connection
-        return self._open_reserved()
 
     def release(self, connection: C) -> None:
         """Give a connection back to be used again."""
+        if connection.lent_by is not self._lender:
+            self.remove(connection)
+            return
+        connection.lent_by = None
         connection.idle_since = time.monotonic()
-        with self._lock:
-            if id(connection) in self._given and not self._closed:
-                self._given.discard(id(connection))
-                self._idle.append(connection)
-                if self._waiting:
-                    self._serve_queue()
-                return
-        self.remove(connection)
+        self._idle.append(connection)
+        if self._waiting or self._closed:
+            with self._lock:
+                self._serve_queue()
+            if self._closed:
+                self._discard_idle()
 
     def remove(self, connection: C) -> None:
         """Throw a connection away, and free its place."""
         with self._lock:
-            self._given.discard(id(connection))
+            self._free_place(connection)
             self._serve_queue()
         self._discard(connection)
 
@@ -132,11 +154,11 @@ class ConnectionPool(Generic[C]):
         """Close the connection of a thread that ended without giving it back; safe to call from a finalizer.
 
         The thread may have ended in the middle of anything, whose locks the server lets go of at once. The place is
-        free from the next ``acquire`` on.
+        free from the next ``acquire`` on that needs it.
         """
         # After a fork the child finalizes the parent's threads, whose connections are not the child's to close; that
         # comes before anything that the child is told to run.
-        if os.getpid() == self._process and id(connection) in self._given:
+        if os.getpid() == self._process and connection.lent_by is self._lender:
             self._left_behind.append(connection)
             self._discard(connection)
 
@@ -146,11 +168,8 @@ class ConnectionPool(Generic[C]):
 
     def close(self) -> None:
         """Close the idle connections now and each other one when it is given back."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            self._discard(connection)
+        self._closed = True
+        self._discard_idle()
 
     def lock_for_fork(self) -> None:
         """Hold the lock while the process forks, so that the child does not inherit it half-way through something."""
@@ -162,34 +181,24 @@ class ConnectionPool(Generic[C]):
 
     def abandon(self) -> None:
         """Forget every connection: in a forked child all belong to the parent, and the lock may be held for ever."""
-        self._lock = threading.Lock()
-        self._idle, self._given, self._opening = [], set(), 0
-        self._waiting, self._left_behind = deque(), deque()
-        self._process = os.getpid()
+        self._begin_empty()
         self._attempts.reset()
 
     # Taking and queueing
 
-    def _take_idle_or_reserve(self) -> C | None:
-        """Return an idle connection, or None once a place has been reserved in which to open one."""
+    def _queue_or_reserve(self) -> C | None:
+        """Return a connection that has become idle, or None once a place has been reserved in which to open one."""
+        waiter: _Waiter[C] = _Waiter()
         with self._lock:
-            if self._left_behind:
-                self._clear_left_behind()
-            if not self._waiting:
-                if self._idle:
-                    connection = self._idle.pop()
-                    self._given.add(id(connection))
-                    return connection
-                if len(self._given) + self._opening < self._limit:
-                    self._opening += 1
-                    return None
-            waiter: _Waiter[C] = _Waiter()
+            self._clear_left_behind()
             self._waiting.append(waiter)
-        try:
-            self._wait_in_queue(waiter)
-        except BaseException:
-            self._leave_queue(waiter)
-            raise
+            self._serve_queue()
+        if not waiter.served.is_set():
+            try:
+                self._wait_in_queue(waiter)
+            except BaseException:
+                self._leave_queue(waiter)
+                raise
         return waiter.connection
 
     def _wait_in_queue(self, waiter: _Waiter[C]) -> None:
@@ -200,6 +209,7 @@ class ConnectionPool(Generic[C]):
                 return
             with self._lock:
                 self._clear_left_behind()
+                self._serve_queue()
         with self._lock:
             if waiter.served.is_set():
                 return
@@ -214,7 +224,7 @@ class ConnectionPool(Generic[C]):
                 self._waiting.remove(waiter)
                 return
             if waiter.connection is None:
-                self._opening -= 1
+                self._places -= 1
                 self._serve_queue()
                 return
         self.release(waiter.connection)
@@ -222,20 +232,35 @@ class ConnectionPool(Generic[C]):
     def _serve_queue(self) -> None:
         """Give the threads that waited longest what has become free; called with the lock held."""
         while self._waiting:
-            if self._idle:
-                connection = self._idle.pop()
-                self._given.add(id(connection))
-                self._waiting[0].connection = connection
-            elif len(self._given) + self._opening < self._limit:
-                self._opening += 1
-            else:
-                return
-            self._waiting.popleft().served.set()
+            connection = self._take_idle()
+            if connection is None:
+                if self._places >= self._limit:
+                    return
+                self._places += 1
+            waiter = self._waiting.popleft()
+            waiter.connection = connection
+            waiter.served.set()
+
+    def _free_place(self, connection: C) -> None:
+        if connection.lent_by is self._lender:
+            connection.lent_by = None
+            self._places -= 1
 
     def _clear_left_behind(self) -> None:
         while self._left_behind:
-            self._given.discard(id(self._left_behind.popleft()))
-        self._serve_queue()
+            self._free_place(self._left_behind.popleft())
+
+    def _discard_idle(self) -> None:
+        while (connection := self._take_idle()) is not None:
+            self.remove(connection)
+
+    def _take_idle(self) -> C | None:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return None
+        connection.lent_by = self._lender
+        return connection
 
     # Opening
 
@@ -244,12 +269,10 @@ class ConnectionPool(Generic[C]):
             connection = self._open_within_limit()
         except BaseException:
             with self._lock:
-                self._opening -= 1
+                self._places -= 1
                 self._serve_queue()
             raise
-        with self._lock:
-            self._opening -= 1
-            self._given.add(id(connection))
+        connection.lent_by = self._lender
         return connection
 
     def _open_within_limit(self) -> C:

@@ -63,11 +63,11 @@ class PreparingEngine(PostgresqlEngine):
         _expect_changes(connection, sql)
         return super()._fetch_undecoded_on(connection, sql, parameters)
 
-    def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
+    def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         pinned = self.pin()
         try:
-            _expect_changes(self._state.conn, sql)
-            return super()._execute_cursor(sql, params, **cursor_options)
+            _expect_changes(self._threads.current.connection, sql)
+            return super().execute_cursor(sql, parameters, **cursor_options)
         finally:
             if pinned:
                 self.unpin()

@@ -9,27 +9,33 @@ on a file.
 from __future__ import annotations
 
 import contextlib
+import gc
+import itertools
 import os
 import sqlite3
 import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import peewee
 
-from cloudpub_models.connection.classification import classify_sqlite
-from cloudpub_models.connection.engine import Engine, Location
+from cloudpub_models.connection.engine import Location, closed_in_use
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
-from cloudpub_models.connection.transactions import Scope
+from cloudpub_models.connection.scopes import Scope, ThreadStates
+from cloudpub_models.connection.sender import CopySource
+from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.connection.url import MEMORY
 from cloudpub_models.errors import (
     CloudpubError,
     ConnectionFailedError,
+    InvalidQueryError,
     InvalidValueError,
     TransactionAbortedError,
 )
@@ -59,17 +65,24 @@ _ASKED_WITH_A_NAME = frozenset(
 class SqliteConnection(sqlite3.Connection):
     """A driver connection that closes itself when its thread has ended."""
 
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
     def __del__(self) -> None:
         # A connection that could not be opened was never one that can be closed.
         with contextlib.suppress(sqlite3.ProgrammingError):
             self.close()
 
 
-class SqliteEngine(Engine, peewee.SqliteDatabase):
+class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     """A SQLite database as Peewee sees it."""
 
     sql_dialect = SQLITE
     driver_error = sqlite3.Error
+    copies_rows = False
 
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
@@ -82,7 +95,6 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             if self._in_memory
             else f"file:{quote(str(Path(path).absolute()))}"
         )
-        self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()
         super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
         # A database in memory lives as long as one connection to it does.
         self._anchor = self._connect() if self._in_memory else None
@@ -94,6 +106,8 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         return Location(self.database)
 
     def _connect(self) -> SqliteConnection:
+        if self._retired:
+            raise closed_in_use()
         try:
             connection = sqlite3.connect(
                 self._uri,
@@ -107,7 +121,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             self._configure(connection)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in _STORAGE_CODES:
-                raise classify_sqlite(error) from error
+                raise classify(error) from error
             raise ConnectionFailedError(
                 f"cannot open the database file {self.database!r}: {error}; check that its directory exists and may be "
                 "written to, and that it is a SQLite database"
@@ -123,7 +137,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.
             is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            if not (is_wal or self.keeps_journal_mode or _is_read_only(connection)):
+            if not (is_wal or self.only_looks or _is_read_only(connection)):
                 self._change_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -142,37 +156,40 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             time.sleep(random.uniform(0.001, 0.02))
 
     def pin(self, *, check: bool = False) -> bool:
-        if not self._state.closed:
+        if self._threads.current.connection is not None:
             return False
-        self._state.set_connection(self._connect())
+        self._keep_connection(self._connect())
         return True
 
     def unpin(self) -> None:
         # A thread keeps its connection: opening one costs more than keeping it, and nobody waits for it.
-        connection = self._state.conn
+        connection = self._threads.current.connection
         if connection is not None and connection.in_transaction:
             self.rollback_transaction()
 
     def close(self) -> bool:
         """Close this thread's connection."""
-        connection = self._state.conn
+        connection = self._threads.current.connection
         closed = super().close()
         if closed and connection is not None:
             self._forget_connection()
             connection.close()
         return closed
 
-    def _forget_connection(self) -> None:
-        self._state.reset()
-        self._threads.current.cursor = None
-
     def dispose_all(self) -> None:
-        for connection in list(self._connections):
-            connection.close()
-        self._forget_connection()
+        for connection in (self._forget_connection(), self._anchor):
+            if connection is not None:
+                connection.close()
+        # The driver crashes where a connection is closed in the middle of another thread's statement. So each of those
+        # closes itself when nobody uses it any more. The threads let go of theirs here; what is left then is in use.
+        self._threads, self._state = ThreadStates(), type(self._state)()
+        if not all(connection.closed for connection in self._all_connections()):
+            # A driver's connection is part of a cycle.
+            gc.collect()
+            self.interrupt()
 
     def interrupt(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is closed has nothing to end.
             with contextlib.suppress(sqlite3.ProgrammingError):
                 connection.interrupt()
@@ -187,7 +204,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         # The parent's handles are neither used nor closed here: closing one rolls back in the parent's file and lets go
         # of locks (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6). A reference that nobody gives back
         # keeps them from being closed even when the child's interpreter ends.
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._connections = weakref.WeakSet()
         self._forget_connection()
@@ -195,10 +212,10 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
     # Statements
 
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        # As `_take_cursor`, in fewer steps, which is a part of a lookup that can be measured.
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        # Taken while it is in use, so that a signal handler that sends a statement meanwhile gets one of its own.
         cursor, thread.cursor = thread.cursor, None
         if cursor is None:
             cursor = self._usable_connection().cursor()
@@ -212,31 +229,31 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         return rows
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
-        connection = self._usable_connection()
-        try:
-            changed_before = connection.total_changes
-            cursor = connection.execute(sql, parameters or ())
-            cursor.fetchall()
-            return _touched(connection, cursor, changed_before) or 0
-        except sqlite3.Error as error:
-            self.fail(error)
-        except OverflowError as error:
-            raise _too_large(error) from error
+        return max(self._changing(sql, parameters)[2], 0)
 
     def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
-        connection = self._usable_connection()
+        names, rows, count = self._changing(sql, parameters)
+        return StatementResult(names, rows, count if count >= 0 else None)
+
+    def _changing(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row], int]:
+        cursor = self._take_cursor()
+        connection = cursor.connection
         try:
             changed_before = connection.total_changes
-            cursor = connection.execute(sql, parameters or ())
-            rows: list[Row] = cursor.fetchall()
-            return StatementResult(_names(cursor), rows, _touched(connection, cursor, changed_before))
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
+            names, count = _names(cursor), cursor.rowcount
+            if count < 0 and connection.total_changes > changed_before:
+                # The driver does not count what a statement that begins with WITH changes; the total has what triggers
+                # changed in it as well.
+                count = int(cursor.execute("SELECT changes()").fetchall()[0][0])
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+        self._threads.current.cursor = cursor
+        return names, rows, count
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run a statement once for each row of parameters and return how many rows that has touched in all."""
         connection = self._usable_connection()
         try:
             return max(connection.executemany(sql, rows).rowcount, 0)
@@ -245,15 +262,19 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
         except OverflowError as error:
             raise _too_large(error) from error
 
+    def copy_rows(self, sql: str, text: CopySource) -> int:
+        raise InvalidQueryError("expected a database that copies rows; got SQLite: write them with run_many()")
+
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
-        connection = self._usable_connection()
+        cursor = self._take_cursor()
         try:
-            cursor = connection.execute(sql, parameters or ())
-            return tuple([(column[0], None) for column in cursor.description or ()]), cursor.fetchall()
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
+        self._threads.current.cursor = cursor
+        return tuple(zip(_names(cursor), itertools.repeat(None))), rows
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
         for _, rows in self._chunks(sql, parameters, chunk_size):
@@ -286,13 +307,22 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             if separate:
                 connection.close()
 
+    def _take_cursor(self) -> sqlite3.Cursor:
+        """Return this thread's cursor, or another one: a signal handler may send a statement while it is in use."""
+        thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
+        cursor: sqlite3.Cursor | None
+        cursor, thread.cursor = thread.cursor, None
+        return self._usable_connection().cursor() if cursor is None else cursor
+
     def _usable_connection(self) -> SqliteConnection:
         if self._threads.current.scopes:
             self.check_usable()
-        connection: SqliteConnection | None = self._state.conn
+        connection: SqliteConnection | None = self._threads.current.connection
         if connection is None:
             self.pin()
-            connection = self._state.conn
+            connection = self._threads.current.connection
             assert connection is not None
         return connection
 
@@ -312,7 +342,7 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             raise
 
     def commit_transaction(self, scope: Scope) -> None:
-        connection: SqliteConnection = self._state.conn
+        connection: SqliteConnection = self._threads.current.connection
         try:
             if not connection.in_transaction:
                 self._allow_writes(connection)
@@ -336,11 +366,13 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             connection.set_authorizer(None)
 
     def has_transaction_to_end(self) -> bool:
-        connection: SqliteConnection | None = self._state.conn
+        connection: SqliteConnection | None = self._threads.current.connection
         return connection is not None and connection.in_transaction
 
     def rollback_transaction(self) -> None:
-        connection: SqliteConnection = self._state.conn
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None:
+            return
         try:
             # Some failures, a full disk among them, make SQLite roll back by itself.
             if connection.in_transaction:
@@ -356,8 +388,11 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
             connection.execute("PRAGMA query_only = OFF")
 
     def run_control(self, sql: str) -> None:
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None:
+            raise closed_in_use()
         try:
-            self._state.conn.execute(sql)
+            connection.execute(sql)
         except sqlite3.Error as error:
             self.fail(error)
 
@@ -367,7 +402,9 @@ class SqliteEngine(Engine, peewee.SqliteDatabase):
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)
-        return classify_sqlite(error, read_only=self.read_only_transaction())
+        if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
+            return closed_in_use()
+        return classify(error, read_only=self.read_only_transaction())
 
 
 def _put_aside(sql: str) -> str:
@@ -375,19 +412,11 @@ def _put_aside(sql: str) -> str:
 
     The LIMIT keeps the optimizer from leaving out the order of the inner query.
     """
-    if parse(sql, SQLITE).first_words[:1] not in (("SELECT",), ("WITH",), ("VALUES",)):
+    if parse(sql, SQLITE).command not in ("SELECT", "VALUES"):
         return sql
     inner = sql.rstrip().removesuffix(";")
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
     return f"WITH cloudpub_stream AS MATERIALIZED {aside} SELECT * FROM cloudpub_stream"  # noqa: S608 - the same
-
-
-def _touched(connection: sqlite3.Connection, cursor: sqlite3.Cursor, changed_before: int) -> int | None:
-    if cursor.rowcount < 0 and connection.total_changes > changed_before:
-        # The driver does not count what a statement that begins with WITH changes; the total has what triggers changed
-        # in it as well.
-        return int(connection.execute("SELECT changes()").fetchone()[0])
-    return cursor.rowcount if cursor.rowcount >= 0 else None
 
 
 def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
@@ -398,7 +427,7 @@ def _authorize(action: int, subject: str | None, value: str | None, _schema: str
 
 
 def _names(cursor: sqlite3.Cursor) -> list[str]:
-    return [column[0] for column in cursor.description or ()]
+    return list(map(itemgetter(0), cursor.description or ()))
 
 
 def _too_large(error: OverflowError) -> InvalidValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError
@@ -13,8 +14,6 @@ Direction = Literal["ASC", "DESC"]
 OrderBy = str | Sequence[str | tuple[str, str]] | None
 Order = tuple[tuple[str, str], ...]
 
-_LARGEST_COUNT = 2**63 - 1
-
 
 def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
     """Return the columns to order by, each with its direction.
@@ -24,6 +23,8 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
         InvalidQueryError: a direction is neither ASC nor DESC, or there is no column for it; or the argument is of no
             known form.
     """
+    if type(order_by) is str and type(order_direction) is str:
+        return _by_column(order_by, order_direction, table)
     direction = _direction(order_direction)
     items = () if order_by is None else [order_by] if isinstance(order_by, str) else order_by
     if not isinstance(items, Sequence):
@@ -41,6 +42,11 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
     return tuple(order)
 
 
+@lru_cache(maxsize=1024)
+def _by_column(name: str, direction: str, table: Table) -> Order:
+    return ((_column_name(name, table), _direction(direction)),)
+
+
 def _column_name(name: Any, table: Table) -> str:
     try:
         return table.column(name).name
@@ -51,20 +57,6 @@ def _column_name(name: Any, table: Table) -> str:
                 f"{error} (a direction goes into order_direction, or with its column into a pair)"
             ) from None
         raise
-
-
-def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
-    """Return a limit, an offset or the like, or raise InvalidQueryError where it is no integer of the right size."""
-    if isinstance(number, bool) or not isinstance(number, int) or not smallest <= number <= _LARGEST_COUNT:
-        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
-    return number
-
-
-def check_chunk_size(chunk_size: Any) -> int:
-    """Return the chunk size, or raise InvalidQueryError where it is no positive integer."""
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        raise InvalidQueryError(f"expected chunk_size to be a positive integer; got {shown(chunk_size)}")
-    return chunk_size
 
 
 def _direction(direction: Any) -> str:

@@ -15,7 +15,7 @@ import peewee
 
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.binding import current_database
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, UnknownTableError
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.nodes.conditions import Condition, Group, PositionalCondition
@@ -58,6 +58,7 @@ Shape = tuple[Part, ...]
 
 # Conditions that all hold, and the encoded values of their parameters in order.
 Conditions = tuple[Shape, Sequence[Any]]
+NO_CONDITIONS: Final[Conditions] = ((), ())
 
 
 def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
@@ -65,14 +66,15 @@ def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
 
     Raises:
         UnknownColumnError: a key is no column of the table.
+        UnknownTableError: a Peewee expression names columns of another table.
         InvalidValueError: a value does not fit its column.
         InvalidQueryError: the argument is of no kind that conditions can be read from.
     """
     if where is None or where is ALL_ROWS:
-        return (), ()
+        return NO_CONDITIONS
     if type(where) is not dict:
         if isinstance(where, peewee.Node):
-            return _from_expression(where, engine)
+            return _from_expression(where, table, engine)
         if isinstance(where, AllOf):
             parsed = [parse_where(part, table, engine) for part in where.parts]
             shape = tuple(part for shape, _ in parsed for part in shape)
@@ -122,36 +124,77 @@ def _pattern(pattern: Any, column: Column) -> str:
     return check_pattern(encode(pattern))
 
 
-def _from_expression(expression: peewee.Node, engine: Engine) -> Conditions:
-    """Let Peewee render its expression, with columns qualified by their table and a mark for each parameter."""
+class _ConditionContext(peewee.Context):
+    """Renders a condition on one table's rows: its columns are qualified by the table's name.
+
+    Attributes:
+        referred: the tables whose columns the condition names.
+        brought: those that it brings itself, in the FROM of a subquery, which may refer to the outer row.
+    """
+
+    __slots__ = ("brought", "referred")
+
+    def __init__(self, table: peewee.Table, **options: Any) -> None:
+        super().__init__(**options)
+        self.alias_manager[table] = table.__name__
+        self.referred: set[Any] = set()
+        self.brought: set[Any] = {table}
+
+    def sql(self, obj: Any) -> Any:
+        if isinstance(obj, type) and issubclass(obj, peewee.Model):
+            obj = obj._meta.table
+        if isinstance(obj, peewee.Source | peewee.ModelAlias):
+            if self.scope == peewee.SCOPE_SOURCE:
+                self.brought.add(obj)
+            elif self.scope == peewee.SCOPE_COLUMN:
+                self.referred.add(obj)
+        return super().sql(obj)  # type: ignore[no-untyped-call]
+
+
+def _from_expression(expression: peewee.Node, table: Table, engine: Engine) -> Conditions:
+    """Let Peewee render its expression, with a mark for each parameter."""
     values: list[Any] = []
     # Peewee asks the database that its model is bound to how paths into JSON are written.
     with current_database.bound_to(engine):
         try:
-            condition: Condition = _rendered(expression, engine, values)
+            condition: Condition = _rendered(expression, table, engine, values)
         except RecursionError:
             values.clear()
-            condition = _taken_apart(expression, engine, values)
+            condition = _taken_apart(expression, table, engine, values)
     return (condition,), values
 
 
-def _rendered(expression: peewee.Node, engine: Engine, values: list[Any]) -> PositionalCondition:
-    context = engine.get_sql_context(param=_MARK)
-    text, parameters = context.scope_values(subquery=True).sql(expression).query()
+def _rendered(expression: peewee.Node, table: Table, engine: Engine, values: list[Any]) -> PositionalCondition:
+    options = engine.get_context_options() | {"param": _MARK}
+    context = _ConditionContext(table.model._meta.table, **options)
+    text, parameters = context.scope_normal(subquery=True).sql(expression).query()
+    if foreign := context.referred - context.brought:
+        names = ", ".join(sorted(map(_name_of, foreign)))
+        raise UnknownTableError(
+            f"expected a condition on columns of {table.name}; got columns of {names}: ask for them in a subquery, "
+            "as in Function.user.in_(User.select().where(…))"
+        )
     pieces = tuple(text.split(_MARK))
     if len(pieces) != len(parameters) + 1:
-        raise InvalidQueryError("expected a Peewee expression without NUL characters in its SQL")
+        raise InvalidQueryError("expected a Peewee expression without NUL characters in its SQL; got one: remove them")
     # Peewee's fields have converted them, but not checked them; what else they may be (bytes, dates) is the driver's.
     values += [encode(value) if isinstance(value, str | int | float) else value for value in parameters]
     return PositionalCondition(pieces)
 
 
-def _taken_apart(expression: peewee.Node, engine: Engine, values: list[Any], depth: int = 0) -> Condition:
+def _name_of(source: Any) -> str:
+    if isinstance(source, peewee.ModelAlias):
+        return f"an alias of {source.model._meta.table_name}"
+    return str(getattr(source, "__name__", "a subquery"))
+
+
+def _taken_apart(expression: peewee.Node, table: Table, engine: Engine, values: list[Any], depth: int = 0) -> Condition:
     """Render the terms of a long chain one by one: Peewee nests each into the next, deeper than Python goes."""
     connector = getattr(expression, "op", None)
     if connector not in ("AND", "OR") or depth >= _DEEPEST_GROUP:
         raise InvalidQueryError(
-            "expected a Peewee expression that is not nested that deep; use a list of values, or several queries"
+            f"expected a Peewee expression at most {_DEEPEST_GROUP} groups deep; got one that is nested deeper: "
+            "use a list of values, or several queries"
         )
     terms: list[peewee.Node] = []
     pending: list[Any] = [expression]
@@ -165,8 +208,8 @@ def _taken_apart(expression: peewee.Node, engine: Engine, values: list[Any], dep
     for term in terms:
         kept = len(values)
         try:
-            conditions.append(_rendered(term, engine, values))
+            conditions.append(_rendered(term, table, engine, values))
         except RecursionError:
             del values[kept:]
-            conditions.append(_taken_apart(term, engine, values, depth + 1))
+            conditions.append(_taken_apart(term, table, engine, values, depth + 1))
     return Group(tuple([(connector, condition) for condition in conditions]))

@@ -5,9 +5,9 @@ Derived once from the Peewee model, for ours and for any other; sends nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from operator import call
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -24,8 +24,7 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for, kind_of
 from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
-from cloudpub_models.models import ALL_MODELS
-from cloudpub_models.sql import Dialect
+from cloudpub_models.sql import Dialect, NamedTable
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.text.secrets import declare_secret_columns
 
@@ -123,6 +122,8 @@ class Table:
         declare_secret_columns(getattr(model, "secret_columns", ()))
         self.model = model
         self.name: str = meta.table_name
+        # What stands for it in a query.
+        self.node = NamedTable(meta.table_name, schema=meta.schema)
         self.columns: dict[str, Column] = {
             field.column_name: Column(field.column_name, field, encoder_for(field), _is_text(field), *kind_of(field))
             for field in meta.sorted_fields
@@ -141,6 +142,11 @@ class Table:
     def key_names(self) -> tuple[str, ...]:
         """The columns of the primary key; none where the model has no primary key."""
         return tuple(field.column_name for field in self.model._meta.get_primary_keys())  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def key_order(self) -> tuple[tuple[str, str], ...]:
+        """The order by the primary key, ascending."""
+        return tuple((name, "ASC") for name in self.key_names)
 
     def column(self, name: Any) -> Column:
         """Return a column by its name or its field's.
@@ -187,6 +193,27 @@ class Table:
             )
         return names
 
+    def named(self, names: Sequence[str], argument: str) -> tuple[str, ...]:
+        """Return the column names of an argument, each once.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: it is no list of names, or names none.
+        """
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
+        if not names:
+            raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
+        return tuple(dict.fromkeys(self.column(name).name for name in names))
+
+    def require(self, names: Iterable[str], row: Collection[str]) -> None:
+        """Raise InvalidValueError where a row lacks one of the columns that rows are told apart by."""
+        for name in names:
+            if name not in row:
+                raise InvalidValueError(
+                    f"expected a value for {self.name}.{name}, by which rows are told apart; got none"
+                )
+
     def fields(self, names: Sequence[str]) -> list[peewee.Field[Any]]:
         """Return the fields of some columns."""
         return [self.columns[name].field for name in names]
@@ -210,15 +237,15 @@ class Table:
         return encoded
 
     @lru_cache(maxsize=8)  # noqa: B019 - tables live as long as their models, which is as long as the process
-    def defaults_only_in_python(self, dialect: str) -> tuple[tuple[Column, Callable[[], Any]], ...]:
+    def defaults_only_in_python(self, dialect: Dialect) -> tuple[tuple[Column, Callable[[], Any]], ...]:
         """Return the columns whose default the database does not know, with what makes it."""
         return tuple(
             (column, column.python_default)
             for column in self.columns.values()
-            if column.python_default is not None and server_default(column.field, dialect) is None  # type: ignore[arg-type]
+            if column.python_default is not None and server_default(column.field) is None
         )
 
-    def fill_defaults(self, encoded: dict[str, Any], dialect: str) -> None:
+    def fill_defaults(self, encoded: dict[str, Any], dialect: Dialect) -> None:
         """Add to an encoded row the defaults that the database would not fill in."""
         for column, make in self.defaults_only_in_python(dialect):
             if column.name not in encoded:
@@ -239,30 +266,37 @@ def table_of(model: type[peewee.Model]) -> Table:
     return Table(model)
 
 
-def model_of_table(name: str, known: type[peewee.Model]) -> type[peewee.Model]:
-    """Return the model of a table: one of ours, or one that ``known`` is related to.
+def model_of_table(name: str, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]) -> type[peewee.Model]:
+    """Return the model of a table.
+
+    Args:
+        name: the table's name.
+        known: a model; those that it is related to are known as well.
+        others: the models of the database's components.
 
     Raises:
         UnknownTableError: there is none.
     """
     try:
         # A model that is defined later may have the table.
-        return _model_of_table(name, known, len(known._meta.backrefs))
+        return _model_of_table(name, known, others, len(known._meta.backrefs))
     except (KeyError, TypeError):
-        models = models_by_table(known)
+        models = models_by_table(known, others)
         hint = did_you_mean(name, models) if isinstance(name, str) else f"known are: {', '.join(models)}"
-        raise UnknownTableError(f"no model has the table {shown(name)}: {hint}") from None
+        raise UnknownTableError(f"expected the table of a model; got {shown(name)}: {hint}") from None
 
 
 @lru_cache(maxsize=1024)
-def _model_of_table(name: str, known: type[peewee.Model], _references: int) -> type[peewee.Model]:
-    return models_by_table(known)[name]
+def _model_of_table(
+    name: str, known: type[peewee.Model], others: tuple[type[peewee.Model], ...], _references: int
+) -> type[peewee.Model]:
+    return models_by_table(known, others)[name]
 
 
-def models_by_table(known: type[peewee.Model]) -> dict[str, type[peewee.Model]]:
-    """Return our models and those that ``known`` is related to, by the name of their table."""
+def models_by_table(known: type[peewee.Model], others: tuple[type[peewee.Model], ...]) -> dict[str, type[peewee.Model]]:
+    """Return some models and those that ``known`` is related to, by the name of their table."""
     related = [model for _, model, _ in known._meta.model_graph()]
-    return {model._meta.table_name: model for model in (*ALL_MODELS, *related, known)}
+    return {model._meta.table_name: model for model in (*others, *related, known)}
 
 
 def _is_text(field: peewee.Field[Any]) -> bool:

@@ -22,8 +22,8 @@ import peewee
 
 from cloudpub_models.connection.engine import Row
 from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.partial import PartialData
 from cloudpub_models.entity.stored_forms import json_from_text, json_reader, timestamp_from_database, uuid_from_database
+from cloudpub_models.entity.unloaded import PartialData
 from cloudpub_models.manager.columns.decoding import (
     UNEXPECTED_FORM,
     Decoder,

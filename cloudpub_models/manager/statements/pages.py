@@ -20,8 +20,8 @@ from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order, OrderBy, parse_order
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import Column, Table
-from cloudpub_models.sql import Dialect
-from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, PositionalCondition
+from cloudpub_models.sql.nodes import expressions
+from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, RowComparison
 
 _CHECKSUM_BYTES = 8
 
@@ -77,7 +77,7 @@ def decode_cursor(cursor: Any, order: Order, table: Table) -> list[Any]:
     return values
 
 
-def rows_after(values: Sequence[Any], order: Order, table: Table, dialect: Dialect) -> tuple[Condition, list[Any]]:
+def rows_after(values: Sequence[Any], order: Order, table: Table) -> tuple[Condition, list[Any]]:
     """Return the condition that is true of the rows after one in the order, and the values of its parameters.
 
     NULLs come last in ascending and first in descending order, on both databases.
@@ -86,10 +86,8 @@ def rows_after(values: Sequence[Any], order: Order, table: Table, dialect: Diale
     nullable = any(table.columns[name].field.null for name, _ in order)
     if len(directions) == 1 and not nullable:
         # Comparing rows lets one range of an index on these columns answer it.
-        sign = ">" if directions == {"ASC"} else "<"
-        names = ", ".join([dialect.quote(name) for name, _ in order])
-        pieces = [f"({names}) {sign} (", *[", "] * (len(order) - 1), ")"]
-        return PositionalCondition(tuple(pieces)), list(values)
+        columns = tuple([expressions.Column(None, name) for name, _ in order])
+        return RowComparison(columns, ">" if directions == {"ASC"} else "<"), list(values)
     alternatives: list[Condition] = []
     parameters: list[Any] = []
     for position, (name, direction) in enumerate(order):
@@ -106,13 +104,17 @@ def _after(name: str, direction: str, value: Any, *, nullable: bool) -> tuple[Co
     if direction == "ASC":
         if value is None:
             return None
-        greater = Comparison(name, ">")
-        return (Group((("AND", greater), ("OR", Comparison(name, "IS NULL")))) if nullable else greater), [value]
-    return (Comparison(name, "IS NOT NULL"), []) if value is None else (Comparison(name, "<"), [value])
+        greater = _compared(name, ">")
+        return (Group((("AND", greater), ("OR", _compared(name, "IS NULL")))) if nullable else greater), [value]
+    return (_compared(name, "IS NOT NULL"), []) if value is None else (_compared(name, "<"), [value])
 
 
 def _equal(name: str, value: Any) -> tuple[Condition, list[Any]]:
-    return (Comparison(name, "IS NULL"), []) if value is None else (Comparison(name, "="), [value])
+    return (_compared(name, "IS NULL"), []) if value is None else (_compared(name, "="), [value])
+
+
+def _compared(name: str, operator: str) -> Comparison:
+    return Comparison(expressions.Column(None, name), operator)
 
 
 def _check_value(value: Any, column: Column) -> None:

@@ -22,65 +22,61 @@ from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
-from cloudpub_models.sql import POSTGRESQL, Dialect, Query
-from cloudpub_models.sql.builder.language import parse_column, parse_select_item
-from cloudpub_models.sql.nodes import expressions as parsed
+from cloudpub_models.manager.statements.shapes import Request
+from cloudpub_models.sql import Dialect, NamedTable, Query
+from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
-from cloudpub_models.sql.render.writer import rendered
+from cloudpub_models.sql.remembering import remembered_if_short
+from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import bind, check_single_statement, driver_text, driver_value
+from cloudpub_models.sql.text.parameters import driver_value
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
-# The queries that a program writes down are few; one that computes them must stay bounded too.
-_MOST_KEPT = 1024
-_LONGEST_KEPT = 10_000
 # Calls whose result is one of the values of their first argument.
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
 
-def plan_for(query: Query, dialect: Dialect, known: type[peewee.Model]) -> QueryPlan:
+def plan_for(
+    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]
+) -> QueryPlan:
     """Return the plan of a query.
 
     Args:
         query: the query.
         dialect: the database that it is for.
-        known: a model through which models other than ours are found.
+        known: a model; those that it is related to are known as well.
+        others: the models of the database's components.
     """
     # A model that is defined later may have one of the query's tables.
-    key = (query, dialect, known, len(known._meta.backrefs))
-    plan = _plans.get(key)
-    if plan is None:
-        plan = QueryPlan(query, dialect, known)
-        if len(plan.text) <= _LONGEST_KEPT:
-            if len(_plans) >= _MOST_KEPT:
-                _plans.clear()
-            _plans[key] = plan
-    return plan
+    return _plan(query, dialect, known, others, len(known._meta.backrefs))
 
 
 class QueryPlan:
     """How one query is run on one database.
 
     Attributes:
-        text: its SQL, with ``@name`` parameters.
+        rendered: its SQL, and what it is.
     """
 
-    def __init__(self, query: Query, dialect: Dialect, known: type[peewee.Model]) -> None:
+    def __init__(self, query: Query, dialect: Dialect, models: Mapping[str, type[peewee.Model]]) -> None:
         self._dialect = dialect
-        self.text, self._names = rendered(query, dialect)
-        check_single_statement(self.text, dialect)
-        self._driver_text = driver_text(self.text, dialect)[0]
-        tables = _Tables(query, known)
-        if dialect is POSTGRESQL and _is_preparable(query, tables):
-            self._driver_text = PreparableSql(self._driver_text)
-        self._encoders = _encoders(query, self._names, tables, dialect)
+        self.rendered = write(query, dialect)
+        tables = _Tables(query, models)
+        # Every parameter has to be of the type of its column, which encoders see to.
+        compared = self.rendered.compared
+        columns = [None] if compared is None else [tables.column(column) for column in compared]
+        preparable = all(column is not None and column.is_preparable for column in columns)
+        text = self.rendered.driver_text
+        text = PreparableSql(text) if preparable and dialect.prepared_statements else text
+        self._request = Request(text, self.rendered.writes, self.rendered.tables)
+        self._encoders = _encoders(query, self.rendered.names, tables, dialect)
         self._sources = _sources(query, tables)
         # The columns of the last result, and what loads its rows: they change only with the schema.
         self._columns_and_loader: tuple[ResultColumns, DictLoader] | None = None
 
-    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[str, Sequence[Any] | None]:
-        """Return the driver's own SQL and parameters.
+    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Request, Sequence[Any] | None]:
+        """Return what to send, and the driver's parameters.
 
         Args:
             values: those of the generated parameters, in their order.
@@ -91,9 +87,9 @@ class QueryPlan:
         """
         encoded = [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
         if not named:
-            return self._driver_text, encoded or None
-        # Where a named value is a tuple, the text depends on it.
-        return bind(self.text, {**dict(zip(self._names, encoded, strict=True)), **named}, self._dialect)
+            return self._request, encoded or None
+        text, bound = self.rendered.bind(encoded, named, self._dialect)
+        return self._request._replace(sql=text), bound
 
     def loader(self, columns: ResultColumns) -> DictLoader:
         """Return what makes dicts of the rows of a result.
@@ -117,25 +113,33 @@ class QueryPlan:
         return dict_loader(tuple(names), tuple(decoders))
 
 
-_plans: dict[tuple[Query, Dialect, type[peewee.Model], int], QueryPlan] = {}
+def _make_plan(
+    query: Query,
+    dialect: Dialect,
+    known: type[peewee.Model],
+    others: tuple[type[peewee.Model], ...],
+    _references: int,
+) -> QueryPlan:
+    return QueryPlan(query, dialect, models_by_table(known, others))
+
+
+_plan = remembered_if_short(_make_plan, lambda plan: len(plan.rendered.text))
 
 
 class _Tables:
     """The tables of a query that have a model, by the name that the query gives them."""
 
-    def __init__(self, query: Query, known: type[peewee.Model]) -> None:
-        models = models_by_table(known)
-        named = [(query.table, query.alias), *[(join.table, join.alias) for join in query.joins]]
+    def __init__(self, query: Query, models: Mapping[str, type[peewee.Model]]) -> None:
         self._tables: dict[str, Table] = {
-            alias or table: table_of(models[table])
-            for table, alias in named
-            if isinstance(table, str) and table in models
+            table.known_as: table_of(models[table.name])
+            for table in query.tables
+            if isinstance(table, NamedTable) and table.name in models
         }
-        self._all_known = len(self._tables) == len(named)
+        self._all_known = len(self._tables) == len(query.tables)
 
-    def column(self, item: parsed.Expression) -> Column | None:
+    def column(self, item: nodes.Expression) -> Column | None:
         """Return the column that a query means, or ``None`` where no model, or more than one, has it."""
-        if not isinstance(item, parsed.Column):
+        if not isinstance(item, nodes.Column):
             return None
         name = item.name
         if item.table is not None:
@@ -148,25 +152,13 @@ class _Tables:
 
     def column_compared(self, condition: Condition) -> Column | None:
         """Return the column that a condition compares, or ``None`` where there is none, or none that is known."""
-        if not isinstance(condition, Comparison):
-            return None
-        compared = condition.column
-        return self.column(parse_column(compared) if isinstance(compared, str) else compared)
+        return self.column(condition.column) if isinstance(condition, Comparison) else None
 
-    def columns(self, star: parsed.Star) -> Iterator[Column]:
+    def columns(self, star: nodes.Star) -> Iterator[Column]:
         """Yield the columns that a star stands for, as far as models have them."""
         for name, table in self._tables.items():
             if star.table in (None, name):
                 yield from table.columns.values()
-
-
-def _is_preparable(query: Query, tables: _Tables) -> bool:
-    """Return whether to prepare a query, where that is asked for.
-
-    Every parameter has to be of the type of its column, which encoders see to.
-    """
-    compared = map(tables.column_compared, _flat(query.conditions))
-    return all(column is not None and column.is_preparable for column in compared)
 
 
 # Values of conditions
@@ -217,9 +209,8 @@ def _refuse_repeated(names: Sequence[str]) -> None:
 def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
     """Return the model's column behind each name of the result."""
     sources: dict[str, Column] = {}
-    for item in query.columns or (parsed.Star(None),):
-        expression = parse_select_item(item) if isinstance(item, str) else item
-        if isinstance(expression, parsed.Star):
+    for expression in query.columns or (nodes.Star(None),):
+        if isinstance(expression, nodes.Star):
             for column in tables.columns(expression):
                 sources[column.name] = column
             continue
@@ -232,12 +223,12 @@ def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
     return sources
 
 
-def _name_and_source(item: parsed.Expression) -> tuple[str | None, parsed.Column | None]:
-    if isinstance(item, parsed.Aliased):
+def _name_and_source(item: nodes.Expression) -> tuple[str | None, nodes.Column | None]:
+    if isinstance(item, nodes.Aliased):
         return item.alias, _name_and_source(item.item)[1]
-    if isinstance(item, parsed.Column):
+    if isinstance(item, nodes.Column):
         return item.name, item
-    if isinstance(item, parsed.Call) and item.function.upper() in _SELECTING_FUNCTIONS and item.arguments:
+    if isinstance(item, nodes.Call) and item.function.upper() in _SELECTING_FUNCTIONS and item.arguments:
         first = item.arguments[0]
-        return None, first if isinstance(first, parsed.Column) else None
+        return None, first if isinstance(first, nodes.Column) else None
     return None, None

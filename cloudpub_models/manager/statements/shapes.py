@@ -6,7 +6,7 @@ The text comes from the renderer that the query builder uses too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
@@ -15,36 +15,50 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.where import Shape
 from cloudpub_models.manager.columns.encoding import Encoder
-from cloudpub_models.manager.columns.table import Table
+from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
-from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, OrderBy, Query, raw
-from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Connector, Group
+from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
+from cloudpub_models.sql.dialects import Lock
+from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
+from cloudpub_models.sql.nodes.expressions import Column
+from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.statement import PreparableSql
-from cloudpub_models.sql.text.parameters import driver_text
 
 M = TypeVar("M", bound=peewee.Model)
-T = TypeVar("T")
 
 
-# The shapes that a program writes down are few; one that computes column lists and conditions must stay bounded too.
-_LARGEST_CACHE = 4096
-# In characters; a Peewee expression with a hundred thousand values is a shape too.
-_MOST_CACHED_TEXT = 10_000_000
+class Request(NamedTuple):
+    """What is sent to the database: SQL in the driver's notation, and what it is.
+
+    Attributes:
+        sql: the statement.
+        writes: whether it changes or locks rows.
+        tables: the tables that it touches.
+    """
+
+    sql: str
+    writes: bool
+    tables: tuple[str, ...]
+
+
+class Select(NamedTuple, Generic[M]):
+    """A `Request` for rows, and what makes instances of them."""
+
+    sql: str
+    load: Loader[M]
+    writes: bool
+    tables: tuple[str, ...]
 
 
 class Lookup(NamedTuple, Generic[M]):
-    """A SELECT by one column's value: how the value is encoded, the SQL, and what makes instances of its rows."""
+    """A `Select` by one column's value, and how the value is encoded."""
 
     encode: Encoder
     sql: str
     load: Loader[M]
-
-
-class Select(NamedTuple, Generic[M]):
-    """A SELECT in the driver's notation, and what makes instances of its rows."""
-
-    sql: str
-    load: Loader[M]
+    writes: bool
+    tables: tuple[str, ...]
 
 
 class ConflictRule(NamedTuple):
@@ -62,8 +76,33 @@ class ConflictRule(NamedTuple):
     update_columns: tuple[str, ...] | None
     touched: tuple[str, ...]
 
-    def for_columns(self, given: Sequence[str]) -> Conflict:
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        action: Literal["ignore", "update"],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+    ) -> ConflictRule:
+        """Return the rule that a caller has asked for.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: the arguments are no lists of names, or name none where some are needed.
+        """
+        return cls(
+            action,
+            table.named(conflict_columns, "conflict_columns") if conflict_columns or action == "update" else (),
+            update_columns if update_columns is None else table.named(update_columns, "update_columns"),
+            tuple(column.name for column in table.touched),
+        )
+
+    def for_columns(self, given: Sequence[str], conditions: Shape = ()) -> Conflict:
         """Return the rule for an insert that names these columns.
+
+        Args:
+            given: the columns.
+            conditions: what the row that is there has to meet to be updated.
 
         Raises:
             InvalidQueryError: a column that is to be updated is not given.
@@ -79,26 +118,38 @@ class ConflictRule(NamedTuple):
                     f"expected a value for {name!r}, which decides about or takes part in the update; got none"
                 )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
-        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1])
+        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], group_of(conditions))
 
 
 class Statements(Generic[M]):
-    """The statements of one table on one dialect."""
+    """The statements of one table on one dialect.
+
+    Each is made when its shape is first asked for, and remembered.
+    """
 
     def __init__(self, model: type[M], table: Table, dialect: Dialect) -> None:
         self._model = model
         self.table = table
         self._dialect = dialect
-        self._cache: dict[Any, Any] = {}
-        self._cached_text = 0
+        self._columns = {name: Column(None, name) for name in table.column_names}
+        self._all_columns = tuple(self._columns.values())
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
         self.lookups: dict[str, Lookup[M]] = {}
+        self._selects = Remembered(self._make_select, _length)
+        self._selects_for_each = Remembered(self._make_select_for_each, _length)
+        self._selects_connected = Remembered(self._make_select_connected, _length)
+        self._selects_of_nothing = Remembered(self._make_select_of_nothing, _length)
+        self._inserts = Remembered(self._make_insert, _length)
+        self._inserts_from_arrays = Remembered(self._make_insert_from_arrays, _length)
+        self._upserts = Remembered(self._make_upsert, _length)
+        self._updates = Remembered(self._make_update, _length)
+        self._deletes = Remembered(self._make_delete, _length)
+        self._deletes_of_first = Remembered(self._make_delete_first, _length)
 
     def lookup(self, name: str) -> Lookup[M]:
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
         column = self.table.column(name)
-        select = self.select(((column.name, "="),))
-        found = self.lookups[name] = Lookup(column.encode, select.sql, select.load)
+        found = self.lookups[name] = Lookup(column.encode, *self.select(((column.name, "="),)))
         return found
 
     def select(
@@ -109,257 +160,274 @@ class Statements(Generic[M]):
         order: Order = (),
         limit: bool = False,
         offset: bool = False,
-        skip_locked: bool = False,
+        lock: Lock | None = None,
     ) -> Select[M]:
         """Return the SELECT of some columns (all, when left out), with a parameter for limit and offset.
 
-        With ``skip_locked`` it locks the rows it finds, and passes over those that others have locked.
+        Args:
+            conditions: what every row has to meet.
+            columns: the columns.
+            order: in which order the rows come.
+            limit: whether there is a largest number of rows.
+            offset: whether rows are skipped.
+            lock: how the rows are locked.
         """
+        return self._selects[conditions, columns, order, limit, offset, lock]
 
-        def make() -> Select[M]:
-            names = self.table.column_names if columns is None else columns
-            sql = self._render(
-                Query(
-                    "select",
-                    self.table.name,
-                    columns=names,
-                    conditions=_group(conditions),
-                    order_by=self._order_by(order),
-                    limit=PARAMETER if limit else None,
-                    offset=PARAMETER if offset else None,
-                    for_update=skip_locked,
-                    skip_locked=skip_locked,
-                )
-            )
-            whole = set(names) == set(self.table.column_names)
-            return Select(sql, self.load if columns is None else self._loader(names, partial=not whole))
+    def _make_select(
+        self,
+        conditions: Shape,
+        columns: tuple[str, ...] | None,
+        order: Order,
+        limit: bool,
+        offset: bool,
+        lock: Lock | None,
+    ) -> Select[M]:
+        request = self._request(
+            "select",
+            columns=self._all_columns if columns is None else tuple([self._columns[name] for name in columns]),
+            conditions=group_of(conditions),
+            order_by=self._order_by(order),
+            limit=PARAMETER if limit else None,
+            offset=PARAMETER if offset else None,
+            lock=lock,
+        )
+        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
 
-        return self._cached(("select", conditions, columns, order, limit, offset, skip_locked), make)
+    def _rows_of(self, columns: tuple[str, ...], request: Request) -> Select[M]:
+        load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
+        return Select(request.sql, load, request.writes, request.tables)
 
-    def select_for_each(self, column: str, order: Order, limit: int) -> Select[M]:
-        """Return the SELECT of at most ``limit`` rows for each of the values that its parameter lists for a column.
+    def select_for_each(self, column: str, order: Order, limit: int, conditions: Shape = ()) -> Select[M]:
+        """Return the SELECT of at most ``limit`` rows for each of the values that its first parameter lists.
 
         The rows of each value are looked up one value at a time, so that no more of them are read than are wanted.
+
+        Args:
+            column: the column that has the values.
+            order: which rows are the first.
+            limit: how many rows for each value at most.
+            conditions: what every row has to meet.
         """
+        return self._selects_for_each[column, order, limit, conditions]
 
-        def make() -> Select[M]:
-            first = self._first_on_postgresql if self._dialect is POSTGRESQL else self._first_on_sqlite
-            return Select(driver_text(first(column, order, limit), self._dialect)[0], self.load)
-
-        return self._cached(("select for each", column, order, limit), make)
-
-    def _first_on_postgresql(self, column: str, order: Order, limit: int) -> str:
-        quote = self._dialect.quote
-        columns = ", ".join([quote(name) for name in self.table.column_names])
-        array = f"CAST(@keys AS {_array_type(self.table.columns[column].field)}[])"
-        # As an order by the column, too, only its own index serves this; to the planner, which does not know the key,
-        # one over the other columns looks as good, where a key with few rows makes it read everybody's.
-        nearest = self._ordered(((column, order[0][1]), *order) if order else ())
-        one = (
-            f"SELECT {columns} FROM {quote(self.table.name)}"  # noqa: S608 - made of quoted names and a number
-            f" WHERE {quote(column)} BETWEEN parent.key AND parent.key{nearest} LIMIT {limit}"
+    def _make_select_for_each(self, column: str, order: Order, limit: int, conditions: Shape) -> Select[M]:
+        request = self._request(
+            "select",
+            columns=self._all_columns,
+            conditions=group_of(conditions),
+            order_by=self._order_by(order),
+            first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
-        each = f"unnest({array}) AS parent (key) CROSS JOIN LATERAL ({one}) AS related"
-        return f"SELECT {columns} FROM {each}{self._ordered(order)}"  # noqa: S608 - the same
-
-    def _first_on_sqlite(self, column: str, order: Order, limit: int) -> str:
-        quote = self._dialect.quote
-        table = quote(self.table.name)
-        keys = self.table.key_names
-        key = quote(keys[0]) if len(keys) == 1 else "rowid"
-        columns = ", ".join([f"{table}.{quote(name)}" for name in self.table.column_names])
-        one = (
-            f"SELECT candidate.{key} FROM {table} AS candidate"  # noqa: S608 - made of quoted names and a number
-            f" WHERE candidate.{quote(column)} = parent.value{self._ordered(order, 'candidate.')} LIMIT {limit}"
-        )
-        each = f"json_each(@keys) AS parent JOIN {table} ON {table}.{key} IN ({one})"
-        return f"SELECT {columns} FROM {each}{self._ordered(order, f'{table}.')}"  # noqa: S608 - the same
-
-    def _order_by(self, order: Order, prefix: str = "") -> tuple[OrderBy, ...]:
-        return tuple([OrderBy(prefix + name, direction, None, self._is_nullable(name)) for name, direction in order])
-
-    def _ordered(self, order: Order, prefix: str = "") -> str:
-        terms = [
-            f"{prefix}{self._dialect.quote(name)} {direction}"
-            f"{self._dialect.nulls(direction, None, nullable=self._is_nullable(name))}"
-            for name, direction in order
-        ]
-        return f" ORDER BY {', '.join(terms)}" if terms else ""
-
-    def _is_nullable(self, name: str) -> bool:
-        return bool(self.table.columns[name].field.null)
+        return self._whole_rows(request)
 
     def select_connected(
-        self, pivot: str, near: str, far: tuple[str, str], order: Order, limit: int | None
+        self,
+        near: peewee.ForeignKeyField[Any],
+        far: peewee.ForeignKeyField[Any],
+        order: Order,
+        limit: int | None,
+        conditions: Shape = (),
     ) -> Select[M]:
         """Return the SELECT of the rows that a table in between connects with others, their keys in a last column.
 
         Args:
-            pivot: the table in between.
-            near: its column that is compared with the keys that the parameter lists.
-            far: its column that refers to this table, and this table's column that it refers to.
+            near: the key of the table in between that refers to the others; the first parameter lists their keys.
+            far: its key that refers to this table.
             order: columns of this table.
             limit: how many rows for each key at most.
+            conditions: what every row has to meet; a column without a table is this table's.
         """
+        # Fields themselves are no keys: to compare two of them makes an expression.
+        return self._selects_connected[near.model, near.name, far.name, order, limit, conditions]
 
-        def make() -> Select[M]:
-            own = self.table.name
-            connected = Query(
-                "select",
-                own,
-                joins=(Join("INNER", pivot, None, ((f"{pivot}.{far[0]}", f"{own}.{far[1]}"),)),),
-                conditions=Group.all(Comparison(f"{pivot}.{near}", "IN")),
-            )
-            if limit is not None:
-                return Select(self._ranked(connected, f"{pivot}.{near}", order, limit), self.load)
-            whole = connected.changed(
-                columns=(*self._qualified(), f"{pivot}.{near}"),
-                order_by=self._order_by(order, f"{own}."),
-            )
-            return Select(self._render(whole), self.load)
+    def _make_select_connected(
+        self,
+        pivot: type[peewee.Model],
+        near_name: str,
+        far_name: str,
+        order: Order,
+        limit: int | None,
+        conditions: Shape,
+    ) -> Select[M]:
+        near, far = pivot._meta.fields[near_name], pivot._meta.fields[far_name]
+        between, own = table_of(pivot).node, self.table.node.known_as
+        key = Column(between.known_as, near.column_name)
+        pair = Column(between.known_as, far.column_name), Column(own, far.rel_field.column_name)
+        held = group_of(conditions, own)
+        request = self._request(
+            "select",
+            columns=(*[Column(own, name) for name in self._columns], key),
+            joins=(Join("INNER", between, (pair,)),),
+            conditions=held if limit is not None else Group((("AND", Comparison(key, "IN")), *held.items)),
+            order_by=self._order_by(order, own),
+            first_of_each=None if limit is None else self._first_of_each(key, near, limit),
+        )
+        return self._whole_rows(request)
 
-        return self._cached(("select connected", pivot, near, far, order, limit), make)
-
-    def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> str:
+    def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
-        shape = (kind, conditions)
-        found: str | None = self._cache.get(shape)
-        return found or self._cached(
-            shape, lambda: self._render(Query(kind, self.table.name, conditions=_group(conditions)))
+        return self._selects_of_nothing[kind, conditions]
+
+    def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
+        return self._request(kind, conditions=group_of(conditions))
+
+    def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
+        """Return the INSERT of one row that gives it back."""
+        return self._inserts[columns, 1, conflict, True]
+
+    def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> Request:
+        """Return the INSERT of several rows."""
+        return self._inserts[columns, rows, conflict, returning]
+
+    def _make_insert(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> Request:
+        return self._request(
+            "insert",
+            insert_columns=columns,
+            rows=rows,
+            conflict=conflict,
+            returning=self._all_columns if returning else (),
         )
 
-    def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
-        """Return the INSERT of one row that gives it back."""
-        shape = ("insert", columns, conflict)
-        found: str | None = self._cache.get(shape)
-        return found or self._cached(shape, lambda: self.insert_many(columns, 1, conflict, True))
+    def insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> Request:
+        """Return PostgreSQL's INSERT of rows that come as one array for each column."""
+        return self._inserts_from_arrays[columns, conflict, returning]
 
-    def upsert(self, columns: tuple[str, ...], asked: Any, make_conflict: Callable[[], Conflict]) -> str:
+    def _make_insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> Request:
+        return self._request(
+            "insert",
+            insert_columns=columns,
+            array_types=tuple([_array_type(field) for field in self.table.fields(columns)]),
+            conflict=conflict,
+            returning=self._all_columns if returning else (),
+        )
+
+    def upsert(
+        self,
+        columns: tuple[str, ...],
+        given: tuple[str, ...],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+        conditions: Shape = (),
+    ) -> Request:
         """Return the INSERT of one row that updates the one in its place, and gives it back.
 
         Args:
             columns: the columns of the row.
-            asked: what decides about the rule for the row in its place.
-            make_conflict: makes the rule; called once for each ``asked``.
+            given: those of them that the caller has named, and that every update sets.
+            conflict_columns: the columns of a unique constraint.
+            update_columns: what to update; all other columns given when left out.
+            conditions: what the row in its place has to meet.
+
+        Raises:
+            UnknownColumnError: a name is no column.
+            InvalidQueryError: a column is to be updated that is not given, or names are none.
+            InvalidValueError: a column of the constraint is not given.
         """
-        shape = ("upsert", columns, asked)
+        shape = columns, given, _fixed(conflict_columns), _fixed(update_columns), conditions
         try:
-            found: str | None = self._cache.get(shape)
+            return self._upserts[shape]
         except TypeError:  # names that are none, which the rule refuses
-            return self.insert(columns, make_conflict())
-        return found or self._cached(shape, lambda: self.insert(columns, make_conflict()))
+            return self._make_upsert(*shape)
 
-    def insert_many(self, columns: tuple[str, ...], rows: int, conflict: Conflict | None, returning: bool) -> str:
-        """Return the INSERT of several rows."""
-        return self._cached(
-            ("insert", columns, rows, conflict, returning),
-            lambda: self._render(
-                Query(
-                    "insert",
-                    self.table.name,
-                    insert_columns=columns,
-                    rows=rows,
-                    conflict=conflict,
-                    returning=self.table.column_names if returning else (),
-                )
-            ),
-        )
+    def _make_upsert(
+        self,
+        columns: tuple[str, ...],
+        given: tuple[str, ...],
+        conflict_columns: Sequence[str],
+        update_columns: Sequence[str] | None,
+        conditions: Shape,
+    ) -> Request:
+        rule = ConflictRule.of(self.table, "update", conflict_columns, update_columns)
+        self.table.require(rule.columns, given)
+        return self._make_insert(columns, 1, rule.for_columns(given, conditions), True)
 
-    def insert_from_arrays(self, columns: tuple[str, ...], conflict: Conflict | None, returning: bool) -> str:
-        """Return PostgreSQL's INSERT of rows that come as one array for each column."""
-        return self._cached(
-            ("insert from arrays", columns, conflict, returning),
-            lambda: self._render(
-                Query(
-                    "insert",
-                    self.table.name,
-                    insert_columns=columns,
-                    array_types=tuple(_array_type(field) for field in self.table.fields(columns)),
-                    conflict=conflict,
-                    returning=self.table.column_names if returning else (),
-                )
-            ),
-        )
-
-    def copy(self, columns: tuple[str, ...]) -> str:
+    def copy(self, columns: tuple[str, ...]) -> Request:
         """Return PostgreSQL's COPY of rows in text format."""
-        quote = self._dialect.quote
-        return f"COPY {quote(self.table.name)} ({', '.join([quote(name) for name in columns])}) FROM STDIN"
+        return self._request("copy", insert_columns=columns)
 
-    def update(self, columns: tuple[str, ...], conditions: Shape) -> str:
+    def update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
         """Return the UPDATE that gives the rows back."""
-        shape = ("update", columns, conditions)
-        found: str | None = self._cache.get(shape)
-        return found or self._cached(
-            shape,
-            lambda: self._render(
-                Query(
-                    "update",
-                    self.table.name,
-                    update_columns=columns,
-                    conditions=_group(conditions),
-                    returning=self.table.column_names,
-                )
-            ),
+        return self._updates[columns, conditions]
+
+    def _make_update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
+        return self._request(
+            "update", update_columns=columns, conditions=group_of(conditions), returning=self._all_columns
         )
 
-    def delete(self, conditions: Shape) -> str:
+    def delete(self, conditions: Shape) -> Request:
         """Return the DELETE."""
-        return self._cached(
-            ("delete", conditions),
-            lambda: self._render(Query("delete", self.table.name, conditions=_group(conditions))),
+        return self._deletes[(conditions,)]
+
+    def _make_delete(self, conditions: Shape) -> Request:
+        return self._request("delete", conditions=group_of(conditions))
+
+    def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        """Return the DELETE of the first rows in an order that nobody else has locked; it gives some columns back.
+
+        The last parameter is how many.
+        """
+        return self._deletes_of_first[conditions, order, columns]
+
+    def _make_delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        (key,) = self.table.key_names
+        request = self._request(
+            "delete",
+            conditions=group_of(conditions),
+            order_by=self._order_by(order),
+            limit=PARAMETER,
+            lock="FOR UPDATE SKIP LOCKED",
+            key=key,
+            returning=tuple([self._columns[name] for name in columns]),
+        )
+        return self._rows_of(columns, request)
+
+    def _order_by(self, order: Order, table: str | None = None) -> tuple[OrderBy, ...]:
+        columns = self.table.columns
+        return tuple(
+            [OrderBy(Column(table, name), direction, None, bool(columns[name].field.null)) for name, direction in order]
         )
 
-    def _qualified(self) -> tuple[str, ...]:
-        return tuple(f"{self.table.name}.{name}" for name in self.table.column_names)
+    def _first_of_each(self, column: Column, field: peewee.Field[Any], limit: int) -> FirstOfEach:
+        return FirstOfEach(column, limit, _array_type(field), self.table.key_names)
 
-    def _ranked(self, query: Query, key: str, order: Order, limit: int) -> str:
-        """Return the SELECT of the first rows, in an order, for each key of a query, with the key in a last column."""
-        quote = self._dialect.quote
-        key_sql = ".".join([quote(part) for part in key.split(".")])
-        window = f"PARTITION BY {key_sql}{self._ordered(order, quote(self.table.name) + '.')}"
-        position = raw(f"ROW_NUMBER() OVER ({window}) AS cloudpub_position")
-        key_item = raw(f"{key_sql} AS cloudpub_key")
-        inner = self._render(query.changed(columns=(*self._qualified(), key_item, position)))
-        columns = ", ".join([*[quote(name) for name in self.table.column_names], "cloudpub_key"])
-        return (
-            f"SELECT {columns} FROM ({inner}) AS ranked"  # noqa: S608 - made of quoted names and a number
-            f" WHERE cloudpub_position <= {limit}{self._ordered(order)}"
-        )
+    def _request(self, kind: Kind, **clauses: Any) -> Request:
+        from cloudpub_models.sql.render.writer import write
 
-    def _render(self, query: Query) -> str:
-        from cloudpub_models.sql.render.writer import render
+        written = write(Query(kind, self.table.node, **clauses), self._dialect)
+        sql = written.driver_text
+        if self._dialect.prepared_statements and self._is_preparable(written.compared):
+            sql = PreparableSql(sql)
+        return Request(sql, written.writes, written.tables)
 
-        text = driver_text(render(query, self._dialect), self._dialect)[0]
+    def _is_preparable(self, compared: Sequence[Column] | None) -> bool:
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
-        compared = all(map(self._is_preparable, query.conditions.items))
-        preparable = self._dialect is POSTGRESQL and compared and not query.array_types
-        return PreparableSql(text) if preparable else text
+        columns = self.table.columns
+        return compared is not None and all(
+            column.name not in columns or columns[column.name].is_preparable for column in compared
+        )
 
-    def _is_preparable(self, item: tuple[Connector, Condition]) -> bool:
-        condition = item[1]
-        if not isinstance(condition, Comparison):
-            return False
-        column = self.table.columns.get(str(condition.column).rpartition(".")[2])
-        return column is None or column.is_preparable
+    def _whole_rows(self, request: Request) -> Select[M]:
+        return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
 
-    def _cached(self, shape: Any, make: Callable[[], T]) -> T:
-        found: T | None = self._cache.get(shape)
-        if found is None:
-            found = make()
-            self._cached_text += len(getattr(found, "sql", found))  # type: ignore[arg-type]
-            if len(self._cache) >= _LARGEST_CACHE or self._cached_text > _MOST_CACHED_TEXT:
-                self._cache.clear()
-                self._cached_text = 0
-            self._cache[shape] = found
-        return found
+
+def _length(made: Request | Select[Any]) -> int:
+    return len(made.sql)
 
 
-def _group(shape: Shape) -> Group:
-    return Group.all(*[Comparison(*part) if isinstance(part, tuple) else part for part in shape])
+def _fixed(names: Any) -> Any:
+    return tuple(names) if type(names) is list else names
+
+
+def group_of(shape: Shape, table: str | None = None) -> Group:
+    """Return the conditions of a shape; a column without a table of its own is that one's."""
+    if not shape:
+        return NO_CONDITIONS
+    conditions = [Comparison(Column(table, part[0]), part[1]) if isinstance(part, tuple) else part for part in shape]
+    return Group(tuple([("AND", condition) for condition in conditions]))
 
 
 def _array_type(field: peewee.Field[Any]) -> str:

@@ -1,7 +1,8 @@
 """A database's schema as plain values that can be compared.
 
-Types, defaults, checks and triggers are normalised (see `expressions`), so that the values of a database and those
-derived from the models are equal where they mean the same.
+Types, defaults, checks and triggers are normalised (see `normal_form`), so that the values of a database and those
+derived from the models are equal where they mean the same. What is derived from models carries the SQL that would make
+it too, which no comparison heeds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudpub_models.entity.binding import Dialect
+from cloudpub_models.sql.dialects import Dialect
 
 # The default of a primary key that counts by itself: SERIAL, IDENTITY, AUTOINCREMENT.
 COUNTING = "autoincrement"
@@ -18,12 +19,21 @@ COUNTING = "autoincrement"
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its type in lower case (``varchar(255)``), and its default in comparable form or None."""
+    """A column.
+
+    Attributes:
+        name: its name.
+        type: its type in lower case (``varchar(255)``).
+        nullable: whether it may be NULL.
+        default: its default in comparable form, or None.
+        default_sql: its default as the model has it.
+    """
 
     name: str
     type: str
     nullable: bool
     default: str | None = None
+    default_sql: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -42,11 +52,15 @@ class Index:
         name: its name.
         columns: its columns, and its expressions in comparable form (``lower email``).
         partial: whether it covers some rows only.
+        keys: its columns and expressions as the model has them.
+        sql: the statement that makes it.
     """
 
     name: str
     columns: tuple[str, ...]
     partial: bool = False
+    keys: tuple[str, ...] = field(default=(), compare=False)
+    sql: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,11 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Check:
-    """A CHECK, its expression in comparable form."""
+    """A CHECK: its expression in comparable form, its name, and the whole of it as the model has it."""
 
     expression: str
     name: str | None = None
+    sql: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -146,6 +161,11 @@ def normalised_type(declared: str) -> str:
         if text == long or text.startswith(long + "("):
             return short + text[len(long) :].replace(" ", "")
     return "integer" if text == "int" else "boolean" if text == "bool" else text
+
+
+def function_text(source: str, settings: str | None) -> str:
+    """Return a trigger function's body and settings in comparable form."""
+    return " ".join(f"{source} {(settings or '').strip('{}')}".split()).lower()
 
 
 def _ordered(items: list[Any]) -> tuple[Any, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import peewee
@@ -15,10 +18,13 @@ from cloudpub_models.schema.catalogue.catalogue import (
     TableParts,
     Trigger,
     Unique,
+    function_text,
     normalised_type,
 )
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement
-from cloudpub_models.schema.migrations.statements import fetch
+from cloudpub_models.schema.statements import fetch, fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -71,6 +77,63 @@ _TRIGGERS = """
     JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled <> 'D'
 """
+# What makes a schema anew, as the server writes it.
+# A column that counts by a sequence of its own is written as SERIAL, which makes that sequence.
+_MAKING_TABLES = """
+    SELECT format('CREATE TABLE %I (', c.relname) || E'\\n    ' || (
+        SELECT string_agg(part, E',\\n    ' ORDER BY kind, position) FROM (
+            SELECT 0 AS kind, a.attnum AS position, concat_ws(' ', quote_ident(a.attname),
+                CASE WHEN own.sequence IS NULL THEN format_type(a.atttypid, a.atttypmod)
+                     WHEN a.atttypid = 'bigint'::regtype THEN 'bigserial'
+                     WHEN a.atttypid = 'smallint'::regtype THEN 'smallserial' ELSE 'serial' END,
+                CASE WHEN a.attidentity <> '' THEN 'GENERATED '
+                     || CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END || ' AS IDENTITY'
+                     WHEN a.attgenerated = 's' THEN format('GENERATED ALWAYS AS (%s) STORED', value.text)
+                     WHEN own.sequence IS NULL AND value.text IS NOT NULL THEN 'DEFAULT ' || value.text END,
+                CASE WHEN a.attnotnull THEN 'NOT NULL' END) AS part
+            FROM pg_attribute a
+            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            CROSS JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text) AS value
+            CROSS JOIN LATERAL (SELECT CASE WHEN value.text LIKE 'nextval(%' AND a.attidentity = ''
+                THEN pg_get_serial_sequence(quote_ident(c.relname), a.attname) END AS sequence) AS own
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            UNION ALL
+            SELECT 1, k.oid::bigint, format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid, true))
+            FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x')
+        ) AS parts) || E'\\n)' AS sql
+    FROM pg_class c
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY c.oid
+"""
+_MAKING_INDEXES = """
+    SELECT pg_get_indexdef(x.indexrelid, 0, true) AS sql
+    FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND x.indisvalid
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+    ORDER BY x.indexrelid
+"""
+_MAKING_FOREIGN_KEYS = """
+    SELECT format('ALTER TABLE %I ADD CONSTRAINT %I %s', c.relname, k.conname, pg_get_constraintdef(k.oid, true)) AS sql
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND k.contype = 'f' ORDER BY k.oid
+"""
+_MAKING_FUNCTIONS = """
+    SELECT pg_get_functiondef(p.oid) AS sql FROM pg_proc p
+    WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal)
+      AND p.pronamespace = current_schema()::regnamespace
+    ORDER BY p.proname
+"""
+_MAKING_TRIGGERS = """
+    SELECT pg_get_triggerdef(t.oid, true) AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal ORDER BY t.oid
+"""
+_LENGTH = re.compile(r"^varchar\((\d+)\)$")
+_WIDER_TYPES = {
+    "integer": ("bigint",),
+    "smallint": ("integer", "bigint"),
+    "timestamp": ("timestamptz",),
+    "text": ("varchar", "citext"),
+}
 
 
 def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
@@ -89,7 +152,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             _add_constraint(tables[table], *constraint)
     for table, name, unique, partial, columns, definitions in rows(_INDEXES):
         keys = tuple(
-            normalised(definition) if column is None else column
+            normalised(definition, POSTGRESQL) if column is None else column
             for column, definition in zip(columns, definitions, strict=True)
         )
         if unique and not partial:
@@ -99,20 +162,52 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     for table, name, definition, body, settings in rows(_TRIGGERS):
         if table in tables:
             tables[table].triggers.append(
-                Trigger(name, normalised_statement(definition), function_body(body, settings))
+                Trigger(name, normalised_statement(definition, POSTGRESQL), function_text(body, settings))
             )
     return list(tables.values())
 
 
-def function_body(source: str, settings: str | None) -> str:
-    """Return a trigger function's body and settings in comparable form."""
-    return " ".join(f"{source} {(settings or '').strip('{}')}".split()).lower()
+def read_statements(database: peewee.Database) -> Iterator[str]:
+    """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
+    for query in (_MAKING_TABLES, _MAKING_INDEXES, _MAKING_FOREIGN_KEYS, _MAKING_FUNCTIONS, _MAKING_TRIGGERS):
+        # The driver takes a single % for a parameter.
+        for (statement,) in fetch(database, query.replace("%", "%%")):
+            yield statement
+
+
+def known_name(name: str) -> str | None:
+    """Return the name of a constraint as the catalogue has it."""
+    return name
+
+
+def type_fits(expected: str, found: str) -> bool:
+    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+
+    A wider type fits; one that changes values or their comparison does not.
+
+    >>> type_fits("varchar(50)", "text"), type_fits("varchar(50)", "varchar(20)")
+    (True, False)
+    >>> type_fits("timestamp", "timestamptz"), type_fits("timestamp", "date")
+    (True, False)
+    """
+    if expected == found:
+        return True
+    wanted = _LENGTH.match(expected)
+    if wanted is None and "(" in found:
+        # timestamptz(6) is timestamptz; fewer digits lose microseconds.
+        return expected == "timestamp" and re.fullmatch(r"timestamp(tz)?\(6\)", found) is not None
+    if wanted is None:
+        return found in _WIDER_TYPES.get(expected, ())
+    given = _LENGTH.match(found)
+    if given is not None:
+        return int(given.group(1)) >= int(wanted.group(1))
+    return found in ("varchar", "text", "citext")
 
 
 def _default(expression: str | None) -> str | None:
     if expression is None:
         return None
-    return COUNTING if expression.startswith("nextval(") else normalised(expression)
+    return COUNTING if expression.startswith("nextval(") else normalised(expression, POSTGRESQL)
 
 
 def _add_constraint(
@@ -131,7 +226,7 @@ def _add_constraint(
     elif kind == "u":
         table.uniques.append(Unique(tuple(columns), name))
     elif kind == "c":
-        table.checks.append(Check(normalised(expression), name))
+        table.checks.append(Check(normalised(expression, POSTGRESQL), name))
     else:
         table.foreign_keys.append(
             ForeignKey(
@@ -143,3 +238,45 @@ def _add_constraint(
                 name,
             )
         )
+
+
+# A table that was never analysed has reltuples -1; the statistics collector may have counted its rows all the same.
+_SIZES = """
+    SELECT c.relname::text,
+           CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint
+                ELSE NULLIF(pg_catalog.pg_stat_get_live_tuples(c.oid), 0) END
+    FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+"""
+_COLUMN_TYPES = """
+    SELECT c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+      AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_STEADY_FUNCTIONS = "SELECT proname::text FROM pg_catalog.pg_proc GROUP BY proname HAVING bool_and(provolatile <> 'v')"
+
+
+def read_facts(database: peewee.Database) -> DatabaseFacts:
+    """Return what is to be known of the current schema before it is changed."""
+    return DatabaseFacts(
+        POSTGRESQL,
+        rows={str(table): rows for table, rows in fetch(database, _SIZES)},
+        column_types={(table, column): normalised_type(kind) for table, column, kind in fetch(database, _COLUMN_TYPES)},
+        steady_functions=frozenset(name for (name,) in fetch(database, _STEADY_FUNCTIONS)),
+        schema=fetch_value(database, "SELECT current_schema()::text") or "",
+    )
+
+
+class _UndoError(Exception):
+    """Leaves a transaction without a commit."""
+
+
+@contextmanager
+def nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
+    """Give the database itself, in a transaction that only reads."""
+    with suppress(_UndoError), database.atomic():
+        run(database, "SET TRANSACTION READ ONLY")
+        run(database, "SET LOCAL statement_timeout = 0")
+        yield database
+        raise _UndoError

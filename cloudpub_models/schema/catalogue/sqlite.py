@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import peewee
@@ -18,14 +20,21 @@ from cloudpub_models.schema.catalogue.catalogue import (
     Unique,
     normalised_type,
 )
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.catalogue.normal_form import (
     check_constraints,
     index_keys,
     normalised,
     normalised_statement,
-    tokens,
+    words,
 )
-from cloudpub_models.schema.migrations.statements import fetch
+from cloudpub_models.schema.statements import fetch
+from cloudpub_models.sql.dialects import SQLITE
+
+_MAKING = """
+    SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid
+"""
 
 
 def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
@@ -42,7 +51,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             continue
         table = TableParts(name)
         _read_columns(table, rows('SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_xinfo(?)', name))
-        if "autoincrement" in tokens(statement):
+        if "autoincrement" in words(statement, SQLITE):
             table.columns = [
                 Column(column.name, column.type, column.nullable, COUNTING)
                 if (column.name,) == table.primary_key
@@ -58,9 +67,9 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             elif origin == "c":
                 table.indexes.append(Index(index, keys, bool(partial)))
         table.foreign_keys = _foreign_keys(database, name)
-        table.checks = [Check(expression, label) for label, expression in check_constraints(statement)]
+        table.checks = [Check(expression, label) for label, expression in check_constraints(statement, SQLITE)]
         table.triggers = [
-            Trigger(trigger, normalised_statement(definition))
+            Trigger(trigger, normalised_statement(definition, SQLITE))
             for trigger, definition in rows(
                 "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name
             )
@@ -69,11 +78,42 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     return found
 
 
+def read_statements(database: peewee.Database) -> Iterator[str]:
+    """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
+    for (statement,) in fetch(database, _MAKING):
+        yield statement
+
+
+def known_name(name: str) -> str | None:
+    """Return the name of a constraint as the catalogue has it: the pragmas tell none."""
+    return None
+
+
+def type_fits(expected: str, found: str) -> bool:
+    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+
+    SQLite enforces no length, and text stays text in a column of any affinity unless it looks like a number.
+
+    >>> type_fits("varchar(50)", "text"), type_fits("timestamp", "integer")
+    (True, False)
+    """
+    affinity = _affinity(found)
+    if expected == found:
+        return True
+    if expected == "integer":
+        return affinity == "integer" or _base(found) in ("boolean", "numeric")
+    if expected == "timestamp":
+        return affinity in ("text", "numeric")
+    if _base(found) in ("uuid", "json"):
+        return expected == "text"
+    return affinity == "text"
+
+
 def _read_columns(table: TableParts, rows: list[tuple[Any, ...]]) -> None:
     keys = []
     for name, kind, not_null, default, key in rows:
         table.columns.append(
-            Column(name, normalised_type(kind), not not_null, None if default is None else normalised(default))
+            Column(name, normalised_type(kind), not not_null, None if default is None else normalised(default, SQLITE))
         )
         if key:
             keys.append((key, name))
@@ -86,9 +126,8 @@ def _index_keys(database: peewee.Database, index: str) -> tuple[str, ...]:
         return tuple(column for (column,) in columns)
     # The pragma names columns only; an index with expressions has a statement that tells them.
     (statement,) = fetch(database, "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (index,))
-    return tuple(
-        key if column is None else column for (column,), key in zip(columns, index_keys(statement[0]), strict=True)
-    )
+    keys = index_keys(statement[0], SQLITE)
+    return tuple(key if column is None else column for (column,), key in zip(columns, keys, strict=True))
 
 
 def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
@@ -107,3 +146,51 @@ def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
             referenced = tuple(name for (name,) in keys)
         found.append(ForeignKey(columns, target, referenced, on_delete, on_update))
     return found
+
+
+def _affinity(declared: str) -> str:
+    """Return the affinity of a declared type (https://sqlite.org/datatype3.html#determination_of_column_affinity)."""
+    if "int" in declared:
+        return "integer"
+    if any(part in declared for part in ("char", "clob", "text")):
+        return "text"
+    if not declared or "blob" in declared:
+        return "blob"
+    if any(part in declared for part in ("real", "floa", "doub")):
+        return "real"
+    return "numeric"
+
+
+def _base(declared: str) -> str:
+    return declared.partition("(")[0].strip()
+
+
+def read_facts(database: peewee.Database) -> DatabaseFacts:
+    """Return what is to be known of a database before its schema is changed."""
+    tables = fetch(database, "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'")
+    rows = {SQLITE.folded(name): _highest_rowid(database, name) for (name,) in tables}
+    return DatabaseFacts(SQLITE, rows, schema="main", complete=True)
+
+
+def _highest_rowid(database: peewee.Database, table: str) -> int | None:
+    """Return how many rows a table has at most; counting them would read it all."""
+    quoted = table.replace("`", "``")
+    try:
+        [(highest,)] = fetch(database, f"SELECT max(rowid) FROM `{quoted}`")  # noqa: S608 - quoted
+    except peewee.PeeweeException:
+        return None  # a table WITHOUT ROWID
+    return int(highest or 0)
+
+
+@contextmanager
+def nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
+    """Give a copy, on the disk where it does not fit into a small cache, nameless and in a transaction."""
+    copy = peewee.SqliteDatabase("file:", uri=True)
+    copy.connect()
+    try:
+        with database.connection_context() if database.is_closed() else nullcontext():
+            database.connection().backup(copy.connection())  # type: ignore[no-untyped-call]
+        with copy.atomic():
+            yield copy
+    finally:
+        copy.close()

@@ -8,14 +8,14 @@ tables is changed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import peewee
 
+from cloudpub_models.component import Component
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift.compare import Difference, find_drift
-from cloudpub_models.schema.drift.definition import Models
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class AdoptionReport:
     """What came of adopting a database.
 
     Attributes:
-        recorded: the migration that was recorded as applied, or None when it had been before.
+        recorded: the migrations that were recorded as applied, and had not been before.
         differences: what the database lacks or has otherwise, each with the statements that would mend it.
     """
 
-    recorded: str | None
+    recorded: tuple[str, ...]
     differences: tuple[Difference, ...]
 
     @property
@@ -36,20 +36,32 @@ class AdoptionReport:
         return tuple(dict.fromkeys(text for difference in self.differences for text in difference.statements))
 
 
-def examine(database: peewee.Database, models: Models = ALL_MODELS) -> tuple[Difference, ...]:
-    """Return in what a database differs from the models, where it can be adopted all the same.
+def examine(
+    database: peewee.Database, components: Iterable[Component]
+) -> tuple[tuple[Component, ...], tuple[Difference, ...]]:
+    """Return which components a database has tables of, and in what those differ from the models.
 
     Raises:
-        MigrationError: for missing tables or columns and for types that do not fit; all of them are named.
+        MigrationError: for missing tables or columns and for types that do not fit, all of which are named; and where
+            there is not one table of any component.
     """
-    differences = find_drift(database, models)
+    given = tuple(components)
+    adopted: list[Component] = []
+    differences: list[Difference] = []
+    for component in given:
+        found = find_drift(database, component.models)
+        absent = [difference for difference in found if difference.kind == "table"]
+        if len(absent) < len(component.models):
+            adopted.append(component)
+            differences.extend(found)
+    if not adopted:
+        tables = ", ".join(table for component in given for table in component.tables)
+        raise MigrationError(f"expected the tables {tables}; got none of them: run `migrate up`, which makes them")
     blocking = [difference for difference in differences if difference.blocking]
-    if len([difference for difference in blocking if difference.kind == "table"]) == len(models):
-        raise MigrationError("expected the platform's tables, found none of them: run `migrate up`, which makes them")
     if blocking:
         listed = "".join(f"\n  {difference.description}" for difference in blocking)
         raise MigrationError(
-            f"cannot adopt this database, {len(blocking)} thing(s) have to be mended first:{listed}\n"
+            f"expected tables that can be adopted; got {len(blocking)} thing(s) that have to be mended first:{listed}\n"
             "add what is missing and change the types, then adopt again"
         )
-    return tuple(differences)
+    return tuple(adopted), tuple(differences)

@@ -13,12 +13,10 @@ from typing import Literal
 
 import peewee
 
-from cloudpub_models.entity.binding import Dialect
-from cloudpub_models.entity.ddl import touch_triggers
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.ddl import Trigger, touch_triggers
 from cloudpub_models.schema.catalogue.catalogue import Catalogue, Column, ForeignKey, Table
-from cloudpub_models.schema.catalogue.read import read_catalogue
-from cloudpub_models.schema.catalogue.types import fits
+from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift import mending
 from cloudpub_models.schema.drift.definition import Models, expected_catalogue, table_statements
 
@@ -66,14 +64,14 @@ class Difference:
     def description(self) -> str:
         """The difference in one line."""
         place = f"{self.table}.{self.subject}" if self.subject else self.table
-        return f"{place}: {self.kind}: expected {self.expected}, found {self.found}"
+        return f"{place}: {self.kind}: expected {self.expected}; got {self.found}"
 
     def __str__(self) -> str:
         """Return the description."""
         return self.description
 
 
-def find_drift(database: peewee.Database, models: Models = ALL_MODELS) -> list[Difference]:
+def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
     """Compare a database's catalogue with the models.
 
     Args:
@@ -87,24 +85,24 @@ def find_drift(database: peewee.Database, models: Models = ALL_MODELS) -> list[D
         ConfigurationError: for a database that is neither SQLite nor PostgreSQL.
 
     >>> database = peewee.SqliteDatabase(":memory:")
-    >>> [difference.description for difference in find_drift(database)][0]
-    'users: table: expected a table, found none'
+    >>> [difference.description for difference in find_drift(database, [User])]
+    ['users: table: expected a table; got none']
     """
-    expected = expected_catalogue(database, models)
+    dialect = sql_dialect_of(database)
+    expected = expected_catalogue(dialect, models)
     actual = read_catalogue(database, expected.tables)
     differences: list[Difference] = []
     for model in models:
         name = model._meta.table_name
         found = actual.tables.get(name)
         if found is None:
-            statements = tuple(table_statements(database, model))
+            statements = tuple(table_statements(dialect, model))
             differences.append(Difference("table", name, "", "a table", "none", statements, blocking=True))
             continue
         comparison = _Comparison(expected, expected.tables[name], found)
         differences.extend(comparison.columns())
         differences.extend(comparison.constraints())
-        triggers = {trigger.name: trigger.statements for trigger in touch_triggers(model, expected.dialect)}
-        differences.extend(comparison.triggers(triggers))
+        differences.extend(comparison.triggers({made.name: made for made in touch_triggers(model, dialect)}))
     return differences
 
 
@@ -112,7 +110,7 @@ class _Comparison:
     """One table as it should be beside the same table as it is."""
 
     def __init__(self, catalogue: Catalogue, expected: Table, found: Table) -> None:
-        self.dialect: Dialect = catalogue.dialect
+        self.dialect = catalogue.dialect
         self.name = expected.name
         self.expected = expected
         self.found = found
@@ -131,17 +129,15 @@ class _Comparison:
                 yield self._difference("default", name, column.default or "none", found.default or "none", statements)
             if found.type != column.type:
                 statements = mending.change_type(self.dialect, self.name, column, found)
-                blocking = not fits(self.dialect, column.type, found.type)
+                blocking = not reader_of(self.dialect).type_fits(column.type, found.type)
                 yield self._difference("type", name, column.type, found.type, statements, blocking=blocking)
             if found.nullable != column.nullable:
                 words = {True: "NULL allowed", False: "NOT NULL"}
-                statements = mending.change_nullability(self.dialect, self.name, column)
+                statements = mending.change_nullability(self.dialect, self.name, name, nullable=column.nullable)
                 yield self._difference("nullability", name, words[column.nullable], words[found.nullable], statements)
         for name, extra in self.found.columns.items():
             if name not in self.expected.columns and not extra.nullable and extra.default is None:
-                statements = mending.change_nullability(
-                    self.dialect, self.name, Column(name, extra.type, nullable=True)
-                )
+                statements = mending.change_nullability(self.dialect, self.name, name, nullable=True)
                 yield self._difference(
                     "extra column", name, "NULL allowed or a default", "NOT NULL without one", statements
                 )
@@ -167,9 +163,8 @@ class _Comparison:
         indexed = {index.columns for index in found.indexes if not index.partial} | kept_unique
         for index in expected.indexes:
             if index.columns not in indexed:
-                statements = mending.add_index(self.name, index, found.indexes)
-                subject = ", ".join(map(mending.key_text, index.columns))
-                yield self._difference("index", subject, "an index", "none", statements)
+                statements = mending.add_index(self.dialect, index, found.indexes)
+                yield self._difference("index", ", ".join(index.keys), "an index", "none", statements)
         yield from self._foreign_keys()
         kept_checks = {check.expression for check in found.checks}
         for check in expected.checks:
@@ -190,18 +185,15 @@ class _Comparison:
             found = "; ".join(_reference(other) for other in on_same_columns) or "none"
             yield self._difference("foreign key", ", ".join(key.columns), _reference(key), found, statements)
 
-    def triggers(self, statements: dict[str, tuple[str, ...]]) -> Iterator[Difference]:
+    def triggers(self, made: dict[str, Trigger]) -> Iterator[Difference]:
         kept = {trigger.name: trigger for trigger in self.found.triggers}
         for trigger in self.expected.triggers:
             other = kept.get(trigger.name)
-            if other is None:
+            if other != trigger:
+                expected = f"the trigger that sets {made[trigger.name].column}"
+                found = "none" if other is None else "another one of this name"
                 yield self._difference(
-                    "trigger", trigger.name, "a trigger that sets updated_at", "none", statements[trigger.name]
-                )
-            elif other != trigger:
-                mend = mending.replace_trigger(self.dialect, trigger.name, statements[trigger.name])
-                yield self._difference(
-                    "trigger", trigger.name, "the trigger that sets updated_at", "another one of this name", mend
+                    "trigger", trigger.name, expected, found, mending.make_trigger(made[trigger.name])
                 )
 
     def _difference(

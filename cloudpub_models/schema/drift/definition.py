@@ -1,23 +1,16 @@
-"""The schema that the models ask for: as a catalogue to compare with, and as tables made without migrations."""
+"""The schema that models ask for: as a catalogue to compare with, and as tables made without migrations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import peewee
 
-from cloudpub_models.entity.binding import current_database, dialect_of
-from cloudpub_models.entity.ddl import (
-    TOUCH_FUNCTION_BODY,
-    TOUCH_FUNCTION_SETTINGS,
-    TableSchema,
-    touch_triggers,
-    unique_constraints,
-    unique_name,
-)
-from cloudpub_models.entity.fields import server_default
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.entity.binding import current_database, unconnected
+from cloudpub_models.entity.ddl import TableSchema, touch_triggers, unique_constraints
+from cloudpub_models.entity.fields import name_of_part, server_default
 from cloudpub_models.schema.catalogue.catalogue import (
     COUNTING,
     Catalogue,
@@ -28,15 +21,17 @@ from cloudpub_models.schema.catalogue.catalogue import (
     TableParts,
     Trigger,
     Unique,
+    function_text,
     normalised_type,
 )
-from cloudpub_models.schema.catalogue.normal_form import check_constraints, index_keys, normalised, normalised_statement
-from cloudpub_models.schema.catalogue.postgresql import function_body
+from cloudpub_models.schema.catalogue.normal_form import check_constraints, normalised, normalised_statement
+from cloudpub_models.schema.catalogue.read import reader_of
+from cloudpub_models.sql.dialects import Dialect
 
 Models = Sequence[type[peewee.Model]]
 
 
-def create_all(database: peewee.Database, models: Models = ALL_MODELS) -> None:
+def create_all(database: peewee.Database, models: Models) -> None:
     """Create the models' tables, with their indexes, constraints, defaults and triggers; those that exist stay.
 
     For tests and experiments; a database that is to live is made by the migrations.
@@ -47,52 +42,53 @@ def create_all(database: peewee.Database, models: Models = ALL_MODELS) -> None:
     """
     with current_database.bound_to(database), database.atomic():
         for model in models:
-            _schema_of(model, database).create_all()
+            TableSchema(model, database=database).create_all()
 
 
-def table_statements(database: peewee.Database, model: type[peewee.Model]) -> list[str]:
-    """Return the statements that would create a model's table, indexes and triggers."""
+def table_statements(dialect: Dialect, model: type[peewee.Model]) -> list[str]:
+    """Return the statements that would create a model's table, indexes and triggers.
+
+    >>> from cloudpub_models.sql import SQLITE
+    >>> table_statements(SQLITE, User)[1]
+    'CREATE INDEX "users_lower_idx" ON "users" (LOWER(email))'
+    """
+    database = unconnected(dialect)
     with current_database.bound_to(database):
-        schema: Any = _schema_of(model, database)
+        schema: Any = TableSchema(model, database=database)
         statements = [schema._create_table(safe=False), *schema._create_indexes(safe=False)]
         texts = [statement.query()[0] for statement in statements]
-    return [*texts, *(text for trigger in touch_triggers(model, dialect_of(database)) for text in trigger.statements)]
+    return [*texts, *(text for trigger in touch_triggers(model, dialect) for text in trigger.create)]
 
 
-def expected_catalogue(database: peewee.Database, models: Models = ALL_MODELS) -> Catalogue:
+def expected_catalogue(dialect: Dialect, models: Models) -> Catalogue:
     """Return the catalogue that a database has whose schema is exactly the models'.
 
-    Derived from the models alone: nothing is sent, so it can be had where one may only read.
+    Derived from the models alone: nothing is sent, so it can be had without a database.
 
-    Args:
-        database: the database whose dialect is meant.
-        models: the models.
+    >>> from cloudpub_models.sql import POSTGRESQL
+    >>> expected_catalogue(POSTGRESQL, [User]).tables["users"].columns["email"].type
+    'varchar(255)'
     """
-    parts = [_expected_table(database, model) for model in models]
-    return Catalogue(dialect_of(database), {part.name: part.table() for part in parts})
+    database = unconnected(dialect)
+    parts = [_expected_table(dialect, database, model) for model in models]
+    return Catalogue(dialect, {part.name: part.table() for part in parts})
 
 
-def _schema_of(model: type[peewee.Model], database: peewee.Database) -> TableSchema:
-    return TableSchema(model, database=database)
-
-
-def _expected_table(database: peewee.Database, model: type[peewee.Model]) -> TableParts:
-    meta, dialect = model._meta, dialect_of(database)
+def _expected_table(dialect: Dialect, database: peewee.Database, model: type[peewee.Model]) -> TableParts:
+    meta, reader = model._meta, reader_of(dialect)
     context = database.get_sql_context()
     table = TableParts(meta.table_name)
     table.primary_key = tuple(key.column_name for key in cast("Any", meta).get_primary_keys())
     constraints = [_sql_of(constraint) for constraint in meta.constraints or ()]
     for field in meta.sorted_fields:
-        counting = isinstance(field, peewee.AutoField)
-        default = server_default(field, dialect)
-        table.columns.append(
-            Column(
-                field.column_name,
-                normalised_type(field.ddl_datatype(context).sql),
-                field.null,
-                COUNTING if counting else None if default is None else normalised(default),
-            )
-        )
+        kind = normalised_type(field.ddl_datatype(context).sql)
+        if isinstance(field, peewee.AutoField):
+            table.columns.append(Column(field.column_name, kind, field.null, COUNTING))
+        else:
+            declared = server_default(field)
+            default = None if declared is None else declared.expression(dialect)
+            comparable = None if default is None else normalised(default, dialect)
+            table.columns.append(Column(field.column_name, kind, field.null, comparable, default))
         constraints.extend(_sql_of(constraint) for constraint in field.constraints or ())
         if isinstance(field, peewee.ForeignKeyField):
             table.foreign_keys.append(
@@ -102,30 +98,54 @@ def _expected_table(database: peewee.Database, model: type[peewee.Model]) -> Tab
                     (field.rel_field.column_name,),
                     (field.on_delete or "NO ACTION").upper(),
                     (field.on_update or "NO ACTION").upper(),
-                    field.get_constraint_name() if dialect == "postgresql" else None,
+                    reader.known_name(field.get_constraint_name()),
                 )
             )
-    table.checks = [Check(expression, name) for text in constraints for name, expression in check_constraints(text)]
+    table.checks = [
+        Check(expression, name, text) for text in constraints for name, expression in check_constraints(text, dialect)
+    ]
     table.uniques = [
-        Unique(columns, unique_name(meta.table_name, columns) if dialect == "postgresql" else None)
+        Unique(columns, reader.known_name(name_of_part(meta.table_name, columns, "key")))
         for columns in unique_constraints(model)
     ]
-    table.indexes = [
-        Index(cast("Any", index)._name, index_keys(_statement_of(index, database)))
-        for index in meta.fields_to_index()
-        if isinstance(index, peewee.Index) and not cast("Any", index)._unique and cast("Any", index)._where is None
-    ]
-    body = function_body(TOUCH_FUNCTION_BODY, TOUCH_FUNCTION_SETTINGS) if dialect == "postgresql" else None
+    table.indexes = list(_expected_indexes(dialect, database, model))
     table.triggers = [
-        Trigger(trigger.name, normalised_statement(trigger.statements[-1]), body)
+        Trigger(
+            trigger.name,
+            normalised_statement(trigger.create[-1], dialect),
+            None if trigger.function is None else function_text(*trigger.function),
+        )
         for trigger in touch_triggers(model, dialect)
     ]
     return table
 
 
-def _statement_of(index: peewee.Index, database: peewee.Database) -> str:
+def _expected_indexes(dialect: Dialect, database: peewee.Database, model: type[peewee.Model]) -> Iterator[Index]:
+    indexes: list[Any] = [index for index in model._meta.fields_to_index() if isinstance(index, peewee.Index)]
+    for index in indexes:
+        if index._unique or index._where is not None:
+            continue
+        keys = tuple(_key_text(dialect, database, key) for key in index._expressions)
+        if index._using is None:
+            # As Peewee's, with fewer quotes, for people to read.
+            name, table = dialect.quote(index._name), dialect.quote(model._meta.table_name)
+            statement = f"CREATE INDEX {name} ON {table} ({', '.join(keys)})"
+        else:
+            context: Any = database.get_sql_context()
+            statement = str(context.sql(index.safe(False)).query()[0])
+        # In which direction a key is ordered is no part of what is compared.
+        columns = tuple(re.sub(r" (asc|desc)( nulls (first|last))?$", "", normalised(key, dialect)) for key in keys)
+        yield Index(index._name, columns, keys=keys, sql=statement)
+
+
+def _key_text(dialect: Dialect, database: peewee.Database, key: Any) -> str:
+    if isinstance(key, peewee.Field):
+        return dialect.quote(key.column_name)
+    if isinstance(key, str):
+        return key
     context: Any = database.get_sql_context()
-    return str(context.sql(index).query()[0])
+    with context.scope_values(subquery=True):
+        return str(context.sql(key).query()[0])
 
 
 def _sql_of(constraint: Any) -> str:
@@ -133,5 +153,5 @@ def _sql_of(constraint: Any) -> str:
     if isinstance(constraint, peewee.NodeList):
         return " ".join(_sql_of(node) for node in cast("Any", constraint).nodes)
     if isinstance(constraint, peewee.Entity):
-        return ".".join(f'"{part}"' for part in cast("Any", constraint)._path)
+        return ".".join('"' + part.replace('"', '""') + '"' for part in cast("Any", constraint)._path)
     return str(getattr(constraint, "sql", ""))

@@ -1,56 +1,46 @@
 """How the migrations that a database lacks are applied, and those that it has had are reverted.
 
-`Migrator` wraps ``playhouse.migrations``. What it adds: one migrator at a time; a checksum for each applied script, so
-that an edited, lost or late one is refused; times in UTC; each migration and its record in one transaction. Scripts
-define ``up(migrator, db)`` and, to be reversible, ``down(migrator, db)``, as playhouse describes.
+Scripts are as ``playhouse.migrations`` describes them: they define ``up(migrator, db)`` and, to be reversible,
+``down(migrator, db)``. What `Migrator` adds: components, each with a history of its own; one migrator at a time; a
+checksum for each applied script, so that an edited, lost or late one is refused; times in UTC; each migration and its
+record in one transaction.
 
-`history` keeps the books. Running is in `migration_run`, which imports playhouse and is itself imported only then.
+`applied` keeps the book, `status` compares it with the scripts. Running is in `run`, which imports playhouse and is
+itself imported only then.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
+from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import peewee
 
+from cloudpub_models.component import Component
 from cloudpub_models.errors import MigrationError, did_you_mean
-from cloudpub_models.schema.migrations.records import MigrationHistory
+from cloudpub_models.schema.migrations.applied import AppliedMigration, AppliedMigrations
+from cloudpub_models.schema.migrations.scripts import Script, scripts_of
+from cloudpub_models.schema.migrations.status import MigrationStatus, require_sound, statuses_of
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.schema.drift.adoption import AdoptionReport
 
-TEMPLATE = '''\
-"""{title}."""
 
-from __future__ import annotations
-
-from typing import Any
-
-
-def up(migrator: Any, db: Any) -> None:
-    """Apply this migration; it and its record are one transaction."""
-
-
-def down(migrator: Any, db: Any) -> None:
-    """Undo it."""
-'''
-
-
-class Migrator(MigrationHistory):
+class Migrator:
     """Applies and reverts migrations on one database.
+
+    What is recorded for components that are not named here is left alone.
 
     Args:
         database: the database; its connection must be a direct one, since the lock that keeps other migrators out
             belongs to the session (a pooler that swaps sessions between transactions is noticed and refused).
-        directory: where the scripts are; this package's own when None.
+        components: whose scripts they are, each component behind those that it is ``after``; or one component.
         lock_timeout: for how many seconds to wait for another migrator.
 
-    >>> database = peewee.SqliteDatabase(":memory:")
-    >>> migrator = Migrator(database)
+    >>> migrator = Migrator(peewee.SqliteDatabase(":memory:"), database.components)
     >>> migrator.pending()[0]
     '0001_initial'
     >>> migrator.up()[0]
@@ -59,16 +49,83 @@ class Migrator(MigrationHistory):
     'applied'
     """
 
-    def __init__(self, database: peewee.Database, directory: Path | None = None, *, lock_timeout: float = 60.0) -> None:
-        """Take what is described above; nothing is read or sent yet."""
-        super().__init__(database, directory)
+    def __init__(
+        self, database: peewee.Database, components: Component | Iterable[Component], *, lock_timeout: float = 60.0
+    ) -> None:
+        self.database = database
+        self.components = (components,) if isinstance(components, Component) else tuple(components)
         self.lock_timeout = lock_timeout
+        self._book = AppliedMigrations(database)
+
+    def scripts(self) -> list[Script]:
+        """Return the scripts of all components, in their order.
+
+        Raises:
+            MigrationError: when a component's directory is not there, or two of its files carry one number.
+        """
+        return [script for component in self.components for script in scripts_of(component)]
+
+    def applied(self) -> dict[str, AppliedMigration]:
+        """Return what the database remembers, by name; nothing when it has never been migrated."""
+        return self._book.read()
+
+    def status(self) -> list[MigrationStatus]:
+        """Return every migration that has a script or was applied; nothing is refused."""
+        return statuses_of({component.name: scripts_of(component) for component in self.components}, self.applied())
+
+    def pending(self) -> list[str]:
+        """Return the names of the migrations that ``up`` would apply."""
+        return [status.name for status in self.status() if status.state in ("pending", "late")]
+
+    def scripts_to_apply(self, target: str | None = None) -> list[Script]:
+        """Return the scripts that ``up`` would run, in their order.
+
+        Raises:
+            MigrationError: for an unknown target, and for edited, missing and late migrations.
+        """
+        scripts = {script.name: script for script in self.scripts()}
+        _require_known(target, scripts)
+        statuses = self._sound_statuses()
+        if target is not None:
+            wanted = self._with_what_it_is_after(scripts[target].component)
+            statuses = [
+                status
+                for status in statuses
+                if status.component in wanted
+                and (
+                    status.component != scripts[target].component
+                    or scripts[status.name].number <= scripts[target].number
+                )
+            ]
+        return [scripts[status.name] for status in statuses if status.state == "pending"]
+
+    def scripts_to_revert(self, target: str | None = None) -> list[Script]:
+        """Return the scripts that ``down`` would revert, in the order of reverting.
+
+        Raises:
+            MigrationError: for an unknown target, and for edited, missing and late migrations.
+        """
+        scripts = {script.name: script for script in self.scripts()}
+        applied = [status for status in self._sound_statuses() if status.state == "applied"]
+        _require_known(target, [status.name for status in applied])
+        moments = _moments_in_order(applied)
+        positions = {component.name: position for position, component in enumerate(self.components)}
+        latest_first = sorted(
+            (scripts[status.name] for status in applied),
+            key=lambda script: (moments[script.name], positions[script.component], script.number),
+            reverse=True,
+        )
+        if target is None:
+            return latest_first[:1]
+        named = scripts[target]
+        behind = {name for name in positions if named.component in self._with_what_it_is_after(name)}
+        return [script for script in latest_first[: latest_first.index(named) + 1] if script.component in behind]
 
     def up(self, target: str | None = None) -> list[str]:
         """Apply what is pending, in order.
 
         Args:
-            target: the last migration to apply; all when None.
+            target: the last migration to apply of its component, with all of those that this is after; all when None.
 
         Returns:
             The names of those applied by this call, which may be none.
@@ -76,16 +133,20 @@ class Migrator(MigrationHistory):
         Raises:
             MigrationError: for an unknown target, for edited, missing and late migrations, inside a transaction, when
                 another migrator holds the lock for too long, and when a migration fails. Of the one that failed
-                nothing is kept (see ``atomic`` in `migration_run`); those before it stay applied.
+                nothing is kept (see ``atomic`` in `run`); those before it stay applied.
         """
         from cloudpub_models.schema.migrations.run import MigrationRun
 
-        self.require_known(target, (script.name for script in self.scripts()))
-        with MigrationRun(self, self.lock_timeout) as run:
-            return run.up(target)
+        _require_known(target, [script.name for script in self.scripts()])
+        with MigrationRun(self.database, self._book, self.lock_timeout) as run:
+            return run.up(self.scripts_to_apply(target))
 
     def down(self, target: str | None = None) -> list[str]:
         """Revert the migration applied last, or all from the last back through `target`.
+
+        Args:
+            target: the last migration to revert. Those that were applied after it are reverted first: of its own
+                component, and of components that are after that one.
 
         Returns:
             The names of those reverted.
@@ -95,12 +156,15 @@ class Migrator(MigrationHistory):
         """
         from cloudpub_models.schema.migrations.run import MigrationRun
 
-        self.require_known(target, self.records())
-        with MigrationRun(self, self.lock_timeout) as run:
-            return run.down(target)
+        _require_known(target, self.applied())
+        with MigrationRun(self.database, self._book, self.lock_timeout) as run:
+            return run.down(self.scripts_to_revert(target))
 
     def adopt(self) -> AdoptionReport:
-        """Take over a database whose tables another backend has made: record the first migration as applied.
+        """Take over a database whose tables another backend has made: record the first migrations as applied.
+
+        That is the first one of each component that has some of its tables there; those of the others are for ``up``
+        to make.
 
         Returns:
             What the database lacks or has otherwise, with the statements that would mend it.
@@ -111,62 +175,46 @@ class Migrator(MigrationHistory):
         from cloudpub_models.schema.drift.adoption import AdoptionReport, examine
         from cloudpub_models.schema.migrations.run import MigrationRun
 
-        first = self.scripts()[0]
-        with MigrationRun(self, self.lock_timeout) as run:
-            differences = examine(self.database)
-            recorded = run.record_only(first)
-        return AdoptionReport(first.name if recorded else None, differences)
+        with MigrationRun(self.database, self._book, self.lock_timeout) as run:
+            adopted, differences = examine(self.database, self.components)
+            first = [script for component in adopted for script in scripts_of(component)[:1]]
+            return AdoptionReport(tuple(run.record_only(first)), differences)
 
-    def new(self, name: str) -> Path:
-        """Write the skeleton of the next migration.
+    def _sound_statuses(self) -> list[MigrationStatus]:
+        statuses = self.status()
+        require_sound(statuses)
+        return statuses
 
-        Args:
-            name: what it does, in a few words; they become the file's name.
-
-        Returns:
-            The path of the file. Two calls at once get two numbers.
-
-        Raises:
-            MigrationError: for a name without letters or digits.
-
-        Example: ``Migrator(database).new("add user locale")`` writes ``migrations/0002_add_user_locale.py``.
-        """
-        words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-        if not words:
-            raise MigrationError(f"expected a name of letters and digits for the migration, got {name!r}")
-        self.directory.mkdir(parents=True, exist_ok=True)
-        # A number is taken by creating its file of reservation; two scripts of one number but other names would
-        # otherwise both be created.
-        number = max((script.number for script in self.scripts()), default=0) + 1
-        while True:
-            reservation = self.directory / f".{number:04d}.taken"
-            try:
-                reservation.touch(exist_ok=False)
-            except FileExistsError:
-                number += 1
-                continue
-            try:
-                if any(script.number == number for script in self.scripts()):
-                    number += 1
-                    continue
-                path = self.directory / f"{number:04d}_{words}.py"
-                path.write_text(TEMPLATE.format(title=words.replace("_", " ").capitalize()), encoding="utf-8")
-                return path
-            finally:
-                reservation.unlink()
-
-    def require_known(self, target: str | None, names: Iterable[str]) -> None:
-        """Refuse a target that is none of these migrations.
-
-        Raises:
-            MigrationError: it names the nearest.
-        """
-        known = list(names)
-        if target is not None and target not in known:
-            raise MigrationError(
-                f"expected the name of a migration as target, got {shown(target)}: {_hint(target, known)}"
-            )
+    def _with_what_it_is_after(self, name: str) -> set[str]:
+        by_name = {component.name: component for component in self.components}
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            current = waiting.pop()
+            if current in by_name and current not in found:
+                found.add(current)
+                waiting.extend(by_name[current].after)
+        return found
 
 
-def _hint(target: str, known: list[str]) -> str:
-    return did_you_mean(target, known) if known else "there are none"
+def _moments_in_order(applied: Iterable[MigrationStatus]) -> dict[str, datetime]:
+    """Return when migrations were applied, none before one of its component that has a lower number.
+
+    A clock may have gone back in between.
+    """
+    moments: dict[str, datetime] = {}
+    by_component: dict[str, list[MigrationStatus]] = {}
+    for status in applied:
+        by_component.setdefault(status.component, []).append(status)
+    for own in by_component.values():
+        times = accumulate((status.applied_at for status in own if status.applied_at is not None), max)
+        moments.update(zip((status.name for status in own), times, strict=True))
+    return moments
+
+
+def _require_known(target: str | None, names: Iterable[str]) -> None:
+    known = list(names)
+    if target is not None and target not in known:
+        of_components = [name for name in known if name.endswith(f".{target}")]
+        hint = did_you_mean(target, of_components or known) if known else "there are none"
+        raise MigrationError(f"expected the name of a migration as target; got {shown(target)}: {hint}")

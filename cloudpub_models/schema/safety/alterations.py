@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cloudpub_models.schema.catalogue.catalogue import normalised_type
+from cloudpub_models.sql.text.statements import plain
 
 # What may follow DROP or ADD that is no column.
 _NO_COLUMNS = frozenset(
@@ -28,7 +29,7 @@ _UNDER_LOCK = "while nobody can read or write it"
 
 @dataclass(frozen=True)
 class Alteration:
-    """One action of an ``ALTER TABLE``, as its tokens."""
+    """One action of an ``ALTER TABLE``, as its words."""
 
     words: Sequence[str]
 
@@ -40,7 +41,7 @@ class Alteration:
             return None
         rest = words[2:] if words[1:2] == ["column"] else words[1:]
         rest = rest[1:] if rest[:1] == ["not"] and words[0] == "add" else rest
-        return rest[0] if rest and (words[1] == "column" or rest[0] not in _NO_COLUMNS) else None
+        return plain(rest[0]) if rest and (words[1] == "column" or rest[0] not in _NO_COLUMNS) else None
 
     @property
     def drops_column(self) -> bool:
@@ -55,7 +56,7 @@ class Alteration:
     @property
     def new_table_name(self) -> str | None:
         """The name that the table gets, if it gets another."""
-        return self.words[2] if tuple(self.words[:2]) == ("rename", "to") and len(self.words) > 2 else None
+        return plain(self.words[2]) if tuple(self.words[:2]) == ("rename", "to") and len(self.words) > 2 else None
 
     def long_effects(
         self, steady_functions: frozenset[str], column_type: str | None
@@ -118,7 +119,7 @@ def alterations_of(words: Sequence[str]) -> tuple[str, list[Alteration]]:
     """Return the table of an ``ALTER TABLE`` and what is done to it.
 
     Args:
-        words: the statement's tokens.
+        words: the statement's, as of `sql.text.statements`.
 
     >>> table, found = alterations_of("alter table only a . b add column x int , drop y".split())
     >>> table, [(alteration.column, alteration.drops_column) for alteration in found]
@@ -130,7 +131,7 @@ def alterations_of(words: Sequence[str]) -> tuple[str, list[Alteration]]:
     first = position
     while words[position + 1 : position + 2] == ["."]:
         position += 2
-    table = "".join(words[first : position + 1])
+    table = "".join(map(plain, words[first : position + 1]))
     parts: list[list[str]] = [[]]
     depth = 0
     for word in words[position + 1 :]:
@@ -167,4 +168,5 @@ def _default_of(words: list[str]) -> list[str]:
 
 
 def _calls(expression: Sequence[str]) -> list[str]:
-    return [word for word, following in itertools.pairwise(expression) if following == "(" and word.isidentifier()]
+    words = map(plain, expression)
+    return [word for word, following in itertools.pairwise(words) if following == "(" and word.isidentifier()]

@@ -3,19 +3,28 @@
 It knows which statements of PostgreSQL rewrite or scan a table, or keep others from it while they do; which statements
 of SQLite read or write a whole table while every other writer waits; and which throw data away. It runs nothing and
 asks nothing: what it needs to know of the database comes as `DatabaseFacts`. Statements that it does not know are taken
-for harmless, except those that hide what they do (``DO``, ``CALL``).
+for harmless, except those that hide what they do (``DO``, ``CALL``). Words are those of `sql.text.statements`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from cloudpub_models.entity.binding import Dialect
-from cloudpub_models.schema.catalogue.normal_form import tokens, without_bodies
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.safety.alterations import Alteration, alterations_of
+from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.text.statements import (
+    WITH_STATEMENTS_INSIDE,
+    command_position,
+    kind_of,
+    plain,
+    statements_in,
+    words_of,
+)
+from cloudpub_models.sql.text.tokens import STRINGS, Token, tokens
 
 Severity = Literal["destructive", "failing", "long", "unknown", "brief"]
 Words = Sequence[str]
@@ -23,32 +32,6 @@ Words = Sequence[str]
 LARGE_TABLE_ROWS = 100_000
 
 _LOSING = frozenset({"delete", "drop", "truncate"})
-_DEFINITIONS = ("function", "procedure", "trigger", "rule", "aggregate")
-_MODIFIERS = frozenset({"or", "replace", "temp", "temporary", "unlogged", "global", "local", "constraint", "unique"})
-
-
-@dataclass(frozen=True)
-class DatabaseFacts:
-    """What the rules need to know of a database.
-
-    Attributes:
-        dialect: which rules apply.
-        rows: about how many rows each table of the current schema has; ``None`` where the database cannot tell.
-        column_types: the type of each column, by table and column, in the catalogue's short form.
-        steady_functions: functions that give one value for all rows of a statement, so that a default that calls them
-            needs no rewrite.
-        schema: PostgreSQL's current schema.
-    """
-
-    dialect: Dialect
-    rows: Mapping[str, int | None] = field(default_factory=dict)
-    column_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    steady_functions: frozenset[str] = frozenset()
-    schema: str = "public"
-
-    def name_of(self, table: str) -> str:
-        """Return a table's name, without its schema where that is the current one."""
-        return table.removeprefix("main." if self.dialect == "sqlite" else f"{self.schema}.")
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,8 @@ class Hazard:
 class HazardFinder:
     """Judges the statements of one plan, in their order.
 
-    >>> facts = DatabaseFacts("postgresql", rows={"function_logs": 5_000_000})
+    >>> from cloudpub_models.sql.dialects import POSTGRESQL
+    >>> facts = DatabaseFacts(POSTGRESQL, rows={"function_logs": 5_000_000})
     >>> finder = HazardFinder(facts)
     >>> [hazard] = finder.hazards("CREATE INDEX ON function_logs (level)", in_transaction=True)
     >>> hazard.severity, hazard.effect
@@ -111,18 +95,22 @@ class HazardFinder:
             in_transaction: whether it is part of a migration's transaction.
         """
         found: list[Hazard] = []
-        for words in statements_of(sql):
+        for statement in statements_in(tokens(sql, self._facts.dialect)):
+            words = words_of(statement)
             found.extend(self._judge(words, in_transaction))
-            if words[0] == "do" and (losing := sorted(_LOSING & set(tokens(sql)))):
+            if words[0] == "do" and (losing := sorted(_LOSING & _words_inside(statement, self._facts.dialect))):
                 effect = f"its code has {' and '.join(losing).upper()} in it"
                 found.append(Hazard("destructive", None, effect))
         return tuple(dict.fromkeys(found))
 
     def _judge(self, words: Words, in_transaction: bool) -> Iterator[Hazard]:
-        rule = _RULES.get(words[0])
-        if rule is None:
+        command = command_position(words)
+        if words[0] == "explain" and not _RUN_BY_EXPLAIN.intersection(words[:command]):
             return
-        for severity, name, effect, advice in rule(words, self._facts, in_transaction):
+        rule = _RULES.get("".join(words[command : command + 1]), _nothing)
+        for severity, name, effect, advice in itertools.chain(
+            _inside(words, command), rule(words[command:], self._facts, in_transaction)
+        ):
             if name is None:
                 yield Hazard(severity, None, effect, advice)
                 continue
@@ -134,12 +122,11 @@ class HazardFinder:
                 yield Hazard(severity, table, effect, advice)
         if words[:2] == ["alter", "table"]:
             self._follow_rename(words)
-        elif words[0] == "create" and _kind(words) == "table":
+        elif words[0] == "create" and kind_of(words) == "table":
             self._made.add(self._facts.name_of(_name(words, words.index("table") + 1) or ""))
 
     def _may_exist(self, table: str) -> bool:
-        # The facts name every table of a SQLite database, but those of one schema of PostgreSQL only.
-        return self._facts.dialect == "postgresql" and table not in self._made
+        return not self._facts.complete and table not in self._made
 
     def _follow_rename(self, words: Words) -> None:
         name, alterations = alterations_of(words)
@@ -154,37 +141,24 @@ class HazardFinder:
                 self._made.add(new)
 
 
-def statements_of(sql: str) -> list[list[str]]:
-    """Return the statements of a text, each as its tokens; bodies in dollar quotes become one string.
-
-    What stands between ``BEGIN`` and ``END`` in the definition of a trigger or function belongs to it.
-
-    >>> statements_of("DROP TABLE a; DROP TABLE b;")
-    [['drop', 'table', 'a'], ['drop', 'table', 'b']]
-    >>> len(statements_of("CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END; DROP TABLE a"))
-    2
-    """
-    words = tokens(without_bodies(sql))
-    found: list[list[str]] = []
-    while words:
-        end = _end_of_statement(words)
-        found.append(words[:end])
-        words = words[end + 1 :]
-    return [statement for statement in found if statement]
+def _words_inside(statement: Iterable[Token], dialect: Dialect) -> set[str]:
+    """Return the words of the code that a statement has in a string, and of the strings in that code."""
+    found: set[str] = set()
+    for token in statement:
+        if token.kind in STRINGS:
+            inside = tokens(_content(token), dialect)
+            found.update(words_of(inside))
+            for inner in inside:
+                if inner.kind in STRINGS:
+                    found.update(words_of(tokens(_content(inner), dialect)))
+    return found
 
 
-def _end_of_statement(words: Words) -> int:
-    defines = _defines(words)
-    depth = 0
-    for position, word in enumerate(words):
-        if word == ";" and depth == 0:
-            return position
-        if word == "(" or (defines and (word == "begin" or (depth and word == "case"))):
-            depth += 1
-        elif word == ")" or (defines and depth and word == "end"):
-            depth -= 1
-    # Where it seems not to end, rather too many statements than one that nobody sees.
-    return words.index(";") if depth > 0 and ";" in words else len(words)
+def _content(string: Token) -> str:
+    mark = string.text[: string.text.index("$", 1) + 1] if string.kind == "dollar" else "'"
+    start = string.text.index(mark) + len(mark)
+    content = string.text[start : len(string.text) - len(mark) if string.finished else None]
+    return content if string.kind == "dollar" else content.replace("''", "'")
 
 
 # What the rules return; the table's size is added where they are called.
@@ -196,22 +170,29 @@ _NO_TRANSACTION = "cannot run inside a transaction"
 _SET_NOT_ATOMIC = "put it into a script of its own with atomic = False at its top"
 
 
+_RUN_BY_EXPLAIN = frozenset({"analyze", "analyse"})
+
+
+def _nothing(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    yield from ()
+
+
 def _create(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
-    kind = _kind(words)
+    kind = kind_of(words)
     if kind == "index":
         table = _name_after(words, "on")
-        if facts.dialect == "sqlite":
+        if not facts.dialect.locks_tables:
             yield "long", table, "reads the whole table, and every other writer waits", None
         elif "concurrently" in words[:4]:
             if in_transaction:
                 yield "failing", table, f"CREATE INDEX CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
         else:
             yield "long", table, "blocks writes while the index is built", _ASK_CONCURRENTLY
-    elif kind == "table" and facts.dialect == "postgresql":
+    elif kind == "table" and facts.dialect.locks_tables:
         for position, word in enumerate(words):
             if word == "references":
                 yield "brief", _name(words, position + 1), "blocks writes until the migration ends", None
-    elif kind == "trigger" and facts.dialect == "postgresql":
+    elif kind == "trigger" and facts.dialect.locks_tables:
         yield "brief", _name_after(words, "on"), "blocks writes until the migration ends", None
 
 
@@ -240,11 +221,18 @@ def _delete(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterato
     yield "destructive", _name_after(words, "from"), f"deletes {which}", None
 
 
-def _with(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
-    for position, pair in enumerate(itertools.pairwise(words)):
-        if pair == ("delete", "from"):
+def _inside(words: Words, command: int) -> Iterator[_Found]:
+    """What a statement does beside its own command: in its WITH, or as what it copies, prepares or makes a table of."""
+    if words[0] == "create" and kind_of(words) in WITH_STATEMENTS_INSIDE:
+        return
+    for position, (word, following) in enumerate(itertools.pairwise(words)):
+        if position == command:
+            continue
+        if (word, following) == ("delete", "from"):
             yield "destructive", _name(words, position + 2), "deletes rows", None
-        elif pair[0] == "update" and "set" in words[position : position + 5]:
+        elif (word, following) == ("merge", "into") and "delete" in words:
+            yield "destructive", _name(words, position + 2), "deletes the rows that match", None
+        elif word == "update" and following != "set" and "set" in words[position : position + 5]:
             yield "long", _name(words, position + 1), _UPDATED, None
 
 
@@ -272,7 +260,7 @@ def _alter(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator
         for severity, effect, advice in _alteration_hazards(alteration, facts, column_type):
             locks = False
             yield severity, table, effect, advice
-    if locks and facts.dialect == "postgresql":
+    if locks and facts.dialect.locks_tables:
         yield "brief", table, "locks the table until the migration ends; the change itself takes no time", None
 
 
@@ -281,10 +269,10 @@ def _alteration_hazards(
 ) -> Iterator[tuple[Severity, str, str | None]]:
     if alteration.drops_column:
         effect = f"drops the column {alteration.column} with all it holds"
-        if facts.dialect == "sqlite":
+        if not facts.dialect.alters_tables:
             effect += ", and writes the whole table anew"
         yield "destructive", effect, None
-    if facts.dialect == "sqlite":
+    if not facts.dialect.alters_tables:
         return
     for effect, advice in alteration.long_effects(facts.steady_functions, column_type):
         yield "long", effect, advice
@@ -301,14 +289,14 @@ def _maintenance(words: Words, facts: DatabaseFacts, in_transaction: bool) -> It
             yield "failing", None, f"{command} CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
         return
     if command == "VACUUM":
-        if facts.dialect == "sqlite":
+        if not facts.dialect.locks_tables:
             yield "failing", None, f"VACUUM {_NO_TRANSACTION}, as every migration of SQLite is one", "run it by hand"
             return
         if in_transaction:
             yield "failing", None, f"VACUUM {_NO_TRANSACTION}", _SET_NOT_ATOMIC
         if "full" not in words:
             return
-    if command == "REFRESH" or facts.dialect == "sqlite":
+    if command == "REFRESH" or not facts.dialect.locks_tables:
         yield "long", None, f"{command} works through all rows while others wait", None
         return
     yield "long", _name(words, len(words) - 1), f"{command} writes the table or its indexes anew under a lock", None
@@ -323,7 +311,6 @@ _RULES: dict[str, _Rule] = {
     "drop": _drop,
     "truncate": _truncate,
     "delete": _delete,
-    "with": _with,
     "update": _update,
     "merge": _merge,
     "alter": _alter,
@@ -337,14 +324,6 @@ _RULES: dict[str, _Rule] = {
 }
 
 
-def _kind(words: Words) -> str:
-    return next((word for word in words[1:] if word not in _MODIFIERS), "")
-
-
-def _defines(words: Words) -> bool:
-    return words[:1] == ["create"] and _kind(words) in _DEFINITIONS
-
-
 def _name(words: Words, position: int) -> str | None:
     """Return the name of a table that begins at a position, with its schema if that is there."""
     while words[position : position + 1] and words[position] in ("only", "if", "not", "exists"):
@@ -352,7 +331,8 @@ def _name(words: Words, position: int) -> str | None:
     end = position + 1
     while words[end : end + 1] == ["."]:
         end += 2
-    return "".join(words[position:end]) or None
+    # SQLite takes strings for names, too.
+    return "".join([plain(word).strip("'") for word in words[position:end]]) or None
 
 
 def _name_after(words: Words, keyword: str) -> str | None:

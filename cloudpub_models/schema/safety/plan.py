@@ -13,30 +13,27 @@ then the plan says that it is not certain.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import peewee
-from playhouse.migrate import SchemaMigrator  # type: ignore[import-untyped]
 
-from cloudpub_models.entity.binding import dialect_of
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.errors import CloudpubError, MigrationError
-from cloudpub_models.schema.catalogue.normal_form import tokens
+from cloudpub_models.schema.catalogue.read import read_facts, reader_of
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.run import load_script, scripts_to_apply, scripts_to_revert
-from cloudpub_models.schema.migrations.statements import run
-from cloudpub_models.schema.safety.facts import read_facts
+from cloudpub_models.schema.migrations.run import session_of
+from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
-
-Direction = Literal["up", "down"]
+from cloudpub_models.sql.text.statements import command_of, statements_in, transaction_control, words_of
+from cloudpub_models.sql.text.tokens import tokens
 
 _READING = frozenset({"select", "values", "show", "explain", "table"})
 _WRITING = frozenset({"insert", "update", "delete", "merge"})
-_CONTROLLING = frozenset({"begin", "start", "commit", "end", "rollback"})
-_SAVEPOINTS = frozenset({"savepoint", "release", "rollback"})
 _PAST_THE_PLAN = "it sends statements to the driver itself"
 _ENDS_TRANSACTION = "it begins or ends transactions itself, so a part of it may stay done where the rest fails"
 
@@ -98,21 +95,19 @@ def plan_migrations(migrator: Migrator, direction: Direction, target: str | None
     Raises:
         MigrationError: as those do before they run a script.
 
-    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:")), "up")
+    >>> [first, *_] = plan_migrations(Migrator(peewee.SqliteDatabase(":memory:"), database.components[0]), "up")
     >>> first.name, first.statements[0].sql.split(" (")[0]
     ('0001_initial', 'CREATE TABLE users')
     """
     database = migrator.database
     if database.in_transaction():
         raise MigrationError("expected no open transaction: a plan has one of its own; end it first")
-    known = [script.name for script in migrator.scripts()] if direction == "up" else list(migrator.records())
-    migrator.require_known(target, known)
-    scripts = (scripts_to_apply if direction == "up" else scripts_to_revert)(migrator, target)
-    modules = [(script.name, load_script(script, direction)) for script in scripts]
+    scripts = migrator.scripts_to_apply(target) if direction == "up" else migrator.scripts_to_revert(target)
+    modules = [(script.name, script.load(direction)) for script in scripts]
     if not modules:
         return []
-    with _nothing_kept(database) as stage:
-        recorder = _Recorder(stage)
+    with reader_of(sql_dialect_of(database)).nothing_kept(database) as stage:
+        recorder = _Recorder(stage, sends_everything=stage is not database)
         finder = HazardFinder(read_facts(stage))
         planned: list[PlannedMigration] = []
         for name, module in modules:
@@ -130,26 +125,41 @@ def _planned(
 ) -> PlannedMigration:
     in_transaction = bool(getattr(module, "atomic", True)) or recorder.sends_everything
     stopped = None
+    schema_migrator = session_of(recorder.database, 0).schema_migrator()
     recorder.begin()
     with recorder.listening():
         try:
-            getattr(module, direction)(SchemaMigrator.from_database(recorder.database), recorder.database)
+            getattr(module, direction)(schema_migrator, recorder.database)
         except Exception as error:  # noqa: BLE001 - a script may raise anything
             first_line = (str(error).strip().splitlines() or [""])[0]
             stopped = f"{type(error).__name__}: {first_line}"
-    statements = tuple(
-        PlannedStatement(sql, times, finder.hazards(sql, in_transaction=in_transaction))
-        for sql, times in recorder.recorded
-    )
-    return PlannedMigration(name, in_transaction, statements, recorder.doubt, stopped, recorder.sends_everything)
+    sent: Counter[str] = Counter()
+    for sql, times in recorder.recorded:
+        sent[sql] += times
+    statements = []
+    for sql, times in recorder.recorded:
+        hazards = finder.hazards(sql, in_transaction=in_transaction)
+        if sent[sql] == schema_migrator.lossless[sql]:
+            # All of them are the migrator's own, which has kept the rows.
+            hazards = tuple(hazard for hazard in hazards if hazard.severity != "destructive")
+        statements.append(PlannedStatement(sql, times, hazards))
+    tried = recorder.sends_everything
+    return PlannedMigration(name, in_transaction, tuple(statements), recorder.doubt, stopped, tried)
 
 
 class _Recorder:
     """Stands between a script and the database that it is tried on."""
 
-    def __init__(self, database: peewee.Database) -> None:
+    def __init__(self, database: peewee.Database, *, sends_everything: bool) -> None:
+        """Try scripts on ``database``.
+
+        Args:
+            database: in a transaction of which nothing is kept.
+            sends_everything: whether what changes something is sent as well.
+        """
         self.database = database
-        self.sends_everything = dialect_of(database) == "sqlite"
+        self.sends_everything = sends_everything
+        self._dialect = sql_dialect_of(database)
         self.recorded: list[tuple[str, int]] = []
         self.doubt: str | None = None
         self._send_statement: Callable[..., Any] = database.execute_sql
@@ -180,12 +190,15 @@ class _Recorder:
 
     def _traced(self, sql: str) -> None:
         """Take what SQLite runs without having been sent it through ``execute_sql``."""
-        words = tokens(sql)
+        statements = self._statements(sql)
         # Statements of triggers come as comments.
-        if self._sending or not words or words[0] in _CONTROLLING | _SAVEPOINTS or _reads(words):
+        if self._sending or not statements or transaction_control(statements[0]) or _reads(statements[0]):
             return
         self.doubt = _PAST_THE_PLAN
         self._record(sql)
+
+    def _statements(self, sql: str) -> list[list[str]]:
+        return [words_of(statement) for statement in statements_in(tokens(sql, self._dialect))]
 
     def _send(self, sql: str, params: Sequence[Any] | None) -> Any:
         self._sending = True
@@ -195,14 +208,14 @@ class _Recorder:
             self._sending = False
 
     def _execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
-        words = tokens(sql)
-        first = words[0] if words else ""
-        if first in _SAVEPOINTS and (first != "rollback" or "to" in words):
-            return self._send(sql, params)
-        if first in _CONTROLLING:
+        statements = self._statements(sql)
+        if any(transaction_control(words) and not _is_savepoint(words) for words in statements):
             self.doubt = _ENDS_TRANSACTION
-            return _NoRows()
-        if _reads(words):
+            if len(statements) == 1:
+                return _NoRows()
+        elif len(statements) == 1 and _is_savepoint(statements[0]):
+            return self._send(sql, params)
+        elif len(statements) == 1 and _reads(statements[0]):
             return self._read(sql, params)
         self._record(sql)
         if self.sends_everything:
@@ -257,43 +270,16 @@ class _NoRows:
         pass
 
 
-class _UndoError(Exception):
-    """Leaves the transaction of a plan without a commit."""
-
-
-@contextmanager
-def _nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
-    """Give a database in a transaction, to try scripts on."""
-    if dialect_of(database) == "sqlite":
-        with _copied(database) as copy, copy.atomic():
-            yield copy
-        return
-    with suppress(_UndoError), database.atomic():
-        run(database, "SET TRANSACTION READ ONLY")
-        run(database, "SET LOCAL statement_timeout = 0")
-        yield database
-        raise _UndoError
-
-
-@contextmanager
-def _copied(database: peewee.Database) -> Iterator[peewee.Database]:
-    """Give a copy of a SQLite database, on the disk where it does not fit into a small cache, and nameless."""
-    copy = peewee.SqliteDatabase("file:", uri=True)
-    copy.connect()
-    try:
-        with database.connection_context() if database.is_closed() else nullcontext():
-            database.connection().backup(copy.connection())  # type: ignore[no-untyped-call]
-        yield copy
-    finally:
-        copy.close()
-
-
 def _reads(words: Sequence[str]) -> bool:
     """Whether a statement is worth sending as a query; one that writes all the same is refused by the database."""
-    first = words[0] if words else ""
-    if first == "with":
-        return not _WRITING & set(words)
-    return first in _READING or (first == "pragma" and "=" not in words)
+    command = command_of(words)
+    if words[0] == "with":
+        return command in _READING and _WRITING.isdisjoint(words)
+    return command in _READING or (command == "pragma" and "=" not in words)
+
+
+def _is_savepoint(words: Sequence[str]) -> bool:
+    return words[0] in ("savepoint", "release") or (words[0] == "rollback" and "to" in words)
 
 
 def _is_refused_write(error: Exception) -> bool:

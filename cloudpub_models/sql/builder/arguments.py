@@ -1,10 +1,10 @@
 """The arguments of the builder's clauses, checked and turned into what a `Query` holds.
 
-For: `builder` and `building`. Each function takes whatever a caller passed and returns the right thing or raises a
+For: `builder`. Each function takes whatever a caller passed and returns the right thing or raises a
 typed error that says what was expected. What comes of plain text is kept (`remembered`), so that the clauses that a
 program writes down are checked once, not at every call.
 
-Not for: the language inside strings (`expressions`) and comparisons (`operators`).
+Not for: the language inside strings (`language`) and comparisons (`operators`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, InvalidValueError, ParameterError
 from cloudpub_models.sql.builder.language import parse_column, parse_items, parse_join_condition, parse_select_item
-from cloudpub_models.sql.comparing import Operator
 from cloudpub_models.sql.identifiers import check_identifier, exact, parse_table, shown
 from cloudpub_models.sql.nodes.conditions import Comparison, Connector
 from cloudpub_models.sql.nodes.expressions import Expression, Raw
-from cloudpub_models.sql.nodes.query import JOIN_TYPES, Join, OrderBy
+from cloudpub_models.sql.nodes.query import JOIN_TYPES, Join, NamedTable, OrderBy
+from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.text.parameters import parse
@@ -28,19 +28,17 @@ _LARGEST_COUNT = 2**63 - 1
 _Item = TypeVar("_Item")
 
 
-def table_and_alias(table: Any) -> tuple[str | Raw, str | None]:
-    """Return the table and alias of `table` and `join`."""
-    if isinstance(table, Raw):
-        without_parameters(table)
-        return table, None
-    return parse_table(table)
+@remembered
+def source_of(table: Any) -> NamedTable | Raw:
+    """Return the table of `table` and `join`."""
+    return without_parameters(table) if isinstance(table, Raw) else NamedTable(*parse_table(table))
 
 
 def without_parameters(item: _Item) -> _Item:
     """Return `item`, unless it is raw SQL that names parameters, which have no values there."""
     if isinstance(item, Raw) and (names := parse(item.sql).names):
         raise ParameterError(
-            f"expected no parameters in raw() here, got @{names[0]}; use where_raw() or having(), which take values"
+            f"expected no parameters in raw() here; got @{names[0]}: use where_raw() or having(), which take values"
         )
     return item
 
@@ -54,7 +52,7 @@ def flat(items: tuple[Any, ...], what: str) -> list[Any]:
         else:
             flat.append(item)
     if not flat:
-        raise InvalidQueryError(f"expected at least one item for {what}, got none")
+        raise InvalidQueryError(f"expected at least one item for {what}; got none")
     return flat
 
 
@@ -73,17 +71,16 @@ def comparison_of(connector: Connector, column: Any, operator: str) -> tuple[Con
 @remembered
 def join_of(table: Any, first: Any, second: Any, type: Any) -> Join:
     """Return the join of a table where two columns are equal."""
-    name, alias = table_and_alias(table)
+    source = source_of(table)
     pair = (without_parameters(parse_column(first)), without_parameters(parse_column(second)))
-    return Join(word_of(type, JOIN_TYPES, "join type"), name, alias, (pair,))
+    return Join(word_of(type, JOIN_TYPES, "join type"), source, (pair,))
 
 
 @remembered
 def join_on_condition(table: Any, condition: Any, type: Any) -> Join:
     """Return the join of a table on a condition."""
-    name, alias = table_and_alias(table)
-    pairs = parse_join_condition(condition)
-    return Join(word_of(type, JOIN_TYPES, "join type"), name, alias, pairs)
+    source = source_of(table)
+    return Join(word_of(type, JOIN_TYPES, "join type"), source, parse_join_condition(condition))
 
 
 @remembered
@@ -111,25 +108,25 @@ def word_of(word: Any, known: tuple[str, ...], what: str) -> str:
     """Return `word` in capitals, if it is one of the known ones."""
     if isinstance(word, str) and exact(word).isascii() and exact(word).upper() in known:
         return exact(word).upper()
-    raise InvalidQueryError(f"expected a {what} of {', '.join(known)}, got {shown(word)}")
+    raise InvalidQueryError(f"expected a {what} of {', '.join(known)}; got {shown(word)}")
 
 
 def count_of(count: Any, what: str) -> int:
     """Return the number of `limit` and `offset`, if it is one."""
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _LARGEST_COUNT:
         return int(count)
-    raise InvalidQueryError(f"expected a non-negative integer for {what}, got {shown(count)}")
+    raise InvalidQueryError(f"expected a non-negative integer for {what}; got {shown(count)}")
 
 
 def columns_and_values(data: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """Return the columns of a row to write, and their values."""
     if not isinstance(data, Mapping):
-        raise InvalidQueryError(f"expected a mapping of column to value, got {shown(data)}")
+        raise InvalidQueryError(f"expected a mapping of column to value; got {shown(data)}")
     columns = tuple([check_identifier(name) for name in data])
     for name, value in data.items():
         if isinstance(value, (tuple, set, frozenset, Raw, Statement, Operator)):
             raise InvalidValueError(
-                f"expected one value for {name}, got a {type(value).__name__}; a list is stored as JSON, "
+                f"expected one value for {name}; got a {type(value).__name__}: a list is stored as JSON, "
                 "and SQL belongs into raw SQL"
             )
     return columns, tuple(
@@ -140,7 +137,7 @@ def columns_and_values(data: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
 def names_of(columns: Any, what: str) -> tuple[str, ...]:
     """Return the names of a list of columns."""
     if isinstance(columns, str) or not isinstance(columns, Iterable):
-        raise InvalidIdentifierError(f"expected a list of columns for {what}, got {shown(columns)}")
+        raise InvalidIdentifierError(f"expected a list of columns for {what}; got {shown(columns)}")
     return _checked_names(*columns)
 
 

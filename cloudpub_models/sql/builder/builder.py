@@ -3,17 +3,19 @@
 For: `QueryBuilder`, for users and for the managers' ``query()``. Each clause returns a new builder; nothing is ever
 changed, so a base query can be shared. It needs no connection and knows no model.
 
-Not for: the statements that are built in the end (`building`), writing SQL (`rendering` does, for the managers too),
-running it, or checking that columns exist.
+Not for: writing SQL (`render` does, for the managers too), running it, or checking that columns exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, NoReturn, Self
 
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, UnboundedWriteError
 from cloudpub_models.sql.builder.arguments import (
+    columns_and_values,
     comparison_of,
     count_of,
     group_items_of,
@@ -22,20 +24,26 @@ from cloudpub_models.sql.builder.arguments import (
     names_of,
     order_items_of,
     select_items_of,
-    table_and_alias,
+    source_of,
 )
-from cloudpub_models.sql.builder.building import Buildable
 from cloudpub_models.sql.builder.language import parse_having
-from cloudpub_models.sql.comparing import meaning_of, members_of
+from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, Lock
 from cloudpub_models.sql.identifiers import check_identifier, parse_table, shown
-from cloudpub_models.sql.nodes.conditions import Connector, Group, merge_named, raw_condition
-from cloudpub_models.sql.nodes.expressions import NamedParameter, Raw
+from cloudpub_models.sql.nodes.conditions import Condition, Connector, Group, merge_named, raw_condition
+from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, NamedParameter, Raw, Star
+from cloudpub_models.sql.nodes.query import PARAMETER, Count, Join, Kind, NamedTable, OrderBy, Query
+from cloudpub_models.sql.operators import Operator, between, in_, is_not_null, is_null, not_in, operator_for
+from cloudpub_models.sql.remembering import remembered_if_short
+from cloudpub_models.sql.render.writer import generated_names, render, rendered
+from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.text.parameters import check_names, parse
 
+# With more conditions and values than this a query is made anew each time, since keeping many would take much memory.
+_LARGEST_KEPT = 200
 _DEEPEST_GROUP = 50
 
 
-class QueryBuilder(Buildable):
+class QueryBuilder:
     """Builds one statement; immutable, every clause returns a new builder.
 
     >>> functions = QueryBuilder().table("functions f").where("f.status", "active")
@@ -58,16 +66,60 @@ ORDER BY f.id DESC LIMIT 20
     own is meant, wrap it in `raw`.
     """
 
+    # What a builder holds; a copy shares all of it but what its clause changed.
+    _table: NamedTable | Raw | None = None
+    _default_columns: tuple[str, ...] = ()
+    _columns: tuple[Expression, ...] = ()
+    _distinct: bool = False
+    _joins: tuple[Join, ...] = ()
+    _conditions: tuple[tuple[Connector, Condition], ...] = ()
+    _values: tuple[Any, ...] = ()
+    _named: dict[str, Any] = {}
+    _group_by: tuple[Expression, ...] = ()
+    _having: tuple[Having | Raw, ...] = ()
+    _order_by: tuple[OrderBy, ...] = ()
+    _limit: int | None = None
+    _offset: int | None = None
+    _lock: Lock | None = None
+    _all_rows: bool = False
+    _depth: int = 0
+
     def __init__(
-        self, table: str | None = None, *, alias: str | None = None, default_columns: Iterable[str] = ()
+        self,
+        table: str | None = None,
+        *,
+        alias: str | None = None,
+        default_columns: Iterable[str] = (),
+        schema: str | None = None,
     ) -> None:
-        """Make an empty builder; the managers' ``query()`` passes the table and its columns."""
-        name, own_alias = (None, None) if table is None else parse_table(table)
-        self.__dict__.update(
-            _table=name,
-            _alias=own_alias if alias is None else check_identifier(alias, "alias"),
-            _default_columns=names_of(default_columns, "default_columns"),
-        )
+        """Make an empty builder; the managers' ``query()`` passes the table, its columns and its schema."""
+        if table is not None:
+            name, own_alias = parse_table(table)
+            named = own_alias if alias is None else check_identifier(alias, "alias")
+            self.__dict__["_table"] = NamedTable(name, named, schema)
+        self.__dict__["_default_columns"] = names_of(default_columns, "default_columns")
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        """Refuse: a builder never changes."""
+        raise AttributeError(f"a QueryBuilder does not change; call a clause, which returns a new one (not {name} = …)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refuse: a builder never changes."""
+        raise AttributeError(f"a QueryBuilder does not change (del {name})")
+
+    def _copy(self, **changes: Any) -> Self:
+        copy = object.__new__(type(self))
+        held = copy.__dict__
+        held.update(self.__dict__)
+        held.update(changes)
+        return copy
+
+    def __repr__(self) -> str:
+        """Show the select that this would build, without the values of its parameters."""
+        try:
+            return f"<QueryBuilder: {self.build_select()}>"
+        except InvalidQueryError as error:
+            return f"<QueryBuilder, not complete: {error}>"
 
     # -- what is selected
 
@@ -77,8 +129,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("users").where("email", "a@b.c").build_select())
         SELECT * FROM users WHERE email = @param_0
         """
-        name, alias = table_and_alias(table)
-        return self._copy(_table=name, _alias=alias)
+        return self._copy(_table=source_of(table))
 
     def select(self, *items: str | Raw | Sequence[str | Raw]) -> Self:
         """Add what is selected: columns, ``alias.*``, calls, with or without ``AS alias``; one by one or as a list.
@@ -112,10 +163,7 @@ ORDER BY f.id DESC LIMIT 20
             InvalidQueryError: for an operator that is not one of ``= != <> < <= > >= LIKE ILIKE NOT LIKE IN NOT IN IS
                 IS NOT BETWEEN``, or a value that it cannot be used with.
         """
-        name, operands = meaning_of(value, operator)
-        return self._copy(
-            _conditions=(*self._conditions, comparison_of("AND", column, name)), _values=self._values + operands
-        )
+        return self._compare("AND", column, operator_for(value, operator))
 
     def or_where(self, column: str | Raw, value: Any, operator: str = "=") -> Self:
         """Add a condition like `where`, joined to those before by OR. AND binds closer, as written.
@@ -124,7 +172,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(query.build_select())
         SELECT * FROM functions WHERE a = @param_0 OR b = @param_1 AND c = @param_2
         """
-        return self._compare("OR", column, *meaning_of(value, operator))
+        return self._compare("OR", column, operator_for(value, operator))
 
     def where_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
         """Add the condition that the column is any of `values`; of none, nothing is.
@@ -132,7 +180,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_in("status", ["active", "building"]).build_select())
         SELECT * FROM functions WHERE status = ANY(@param_0)
         """
-        return self._compare("AND", column, "IN", (members_of(values),))
+        return self._compare("AND", column, in_(values))
 
     def where_not_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
         """Add the condition that the column is none of `values`.
@@ -140,7 +188,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_not_in("status", ["failed"]).build_select())
         SELECT * FROM functions WHERE NOT (status = ANY(@param_0))
         """
-        return self._compare("AND", column, "NOT IN", (members_of(values),))
+        return self._compare("AND", column, not_in(values))
 
     def where_null(self, column: str | Raw) -> Self:
         """Add the condition that the column is NULL.
@@ -148,7 +196,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_null("active_deployment_id").build_select())
         SELECT * FROM functions WHERE active_deployment_id IS NULL
         """
-        return self._compare("AND", column, "IS NULL", ())
+        return self._compare("AND", column, is_null())
 
     def where_not_null(self, column: str | Raw) -> Self:
         """Add the condition that the column is not NULL.
@@ -156,7 +204,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").where_not_null("active_deployment_id").build_select())
         SELECT * FROM functions WHERE active_deployment_id IS NOT NULL
         """
-        return self._compare("AND", column, "IS NOT NULL", ())
+        return self._compare("AND", column, is_not_null())
 
     def where_between(self, column: str | Raw, low: Any, high: Any) -> Self:
         """Add the condition that the column is between two values, both included.
@@ -164,7 +212,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("function_invocations").where_between("duration_ms", 10, 20).build_select())
         SELECT * FROM function_invocations WHERE duration_ms BETWEEN @param_0 AND @param_1
         """
-        return self._compare("AND", column, *meaning_of((low, high), "BETWEEN"))
+        return self._compare("AND", column, between(low, high))
 
     def where_raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Self:
         """Add a condition in SQL of your own, taken as it is, with its ``@name`` parameters' values.
@@ -196,25 +244,25 @@ ORDER BY f.id DESC LIMIT 20
         """
         if not callable(fn):
             raise InvalidQueryError(
-                f"expected a function that takes a builder and returns it with conditions, got {shown(fn)}"
+                f"expected a function that takes a builder and returns it with conditions; got {shown(fn)}"
             )
         if self._depth >= _DEEPEST_GROUP:
             raise InvalidQueryError(
-                f"expected groups nested at most {_DEEPEST_GROUP} deep, got more; flatten the conditions"
+                f"expected groups nested at most {_DEEPEST_GROUP} deep; got more: flatten the conditions"
             )
         empty = object.__new__(type(self))._copy(_depth=self._depth + 1)
         group = fn(empty)
         if not isinstance(group, QueryBuilder):
             raise InvalidQueryError(
-                f"expected where_group's function to return the builder, got {shown(group)}; "
+                f"expected where_group's function to return the builder; got {shown(group)}: "
                 "clauses return a new builder, so return what the last one returned"
             )
         if not group._conditions:
-            raise InvalidQueryError("expected where_group's function to add a condition, got none")
+            raise InvalidQueryError("expected where_group's function to add a condition; got none")
         others = [name for name in group.__dict__ if name not in ("_conditions", "_values", "_named", "_depth")]
         if unexpected := [name for name in others if group.__dict__[name] != getattr(QueryBuilder, name)]:
             raise InvalidQueryError(
-                f"expected only conditions inside where_group, got also {unexpected[0].lstrip('_')}"
+                f"expected only conditions inside where_group; got also {unexpected[0].lstrip('_')}"
             )
         return self._copy(
             _conditions=(*self._conditions, ("AND", Group(group._conditions))),
@@ -222,10 +270,10 @@ ORDER BY f.id DESC LIMIT 20
             _named=merge_named(self._named, group._named),
         )
 
-    def _compare(self, connector: Connector, column: Any, operator: str, operands: tuple[Any, ...]) -> Self:
+    def _compare(self, connector: Connector, column: Any, operator: Operator) -> Self:
         return self._copy(
-            _conditions=(*self._conditions, comparison_of(connector, column, operator)),
-            _values=self._values + operands,
+            _conditions=(*self._conditions, comparison_of(connector, column, operator.name)),
+            _values=self._values + operator.values,
         )
 
     # -- joins
@@ -336,8 +384,8 @@ ORDER BY f.id DESC LIMIT 20
         SELECT * FROM functions WHERE id = @param_0 FOR UPDATE SKIP LOCKED
         """
         if not isinstance(skip_locked, bool):
-            raise InvalidQueryError(f"expected skip_locked to be True or False, got {shown(skip_locked)}")
-        return self._copy(_for_update=True, _skip_locked=skip_locked)
+            raise InvalidQueryError(f"expected skip_locked to be True or False; got {shown(skip_locked)}")
+        return self._copy(_lock="FOR UPDATE SKIP LOCKED" if skip_locked else "FOR UPDATE")
 
     def all_rows(self) -> Self:
         """Say that an update or delete without a condition is meant.
@@ -346,3 +394,221 @@ ORDER BY f.id DESC LIMIT 20
         DELETE FROM function_logs
         """
         return self._copy(_all_rows=True)
+
+    # -- what comes of it
+
+    @property
+    def named_values(self) -> Mapping[str, Any]:
+        """The values of the parameters that raw SQL has named, by name."""
+        return self._named
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of the conditions' parameters, by name."""
+        names = _first_names(len(self._values), frozenset(self._named))
+        return dict(zip(names, self._values, strict=True)) | self._named
+
+    def build_select(self, dialect: Dialect = POSTGRESQL) -> Statement:
+        """Return the SELECT statement.
+
+        >>> print(QueryBuilder().table("users").where("id", 5).build_select())
+        SELECT * FROM users WHERE id = @param_0
+
+        Raises:
+            InvalidQueryError: without a table; `UnknownTableError` for an alias that no table of the query has.
+        """
+        return self._statement(self.as_query(), dialect)
+
+    def build_count(self, dialect: Dialect = POSTGRESQL) -> Statement:
+        """Return the statement that counts the rows of the select, whatever its order, limit and offset.
+
+        >>> print(QueryBuilder().table("users").where("id", 5).limit(10).build_count())
+        SELECT COUNT(*) AS count FROM users WHERE id = @param_0
+        >>> print(QueryBuilder().table("functions").select("user_id").group_by("user_id").build_count())
+        SELECT COUNT(*) AS count FROM (SELECT 1 FROM functions GROUP BY user_id) AS counted
+        """
+        return self._statement(self._reading("count", None, None), dialect)
+
+    def build_insert(
+        self, data: Mapping[str, Any], dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()
+    ) -> Statement:
+        """Return the INSERT statement of one row.
+
+        >>> statement = QueryBuilder().table("users").build_insert({"email": "a@b.c", "password_hash": "…"})
+        >>> print(statement)
+        INSERT INTO users (email, password_hash) VALUES (@param_0, @param_1)
+
+        Args:
+            data: values by column; without any, every column takes its default.
+            dialect: the database whose SQL is wanted; a `Statement` can be rendered for the other one later.
+            returning: columns to give back.
+        """
+        self._refuse("build_insert", conditions=self._conditions, **self._reading_clauses())
+        columns, values = columns_and_values(data)
+        query = self._writing(
+            "insert", insert_columns=columns, returning=_columns(None, names_of(returning, "returning"))
+        )
+        return self._statement(query, dialect, values)
+
+    def build_update(
+        self, data: Mapping[str, Any], dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()
+    ) -> Statement:
+        """Return the UPDATE statement of the rows that the conditions find.
+
+        >>> print(QueryBuilder().table("functions").where("id", 5).build_update({"status": "inactive"}))
+        UPDATE functions SET status = @param_0 WHERE id = @param_1
+
+        Raises:
+            UnboundedWriteError: without a condition, unless `all_rows` was called.
+        """
+        self._refuse("build_update", **self._reading_clauses())
+        columns, values = columns_and_values(data)
+        if not columns:
+            raise InvalidQueryError("expected at least one column to update; got none")
+        self._check_bounded("update")
+        query = self._writing(
+            "update", update_columns=columns, returning=_columns(None, names_of(returning, "returning"))
+        )
+        return self._statement(query, dialect, values + self._values)
+
+    def build_delete(self, dialect: Dialect = POSTGRESQL, *, returning: Iterable[str] = ()) -> Statement:
+        """Return the DELETE statement of the rows that the conditions find.
+
+        >>> print(QueryBuilder().table("function_logs").where("level", "debug").build_delete())
+        DELETE FROM function_logs WHERE level = @param_0
+
+        Raises:
+            UnboundedWriteError: without a condition, unless `all_rows` was called.
+        """
+        self._refuse("build_delete", **self._reading_clauses())
+        self._check_bounded("delete")
+        return self._statement(
+            self._writing("delete", returning=_columns(None, names_of(returning, "returning"))), dialect
+        )
+
+    def as_query(self) -> Query:
+        """Return the SELECT as data, for those who need to know more of it than its SQL; the same object each time.
+
+        Raises:
+            InvalidQueryError: as `build_select` does.
+
+        >>> QueryBuilder().table("users").limit(5).as_query().limit
+        5
+        """
+        self._check_locking()
+        return self._reading("select", self._limit, self._offset)
+
+    def as_shape(self) -> tuple[Query, tuple[Any, ...]]:
+        """Return the SELECT with parameters for `limit` and `offset` too, and the values of all generated parameters.
+
+        So the pages of a list have one shape.
+
+        >>> query, values = QueryBuilder().table("users").where("id", 5, ">").limit(20).offset(40).as_shape()
+        >>> query.limit, query.offset, values
+        (PARAMETER, PARAMETER, (5, 20, 40))
+
+        Raises:
+            InvalidQueryError: as `build_select` does.
+        """
+        values = self._values
+        limit: Count = None
+        offset: Count = None
+        if self._limit is not None:
+            limit, values = PARAMETER, (*values, self._limit)
+        if self._offset is not None:
+            offset, values = PARAMETER, (*values, self._offset)
+        self._check_locking()
+        return self._reading("select", limit, offset), values
+
+    def _check_locking(self) -> None:
+        if self._lock is not None and (self._group_by or self._having or self._distinct):
+            raise InvalidQueryError(
+                "expected for_update without group_by, having and distinct; got one of them: groups cannot be locked"
+            )
+
+    def _reading(self, kind: Kind, limit: Count, offset: Count) -> Query:
+        kept = len(self._conditions) + len(self._values) <= _LARGEST_KEPT
+        return (_kept_query if kept else Query)(
+            kind,
+            self._own_table(),
+            self._columns or self._own_columns(),
+            self._distinct,
+            self._joins,
+            _kept_group(self._conditions) if kept else Group(self._conditions),
+            self._group_by,
+            self._having,
+            self._order_by,
+            limit,
+            offset,
+            None,
+            self._lock,
+        )
+
+    def _writing(self, kind: Kind, **clauses: Any) -> Query:
+        table = self._own_table()
+        if isinstance(table, Raw):
+            raise InvalidQueryError(f"expected the name of a table for {kind}; got raw SQL")
+        return Query(kind, table, conditions=Group(self._conditions), **clauses)
+
+    def _own_table(self) -> NamedTable | Raw:
+        if self._table is None:
+            raise InvalidQueryError('expected a table; got none: call table("name") first')
+        return self._table
+
+    def _own_columns(self) -> tuple[Expression, ...]:
+        # Beside joined tables a plain `id` would be ambiguous.
+        table = self._table
+        if not isinstance(table, NamedTable):
+            return (Star(None),)
+        return _columns(table.known_as if self._joins else table.alias, self._default_columns)
+
+    def _statement(self, query: Query, dialect: Dialect, values: tuple[Any, ...] | None = None) -> Statement:
+        if not isinstance(dialect, Dialect):
+            raise InvalidQueryError(f"expected the dialect POSTGRESQL or SQLITE; got {shown(dialect)}")
+        made = rendered(query, dialect)
+        parameters = dict(zip(made.names, self._values if values is None else values, strict=True))
+        if self._named:
+            parameters.update(self._named)
+        return Statement(made.text, parameters, dialect=dialect, renderer=partial(render, query))
+
+    def _check_bounded(self, verb: str) -> None:
+        if not self._conditions and not self._all_rows:
+            raise UnboundedWriteError(
+                f"expected a condition for this {verb}; got none: say all_rows() where every row is meant"
+            )
+
+    def _reading_clauses(self) -> dict[str, Any]:
+        return {
+            "join": self._joins,
+            "group_by": self._group_by,
+            "having": self._having,
+            "limit": self._limit is not None,
+            "offset": self._offset is not None,
+        }
+
+    @staticmethod
+    def _refuse(what: str, **clauses: Any) -> None:
+        if used := [name for name, clause in clauses.items() if clause]:
+            raise InvalidQueryError(
+                f"expected no {' and no '.join(used)} for {what}, which would have no effect there: leave it out, "
+                "or select the ids first"
+            )
+
+
+@lru_cache(maxsize=1024)
+def _columns(table: str | None, names: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple([Column(table, name) for name in names])
+
+
+@lru_cache(maxsize=256)
+def _first_names(count: int, taken: frozenset[str]) -> tuple[str, ...]:
+    return tuple(islice(generated_names(taken), count))
+
+
+def _length(shape: Query | Group) -> int:
+    return len(repr(shape))
+
+
+# One object for the builders of one shape, so that whatever is kept for it is found by identity.
+_kept_query: Callable[..., Query] = remembered_if_short(Query, _length)
+_kept_group = remembered_if_short(Group, _length)

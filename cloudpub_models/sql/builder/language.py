@@ -172,7 +172,7 @@ def parse_join_condition(text: Any) -> tuple[tuple[Column, Column], ...]:
 def _text(text: Any, what: str) -> str:
     if isinstance(text, str):
         return exact(text)
-    raise InvalidIdentifierError(f'expected a {what} as text or raw("…"), got {shown(text)}')
+    raise InvalidIdentifierError(f'expected a {what} as text or raw("…"); got {shown(text)}')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class _Reader:
     def fail(self, expected: str) -> NoReturn:
         found = shown(self.token) if self.token else "its end"
         raise InvalidIdentifierError(
-            f"expected {expected} in the {self.what} {shown(self.text)}, got {found}; "
+            f"expected {expected} in the {self.what} {shown(self.text)}; got {found}: "
             'SQL of your own goes into raw("…")'
         )
 
@@ -258,8 +258,8 @@ def _argument(reader: _Reader, depth: int) -> Column | Star | Number | Call:
     function = name.upper()
     if function not in FUNCTIONS:
         raise InvalidIdentifierError(
-            f"expected one of the functions {' '.join(FUNCTIONS)} in the {what} {shown(reader.text)}, "
-            f'got {shown(name)}; other functions go into raw("…")'
+            f"expected one of the functions {' '.join(FUNCTIONS)} in the {what} {shown(reader.text)}; "
+            f'got {shown(name)}: other functions go into raw("…")'
         )
     if function == "COUNT" and reader.sign("*"):
         arguments: list[Expression] = [Star(None)]

@@ -1,10 +1,10 @@
 """The conditions of a statement as a tree without values.
 
-For: `Comparison`, `RawCondition`, `PositionalCondition` and `Group`, frozen and hashable, so that a tree is a shape
-whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering: one for each parameter
-of each comparison, from left to right.
+For: `Comparison`, `RowComparison`, `RawCondition`, `PositionalCondition` and `Group`, frozen and hashable, so that a
+tree is a shape whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering: one for
+each parameter of each comparison, from left to right.
 
-Not for: values (`operators`) and SQL (`rendering`).
+Not for: values (`operators`) and SQL (`render`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,17 @@ PARAMETER_COUNTS: dict[str, int] = {
 
 
 class Comparison(Record):
-    """A column compared by an operator, one of `PARAMETER_COUNTS`.
+    """A column compared by an operator, one of `PARAMETER_COUNTS`."""
 
-    A column given as text is ``name`` or ``table.name``.
-    """
-
-    column: str | Column | Raw
+    column: Column | Raw
     operator: str
+
+
+class RowComparison(Record):
+    """Several columns compared with as many values at once, the first that differs deciding: ``(a, b) > (1, 2)``."""
+
+    columns: tuple[Column, ...]
+    operator: Literal["<", ">"]
 
 
 class RawCondition(Record):
@@ -53,8 +57,9 @@ class PositionalCondition(Record):
 class Group(Record):
     """Conditions joined by AND and OR as they stand, AND binding closer; the first connector means nothing.
 
-    >>> Group.all(Comparison("status", "="), Comparison("user_id", "=")).items[1]
-    ('AND', Comparison(column='user_id', operator='='))
+    >>> status, user = Column(None, "status"), Column(None, "user_id")
+    >>> Group.all(Comparison(status, "="), Comparison(user, "=")).items[1]
+    ('AND', Comparison(column=Column(table=None, name='user_id'), operator='='))
     """
 
     items: tuple[tuple[Connector, Condition], ...]
@@ -65,7 +70,7 @@ class Group(Record):
         return cls(tuple([("AND", condition) for condition in conditions]))
 
 
-Condition: TypeAlias = Comparison | RawCondition | PositionalCondition | Group
+Condition: TypeAlias = Comparison | RowComparison | RawCondition | PositionalCondition | Group
 
 NO_CONDITIONS = Group(())
 
@@ -92,7 +97,7 @@ def merge_named(named: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str,
     for name in added:
         if name in named:
             raise ParameterError(
-                f"expected each parameter in one condition only, got @{name} in two; rename one of them"
+                f"expected each parameter in one condition only; got @{name} in two: rename one of them"
             )
     return {**named, **{exact(name): value for name, value in added.items()}}
 
@@ -100,15 +105,18 @@ def merge_named(named: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str,
 def parameter_count(condition: Condition) -> int:
     """Return how many values beside the tree belong to `condition`.
 
-    >>> parameter_count(Group.all(Comparison("a", "BETWEEN"), Comparison("b", "IS NULL"), Comparison("c", "=")))
-    3
+    >>> a, b = Column(None, "a"), Column(None, "b")
+    >>> parameter_count(Group.all(Comparison(a, "BETWEEN"), Comparison(b, "IS NULL"), RowComparison((a, b), ">")))
+    4
     """
     if isinstance(condition, Group):
         return sum([parameter_count(item) for _, item in condition.items])
     if isinstance(condition, Comparison):
         if condition.operator not in PARAMETER_COUNTS:
             raise InvalidQueryError(
-                f"expected one of the operators {', '.join(PARAMETER_COUNTS)}, got {condition.operator!r}"
+                f"expected one of the operators {', '.join(PARAMETER_COUNTS)}; got {condition.operator!r}"
             )
         return PARAMETER_COUNTS[condition.operator]
+    if isinstance(condition, RowComparison):
+        return len(condition.columns)
     return len(condition.pieces) - 1 if isinstance(condition, PositionalCondition) else 0

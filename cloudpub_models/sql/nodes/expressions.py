@@ -3,7 +3,7 @@
 For: the nodes, frozen, hashable, without values. A string becomes SQL only by way of these, so nothing but names,
 numbers and known functions can come out; `raw` is the one door for anything else.
 
-Not for: reading strings (`expression_parsing`) and writing SQL; `rendering` does that, for each dialect.
+Not for: reading strings (`builder.language`) and writing SQL; `render` does that, for each dialect.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def raw(sql: str) -> Raw:
 def check_raw(sql: Any, what: str) -> None:
     """Raise `InvalidQueryError` unless `sql` is text that other SQL may be written after."""
     if not isinstance(sql, str) or not exact(sql).strip():
-        raise InvalidQueryError(f"expected SQL text in {what}, got {shown(sql)}")
+        raise InvalidQueryError(f"expected SQL text in {what}; got {shown(sql)}")
     if unfinished := parse(sql).unfinished:
         raise InvalidQueryError(
-            f"expected complete SQL in {what}, got text that ends inside a {unfinished}: {shown(sql)}"
+            f"expected complete SQL in {what}; got text that ends inside a {unfinished}: {shown(sql)}"
         )
 
 

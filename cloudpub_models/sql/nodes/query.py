@@ -1,19 +1,21 @@
 """A statement as data: `Query`, frozen and hashable, without the values of its parameters.
 
-For: describing what the builder and the managers want, so that one renderer writes it and its SQL can be kept by shape.
+For: describing what the builder and the managers want, so that one writer writes it and its SQL can be kept by
+shape.
 
-Not for: SQL (`rendering`), values (they travel beside, in the order of rendering), checks (`references`).
+Not for: SQL (`render`) and values (they travel beside, in the order of rendering).
 """
 
 from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group
 from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, Raw
 from cloudpub_models.sql.nodes.records import Record
 
-Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete"]
+Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete", "copy"]
 JOIN_TYPES = ("INNER", "LEFT", "RIGHT", "FULL")
 
 
@@ -30,16 +32,42 @@ PARAMETER: Final = Parameter()
 Count: TypeAlias = int | Parameter | None
 
 
-class Join(Record):
-    """A joined table, and the pairs of columns that its condition makes equal.
+class NamedTable(Record):
+    """A table by its name, which columns are qualified by unless it has an alias.
 
-    Columns given as text are ``name`` or ``table.name``.
+    >>> NamedTable("event", schema="audit").full_name, NamedTable("functions", "f").known_as
+    ('audit.event', 'f')
+    """
+
+    name: str
+    alias: str | None = None
+    schema: str | None = None
+
+    @property
+    def known_as(self) -> str:
+        """What its columns are qualified by."""
+        return self.alias or self.name
+
+    @property
+    def full_name(self) -> str:
+        """Its name with that of its schema, where it is in a certain one."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+class Join(Record):
+    """A joined table.
+
+    Attributes:
+        kind: one of `JOIN_TYPES`.
+        table: the table.
+        on: pairs of columns that are equal.
+        conditions: what else its rows have to meet to be joined.
     """
 
     kind: str
-    table: str | Raw
-    alias: str | None
-    on: tuple[tuple[str | Column | Raw, str | Column | Raw], ...]
+    table: NamedTable | Raw
+    on: tuple[tuple[Column | Raw, Column | Raw], ...]
+    conditions: Group = NO_CONDITIONS
 
 
 class OrderBy(Record):
@@ -49,10 +77,26 @@ class OrderBy(Record):
     sorts what an index on several columns has in order already.
     """
 
-    item: str | Expression
+    item: Expression
     direction: str = "ASC"
     nulls: str | None = None
     nullable: bool = True
+
+
+class FirstOfEach(Record):
+    """That a select gives the first rows for each of many values of a column, which its first parameter lists.
+
+    Attributes:
+        column: the column.
+        limit: how many rows for each value at most.
+        array_type: the type of the column's values in an array (PostgreSQL).
+        key: columns that tell the rows of the query's own table apart, none of them ever NULL; or none at all.
+    """
+
+    column: Column
+    limit: int
+    array_type: str
+    key: tuple[str, ...] = ()
 
 
 class Conflict(Record):
@@ -62,25 +106,28 @@ class Conflict(Record):
         columns: those of the unique constraint; for ``"ignore"`` there may be none, which means any constraint.
         action: ``"ignore"`` keeps the row that is there, ``"update"`` sets `update_columns` to the new values.
         update_columns: for ``"update"``.
+        conditions: what the row that is there has to meet to be updated; its columns are those of that row.
     """
 
     columns: tuple[str, ...]
     action: Literal["ignore", "update"]
     update_columns: tuple[str, ...] = ()
+    conditions: Group = NO_CONDITIONS
 
 
 class Query(Record):
     """A statement without its values.
 
-    The values belong to the parameters in this order: those of an insert row by row, or of `update_columns`; then of
-    `conditions`; then `limit` and `offset` where they are `PARAMETER`.
+    The values belong to the parameters in this order: the list of `first_of_each`; those of an insert row by row, or of
+    `update_columns`; those of the conditions of `conflict`, of `joins`, and of the query; `limit` and `offset` where
+    they are `PARAMETER`.
 
     Attributes:
         kind: which statement; ``"count"`` counts the rows that the select would give without `limit` and `offset`,
-            ``"exists"`` selects a 1 where there is a row.
-        table: its name, or SQL that stands for one (not when writing).
-        alias: of the table.
-        columns: of a select; text is a column or ``alias.*``. None mean all (``*``).
+            ``"exists"`` selects a 1 where there is a row, ``"copy"`` takes rows of `insert_columns` from a stream
+            (PostgreSQL).
+        table: the table, or SQL that stands for one (not when writing).
+        columns: of a select. None mean all (``*``).
         distinct: whether equal rows are given once.
         joins: in order.
         conditions: the WHERE clause.
@@ -89,8 +136,9 @@ class Query(Record):
         order_by: in order.
         limit: the largest number of rows, or `PARAMETER`.
         offset: the number of rows to pass over, or `PARAMETER`.
-        for_update: whether selected rows are locked.
-        skip_locked: whether rows that others have locked are passed over instead of waited for.
+        first_of_each: the rows wanted are the first for each value of a column; `columns` and `order_by` are columns.
+        lock: how the rows are locked that a select gives, or a delete with a limit chooses.
+        key: of a delete with a limit, the column by which the rows are told apart: it deletes the first of them.
         insert_columns: of an insert; none means one row of defaults.
         rows: how many rows an insert has.
         array_types: the type of each column of an insert whose rows come as one array for each column (PostgreSQL).
@@ -100,22 +148,27 @@ class Query(Record):
     """
 
     kind: Kind
-    table: str | Raw
-    alias: str | None = None
-    columns: tuple[str | Expression, ...] = ()
+    table: NamedTable | Raw
+    columns: tuple[Expression, ...] = ()
     distinct: bool = False
     joins: tuple[Join, ...] = ()
     conditions: Group = NO_CONDITIONS
-    group_by: tuple[str | Expression, ...] = ()
+    group_by: tuple[Expression, ...] = ()
     having: tuple[Having | Raw, ...] = ()
     order_by: tuple[OrderBy, ...] = ()
     limit: Count = None
     offset: Count = None
-    for_update: bool = False
-    skip_locked: bool = False
+    first_of_each: FirstOfEach | None = None
+    lock: Lock | None = None
+    key: str | None = None
     insert_columns: tuple[str, ...] = ()
     rows: int = 1
     array_types: tuple[str, ...] = ()
     update_columns: tuple[str, ...] = ()
     conflict: Conflict | None = None
-    returning: tuple[str | Expression, ...] = ()
+    returning: tuple[Expression, ...] = ()
+
+    @property
+    def tables(self) -> tuple[NamedTable | Raw, ...]:
+        """Its tables, its own first."""
+        return (self.table, *[join.table for join in self.joins])

@@ -21,10 +21,12 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _has_check: ClassVar[bool] = False
     _hash: int
 
     def __init_subclass__(cls) -> None:
         cls._fields = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+        cls._has_check = cls._check is not Record._check
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self._fields
@@ -32,7 +34,8 @@ class Record:
         given.update(zip(fields, values, strict=False))
         if named or len(values) != len(fields):
             self._take_named(values, named)
-        self._check()
+        if self._has_check:
+            self._check()
 
     def _take_named(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Take the fields given by name, and the defaults of those not given."""

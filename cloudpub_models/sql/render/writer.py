@@ -1,9 +1,12 @@
 """The one place where a `Query` becomes SQL, for the builder and the managers alike.
 
-For: `render`, a pure function of a query and a dialect, whose results are kept.
+For: `render`, a pure function of a query and a dialect, and `rendered`, which gives all that is known of the result.
 
-Not for: checking what a caller may ask for (the builder and the managers do), the values, the drivers' placeholders
-(`parameters`).
+Not for: checking what a caller may ask for (the builder and the managers do), the values.
+
+The writer puts down a statement once, with a mark wherever a value goes, and notes beside it whose value that is. From
+what stands between the marks come both texts: the one with ``@name`` parameters that people read, and the one that the
+driver takes. Neither is ever read again; only what a person wrote (`Raw`, `RawCondition`) is searched for parameters.
 
 Every string that gets into a statement here is a checked name, a number, a fixed word or SQL that was marked as raw;
 that is why the linter's warnings about SQL made from strings are silenced where they are.
@@ -12,21 +15,22 @@ that is why the linter's warnings about SQL made from strings are silenced where
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.sql.builder.language import parse_column, parse_select_item
-from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.identifiers import check_identifier
+from cloudpub_models.errors import InvalidQueryError, ParameterError
+from cloudpub_models.sql.dialects import Dialect, Lock
+from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
+    PARAMETER_COUNTS,
     Comparison,
     Condition,
     Group,
     PositionalCondition,
     RawCondition,
-    parameter_count,
+    RowComparison,
 )
 from cloudpub_models.sql.nodes.expressions import (
     Aliased,
@@ -34,15 +38,23 @@ from cloudpub_models.sql.nodes.expressions import (
     Column,
     Expression,
     Having,
-    NamedParameter,
     Number,
     Raw,
     Star,
 )
-from cloudpub_models.sql.nodes.query import JOIN_TYPES, Conflict, Count, Join, OrderBy, Query
+from cloudpub_models.sql.nodes.query import (
+    JOIN_TYPES,
+    Conflict,
+    Count,
+    FirstOfEach,
+    Join,
+    NamedTable,
+    OrderBy,
+    Query,
+)
 from cloudpub_models.sql.remembering import remembered_if_short
-from cloudpub_models.sql.render.checks import check_references
-from cloudpub_models.sql.text.parameters import parse
+from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
+from cloudpub_models.sql.text.parameters import ParsedSql, parse
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -50,12 +62,58 @@ _LONGEST_CHAIN = 200
 
 _COLUMN_TYPE = r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 
+# Stands where a value goes until the statement is complete. No name and no raw SQL may contain it.
+_PLACE = "\0"
+_TWO_PLACES = (_PLACE, _PLACE)
+
 
 class Rendered(NamedTuple):
-    """A statement's text, and the names of its generated parameters in the order of their values."""
+    """A statement's SQL, and what it is.
+
+    Attributes:
+        text: with ``@name`` parameters; the generated ones are ``@param_0``, ``@param_1`` and so on.
+        driver_text: with the driver's placeholders.
+        names: of the generated parameters, in the order of their values.
+        writes: whether it changes or locks rows, as far as raw SQL in it does not.
+        tables: the tables that it touches, with their schema where they have one; raw SQL may touch others.
+        compared: the columns that its conditions compare with values; `None` where raw SQL or arrays take part, so that
+            the type of a value may decide what the statement means.
+        pieces: of `driver_text`, one more than there are places for values between them.
+        places: between each two pieces a generated parameter (`None`), or raw SQL that has parameters of its own.
+    """
 
     text: str
+    driver_text: str
     names: tuple[str, ...]
+    writes: bool
+    tables: tuple[str, ...]
+    compared: tuple[Column, ...] | None
+    pieces: tuple[str, ...]
+    places: tuple[str | None, ...]
+
+    def bind(self, values: Iterable[Any], named: Mapping[str, Any], dialect: Dialect) -> tuple[str, list[Any]]:
+        """Return the driver's SQL and the values of its parameters, for a statement in which raw SQL has some.
+
+        The text depends on them where one is a tuple: ``IN @ids`` becomes a place for each of its members.
+
+        Args:
+            values: those of the generated parameters, encoded.
+            named: those of the parameters that raw SQL has named.
+            dialect: the one that the statement is written in.
+        """
+        remaining = iter(values)
+        sent: list[str] = []
+        bound: list[Any] = []
+        for place in self.places:
+            if place is None:
+                sent.append(dialect.placeholder)
+                bound.append(next(remaining))
+            else:
+                parsed = parse(place, dialect)
+                sql, own = parsed.bind({name: named[name] for name in parsed.names})
+                sent.append(sql)
+                bound += own
+        return _woven(self.pieces, sent), bound
 
 
 def render(query: Query, dialect: Dialect) -> str:
@@ -63,10 +121,11 @@ def render(query: Query, dialect: Dialect) -> str:
 
     >>> from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
     >>> from cloudpub_models.sql.nodes.query import PARAMETER
-    >>> active = Group.all(Comparison("status", "="))
-    >>> render(Query("select", "functions", columns=("id", "name"), conditions=active, limit=PARAMETER), POSTGRESQL)
-    'SELECT id, name FROM functions WHERE status = @param_0 LIMIT @param_1'
-    >>> render(Query("insert", "users", insert_columns=("email",), returning=("id",)), SQLITE)
+    >>> id, name, users = Column(None, "id"), Column(None, "name"), NamedTable("users")
+    >>> ada = Group.all(Comparison(name, "="))
+    >>> render(Query("select", users, columns=(id, name), conditions=ada, limit=PARAMETER), POSTGRESQL)
+    'SELECT id, name FROM users WHERE name = @param_0 LIMIT @param_1'
+    >>> render(Query("insert", users, insert_columns=("email",), returning=(id,)), SQLITE)
     'INSERT INTO users (email) VALUES (@param_0) RETURNING id'
 
     Raises:
@@ -76,115 +135,194 @@ def render(query: Query, dialect: Dialect) -> str:
 
 
 def rendered(query: Query, dialect: Dialect) -> Rendered:
-    """Return what `render` does, with the names of the parameters. The results of many shapes are kept."""
+    """Return what a query becomes. The results of many shapes are kept; see `write`."""
     return _rendered(query, dialect)
 
 
+def write(query: Query, dialect: Dialect) -> Rendered:
+    """Return what a query becomes, for those who keep the result themselves.
+
+    >>> from cloudpub_models.sql.dialects import POSTGRESQL
+    >>> written = write(Query("delete", NamedTable("users"), conditions=Group.all(RawCondition("id % 2 = @rest"))), POSTGRESQL)
+    >>> written.text, written.driver_text
+    ('DELETE FROM users WHERE id % 2 = @rest', 'DELETE FROM users WHERE id %% 2 = %s')
+    >>> written.writes, written.tables
+    (True, ('users',))
+
+    Raises:
+        InvalidQueryError: for a query that is none, such as one with an unknown operator or alias.
+    """  # noqa: E501 - a doctest
+    writer = _Writer(query, dialect)
+    pieces = writer.statement(query).split(_PLACE)
+    places = writer.places
+    if len(pieces) != len(places) + 1:
+        raise InvalidQueryError("expected SQL without NUL characters; got some")
+    raw = {place: parse(place, dialect) for place in places if place is not None}
+    generated = generated_names(frozenset([name for parsed in raw.values() for name in parsed.names]))
+    names: list[str] = []
+    shown: list[str] = []
+    sent: list[str] = []
+    for place in places:
+        if place is None:
+            names.append(next(generated))
+            shown.append("@" + names[-1])
+            sent.append(dialect.placeholder)
+        else:
+            shown.append(place)
+            sent.append(raw[place].driver_text)
+    text, pieces = _woven(pieces, shown), _escaped(pieces, dialect) if places else pieces
+    return Rendered(
+        text,
+        _woven(pieces, sent),
+        tuple(names),
+        query.kind not in _READING or query.lock is not None,
+        writer.tables,
+        None if writer.compared is None else tuple(writer.compared),
+        tuple(pieces),
+        tuple(places),
+    )
+
+
+_rendered = remembered_if_short(write, lambda statement: len(statement.text))
+_READING = frozenset({"select", "count", "exists"})
+
+
 def generated_names(taken: frozenset[str]) -> Iterator[str]:
-    """Yield the names of generated parameters, leaving out those that conditions in raw SQL have `taken`."""
-    return (name for number in count() if (name := f"param_{number}") not in taken)
+    """Return the names of generated parameters, leaving out those that conditions in raw SQL have `taken`."""
+    names: Iterator[str] = map("param_{}".format, count())
+    return filter(lambda name: name not in taken, names) if taken else names
 
 
-def _write(query: Query, dialect: Dialect) -> Rendered:
-    check_references(query)
-    writer = _Writer(dialect, _named_parameters(query))
-    return Rendered(writer.statement(query), tuple(writer.names))
+def _escaped(pieces: Sequence[str], dialect: Dialect) -> list[str]:
+    # With values, the driver takes every % for the start of a placeholder.
+    return [piece.replace("%", "%%") for piece in pieces] if dialect.doubles_percent else list(pieces)
 
 
-_rendered = remembered_if_short(_write, lambda statement: len(statement.text))
+def _woven(pieces: Sequence[str], between: Sequence[str]) -> str:
+    """Return pieces of text with other text between each two."""
+    parts = [""] * (2 * len(pieces) - 1)
+    parts[::2], parts[1::2] = pieces, between
+    return "".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str, dialect: Dialect) -> str:
+    return dialect.quote(check_identifier(name, "table or column"))
 
 
 class _Writer:
-    """Writes one statement, naming its parameters as it comes to them."""
+    """Writes one statement.
 
-    def __init__(self, dialect: Dialect, taken: frozenset[str]) -> None:
+    What writes a part of it returns its SQL with a mark for each value, and notes the value's place; so parts have to
+    be written in the order in which they stand.
+    """
+
+    def __init__(self, query: Query, dialect: Dialect) -> None:
+        self.query = query
         self.dialect = dialect
-        self.generated = generated_names(taken)
-        self.names: list[str] = []
+        # The names that may qualify a column; None where any may. What qualifies a column without a table.
+        self.known = names_of_tables(query)
+        self.tables = tuple([table.full_name for table in query.tables if isinstance(table, NamedTable)])
+        self.qualifier: str | None = None
+        # For each mark a generated parameter (None), or raw SQL that has parameters of its own.
+        self.places: list[str | None] = []
+        self.compared: list[Column] | None = []
 
-    def parameter(self) -> str:
-        name = next(self.generated)
-        self.names.append(name)
-        return f"@{name}"
+    def place(self) -> str:
+        self.places.append(None)
+        return _PLACE
 
     def statement(self, query: Query) -> str:
+        if query.kind == "select":
+            return self.select(query) if query.first_of_each is None else self.first_of_each(query, query.first_of_each)
+        if query.kind == "count":
+            return self.count(query)
+        if query.kind == "exists":
+            return f"SELECT 1{self.source(query)} LIMIT 1"
         if query.kind == "insert":
             return self.insert(query)
         if query.kind == "update":
             return self.update(query)
         if query.kind == "delete":
-            return f"DELETE FROM {self.written_table(query)}{self.where(query.conditions)}{self.returning(query)}"  # noqa: S608
-        if query.kind == "count":
-            return self.count(query)
-        if query.kind == "exists":
-            return f"SELECT 1{self.source(query)} LIMIT 1"
-        if query.kind == "select":
-            return self.select(query)
-        raise InvalidQueryError(f"expected select, count, exists, insert, update or delete, got {query.kind!r}")
+            return self.delete(query)
+        if query.kind == "copy":
+            return f"COPY {self.written_table(query)} ({self.names_of(query.insert_columns)}) FROM STDIN"
+        raise InvalidQueryError(f"expected select, count, exists, insert, update, delete or copy; got {query.kind!r}")
 
     # -- reading
 
     def select(self, query: Query) -> str:
         distinct = "DISTINCT " if query.distinct else ""
-        text = f"SELECT {distinct}{self.select_items(query)}{self.source(query)}"
+        text = f"SELECT {distinct}{self.items(query.columns)}{self.source(query)}"
         if query.order_by:
-            text += " ORDER BY " + ", ".join([self.order_item(order) for order in query.order_by])
-        text += self.limits(query.limit, query.offset)
-        if query.for_update:
-            # Of joined rows only those of the query's own table are meant; and of outer joins no others can be locked.
-            of = self.quote_name(query.alias or query.table) if query.joins else None
-            text += self.dialect.lock(skip_locked=query.skip_locked, of=of)
-        return text
+            text += self.order(query.order_by)
+        if query.limit is not None or query.offset is not None:
+            text += self.limits(query.limit, query.offset)
+        return text if query.lock is None else text + self.lock(query, query.lock)
+
+    def lock(self, query: Query, lock: Lock) -> str:
+        if not query.joins:
+            return self.dialect.lock(lock)
+        # Of joined rows only those of the query's own table are meant; and of outer joins no others can be locked.
+        if isinstance(query.table, Raw):
+            raise InvalidQueryError("expected the name of a table whose rows are locked; got raw SQL")
+        return self.dialect.lock(lock, self.quoted(query.table.known_as))
 
     def count(self, query: Query) -> str:
         if query.distinct:
-            rows = f"SELECT DISTINCT {self.select_items(query)}{self.source(query)}"
+            rows = f"SELECT DISTINCT {self.items(query.columns)}{self.source(query)}"
         elif query.group_by or query.having:
             rows = f"SELECT 1{self.source(query)}"
         else:
             return f"SELECT COUNT(*) AS count{self.source(query)}"
         return f"SELECT COUNT(*) AS count FROM ({rows}) AS counted"  # noqa: S608
 
-    def select_items(self, query: Query) -> str:
-        return ", ".join([self.select_item(item) for item in query.columns]) or "*"
-
-    def select_item(self, item: str | Expression) -> str:
-        return self.expression(parse_select_item(item) if isinstance(item, str) else item)
-
     def source(self, query: Query) -> str:
         """FROM and all that decides which rows there are."""
-        text = f" FROM {self.table(query.table, query.alias)}" + "".join([self.join(join) for join in query.joins])
-        text += self.where(query.conditions)
+        text = f" FROM {self.table(query.table)}"
+        for join in query.joins:
+            text += self.join(join)
+        if query.conditions.items:
+            text += self.where(query.conditions)
         if query.group_by:
-            text += " GROUP BY " + ", ".join([self.column(item) for item in query.group_by])
+            text += f" GROUP BY {self.items(query.group_by)}"
         if query.having:
             text += " HAVING " + " AND ".join([self.having(item, len(query.having) == 1) for item in query.having])
         return text
 
     def join(self, join: Join) -> str:
         if join.kind not in JOIN_TYPES:
-            raise InvalidQueryError(f"expected a join of one of the types {', '.join(JOIN_TYPES)}, got {join.kind!r}")
-        pairs = [f"{self.column(first)} = {self.column(second)}" for first, second in join.on]
+            raise InvalidQueryError(f"expected a join of one of the types {', '.join(JOIN_TYPES)}; got {join.kind!r}")
+        pairs = [f"{self.expression(first)} = {self.expression(second)}" for first, second in join.on]
         if not pairs:
-            raise InvalidQueryError("expected a condition for the join, got none; name the two columns that are equal")
-        return f" {join.kind} JOIN {self.table(join.table, join.alias)} ON {' AND '.join(pairs)}"
+            raise InvalidQueryError("expected a condition for the join; got none: name the two columns that are equal")
+        if join.conditions.items:
+            pairs.append(f"({self.group(join.conditions)})")
+        return f" {join.kind} JOIN {self.table(join.table)} ON {' AND '.join(pairs)}"
 
     def having(self, having: Having | Raw, alone: bool) -> str:
         if isinstance(having, Raw):
-            return self.raw(having.sql) if alone else f"({self.raw(having.sql)})"
-        operand = having.operand
-        right = f"@{operand.name}" if isinstance(operand, NamedParameter) else operand.text
-        return f"{self.expression(having.item)} {having.operator} {right}"
+            text = self.raw_with_parameters(having.sql)
+            return text if alone else f"({text})"
+        text = f"{self.expression(having.item)} {having.operator} "
+        if isinstance(having.operand, Number):
+            return text + having.operand.text
+        self.compared = None
+        self.places.append(f"@{having.operand.name}")
+        return text + _PLACE
+
+    def order(self, orders: Iterable[OrderBy]) -> str:
+        return " ORDER BY " + ", ".join([self.order_item(order) for order in orders])
 
     def order_item(self, order: OrderBy) -> str:
         if order.direction not in ("ASC", "DESC") or order.nulls not in ("FIRST", "LAST", None):
             raise InvalidQueryError(
-                f"expected ASC or DESC, and FIRST, LAST or None, got {order.direction!r}, {order.nulls!r}"
+                f"expected ASC or DESC, and FIRST, LAST or None; got {order.direction!r}, {order.nulls!r}"
             )
         if isinstance(order.item, Raw) and order.direction == "ASC" and order.nulls is None:
             return self.raw(order.item.sql)  # it may bring a direction of its own
         nulls = self.dialect.nulls(order.direction, order.nulls, nullable=order.nullable)
-        return f"{self.column(order.item)} {order.direction}{nulls}"
+        return f"{self.expression(order.item)} {order.direction}{nulls}"
 
     def limits(self, limit: Count, offset: Count) -> str:
         text = "" if limit is None else f" LIMIT {self.number(limit)}"
@@ -195,7 +333,80 @@ class _Writer:
         return text
 
     def number(self, count: Count) -> str:
-        return str(int(count)) if isinstance(count, int) else self.parameter()
+        return str(int(count)) if isinstance(count, int) else self.place()
+
+    # -- the first rows for each of many values
+
+    def first_of_each(self, query: Query, each: FirstOfEach) -> str:
+        """A select that reads no more rows for each value than are wanted, where that is possible."""
+        self.compared = None
+        columns = [item for item in query.columns if isinstance(item, Column)]
+        order = [(item.item, item) for item in query.order_by if isinstance(item.item, Column)]
+        if not columns or len(columns) < len(query.columns) or len(order) < len(query.order_by):
+            raise InvalidQueryError("expected columns, to select and to order by, for the first rows of each value")
+        taken = self.known or frozenset()
+        parent, related = unused_name("parent", taken), unused_name("related", taken)
+        self.known = taken | {related}
+        if query.joins or not (self.dialect.lateral_joins or each.key):
+            names, rows = self.ranked_rows(query, each, columns, related)
+        else:
+            names, rows = [column.name for column in columns], self.rows_of_each(query, each, columns, parent, related)
+        items = ", ".join([f"{related}.{self.quoted(name)}" for name in names])
+        outer = dict(zip(columns, names, strict=True))
+        text = f"SELECT {items} FROM {rows}"  # noqa: S608
+        if order:
+            text += self.order([item.changed(item=Column(related, outer[column])) for column, item in order])
+        return text
+
+    def rows_of_each(
+        self, query: Query, each: FirstOfEach, columns: Sequence[Column], parent: str, related: str
+    ) -> str:
+        """The rows of each value looked up for themselves."""
+        own = self.expression(each.column)
+        if self.dialect.lateral_joins:
+            values = f"unnest(CAST({self.place()} AS {_column_type(each.array_type)}[]))"
+            # As an order by the column, too, only its own index serves this; to the planner, which does not know the
+            # value, one over the other columns looks as good, where a value with few rows makes it read everybody's.
+            order = (OrderBy(each.column, query.order_by[0].direction), *query.order_by) if query.order_by else ()
+            rows = self.first_rows(query, each, columns, f"{own} BETWEEN {parent}.key AND {parent}.key", order)
+            return f"{values} AS {parent} (key) CROSS JOIN LATERAL ({rows}) AS {related}"
+        values = f"json_each({self.place()})"
+        key = [Column(None, name) for name in each.key]
+        rows = self.first_rows(query, each, key, f"{own} = {parent}.value", query.order_by)
+        outer = ", ".join([f"{related}.{self.quoted(name)}" for name in each.key])
+        chosen = f"({outer})" if len(key) > 1 else outer
+        return f"{values} AS {parent} JOIN {self.table_name(query.table)} AS {related} ON {chosen} IN ({rows})"
+
+    def first_rows(
+        self, query: Query, each: FirstOfEach, items: Sequence[Column], own: str, order: Sequence[OrderBy]
+    ) -> str:
+        text = f"SELECT {self.items(items)} FROM {self.table(query.table)} WHERE {own}"  # noqa: S608
+        if query.conditions.items:
+            text += f" AND ({self.group(query.conditions)})"
+        return f"{text}{self.order(order) if order else ''} LIMIT {int(each.limit)}"
+
+    def ranked_rows(
+        self, query: Query, each: FirstOfEach, columns: Sequence[Column], related: str
+    ) -> tuple[list[str], str]:
+        """The names of the columns, and all rows numbered for each value, of which the first ones pass.
+
+        More are read than are wanted, but neither a key is needed nor rows of one table only.
+        """
+        names: list[str] = []
+        for column in columns:
+            names.append(unused_name(column.name, names))
+        items = [
+            column if column.name == name else Aliased(column, name)
+            for column, name in zip(columns, names, strict=True)
+        ]
+        position = unused_name("position", names)
+        order = self.order(query.order_by) if query.order_by else ""
+        numbered = f"ROW_NUMBER() OVER (PARTITION BY {self.expression(each.column)}{order}) AS {position}"
+        # As a group of their own the query's conditions stay what they are, ORs and all.
+        own: list[Condition] = [query.conditions] if query.conditions.items else []
+        listed = query.changed(conditions=Group.all(Comparison(each.column, "IN"), *own))
+        rows = f"SELECT {self.items(items)}, {numbered}{self.source(listed)}"
+        return names, f"({rows}) AS {related} WHERE {related}.{position} <= {int(each.limit)}"
 
     # -- conditions
 
@@ -204,12 +415,12 @@ class _Writer:
 
     def group(self, group: Group) -> str:
         if not group.items:
-            raise InvalidQueryError("expected at least one condition in a group, got none")
+            raise InvalidQueryError("expected at least one condition in a group; got none")
         alone = len(group.items) == 1
         runs: list[list[str]] = []  # AND binds closer, so the chain is an OR of runs joined by AND
         for connector, condition in group.items:
             if connector not in ("AND", "OR"):
-                raise InvalidQueryError(f"expected AND or OR between conditions, got {connector!r}")
+                raise InvalidQueryError(f"expected AND or OR between conditions; got {connector!r}")
             text = self.condition(condition, alone)
             if runs and connector == "AND":
                 runs[-1].append(text)
@@ -219,18 +430,40 @@ class _Writer:
 
     def condition(self, condition: Condition, alone: bool) -> str:
         if isinstance(condition, Comparison):
-            column = self.column(condition.column)
-            count = parameter_count(condition)
-            return self.dialect.comparison(column, condition.operator, [self.parameter() for _ in range(count)])
+            return self.comparison(condition)
         if isinstance(condition, Group):
             return f"({self.group(condition)})"
+        if isinstance(condition, RowComparison):
+            return self.row_comparison(condition)
         if isinstance(condition, RawCondition):
-            text = self.raw(condition.sql)
+            text = self.raw_with_parameters(condition.sql)
         elif isinstance(condition, PositionalCondition):
-            text = condition.pieces[0] + "".join([self.parameter() + piece for piece in condition.pieces[1:]])
+            self.compared = None
+            text = _PLACE.join(condition.pieces)
+            if surrogate_in(text) is not None:
+                raise InvalidQueryError("expected a condition in SQL; got one with a lone surrogate, as in a JSON key")
+            self.places += [None] * (len(condition.pieces) - 1)
         else:
-            raise InvalidQueryError(f"expected a condition, got {type(condition).__name__}")
+            raise InvalidQueryError(f"expected a condition; got {type(condition).__name__}")
         return text if alone else f"({text})"
+
+    def comparison(self, condition: Comparison) -> str:
+        column = condition.column
+        if not isinstance(column, Column):
+            self.compared = None
+        elif self.compared is not None:
+            self.compared.append(column)
+        text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES)
+        self.places += (None,) * PARAMETER_COUNTS[condition.operator]
+        return text
+
+    def row_comparison(self, condition: RowComparison) -> str:
+        if condition.operator not in ("<", ">"):
+            raise InvalidQueryError(f"expected < or > between rows; got {condition.operator!r}")
+        if self.compared is not None:
+            self.compared += condition.columns
+        values = ", ".join([self.place() for _ in condition.columns])
+        return f"({self.items(condition.columns)}) {condition.operator} ({values})"
 
     # -- writing
 
@@ -240,87 +473,149 @@ class _Writer:
             text += self.rows_from_arrays(query)
         elif query.insert_columns:
             if query.rows < 1:
-                raise InvalidQueryError(f"expected at least one row to insert, got {query.rows}")
-            width = range(len(query.insert_columns))
-            rows = [f"({', '.join([self.parameter() for _ in width])})" for _ in range(query.rows)]
-            text += f" ({self.names_of(query.insert_columns)}) VALUES {', '.join(rows)}"
+                raise InvalidQueryError(f"expected at least one row to insert; got {query.rows}")
+            width = len(query.insert_columns)
+            self.places += [None] * (width * query.rows)
+            row = f"({', '.join([_PLACE] * width)})"
+            text += f" ({self.names_of(query.insert_columns)}) VALUES {', '.join([row] * query.rows)}"
         else:
             text += " DEFAULT VALUES"
         if query.conflict is not None:
-            text += self.conflict(query.conflict)
+            text += self.conflict(query, query.conflict)
         return text + self.returning(query)
 
     def rows_from_arrays(self, query: Query) -> str:
+        self.compared = None
         names = self.names_of(query.insert_columns)
-        for kind in query.array_types:
-            if not re.fullmatch(_COLUMN_TYPE, kind):
-                raise InvalidQueryError(f"expected the types of columns in array_types, got {kind!r}")
-        arrays = ", ".join([f"{self.parameter()}::{kind}[]" for kind in query.array_types])
+        arrays = ", ".join([f"{self.place()}::{_column_type(kind)}[]" for kind in query.array_types])
         # The order of the arrays is that in which ids are given and rows come back.
-        source = f"unnest({arrays}) WITH ORDINALITY AS batch ({names}, batch_position)"
-        return f" ({names}) SELECT {names} FROM {source} ORDER BY batch_position"  # noqa: S608
+        position = unused_name("batch_position", query.insert_columns)
+        source = f"unnest({arrays}) WITH ORDINALITY AS batch ({names}, {position})"
+        return f" ({names}) SELECT {names} FROM {source} ORDER BY {position}"  # noqa: S608
 
-    def conflict(self, conflict: Conflict) -> str:
+    def conflict(self, query: Query, conflict: Conflict) -> str:
         target = f" ({self.names_of(conflict.columns)})" if conflict.columns else ""
         if conflict.action == "ignore":
             return f" ON CONFLICT{target} DO NOTHING"
         if conflict.action != "update" or not target or not conflict.update_columns:
             raise InvalidQueryError('expected "ignore", or "update" with conflict columns and columns to update')
-        names = [self.quote_name(name) for name in conflict.update_columns]
-        return f" ON CONFLICT{target} DO UPDATE SET " + ", ".join([f"{name} = excluded.{name}" for name in names])
+        names = [self.quoted(name) for name in conflict.update_columns]
+        changes = ", ".join([f"{name} = excluded.{name}" for name in names])
+        # The row that is there and the one that was to come have the same columns.
+        self.qualifier = query.table.known_as if isinstance(query.table, NamedTable) else None
+        where = self.where(conflict.conditions)
+        self.qualifier = None
+        return f" ON CONFLICT{target} DO UPDATE SET {changes}{where}"
 
     def update(self, query: Query) -> str:
         if not query.update_columns:
-            raise InvalidQueryError("expected at least one column to update, got none")
-        changes = [f"{self.quote_name(name)} = {self.parameter()}" for name in query.update_columns]
-        table, where = self.written_table(query), self.where(query.conditions)
-        return f"UPDATE {table} SET {', '.join(changes)}{where}{self.returning(query)}"  # noqa: S608
+            raise InvalidQueryError("expected at least one column to update; got none")
+        changes = ", ".join([f"{self.quoted(name)} = {self.place()}" for name in query.update_columns])
+        return f"UPDATE {self.written_table(query)} SET {changes}{self.where(query.conditions)}{self.returning(query)}"  # noqa: S608
+
+    def delete(self, query: Query) -> str:
+        where = self.where(query.conditions)
+        if query.key is not None:
+            key, table = self.quoted(query.key), self.table(query.table)
+            first = f"SELECT {key} FROM {table}{where}{self.order(query.order_by)}{self.limits(query.limit, None)}"  # noqa: S608
+            chosen = first if query.lock is None else first + self.lock(query, query.lock)
+            where = f" WHERE {self.dialect.in_query.format(column=key, query=chosen)}"
+        return f"DELETE FROM {self.written_table(query)}{where}{self.returning(query)}"  # noqa: S608
 
     def returning(self, query: Query) -> str:
-        return (
-            " RETURNING " + ", ".join([self.select_item(item) for item in query.returning]) if query.returning else ""
-        )
+        return f" RETURNING {self.items(query.returning)}" if query.returning else ""
 
     def written_table(self, query: Query) -> str:
         if query.joins:
-            raise InvalidQueryError(f"expected no joins for {query.kind}, got {len(query.joins)}; select the ids first")
-        name = self.quote_name(query.table)
-        return f"{name} AS {self.quote_name(query.alias)}" if query.alias else name
+            raise InvalidQueryError(f"expected no joins for {query.kind}; got {len(query.joins)}: select the ids first")
+        if isinstance(query.table, Raw):
+            raise InvalidQueryError(f"expected the name of a table for {query.kind}; got raw SQL")
+        name = self.table_name(query.table)
+        return f"{name} AS {self.quoted(query.table.alias)}" if query.table.alias else name
 
     # -- names and expressions
 
-    def table(self, table: str | Raw, alias: str | None) -> str:
-        name = self.raw(table.sql) if isinstance(table, Raw) else self.quote_name(table)
-        return f"{name} {self.quote_name(alias)}" if alias else name
+    def table(self, table: NamedTable | Raw) -> str:
+        name = self.table_name(table)
+        return f"{name} {self.quoted(table.alias)}" if isinstance(table, NamedTable) and table.alias else name
 
-    def quote_name(self, name: str | Raw) -> str:
-        return self.dialect.quote(check_identifier(name, "table or column"))
+    def table_name(self, table: NamedTable | Raw) -> str:
+        if isinstance(table, Raw):
+            return self.raw(table.sql)
+        name = self.quoted(table.name)
+        return f"{self.quoted(table.schema)}.{name}" if table.schema else name
 
-    def names_of(self, columns: tuple[str, ...]) -> str:
-        return ", ".join([self.quote_name(name) for name in columns])
+    def quoted(self, name: str) -> str:
+        return _quoted(name, self.dialect)
 
-    def column(self, item: str | Expression) -> str:
-        return self.expression(parse_column(item) if isinstance(item, str) else item)
+    def names_of(self, columns: Iterable[str]) -> str:
+        return ", ".join([_quoted(name, self.dialect) for name in columns])
+
+    def items(self, items: Iterable[Expression]) -> str:
+        dialect, qualified = self.dialect, self.qualifier is not None
+        # A column without a table, as nearly all are, takes no call.
+        written = [
+            _quoted(item.name, dialect)
+            if item.__class__ is Column and item.table is None and not qualified
+            else self.expression(item)
+            for item in items
+        ]
+        return ", ".join(written) or "*"
 
     def expression(self, item: Expression) -> str:
         if isinstance(item, Column):
-            name = self.dialect.quote(item.name)
-            return name if item.table is None else f"{self.dialect.quote(item.table)}.{name}"
+            name = _quoted(item.name, self.dialect)
+            table = item.table or self.qualifier
+            if table is None:
+                return name
+            if self.known is not None and table not in self.known:
+                raise unknown_table(item, self.query)
+            return f"{_quoted(table, self.dialect)}.{name}"
         if isinstance(item, Call):
             distinct = "DISTINCT " if item.distinct else ""
             return f"{item.function}({distinct}{', '.join([self.expression(argument) for argument in item.arguments])})"
         if isinstance(item, Aliased):
-            return f"{self.expression(item.item)} {item.keyword} {self.dialect.quote(item.alias)}"
+            return f"{self.expression(item.item)} {item.keyword} {_quoted(item.alias, self.dialect)}"
         if isinstance(item, Star):
-            return "*" if item.table is None else f"{self.dialect.quote(item.table)}.*"
+            if item.table is not None and self.known is not None and item.table not in self.known:
+                raise unknown_table(item, self.query)
+            return "*" if item.table is None else f"{_quoted(item.table, self.dialect)}.*"
         if isinstance(item, Number):
             return item.text
         if isinstance(item, Raw):
             return self.raw(item.sql)
-        raise InvalidQueryError(f"expected a column, a call or raw SQL, got {type(item).__name__}")
+        raise InvalidQueryError(f"expected a column, a call or raw SQL; got {type(item).__name__}")
+
+    # -- what a person wrote
 
     def raw(self, sql: str) -> str:
-        return f"{sql}\n" if parse(sql, self.dialect).ends_in_line_comment else sql
+        parsed = self.parsed(sql)
+        if parsed.names:
+            raise ParameterError(f"expected no parameters in raw SQL here; got @{parsed.names[0]}")
+        return f"{sql}\n" if parsed.ends_in_line_comment else sql
+
+    def raw_with_parameters(self, sql: str) -> str:
+        self.compared = None
+        parsed = self.parsed(sql)
+        if parsed.names:
+            self.places.append(sql)
+            sql = _PLACE
+        return f"{sql}\n" if parsed.ends_in_line_comment else sql
+
+    def parsed(self, sql: str) -> ParsedSql:
+        parsed = parse(sql, self.dialect)
+        # More of the statement follows, so that a semicolon at the end is one in the middle.
+        if parsed.has_semicolon:
+            raise InvalidQueryError(
+                "expected one statement; got raw SQL with a semicolon: send several statements with batch_execute()"
+            )
+        return parsed
+
+
+def _column_type(kind: str) -> str:
+    if not re.fullmatch(_COLUMN_TYPE, kind):
+        raise InvalidQueryError(f"expected the type of a column; got {kind!r}")
+    return kind
 
 
 def _chain(terms: list[str], connector: str) -> str:
@@ -328,21 +623,3 @@ def _chain(terms: list[str], connector: str) -> str:
         chunks = [terms[start : start + _LONGEST_CHAIN] for start in range(0, len(terms), _LONGEST_CHAIN)]
         terms = [f"({connector.join(chunk)})" for chunk in chunks]
     return connector.join(terms)
-
-
-def _named_parameters(query: Query) -> frozenset[str]:
-    names = set(_named_in(query.conditions))
-    for having in query.having:
-        if isinstance(having, Raw):
-            names.update(parse(having.sql).names)
-        elif isinstance(having.operand, NamedParameter):
-            names.add(having.operand.name)
-    return frozenset(names)
-
-
-def _named_in(condition: Condition) -> set[str]:
-    if isinstance(condition, RawCondition):
-        return set(parse(condition.sql).names)
-    if isinstance(condition, Group):
-        return set().union(*[_named_in(item) for _, item in condition.items])
-    return set()

@@ -5,24 +5,30 @@ names and comments; directly after a letter, digit, ``_`` or ``$`` (``foo@bar``)
 operators of PostgreSQL (``@@``, ``<@``, ``@-@`` …), on both databases. So ``x<@limit`` is the operator ``<@``, and
 ``x < @limit`` a parameter; ``x>@limit`` and ``x=@limit`` are parameters.
 
-For: `parse`, which finds them, `driver_text`, and `bind`, which also puts the values in order.
+For: `parse`, which tells everything that is asked of a raw statement, and `bind`, which puts the values in order.
 
 Not for: understanding SQL beyond its tokens, or running it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from functools import cache, lru_cache
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, zip_longest
+from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 from cloudpub_models.sql.identifiers import check_identifier, exact, shown, surrogate_in
-from cloudpub_models.sql.nodes.records import Record
-from cloudpub_models.sql.remembering import remembered_by_text
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.text.secrets import as_named_secret, is_secret_name
+from cloudpub_models.sql.text.statements import (
+    command_of,
+    may_change_session,
+    statements_in,
+    transaction_control,
+    words_of,
+)
+from cloudpub_models.sql.text.tokens import BLANK, STRINGS, Token, tokens
 from cloudpub_models.sql.values import Members, json_holds
 
 # The operators of PostgreSQL and its common extensions that end with an @; after any other run of operator characters
@@ -30,62 +36,111 @@ from cloudpub_models.sql.values import Members, json_holds
 _OPERATORS_ENDING_WITH_AT = frozenset(["@@", "@@@", "<@", "^@", "@-@", "~@", "?@", "^<@", "?<@", "@>@"])
 
 
-class Membership(Record):
+class Membership(NamedTuple):
     """An ``IN`` or ``NOT IN`` directly before a parameter."""
 
     start: int  # where the keyword begins in the piece of text before the parameter
     negated: bool
 
 
-class ParsedSql(Record):
-    """SQL taken apart at its parameters.
+class ParsedSql(NamedTuple):
+    """SQL taken apart at its parameters, and what its tokens tell of it.
 
     Attributes:
+        dialect: the database whose SQL it is.
         pieces: the text between the parameters; always one more than there are names.
         names: the parameters' names in order, repeated ones too.
+        distinct_names: each of them once.
         memberships: for each of `names`, whether an ``IN`` stands before it.
+        driver_text: the text with the driver's placeholders. Where there are parameters and the driver wants it, every
+            other ``%`` is doubled; without parameters the text stays as it is and has to be sent without any (`None`).
+        command: the word that says what the first statement does, in capitals, as ``SELECT`` in ``WITH … SELECT``.
+        fault: why it cannot be sent as one statement, else `None`.
+        changes_session: whether it may leave something behind in the session that sends it.
+        has_semicolon: whether a statement ends in it.
         unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else `None`.
         ends_in_line_comment: whether text appended on the same line would be part of a comment.
-        first_words: the first two words, in capitals.
-        several: whether there is anything but comments behind a semicolon.
     """
 
+    dialect: Dialect
     pieces: tuple[str, ...]
     names: tuple[str, ...]
+    distinct_names: frozenset[str]
     memberships: tuple[Membership | None, ...]
-    unfinished: str | None = None
-    ends_in_line_comment: bool = False
-    first_words: tuple[str, ...] = ()
-    several: bool = False
+    driver_text: str
+    command: str
+    fault: str | None
+    changes_session: bool
+    has_semicolon: bool
+    unfinished: str | None
+    ends_in_line_comment: bool
+
+    def bind(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """Return the text and the values, in order and encoded, as the driver takes them; see `bind`."""
+        names = self.names
+        if values.__class__ is not dict or values.keys() != self.distinct_names:
+            check_names(names, values)
+        bound = []
+        for name in names:
+            value = values[name]
+            # Only an exact tuple; named tuples and other subclasses are caught when they are encoded.
+            if value.__class__ is tuple:
+                return self._bind_with_tuples(values)
+            bound.append(driver_value(value, name, self.dialect))
+        return self.driver_text, tuple(bound)
+
+    def _bind_with_tuples(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        dialect = self.dialect
+        text: list[str] = []
+        driver_values: list[Any] = []
+        for index, (name, membership) in enumerate(zip(self.names, self.memberships, strict=True)):
+            piece, following = self.pieces[index], self.pieces[index + 1]
+            value = values[name]
+            if type(value) is not tuple:
+                text += [_escape(piece, dialect), dialect.placeholder]
+                driver_values.append(driver_value(value, name, dialect))
+            elif value:
+                _refuse_parentheses(piece, following, name)
+                members = [driver_value(member, name, dialect) for member in value]
+                if membership is not None and dialect.member_query and all(map(json_holds, members)):
+                    text += [_escape(piece, dialect), dialect.member_query]
+                    packed = dialect.pack_members(members)
+                    driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
+                else:
+                    text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
+                    driver_values += members
+            elif membership is not None:
+                # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
+                text += [
+                    _escape(piece[: membership.start], dialect),
+                    dialect.empty_not_in if membership.negated else dialect.empty_in,
+                ]
+            else:
+                raise ParameterError(f"expected IN or NOT IN before @{name}; got an empty tuple without it")
+        text.append(_escape(self.pieces[-1], dialect))
+        return "".join(text), tuple(driver_values)
 
 
 def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
-    """Return `sql` taken apart at its ``@name`` parameters. The last few hundred texts are remembered.
+    """Return everything that is to be known of `sql`. The last few hundred texts are remembered.
 
-    >>> parse("SELECT * FROM users WHERE id = @id AND tags @> '@no' -- @neither").names
-    ('id',)
+    >>> parsed = parse("SELECT * FROM users WHERE id = @id AND tags @> '@no' AND n % 2 = 0 -- @neither")
+    >>> parsed.names, parsed.command
+    (('id',), 'SELECT')
+    >>> parsed.driver_text
+    "SELECT * FROM users WHERE id = %s AND tags @> '@no' AND n %% 2 = 0 -- @neither"
+    >>> parse("SELECT 1; DROP TABLE users").fault
+    'expected one statement; got several: send them with batch_execute()'
 
     Raises:
         InvalidQueryError: when `sql` is not text, or text that no database takes (a NUL character, a lone surrogate).
         ParameterError: for a parameter whose name is not ASCII.
     """
-    if not isinstance(sql, str):
-        raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
-    return _parsed(exact(sql), dialect)
-
-
-def driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-    """Return `sql` with the driver's placeholders, and the names of the parameters in their order.
-
-    Where there are parameters and the driver wants it, every other ``%`` is doubled; without parameters the text stays
-    as it is and has to be sent without any (`None`).
-
-    >>> driver_text("SELECT 5 % 2 FROM users WHERE id = @id", POSTGRESQL)
-    ('SELECT 5 %% 2 FROM users WHERE id = %s', ('id',))
-    """
-    if not isinstance(sql, str):
-        raise InvalidQueryError(f"expected SQL text, got {shown(sql)}")
-    return _driver_text(exact(sql), dialect)
+    if sql.__class__ is not str:
+        if not isinstance(sql, str):
+            raise InvalidQueryError(f"expected SQL text; got {shown(sql)}")
+        sql = exact(sql)
+    return _parsed[sql, dialect]
 
 
 def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
@@ -103,22 +158,7 @@ def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[
         ParameterError: for a name without a value and a value without a name.
         InvalidValueError: for a value that no column can hold.
     """
-    text, names = driver_text(sql, dialect)
-    if values is None:
-        values = {}
-    check_names(names, values)
-    if not names:
-        return text, ()
-    # Only an exact tuple takes the slow way; named tuples and other subclasses are caught when they are encoded.
-    for name in names:
-        if type(values[name]) is tuple:
-            return _bind_with_tuples(parse(sql, dialect), values, dialect)
-    return text, tuple([driver_value(values[name], name, dialect) for name in names])
-
-
-_TRANSACTION_CONTROL = frozenset(
-    {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE TRANSACTION"}
-)
+    return parse(sql, dialect).bind({} if values is None else values)
 
 
 def check_single_statement(sql: str, dialect: Dialect) -> None:
@@ -130,49 +170,25 @@ def check_single_statement(sql: str, dialect: Dialect) -> None:
     >>> check_single_statement("SELECT 1; DROP TABLE users", POSTGRESQL)
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidQueryError: expected one statement, got several; send them with batch_execute()
+    cloudpub_models.errors.InvalidQueryError: expected one statement; got several: send them with batch_execute()
     """
-    parsed = parse(sql, dialect)
-    if not parsed.first_words:
-        raise InvalidQueryError(f"expected a statement, got {shown(sql)}")
-    if parsed.several and parsed.first_words[:1] != ("CREATE",):
-        raise InvalidQueryError("expected one statement, got several; send them with batch_execute()")
-    for words in (parsed.first_words[:1], parsed.first_words):
-        if " ".join(words) in _TRANSACTION_CONTROL:
-            raise InvalidQueryError(
-                f"expected a statement that leaves transactions alone, got {' '.join(words)}; use transaction()"
-            )
-
-
-def changes_session(sql: str, dialect: Dialect) -> bool:
-    """Return whether a statement leaves something behind in the session that sent it: a setting, a temporary table.
-
-    >>> changes_session("SET search_path = audit", POSTGRESQL), changes_session("SELECT 1", POSTGRESQL)
-    (True, False)
-    """
-    words = parse(sql, dialect).first_words
-    return words[:1] in _SESSION_COMMANDS or words in _SESSION_COMMANDS
-
-
-_SESSION_COMMANDS = frozenset(
-    {("SET",), ("RESET",), ("LISTEN",), ("LOAD",), ("PREPARE",), ("DECLARE",)}
-    | {("CREATE", "TEMP"), ("CREATE", "TEMPORARY"), ("CREATE", "LOCAL")}
-)
+    if fault := parse(sql, dialect).fault:
+        raise InvalidQueryError(fault)
 
 
 def check_names(names: tuple[str, ...] | frozenset[str], values: Any) -> None:
     """Raise `ParameterError` unless `values` has a value for each of `names` and no other."""
     if not isinstance(values, Mapping):
-        raise ParameterError(f"expected the parameters as a mapping of name to value, got {shown(values)}")
+        raise ParameterError(f"expected the parameters as a mapping of name to value; got {shown(values)}")
     for name in names:
         if name not in values:
-            raise ParameterError(f"expected a value for @{name}, got none; {_hint(name, values, 'pass')}")
+            raise ParameterError(f"expected a value for @{name}; got none: {_hint(name, values, 'pass')}")
     if len(values) != len(names) or len(set(names)) != len(names):
         for name in values:
             if name not in names:
                 raise ParameterError(
-                    f"expected every parameter in the SQL, got a value for {shown(name)} but no @{_plain(name)} in it "
-                    "(outside strings and comments, and not written onto an operator or a word); "
+                    f"expected every parameter in the SQL; got a value for {shown(name)} but no @{_plain(name)} in it "
+                    "(outside strings and comments, and not written onto an operator or a word): "
                     f"{_hint(name, names, 'write')}"
                 )
 
@@ -196,47 +212,20 @@ def driver_value(value: Any, name: str, dialect: Dialect) -> Any:
         InvalidValueError: for a value that no column can hold; it names the parameter.
     """
     try:
-        encoded = dialect.encode_list(value) if type(value) is Members else dialect.encode(value)
+        if type(value) is Members:
+            encoded = dialect.encode_list(value)
+        else:
+            # As dialect.encode(), without the call for the types that are meant to be passed.
+            encoded = dialect.encoders.get(type(value), dialect.encode)(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"@{name}: {error}") from None
     return as_named_secret(encoded) if is_secret_name(name) else encoded
 
 
-def _bind_with_tuples(parsed: ParsedSql, values: Mapping[str, Any], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
-    text: list[str] = []
-    driver_values: list[Any] = []
-    for index, (name, membership) in enumerate(zip(parsed.names, parsed.memberships, strict=True)):
-        piece, following = parsed.pieces[index], parsed.pieces[index + 1]
-        value = values[name]
-        if type(value) is not tuple:
-            text += [_escape(piece, dialect), dialect.placeholder]
-            driver_values.append(driver_value(value, name, dialect))
-        elif value:
-            _refuse_parentheses(piece, following, name)
-            members = [driver_value(member, name, dialect) for member in value]
-            if membership is not None and dialect.member_query and all(map(json_holds, members)):
-                text += [_escape(piece, dialect), dialect.member_query]
-                packed = dialect.pack_members(members)
-                driver_values.append(as_named_secret(packed) if is_secret_name(name) else packed)
-            else:
-                text += [_escape(piece, dialect), "(" + ", ".join([dialect.placeholder] * len(value)) + ")"]
-                driver_values += members
-        elif membership is not None:
-            # `IN ()` is an error on PostgreSQL, and no subquery is empty there without having the wrong type.
-            text += [
-                _escape(piece[: membership.start], dialect),
-                dialect.empty_not_in if membership.negated else dialect.empty_in,
-            ]
-        else:
-            raise ParameterError(f"expected IN or NOT IN before @{name}, whose value is an empty tuple")
-    text.append(_escape(parsed.pieces[-1], dialect))
-    return "".join(text), tuple(driver_values)
-
-
 def _refuse_parentheses(before: str, after: str, name: str) -> None:
     if before.rstrip().endswith("(") and after.lstrip().startswith(")"):
         raise ParameterError(
-            f"expected no parentheses around @{name}, whose value is a tuple and brings its own; write IN @{name}"
+            f"expected no parentheses around @{name}; got a tuple in some, which brings its own: write IN @{name}"
         )
 
 
@@ -244,135 +233,74 @@ def _escape(piece: str, dialect: Dialect) -> str:
     return piece.replace("%", "%%") if dialect.doubles_percent else piece
 
 
-@remembered_by_text
-def _driver_text(sql: str, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
-    parsed = _parse(sql, dialect)
-    if not parsed.names:
-        return sql, ()
-    return dialect.placeholder.join([_escape(piece, dialect) for piece in parsed.pieces]), parsed.names
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The tokenizer. One pattern per database finds the next token that matters; what lies between is left alone.
-
-
-@lru_cache(maxsize=2)
-def token_pattern(dialect: Dialect) -> re.Pattern[str]:
-    """Return what matches the next token of a database's SQL, in a group named after its kind."""
-    # Possessive quantifiers (*+) throughout: a token is never given up to try another reading, so time is linear.
-    line_end = r"\r\n" if dialect.carriage_return_ends_line else r"\n"
-    alternatives = [
-        ("line_comment", rf"--[^{line_end}]*+"),
-        ("comment", r"/\*"),
-        ("string", r"'(?:[^']++|'')*+(?P<string_end>'?)"),
-        ("quoted", r'"(?:[^"]++|"")*+(?P<quoted_end>"?)'),
-    ]
-    if dialect.backslash_strings:
-        # Strings that follow each other on separate lines are one string, and the E is true of all of it.
-        body = r"'(?:[^'\\]++|\\.|'')*+"
-        between = r"[ \t\f\v]*+[\r\n](?:\s++|--[^\r\n]*+[\r\n])*+"
-        alternatives.append(("escape_string", rf"[eE]{body}(?:'{between}{body})*+(?P<escape_string_end>'?)"))
-    if dialect.dollar_quotes:
-        alternatives.append(("dollar", r"\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*+)?+)\$"))
-    if dialect.backtick_names:
-        alternatives.append(("backtick", r"`(?:[^`]++|``)*+(?P<backtick_end>`?)"))
-    if dialect.bracket_names:
-        alternatives.append(("bracket", r"\[[^\]]*+(?P<bracket_end>\]?)"))
-    alternatives += [
-        ("word", r"[A-Za-z0-9_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+"),
-        ("operator", r"(?:(?!--|/\*)[+\-*/<>=~!@#%^&|?])++"),
-        ("other", r"\S"),
-    ]
-    return re.compile("|".join([f"(?P<{name}>{pattern})" for name, pattern in alternatives]), re.DOTALL)
-
-
-@cache
-def _parameter_name() -> re.Pattern[str]:
-    # Compiled when first needed, as all patterns here: doing it on import would cost as much as importing a module.
-    return re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+")
-
-
-@cache
-def _comment_mark() -> re.Pattern[str]:
-    return re.compile(r"/\*|\*/")
+_UNFINISHED = {**dict.fromkeys(STRINGS, "string"), "quoted": "quoted name", "comment": "comment"}
 
 
 def _parse(sql: str, dialect: Dialect) -> ParsedSql:
     _check_text(sql)
-    search = token_pattern(dialect).search
+    found = tokens(sql, dialect)
     pieces: list[str] = []
     names: list[str] = []
     memberships: list[Membership | None] = []
-    unfinished: str | None = None
-    last_kind: str | None = None
-    piece_start = position = 0
-    # The words IN and NOT IN matter only directly before a parameter: where the last word and the one before it began.
-    in_start: int | None = None
-    not_start: int | None = None
-    negated = False
-    first_words: list[str] = []
-    after_semicolon = several = False
-    while token := search(sql, position):
-        last_kind = kind = token.lastgroup or ""
-        position = token.end()
-        if kind == "comment":
-            position, finished = end_of_comment(sql, position, dialect)
-            unfinished = None if finished else "comment"
+    piece_start = 0
+    before: list[Token] = []  # the last two of the piece
+    for token, following in zip_longest(found, found[1:]):
+        if token.kind in BLANK:
             continue
-        if kind == "line_comment":
-            continue
-        several = several or after_semicolon
-        after_semicolon = after_semicolon or token.group() == ";"
-        if kind == "word" and len(first_words) < 2:
-            first_words.append(token.group().upper())
-        if kind == "operator" and (name_match := _parameter_after(token, sql)) is not None:
-            name = _checked_name(name_match.group())
-            pieces.append(sql[piece_start : token.end() - 1])
-            names.append(name)
-            alone = token.group() == "@"
-            memberships.append(Membership(in_start - piece_start, negated) if alone and in_start is not None else None)
-            piece_start = position = name_match.end()
-            in_start = not_start = None
-            continue
-        word = token.group().upper() if kind == "word" and position - token.start() <= 3 else ""
-        negated = word == "IN" and not_start is not None
-        in_start = (not_start if negated else token.start()) if word == "IN" else None
-        not_start = token.start() if word == "NOT" else None
-        if kind == "dollar":
-            end = sql.find(token.group(), position)
-            unfinished, position = ("string", len(sql)) if end < 0 else (None, end + len(token.group()))
-        elif kind in _CLOSING and not token.group(f"{kind}_end"):
-            unfinished = _CLOSING[kind]
+        if following is not None and following.kind == "word" and _introduces_parameter(token, sql):
+            pieces.append(sql[piece_start : token.end - 1])
+            memberships.append(_membership(before, piece_start) if token.text == "@" else None)
+            names.append(_checked_name(following.text))
+            piece_start = following.end
+            before = []
+        elif token.start >= piece_start:
+            before = [*before[-1:], token]
     pieces.append(sql[piece_start:])
+    statements = [words_of(statement) for statement in statements_in(found)]
+    last = found[-1] if found else None
     return ParsedSql(
+        dialect,
         tuple(pieces),
         tuple(names),
+        frozenset(names),
         tuple(memberships),
-        unfinished,
-        ends_in_line_comment=last_kind == "line_comment" and position == len(sql),
-        first_words=tuple(first_words),
-        several=several,
+        driver_text=dialect.placeholder.join([_escape(piece, dialect) for piece in pieces]) if names else sql,
+        command=command_of(statements[0]).upper() if statements else "",
+        fault=_fault(sql, statements, [token.text for token in found if token.kind not in BLANK]),
+        changes_session=any(map(may_change_session, statements)),
+        has_semicolon=any(token.text == ";" for token in found),
+        unfinished=None if last is None or last.finished else _UNFINISHED[last.kind],
+        ends_in_line_comment=last is not None and last.kind == "line_comment",
     )
 
 
-_parsed = remembered_by_text(_parse)
-
-_CLOSING: dict[str, Literal["string", "quoted name"]] = {
-    "string": "string",
-    "escape_string": "string",
-    "quoted": "quoted name",
-    "backtick": "quoted name",
-    "bracket": "quoted name",
-}
+_parsed = Remembered(_parse)
 
 
-def _parameter_after(operator: re.Match[str], sql: str) -> re.Match[str] | None:
-    run, start = operator.group(), operator.start()
-    if not run.endswith("@") or run in _OPERATORS_ENDING_WITH_AT:
+def _fault(sql: str, statements: Sequence[Sequence[str]], texts: Sequence[str]) -> str | None:
+    if not statements:
+        return f"expected a statement; got {shown(sql)}"
+    # PostgreSQL's driver gives the result of the last one, also where that is empty.
+    if len(statements) > 1 or texts[0] == ";" or (";", ";") in pairwise(texts):
+        return "expected one statement; got several: send them with batch_execute()"
+    if control := transaction_control(statements[0]):
+        return f"expected a statement that leaves transactions alone; got {control}: use transaction()"
+    return None
+
+
+def _introduces_parameter(token: Token, sql: str) -> bool:
+    if token.kind != "operator" or not token.text.endswith("@") or token.text in _OPERATORS_ENDING_WITH_AT:
+        return False
+    before = sql[token.start - 1] if token.start and token.text == "@" else " "
+    return not (before.isalnum() or before in "_$" or before > "\x7f")
+
+
+def _membership(before: Sequence[Token], piece_start: int) -> Membership | None:
+    words = words_of(before)
+    if words[-1:] != ["in"]:
         return None
-    if run == "@" and start and (sql[start - 1].isalnum() or sql[start - 1] in "_$" or sql[start - 1] > "\x7f"):
-        return None
-    return _parameter_name().match(sql, operator.end())
+    negated = words[0] == "not"
+    return Membership(before[0 if negated else -1].start - piece_start, negated)
 
 
 def _checked_name(name: str) -> str:
@@ -382,24 +310,8 @@ def _checked_name(name: str) -> str:
         raise ParameterError(str(error)) from None
 
 
-def end_of_comment(sql: str, position: int, dialect: Dialect) -> tuple[int, bool]:
-    """Return where a comment ends whose beginning is before ``position``, and whether it does."""
-    depth = 1
-    while mark := _comment_mark().search(sql, position):
-        position = mark.end()
-        if mark.group() == "*/":
-            depth -= 1
-        elif dialect.nested_comments:
-            depth += 1
-        else:
-            position -= 1  # in SQLite, "/*/" inside a comment ends it
-        if depth == 0:
-            return position, True
-    return len(sql), False
-
-
 def _check_text(sql: str) -> None:
     if "\0" in sql:
-        raise InvalidQueryError(f"expected SQL text, got one with a NUL character at position {sql.index(chr(0))}")
+        raise InvalidQueryError(f"expected SQL text; got one with a NUL character at position {sql.index(chr(0))}")
     if (position := surrogate_in(sql)) is not None:
-        raise InvalidQueryError(f"expected SQL text, got one with a lone surrogate at position {position}")
+        raise InvalidQueryError(f"expected SQL text; got one with a lone surrogate at position {position}")

@@ -1,21 +1,25 @@
 """Values that are never shown: which names promise one, and how one is recognized among a statement's parameters.
 
 A secret travels as an ordinary string or integer of a class of its own, which the drivers bind as any other. Nothing
-here keeps a value from being sent; those who show parameters (``connection.observer``) ask `shown_parameters`.
+here keeps a value from being sent; those who show parameters ask `shown_parameters`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from itertools import islice
 from typing import Any
 
-from cloudpub_models.sql.remembering import remembered_by_text
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
+from cloudpub_models.sql.remembering import Remembered
+from cloudpub_models.sql.text.statements import plain, words_of
+from cloudpub_models.sql.text.tokens import STRINGS, Token, code, tokens
 
 MASK = "***"
 
-_declared: set[str] = set()
+# Replaced and never changed, since caches have it for a key.
+_declared: frozenset[str] = frozenset()
 
 
 class Secret:
@@ -74,21 +78,24 @@ def as_named_secret(value: Any) -> Any:
 
 def declare_secret_columns(names: Iterable[str]) -> None:
     """Have values of columns with these names never shown, whatever statement they are in."""
-    lowered = {name.lower() for name in names}
-    if not lowered <= _declared:
-        _declared.update(lowered)
-        for cached in (_declared_names, is_secret_name):
-            cached.cache_clear()
+    global _declared
+    _declared |= {name.lower() for name in names}
 
 
-@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Return whether a parameter of this name holds a secret.
 
     >>> is_secret_name("new_password"), is_secret_name("email")
     (True, False)
     """
-    return name.lower() in _declared or bool(re.search("passw|secret|token|credential|api_?key", name, re.IGNORECASE))
+    return _promises_secret[name, _declared]
+
+
+_promises_secret = Remembered(
+    lambda name, declared: (
+        name.lower() in declared or bool(re.search("passw|secret|token|credential|api_?key", name, re.IGNORECASE))
+    )
+)
 
 
 def shown_parameters(sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
@@ -117,44 +124,87 @@ def _is_of_a_secret_column(value: Any) -> bool:
 def secrets_expected(sql: str) -> int:
     """Return how many values of secret columns a statement seems to have, at least.
 
-    An INSERT that does not name its columns may set any.
+    An INSERT that does not name its columns, on its own or in a MERGE, may set any.
+
+    Args:
+        sql: the statement in the notation of either database's driver; where the two read it differently, the reading
+            with more secrets counts.
     """
-    names = _declared_names()
-    return 0 if names is None else _expected(sql, names)
+    return max(_expected[sql, POSTGRESQL, _declared], _expected[sql, SQLITE, _declared]) if _declared else 0
 
 
-@remembered_by_text
-def _expected(sql: str, names: re.Pattern[str]) -> int:
-    expected = len(_inserts_without_columns().findall(sql))
-    if names.search(sql):
-        for found in names.finditer(_without_lists().sub(" ", sql)):
-            expected += max(1, found.group().count("%s") + found.group().count("?"))
+def _count_expected(sql: str, dialect: Dialect, declared: frozenset[str]) -> int:
+    lowered = sql.lower()
+    if not any(text in lowered for text in ("insert", "into", 'u&"', *declared)):
+        return 0
+    pieces = code(tokens(sql, dialect))
+    words = words_of(pieces)
+    expected = sum(_inserts_without_columns(words, position) for position in range(len(words)))
+    start, end = _beside_shown_columns(sql, pieces, words)
+    taken_over = -1
+    for position in range(start, end):
+        token, name = pieces[position], plain(words[position])
+        if token.kind in STRINGS:
+            # It may be the key of a JSON document.
+            expected += any(secret in token.text.lower() for secret in declared)
+        elif position != taken_over and _is_secret(token, declared):
+            if list(map(plain, words[position + 1 : position + 5])) == ["=", "excluded", ".", name]:
+                taken_over = position + 4
+            else:
+                expected += _values_compared(words, position + 1)
     return expected
 
 
-@cache
-def _declared_names() -> re.Pattern[str] | None:
-    several = r"[\"`]?\s+(?:NOT\s+)?(?:BETWEEN\s+(?:%s|\?)\s+AND\s+(?:%s|\?)|IN\s*\([%s?,\s]*\))"
-    return (
-        re.compile(rf"\b(?:{'|'.join(map(re.escape, _declared))})\b(?:{several})?", re.IGNORECASE)
-        if _declared
-        else None
-    )
+_expected = Remembered(_count_expected)
 
 
-@cache
-def _inserts_without_columns() -> re.Pattern[str]:
-    name = r"(?:\"[^\"]*\"|[\w$]+)"
-    return re.compile(
-        rf"\bINTO\s+{name}(?:\s*\.\s*{name})?(?:\s+AS\s+{name})?\s*(?:OVERRIDING\s+\w+\s+VALUE\s*)?"
-        r"(?:\b(?:VALUES|SELECT|WITH|TABLE)\b|\(\s*(?:SELECT|VALUES|WITH)\b)",
-        re.IGNORECASE,
-    )
+def _is_secret(token: Token, declared: frozenset[str]) -> bool:
+    # Anything may hide behind the escapes of U&"…".
+    return token.name.lower() in declared or (token.kind == "quoted" and token.text[0] in "uU" and "\\" in token.text)
 
 
-@cache
-def _without_lists() -> re.Pattern[str]:
-    # Columns that only come back, in lists without a placeholder, and those that take over the value of the same row.
-    return re.compile(
-        r"\A\s*SELECT\b[^%?(]*?\bFROM\b|\bRETURNING\b[^%?]*\Z|\b(\w+)[\"`]?\s*=\s*EXCLUDED\.[\"`]?\1\b", re.IGNORECASE
-    )
+def _beside_shown_columns(sql: str, pieces: Sequence[Token], words: Sequence[str]) -> tuple[int, int]:
+    """Return where to look for secrets: not among columns that only come back, in lists without a placeholder."""
+    start, end = 0, len(words)
+    if words[:1] == ["select"] and "from" in words:
+        first_table = words.index("from")
+        shown = sql[: pieces[first_table].start]
+        start = first_table if not any(mark in shown for mark in "%?(") else 0
+    last_placeholder = max(sql.rfind("%"), sql.rfind("?"))
+    for position in range(len(words) - 1, -1, -1):
+        if pieces[position].start < last_placeholder:
+            break
+        if words[position] == "returning":
+            end = position
+    return start, end
+
+
+def _values_compared(words: Sequence[str], position: int) -> int:
+    """Return how many values a secret is compared with, or set to, by what follows it."""
+    position += words[position : position + 1] == ["not"]
+    keyword = "".join(words[position : position + 1])
+    if keyword not in ("between", "in"):
+        return 1
+    placeholders = 0
+    for word in islice(words, position + 1, None):
+        if word not in ("?", "%", "s", ",", "and" if keyword == "between" else "("):
+            break
+        placeholders += word in ("?", "%")
+    return max(1, min(placeholders, 2) if keyword == "between" else placeholders)
+
+
+def _inserts_without_columns(words: Sequence[str], position: int) -> bool:
+    if words[position] not in ("into", "insert"):
+        return False
+    position += 1
+    if words[position - 1] == "into":
+        while words[position + 1 : position + 2] == ["."]:
+            position += 2
+        position += 1
+        if words[position : position + 1] == ["as"]:
+            position += 2
+    if words[position : position + 1] == ["overriding"]:
+        position += 3
+    while words[position : position + 1] == ["("]:
+        position += 1
+    return "".join(words[position : position + 1]) in ("values", "select", "with", "table")

@@ -6,17 +6,18 @@ that differ in little have the same one. Nothing is understood beyond tokens; wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.remembering import remembered_by_text
-from cloudpub_models.sql.text.parameters import end_of_comment, token_pattern
+from cloudpub_models.sql.remembering import Remembered
+from cloudpub_models.sql.text.tokens import STRINGS, Token, code, tokens
 
 LONGEST_SUMMARY = 255
 
-_LITERALS = frozenset({"string", "escape_string", "dollar", "number"})
-_NAMES = frozenset({"word", "quoted", "backtick", "bracket"})
+_LITERALS = STRINGS | {"number"}
+_COMMENTS = frozenset({"comment", "line_comment"})
+_NAMES = frozenset({"word", "quoted"})
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"})
 _BEFORE_A_TABLE = frozenset({"FROM", "INTO", "JOIN", "UPDATE", "COPY", "USING"})
 # What COPY reads and writes.
@@ -26,13 +27,6 @@ _DEFINITIONS = frozenset({"CREATE", "ALTER", "DROP"})
 _OTHER_MEANINGS = frozenset(
     {("DO", "UPDATE"), ("FOR", "UPDATE"), ("KEY", "UPDATE"), ("DISTINCT", "FROM"), ("ON", "UPDATE"), ("ON", "DELETE")}
 )
-
-
-class Token(NamedTuple):
-    """A piece of SQL: its kind, and its text."""
-
-    kind: str
-    text: str
 
 
 class Summary(NamedTuple):
@@ -49,7 +43,6 @@ class Summary(NamedTuple):
     text: str
 
 
-@remembered_by_text
 def without_literals(sql: str, dialect: Dialect) -> str:
     """Return a statement with ``?`` for every string and number in it.
 
@@ -57,10 +50,18 @@ def without_literals(sql: str, dialect: Dialect) -> str:
     >>> without_literals("SELECT 'a''b', 5 FROM t1 WHERE x = $$secret$$", POSTGRESQL)
     'SELECT ?, ? FROM t1 WHERE x = ?'
     """
-    return "".join(["?" if token.kind in _LITERALS else token.text for token in _tokens(sql, dialect)])
+    return _without_literals[sql, dialect]
 
 
-@remembered_by_text
+def _replace_literals(sql: str, dialect: Dialect) -> str:
+    # Comments are left out, since anything may stand in them.
+    found = [token for token in tokens(sql, dialect) if token.kind not in _COMMENTS]
+    return "".join(["?" if token.kind in _LITERALS else token.text for token in found])
+
+
+_without_literals = Remembered(_replace_literals)
+
+
 def summary_of(sql: str, dialect: Dialect) -> Summary:
     """Return the operations of a statement and the tables that they are about.
 
@@ -70,19 +71,23 @@ def summary_of(sql: str, dialect: Dialect) -> Summary:
     >>> summary_of("SAVEPOINT cloudpub_1", SQLITE).text
     'SAVEPOINT'
     """
-    tokens = [token for token in _tokens(sql, dialect) if token.kind != "space"]
-    words = [token.text.upper() if token.kind == "word" else token.text for token in tokens]
+    return _summaries[sql, dialect]
+
+
+def _summarized(sql: str, dialect: Dialect) -> Summary:
+    pieces = code(tokens(sql, dialect))
+    words = [token.text.upper() if token.kind == "word" else token.text for token in pieces]
     operations: list[str] = []
     tables: list[str] = []
     parts: list[str] = []
     for position, word in enumerate(words):
-        if (words[position - 1] if position else "", word) in _OTHER_MEANINGS or tokens[position].kind != "word":
+        if (words[position - 1] if position else "", word) in _OTHER_MEANINGS or pieces[position].kind != "word":
             continue
         if word in _OPERATIONS:
             operations.append(word)
             parts.append(word)
         if word in _BEFORE_A_TABLE:
-            found = list(_tables_after(tokens, position + 1, columns_follow=word in ("INTO", "COPY")))
+            found = list(_tables_after(pieces, position + 1, columns_follow=word in ("INTO", "COPY")))
             tables += found
             parts += found
     if not operations:
@@ -91,33 +96,36 @@ def summary_of(sql: str, dialect: Dialect) -> Summary:
     return Summary(tuple(operations), tuple(tables), _fitting(parts))
 
 
-def _tables_after(tokens: list[Token], position: int, *, columns_follow: bool) -> Iterator[str]:
+_summaries = Remembered(_summarized)
+
+
+def _tables_after(pieces: Sequence[Token], position: int, *, columns_follow: bool) -> Iterator[str]:
     """Yield the names in a list of tables; functions and subqueries in it have none."""
-    while _is_name(tokens, position):
-        name = tokens[position].text
+    while _is_name(pieces, position) and pieces[position].text.upper() not in _BEFORE_A_TABLE:
+        name = pieces[position].text
         position += 1
-        while _is(tokens, position, ".") and _is_name(tokens, position + 1):
-            name += "." + tokens[position + 1].text
+        while _is(pieces, position, ".") and _is_name(pieces, position + 1):
+            name += "." + pieces[position + 1].text
             position += 2
-        if _is(tokens, position, "(") and not columns_follow:
+        if _is(pieces, position, "(") and not columns_follow:
             return
         if name.upper() not in _NO_TABLES:
             yield name
-        if _is(tokens, position, "AS"):
+        if _is(pieces, position, "AS"):
             position += 1
-        if _is_name(tokens, position):
+        if _is_name(pieces, position):
             position += 1
-        if not _is(tokens, position, ","):
+        if not _is(pieces, position, ","):
             return
         position += 1
 
 
-def _is_name(tokens: list[Token], position: int) -> bool:
-    return position < len(tokens) and tokens[position].kind in _NAMES
+def _is_name(pieces: Sequence[Token], position: int) -> bool:
+    return position < len(pieces) and pieces[position].kind in _NAMES
 
 
-def _is(tokens: list[Token], position: int, text: str) -> bool:
-    return position < len(tokens) and tokens[position].text.upper() == text
+def _is(pieces: Sequence[Token], position: int, text: str) -> bool:
+    return position < len(pieces) and pieces[position].text.upper() == text
 
 
 def _fitting(parts: list[str]) -> str:
@@ -129,26 +137,3 @@ def _fitting(parts: list[str]) -> str:
             break
         text = longer
     return text
-
-
-def _tokens(sql: str, dialect: Dialect) -> Iterator[Token]:
-    """Yield all of a statement, token by token; comments are left out, since anything may stand in them."""
-    search = token_pattern(dialect).search
-    position = 0
-    while token := search(sql, position):
-        if token.start() > position:
-            yield Token("space", sql[position : token.start()])
-        kind, text = token.lastgroup or "other", token.group()
-        position = token.end()
-        if kind == "comment":
-            position, _ = end_of_comment(sql, position, dialect)
-            continue
-        if kind == "dollar":
-            end = sql.find(text, position)
-            position = len(sql) if end < 0 else end + len(text)
-        elif kind == "word" and text[0].isdigit():
-            kind = "number"
-        if kind != "line_comment":
-            yield Token(kind, text)
-    if position < len(sql):
-        yield Token("space", sql[position:])

@@ -1,5 +1,6 @@
 """The pool by itself, on connections that are plain objects."""
 
+import sys
 import threading
 import time
 
@@ -60,6 +61,7 @@ def test_a_connection_given_back_is_given_out_again(server):
     assert server.checks == 0
 
 
+@pytest.mark.alone
 def test_no_more_than_the_limit_are_opened_and_waiting_ends(server):
     pool = server.pool(limit=2, wait_seconds=0.2)
     pool.acquire()
@@ -84,6 +86,7 @@ def test_a_waiting_thread_gets_what_another_gives_back(server):
     assert received == [held]
 
 
+@pytest.mark.alone
 def test_opening_one_does_not_keep_others_waiting(server):
     pool = server.pool(limit=4)
     server.seconds_to_open = 0.3
@@ -137,6 +140,7 @@ def test_a_failed_attempt_frees_its_place(server):
     assert pool.acquire() is server.opened[0]
 
 
+@pytest.mark.alone
 def test_many_threads_do_not_storm_a_server_that_is_down(server):
     pool = server.pool(limit=16)
     server.down = True
@@ -224,6 +228,37 @@ def test_a_thread_in_the_queue_may_open_one_in_the_place_of_one_thrown_away(serv
     waiting.join(2)
     assert received == [server.opened[1]]
     assert pool.size == 1
+
+
+@pytest.mark.parametrize(("limit", "wait_seconds"), [(2, 10), (8, 10)])
+def test_no_two_threads_ever_have_one_connection(server, limit, wait_seconds):
+    pool = server.pool(limit, wait_seconds)
+    shared: list[object] = []
+    interval = sys.getswitchinterval()
+
+    def work(number: int) -> None:
+        for turn in range(400):
+            connection = pool.acquire()
+            connection.user = number
+            if turn % 7 == 0:
+                time.sleep(0)
+            if connection.user != number or connection.discarded:
+                shared.append(connection)
+            (pool.remove if turn % 50 == number else pool.release)(connection)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert pool.size <= limit
+            assert sum(not connection.discarded for connection in list(server.opened)) <= limit + 1
+            time.sleep(0.001)
+    finally:
+        sys.setswitchinterval(interval)
+    assert shared == []
+    assert pool.size == sum(not connection.discarded for connection in server.opened) <= limit
 
 
 def test_who_leaves_the_queue_leaves_nothing_in_it(server):

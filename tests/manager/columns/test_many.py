@@ -2,7 +2,10 @@
 
 import gc
 import signal
+import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -98,7 +101,7 @@ def test_what_ends_the_reading_of_copy_text_is_kept():
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
-def test_what_a_signal_handler_raises_during_copy_is_raised(database, managers, backend):
+def test_what_a_signal_handler_raises_during_copy_is_raised(database, managers, backend, monkeypatch):
     class StopError(Exception):
         pass
 
@@ -109,23 +112,46 @@ def test_what_a_signal_handler_raises_during_copy_is_raised(database, managers, 
     function = managers.functions.insert({"user_id": user.id, "name": "resize"})
     rows = [{"function_id": function.id, "level": "info", "message": "x" * 200}] * 4000
     before = signal.signal(signal.SIGALRM, stop)
-    stopped = 0
     # What is raised while the collector calls somebody back, as Hypothesis has it do, is lost.
     gc.disable()
     try:
-        for attempt in range(20):
-            signal.setitimer(signal.ITIMER_REAL, 0.004 + 0.002 * attempt)
-            try:
+        for place in range(1, TEXTS_OF_LOGS + 1):
+            with signalled_while_copying(monkeypatch, place), pytest.raises(StopError):
                 managers.function_logs.batch_insert(rows, chunk_size=len(rows))
-            except StopError:
-                stopped += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert managers.function_logs.count() == 0
     finally:
         gc.enable()
         signal.signal(signal.SIGALRM, before)
-    assert stopped > 0
-    assert managers.function_logs.count() % len(rows) == 0
+
+
+# Four columns, the UUIDs that are made with them, in blocks of a thousand rows.
+TEXTS_OF_LOGS = 4 * 4
+
+
+@contextmanager
+def signalled_while_copying(monkeypatch, place):
+    """Send SIGALRM from another thread as soon as so many columns have been asked for, and before the last one is."""
+    texts, asked, sent, numbers = columnwise._copy_texts, threading.Event(), threading.Event(), count(1)
+
+    def followed(values):
+        number = next(numbers)
+        if number == place:
+            asked.set()
+        if number == TEXTS_OF_LOGS:
+            assert sent.wait(60)
+        return texts(values)
+
+    def send():
+        assert asked.wait(60)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+        sent.set()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(columnwise, "_copy_texts", followed)
+        yield
+    sender.join()
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])

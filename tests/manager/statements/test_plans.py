@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,8 +18,9 @@ from cloudpub_models.entity.stored_forms import timestamp_from_database
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownTableError
 from cloudpub_models.manager.rows.dicts import dict_loader
 from cloudpub_models.manager.statements import plans as query_plans
-from cloudpub_models.sql import POSTGRESQL, SQLITE
-from cloudpub_models.sql.render import writer as rendering
+from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.sql import POSTGRESQL, SQLITE, remembering
+from cloudpub_models.sql.render import writer
 
 PACKAGE = str(Path(cloudpub_models.__file__).parent)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -63,8 +65,8 @@ def test_a_shape_is_planned_once(managers, ada, functions, monkeypatch):
     def refuse(*_arguments: Any) -> None:
         raise AssertionError("rendered again")
 
-    monkeypatch.setattr(query_plans, "rendered", refuse)
-    monkeypatch.setattr(rendering, "_write", refuse)
+    monkeypatch.setattr(query_plans, "write", refuse)
+    monkeypatch.setattr(writer, "_rendered", refuse)
     assert managers.functions.execute_query(of_user(managers, ada.id)) == expected
     assert managers.functions.execute_query(of_user(managers, ada.id, "failed")) == []
     with pytest.raises(InvalidValueError, match="public UUID"):
@@ -102,16 +104,19 @@ def test_a_query_takes_few_calls(database, managers, ada, functions, backend):
 
 
 def test_plans_are_bounded(managers, ada, functions, monkeypatch):
-    monkeypatch.setattr(query_plans, "_MOST_KEPT", 5)
-    query_plans._plans.clear()
+    def kept() -> int:
+        gc.collect()
+        return sum(type(thing) is query_plans.QueryPlan for thing in gc.get_objects())
+
+    monkeypatch.setattr(remembering, "_MOST_KEPT", 5)
     for most in range(1, 20):
         query = managers.functions.query().select("id", raw(f"{most} AS number")).order_by("id")
         assert managers.functions.execute_query(query)[0] == {"id": functions[0].id, "number": most}
-        assert len(query_plans._plans) <= 5
-    kept = list(query_plans._plans)
+        assert 1 <= kept() <= 5
+    before = kept()
     long = managers.functions.query().select(raw("/*" + "x" * 20_000 + "*/ 1 AS one"))
     assert managers.functions.execute_query(long) == [{"one": 1}] * 3
-    assert list(query_plans._plans) == kept
+    assert kept() == before
 
 
 def test_rows_of_an_outer_join(managers, ada, functions):
@@ -292,9 +297,9 @@ def test_what_is_preparable(change: Callable[[QueryBuilder], QueryBuilder], prep
     builder = QueryBuilder().table("functions f").join("users u", "f.user_id", "u.id").where("f.name", "a")
     query, values = change(builder).as_shape()
     for dialect in (POSTGRESQL, SQLITE):
-        plan = query_plans.plan_for(query, dialect, Function)
-        sql, _ = plan.bind(values, change(builder).named_values)
-        assert (type(sql) is not str) == (preparable and dialect is POSTGRESQL)
+        plan = query_plans.plan_for(query, dialect, Function, ALL_MODELS)
+        request, _ = plan.bind(values, change(builder).named_values)
+        assert (type(request.sql) is not str) == (preparable and dialect is POSTGRESQL)
 
 
 def test_builder_queries_are_prepared_once(shared_postgresql_url):

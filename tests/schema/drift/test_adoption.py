@@ -6,6 +6,7 @@ import peewee
 import pytest
 
 from cloudpub_models.errors import MigrationError
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, find_drift
 
 # As a backend in another language might have made them: PostgreSQL's own names, TIMESTAMPTZ, hardly a constraint.
@@ -82,9 +83,9 @@ def foreign(empty: peewee.Database) -> peewee.Database:
 
 
 def test_a_foreign_database_is_adopted(foreign: peewee.Database) -> None:
-    migrator = Migrator(foreign)
+    migrator = Migrator(foreign, component)
     report = migrator.adopt()
-    assert report.recorded == "0001_initial"
+    assert report.recorded == ("0001_initial",)
     assert migrator.status()[0].state == "applied"
     assert "0001_initial" not in migrator.pending()
     kinds = {difference.kind for difference in report.differences}
@@ -93,18 +94,18 @@ def test_a_foreign_database_is_adopted(foreign: peewee.Database) -> None:
     assert not any(difference.table == "billing" for difference in report.differences)
     # A second time there is nothing to record, and the report is the same.
     again = migrator.adopt()
-    assert again.recorded is None
+    assert again.recorded == ()
     assert again.differences == report.differences
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_the_statements_of_the_report_bring_the_schema_about(foreign: peewee.Database) -> None:
-    report = Migrator(foreign).adopt()
+    report = Migrator(foreign, component).adopt()
     (function_before,) = foreign.execute_sql("SELECT created_at FROM functions").fetchall()
     foreign.execute_sql("SET timezone = 'Asia/Tokyo'")
     for statement in report.statements:
         foreign.execute_sql(statement)
-    assert find_drift(foreign) == []
+    assert find_drift(foreign, component.models) == []
     assert foreign.execute_sql("SELECT created_at FROM functions").fetchall() == [function_before]
     foreign.execute_sql("INSERT INTO users (email, password_hash) VALUES ('d@e.f', 'hash')")
     assert foreign.execute_sql("SELECT count(*) FROM users").fetchone()[0] == 2
@@ -115,7 +116,7 @@ def test_the_statements_of_the_report_bring_the_schema_about(foreign: peewee.Dat
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_defaults_and_triggers_can_be_added_while_the_columns_keep_their_timezone(foreign: peewee.Database) -> None:
     foreign.execute_sql("ALTER TABLE users ALTER COLUMN created_at DROP DEFAULT")
-    report = Migrator(foreign).adopt()
+    report = Migrator(foreign, component).adopt()
     for difference in report.differences:
         if difference.table == "users" and difference.kind in ("default", "trigger"):
             for statement in difference.statements:
@@ -131,10 +132,10 @@ def test_defaults_and_triggers_can_be_added_while_the_columns_keep_their_timezon
 
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
 def test_on_sqlite_the_statements_add_what_they_can(foreign: peewee.Database) -> None:
-    report = Migrator(foreign).adopt()
+    report = Migrator(foreign, component).adopt()
     for statement in report.statements:
         foreign.execute_sql(statement)
-    left = {difference.kind for difference in find_drift(foreign)}
+    left = {difference.kind for difference in find_drift(foreign, component.models)}
     assert left == {"type", "nullability", "default", "foreign key", "check"}
 
 
@@ -148,7 +149,7 @@ def test_what_is_missing_or_does_not_fit_is_refused_all_at_once(foreign: peewee.
         else "CREATE TABLE organization_members (id TEXT, organization_id INTEGER, joined_at DATE)"
     )
     with pytest.raises(MigrationError) as refused:
-        Migrator(foreign).adopt()
+        Migrator(foreign, component).adopt()
     message = str(refused.value)
     assert "6 thing(s)" in message
     for place in (
@@ -160,20 +161,20 @@ def test_what_is_missing_or_does_not_fit_is_refused_all_at_once(foreign: peewee.
         "organization_members.joined_at: type",
     ):
         assert place in message
-    assert Migrator(foreign).records() == {}
+    assert Migrator(foreign, component).applied() == {}
 
 
 def test_an_empty_database_is_refused(empty: peewee.Database) -> None:
-    with pytest.raises(MigrationError, match="found none of them: run `migrate up`"):
-        Migrator(empty).adopt()
+    with pytest.raises(MigrationError, match="got none of them: run `migrate up`"):
+        Migrator(empty, component).adopt()
 
 
 def test_migrating_a_foreign_database_points_to_adoption(foreign: peewee.Database) -> None:
     with pytest.raises(MigrationError, match="run `migrate adopt`"):
-        Migrator(foreign).up()
-    assert Migrator(foreign).records() == {}
+        Migrator(foreign, component).up()
+    assert Migrator(foreign, component).applied() == {}
 
 
 def test_a_migrated_database_has_nothing_to_adopt(migrated: peewee.Database) -> None:
-    report = Migrator(migrated).adopt()
-    assert (report.recorded, report.differences, report.statements) == (None, (), ())
+    report = Migrator(migrated, component).adopt()
+    assert (report.recorded, report.differences, report.statements) == ((), (), ())

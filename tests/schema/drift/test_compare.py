@@ -7,111 +7,112 @@ import pytest
 
 from cloudpub_models.entity.fields import EnumField, TimestampField, UuidField
 from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import find_drift
-from cloudpub_models.schema.catalogue.types import fits
+from cloudpub_models.schema.catalogue import postgresql, sqlite
 
 POSTGRESQL_CHANGES = [
-    ("DROP TABLE function_logs", "table", "function_logs: table: expected a table, found none", True),
+    ("DROP TABLE function_logs", "table", "function_logs: table: expected a table; got none", True),
     (
         "ALTER TABLE users DROP COLUMN password_hash",
         "column",
-        "users.password_hash: column: expected varchar(255) NOT NULL, found none",
+        "users.password_hash: column: expected varchar(255) NOT NULL; got none",
         True,
     ),
     (
         "ALTER TABLE functions ALTER COLUMN name TYPE VARCHAR(20)",
         "type",
-        "functions.name: type: expected varchar(255), found varchar(20)",
+        "functions.name: type: expected varchar(255); got varchar(20)",
         True,
     ),
     (
         "ALTER TABLE function_logs ALTER COLUMN level TYPE TEXT",
         "type",
-        "function_logs.level: type: expected varchar(20), found text",
+        "function_logs.level: type: expected varchar(20); got text",
         False,
     ),
     (
         "ALTER TABLE users ALTER COLUMN email DROP NOT NULL",
         "nullability",
-        "users.email: nullability: expected NOT NULL, found NULL allowed",
+        "users.email: nullability: expected NOT NULL; got NULL allowed",
         False,
     ),
     (
         "ALTER TABLE user_information ALTER COLUMN city SET NOT NULL",
         "nullability",
-        "user_information.city: nullability: expected NULL allowed, found NOT NULL",
+        "user_information.city: nullability: expected NULL allowed; got NOT NULL",
         False,
     ),
     (
         "ALTER TABLE functions ALTER COLUMN status DROP DEFAULT",
         "default",
-        "functions.status: default: expected 'active', found none",
+        "functions.status: default: expected 'active'; got none",
         False,
     ),
     (
         "ALTER TABLE functions ALTER COLUMN created_at SET DEFAULT now()",
         "default",
-        "functions.created_at: default: expected timezone 'utc' , now, found now",
+        "functions.created_at: default: expected timezone 'utc' , now; got now",
         False,
     ),
     (
         "ALTER TABLE user_information ALTER COLUMN role SET DEFAULT 'team'",
         "default",
-        "user_information.role: default: expected none, found 'team'",
+        "user_information.role: default: expected none; got 'team'",
         False,
     ),
     (
         "ALTER TABLE function_deployments ALTER COLUMN uuid DROP DEFAULT",
         "default",
-        "function_deployments.uuid: default: expected gen_random_uuid, found none",
+        "function_deployments.uuid: default: expected gen_random_uuid; got none",
         False,
     ),
     (
         "ALTER TABLE function_logs ALTER COLUMN id DROP DEFAULT",
         "default",
-        "function_logs.id: default: expected autoincrement, found none",
+        "function_logs.id: default: expected autoincrement; got none",
         False,
     ),
     (
         "ALTER TABLE function_logs DROP CONSTRAINT function_logs_pkey",
         "primary key",
-        "function_logs.id: primary key: expected (id), found ()",
+        "function_logs.id: primary key: expected (id); got ()",
         False,
     ),
     (
         "ALTER TABLE users DROP CONSTRAINT users_email_key",
         "unique",
-        "users.email: unique: expected UNIQUE, found none",
+        "users.email: unique: expected UNIQUE; got none",
         False,
     ),
     (
         "ALTER TABLE functions DROP CONSTRAINT functions_user_id_name_key",
         "unique",
-        "functions.user_id, name: unique: expected UNIQUE, found none",
+        "functions.user_id, name: unique: expected UNIQUE; got none",
         False,
     ),
     (
         "DROP INDEX function_logs_timestamp_idx",
         "index",
-        "function_logs.timestamp: index: expected an index, found none",
+        "function_logs.timestamp: index: expected an index; got none",
         False,
     ),
     (
         "DROP INDEX users_lower_idx; CREATE INDEX users_lower_idx ON users (upper(email))",
         "index",
-        "users.lower(email): index: expected an index, found none",
+        "users.LOWER(email): index: expected an index; got none",
         False,
     ),
     (
         "DROP INDEX functions_user_id_idx; CREATE INDEX functions_user_id_idx ON functions (user_id) WHERE user_id > 5",
         "index",
-        "functions.user_id: index: expected an index, found none",
+        "functions.user_id: index: expected an index; got none",
         False,
     ),
     (
         "ALTER TABLE function_logs DROP CONSTRAINT function_logs_function_id_fkey",
         "foreign key",
-        "function_logs.function_id: foreign key: expected REFERENCES functions (id) ON DELETE CASCADE, found none",
+        "function_logs.function_id: foreign key: expected REFERENCES functions (id) ON DELETE CASCADE; got none",
         False,
     ),
     (
@@ -120,14 +121,14 @@ POSTGRESQL_CHANGES = [
         " REFERENCES function_deployments (id) ON DELETE CASCADE",
         "foreign key",
         "functions.active_deployment_id: foreign key: expected REFERENCES function_deployments (id) "
-        "ON DELETE SET NULL, found REFERENCES function_deployments (id) ON DELETE CASCADE",
+        "ON DELETE SET NULL; got REFERENCES function_deployments (id) ON DELETE CASCADE",
         False,
     ),
     (
         "ALTER TABLE user_information DROP CONSTRAINT user_information_role_check",
         "check",
         "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'), found none",
+        "'sub_team_developer'); got none",
         False,
     ),
     (
@@ -135,33 +136,32 @@ POSTGRESQL_CHANGES = [
         "ALTER TABLE user_information ADD CONSTRAINT user_information_role_check CHECK (role IN ('developer', 'boss'))",
         "check",
         "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'), found CHECK (role in 'developer' , 'boss')",
+        "'sub_team_developer'); got CHECK (role in 'developer' , 'boss')",
         False,
     ),
     (
         "DROP TRIGGER users_set_updated_at ON users",
         "trigger",
-        "users.users_set_updated_at: trigger: expected a trigger that sets updated_at, found none",
+        "users.users_set_updated_at: trigger: expected the trigger that sets updated_at; got none",
         False,
     ),
     (
         "ALTER TABLE users DISABLE TRIGGER users_set_updated_at",
         "trigger",
-        "users.users_set_updated_at: trigger: expected a trigger that sets updated_at, found none",
+        "users.users_set_updated_at: trigger: expected the trigger that sets updated_at; got none",
         False,
     ),
     (
         "CREATE OR REPLACE TRIGGER users_set_updated_at AFTER UPDATE ON users FOR EACH ROW"
         " EXECUTE FUNCTION cloudpub_set_updated_at()",
         "trigger",
-        "users.users_set_updated_at: trigger: expected the trigger that sets updated_at, "
-        "found another one of this name",
+        "users.users_set_updated_at: trigger: expected the trigger that sets updated_at; got another one of this name",
         False,
     ),
     (
         "ALTER TABLE users ADD COLUMN badge TEXT NOT NULL",
         "extra column",
-        "users.badge: extra column: expected NULL allowed or a default, found NOT NULL without one",
+        "users.badge: extra column: expected NULL allowed or a default; got NOT NULL without one",
         False,
     ),
 ]
@@ -173,7 +173,7 @@ def test_drift_on_postgresql(
     migrated: peewee.Database, change: str, kind: str, description: str, blocking: bool
 ) -> None:
     migrated.execute_sql(change)
-    (difference,) = find_drift(migrated)
+    (difference,) = find_drift(migrated, component.models)
     assert difference.kind == kind
     assert str(difference) == description
     assert difference.blocking is blocking
@@ -183,7 +183,7 @@ def test_drift_on_postgresql(
         assert difference.statements
         for statement in difference.statements:
             migrated.execute_sql(statement)
-    assert find_drift(migrated) == []
+    assert find_drift(migrated, component.models) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
@@ -192,11 +192,11 @@ def test_a_changed_trigger_function_is_drift_of_every_table_that_uses_it(migrate
         "CREATE OR REPLACE FUNCTION cloudpub_set_updated_at() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN RETURN NEW; END$$"
     )
-    differences = find_drift(migrated)
+    differences = find_drift(migrated, component.models)
     assert [difference.kind for difference in differences] == ["trigger"] * 4
     for statement in differences[0].statements:
         migrated.execute_sql(statement)
-    assert find_drift(migrated) == []
+    assert find_drift(migrated, component.models) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
@@ -204,7 +204,7 @@ def test_an_invalid_index_does_not_count(migrated: peewee.Database) -> None:
     migrated.execute_sql(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'function_logs_timestamp_idx'::regclass"
     )
-    (difference,) = find_drift(migrated)
+    (difference,) = find_drift(migrated, component.models)
     assert difference.kind == "index"
 
 
@@ -234,11 +234,11 @@ def test_drift_on_sqlite(
 ) -> None:
     for change in changes:
         migrated.execute_sql(change)
-    (difference,) = find_drift(migrated)
+    (difference,) = find_drift(migrated, component.models)
     assert (difference.kind, difference.blocking) == (kind, blocking)
     for statement in difference.statements:
         migrated.execute_sql(statement)
-    assert find_drift(migrated) == []
+    assert find_drift(migrated, component.models) == []
 
 
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
@@ -257,24 +257,24 @@ def test_drift_inside_a_sqlite_table(migrated: peewee.Database) -> None:
         "CREATE TABLE users (id INTEGER, uuid TEXT NOT NULL, email VARCHAR(255) NOT NULL, password_hash TEXT NOT NULL, "
         "created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL)"
     )
-    described = {difference.description for difference in find_drift(migrated)}
+    described = {difference.description for difference in find_drift(migrated, component.models)}
     assert {line for line in described if line.startswith("user_information")} >= {
-        "user_information.uuid: type: expected text, found blob",
-        "user_information.user_id: nullability: expected NOT NULL, found NULL allowed",
-        "user_information.id: default: expected autoincrement, found none",
-        "user_information.role: default: expected none, found 'team'",
-        "user_information.user_id: unique: expected UNIQUE, found none",
-        "user_information.role: index: expected an index, found none",
-        "user_information.user_id: foreign key: expected REFERENCES users (uuid) ON DELETE CASCADE, found none",
-        "user_information.extra: extra column: expected NULL allowed or a default, found NOT NULL without one",
+        "user_information.uuid: type: expected text; got blob",
+        "user_information.user_id: nullability: expected NOT NULL; got NULL allowed",
+        "user_information.id: default: expected autoincrement; got none",
+        "user_information.role: default: expected none; got 'team'",
+        "user_information.user_id: unique: expected UNIQUE; got none",
+        "user_information.role: index: expected an index; got none",
+        "user_information.user_id: foreign key: expected REFERENCES users (uuid) ON DELETE CASCADE; got none",
+        "user_information.extra: extra column: expected NULL allowed or a default; got NOT NULL without one",
         "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'), found none",
+        "'sub_team_developer'); got none",
     }
-    assert "users.id: primary key: expected (id), found ()" in described
-    blocking = {difference.description for difference in find_drift(migrated) if difference.blocking}
+    assert "users.id: primary key: expected (id); got ()" in described
+    blocking = {difference.description for difference in find_drift(migrated, component.models) if difference.blocking}
     assert blocking == {
-        "function_logs: table: expected a table, found none",
-        "user_information.uuid: type: expected text, found blob",
+        "function_logs: table: expected a table; got none",
+        "user_information.uuid: type: expected text; got blob",
     }
 
 
@@ -283,7 +283,7 @@ def test_what_others_add_is_no_drift(migrated: peewee.Database) -> None:
     migrated.execute_sql("ALTER TABLE users ADD COLUMN nickname VARCHAR(50)")
     migrated.execute_sql("ALTER TABLE users ADD COLUMN score INTEGER NOT NULL DEFAULT 0")
     migrated.execute_sql("CREATE INDEX others_own ON users (nickname)")
-    assert find_drift(migrated) == []
+    assert find_drift(migrated, component.models) == []
 
 
 def test_an_index_or_constraint_by_another_name_is_no_drift(migrated: peewee.Database) -> None:
@@ -294,28 +294,29 @@ def test_an_index_or_constraint_by_another_name_is_no_drift(migrated: peewee.Dat
         migrated.execute_sql("CREATE UNIQUE INDEX named_by_others_too ON users (email)")
     migrated.execute_sql("DROP INDEX users_lower_idx")
     migrated.execute_sql("CREATE UNIQUE INDEX stricter ON users (lower(email))")
-    assert find_drift(migrated) == []
+    assert find_drift(migrated, component.models) == []
 
 
 def test_an_empty_database_lacks_every_table_and_the_statements_make_it_whole(empty: peewee.Database) -> None:
-    differences = find_drift(empty)
+    differences = find_drift(empty, component.models)
     assert [difference.table for difference in differences] == [model._meta.table_name for model in ALL_MODELS]
     for difference in differences:
         for statement in difference.statements:
             empty.execute_sql(statement)
     # What is left is the reference that had to wait for its table, which SQLite takes at once.
-    left = find_drift(empty)
+    left = find_drift(empty, component.models)
     assert [difference.kind for difference in left] == (
         ["foreign key"] if isinstance(empty, peewee.PostgresqlDatabase) else []
     )
     for difference in left:
         for statement in difference.statements:
             empty.execute_sql(statement)
-    assert find_drift(empty) == []
+    assert find_drift(empty, component.models) == []
 
 
 def test_models_of_the_users_own(empty: peewee.Database) -> None:
-    from cloudpub_models.models import Entity, Role
+    from cloudpub_models.entity.base import Entity
+    from cloudpub_models.models import Role
     from cloudpub_models.schema import create_all
 
     class Badge(Entity):
@@ -362,7 +363,7 @@ def test_models_of_the_users_own(empty: peewee.Database) -> None:
     ],
 )
 def test_types_that_fit_on_postgresql(expected: str, found: str, answer: bool) -> None:
-    assert fits("postgresql", expected, found) is answer
+    assert postgresql.type_fits(expected, found) is answer
 
 
 @pytest.mark.parametrize(
@@ -385,4 +386,4 @@ def test_types_that_fit_on_postgresql(expected: str, found: str, answer: bool) -
     ],
 )
 def test_types_that_fit_on_sqlite(expected: str, found: str, answer: bool) -> None:
-    assert fits("sqlite", expected, found) is answer
+    assert sqlite.type_fits(expected, found) is answer

@@ -14,8 +14,10 @@ import peewee
 import pytest
 
 from cloudpub_models.errors import MigrationError
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, read_catalogue
-from cloudpub_models.schema.migrations.records import HISTORY_TABLE, default_directory
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
+from cloudpub_models.schema.migrations.scripts import directory_of, write_script
 
 Write = Callable[..., Path]
 
@@ -46,7 +48,7 @@ def write(directory: Path) -> Write:
 
 @pytest.fixture
 def migrator(empty: peewee.Database, directory: Path) -> Migrator:
-    return Migrator(empty, directory, lock_timeout=0.5)
+    return Migrator(empty, component.with_migrations(directory), lock_timeout=0.5)
 
 
 def tables(migrator: Migrator) -> set[str]:
@@ -109,7 +111,7 @@ def test_an_edited_migration_is_refused(migrator: Migrator, write: Write) -> Non
     write("0002_b")
     assert states(migrator) == {"0001_a": "edited", "0002_b": "pending"}
     for call in (migrator.up, migrator.down):
-        with pytest.raises(MigrationError, match="0001_a was changed after it had been applied: restore the file"):
+        with pytest.raises(MigrationError, match="expected 0001_a as it was applied; got another file: restore it"):
             call()
     assert tables(migrator) == {"a"}
 
@@ -129,7 +131,10 @@ def test_a_missing_migration_is_refused(migrator: Migrator, write: Write) -> Non
     write("0003_c")
     assert states(migrator) == {"0001_a": "applied", "0002_b": "missing", "0003_c": "pending"}
     for call in (migrator.up, migrator.down):
-        with pytest.raises(MigrationError, match="0002_b was applied to this database, but its file is gone"):
+        with pytest.raises(
+            MigrationError,
+            match="expected the file of 0002_b, which was applied to this database; got none: restore it",
+        ):
             call()
 
 
@@ -139,14 +144,17 @@ def test_a_late_migration_is_refused(migrator: Migrator, write: Write) -> None:
     migrator.up()
     write("0002_b")
     assert states(migrator) == {"0001_a": "applied", "0002_b": "late", "0003_c": "applied"}
-    with pytest.raises(MigrationError, match="0002_b is not applied, but a migration with a higher number is"):
+    with pytest.raises(
+        MigrationError,
+        match="expected 0002_b before the migrations with higher numbers; got one of those applied without it",
+    ):
         migrator.up()
 
 
 def test_two_migrations_of_one_number_are_refused(migrator: Migrator, write: Write) -> None:
     write("0001_a")
     write("0001_b")
-    with pytest.raises(MigrationError, match="0001_a and 0001_b share one"):
+    with pytest.raises(MigrationError, match="got one for both 0001_a and 0001_b: renumber"):
         migrator.up()
 
 
@@ -159,16 +167,18 @@ def test_an_unknown_target_is_refused(migrator: Migrator, write: Write) -> None:
 
 
 def test_a_missing_directory_is_refused(empty: peewee.Database, tmp_path: Path) -> None:
-    with pytest.raises(MigrationError, match="expected a directory of migrations"):
-        Migrator(empty, tmp_path / "nowhere").up()
+    with pytest.raises(
+        MigrationError, match="expected a directory with the migrations of the component 'cloudpub'; got none at"
+    ):
+        Migrator(empty, component.with_migrations(tmp_path / "nowhere")).up()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def up(", "0001_a cannot be loaded: SyntaxError"),
-        ("raise RuntimeError('no')", "0001_a cannot be loaded: RuntimeError: no"),
-        ("x = 1", r"expected 0001_a to define up\(migrator, db\), so it does nothing"),
+        ("def up(", "expected a migration that can be loaded; got 0001_a: SyntaxError"),
+        ("raise RuntimeError('no')", "expected a migration that can be loaded; got 0001_a: RuntimeError: no"),
+        ("x = 1", r"expected 0001_a to define up\(migrator, db\); got none: it does nothing"),
     ],
 )
 def test_a_script_that_is_none_is_refused_before_anything_runs(
@@ -268,7 +278,7 @@ def test_broken_references_are_refused_on_sqlite(migrator: Migrator, write: Writ
         "'CREATE TABLE c (id INTEGER PRIMARY KEY, a_id INTEGER REFERENCES a (id))', 'INSERT INTO c VALUES (7, 1)')]",
     )
     with pytest.raises(
-        MigrationError, match=r"1 reference\(s\) to rows that do not exist, the first in row 7 of c, to a"
+        MigrationError, match="got 1 from the migration, the first in row 7 of c, to a: nothing of it was kept"
     ):
         migrator.up()
     assert tables(migrator) == set()
@@ -300,7 +310,7 @@ def test_a_lost_connection_leaves_nothing_and_frees_the_lock(
         migrator.up()
     other = connect()
     write("0002_b")
-    assert Migrator(other, directory, lock_timeout=5).up() == ["0002_b"]
+    assert Migrator(other, component.with_migrations(directory), lock_timeout=5).up() == ["0002_b"]
     other.close()
 
 
@@ -309,7 +319,9 @@ def test_a_pooler_that_swaps_sessions_is_noticed(migrator: Migrator, write: Writ
     write("0001_a")
     write("0002_b", head="atomic = False", up="db.close(); db.connect()")
     write("0003_c")
-    with pytest.raises(MigrationError, match="the connection changed under it, and the lock with it"):
+    with pytest.raises(
+        MigrationError, match="expected one session for the whole run; got another connection, without the lock"
+    ):
         migrator.up()
     assert states(migrator) == {"0001_a": "applied", "0002_b": "applied", "0003_c": "pending"}
     assert migrator.up() == ["0003_c"]
@@ -318,10 +330,10 @@ def test_a_pooler_that_swaps_sessions_is_noticed(migrator: Migrator, write: Writ
 @pytest.mark.parametrize("name", ["add user locale", "  Add user-locale! ", "ADD USER LOCALE"])
 def test_new_writes_the_next_script(migrator: Migrator, write: Write, name: str) -> None:
     write("0007_a")
-    path = migrator.new(name)
+    path = write_script(migrator.components[0], name)
     assert path.name == "0008_add_user_locale.py"
     assert path.read_text().startswith('"""Add user locale."""')
-    assert migrator.new("next").name == "0009_next.py"
+    assert write_script(migrator.components[0], "next").name == "0009_next.py"
     assert migrator.up() == ["0007_a", "0008_add_user_locale", "0009_next"]
     assert list(path.parent.glob(".*")) == []
 
@@ -329,20 +341,21 @@ def test_new_writes_the_next_script(migrator: Migrator, write: Write, name: str)
 @pytest.mark.parametrize("name", ["", "  ", "!?"])
 def test_new_needs_a_name(migrator: Migrator, name: str) -> None:
     with pytest.raises(MigrationError, match="expected a name of letters and digits"):
-        migrator.new(name)
+        write_script(migrator.components[0], name)
 
 
-def test_new_never_gives_one_number_twice(empty: peewee.Database, directory: Path) -> None:
+def test_new_never_gives_one_number_twice(directory: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
+    scripts = component.with_migrations(directory)
     with ThreadPoolExecutor(8) as threads:
-        paths = list(threads.map(lambda number: Migrator(empty, directory).new(f"step {number}"), range(24)))
+        paths = list(threads.map(lambda number: write_script(scripts, f"step {number}"), range(24)))
     numbers = sorted(int(path.name[:4]) for path in paths)
     assert len(set(numbers)) == 24
 
 
 def test_a_skeleton_is_clean_to_the_linter(migrator: Migrator) -> None:
-    path = migrator.new("nothing yet")
+    path = write_script(migrator.components[0], "nothing yet")
     for command in ("check", "format --check"):
         ruff = [
             str(Path(sys.executable).parent / "ruff"),
@@ -355,9 +368,11 @@ def test_a_skeleton_is_clean_to_the_linter(migrator: Migrator) -> None:
 
 
 def test_the_packages_own_migrations_are_found(empty: peewee.Database) -> None:
-    assert (default_directory() / "0001_initial.py").exists()
-    assert Migrator(empty).pending()[0] == "0001_initial"
-    names = [script.name for script in Migrator(empty).scripts()]
+    directory = directory_of(component)
+    assert directory is not None
+    assert (directory / "0001_initial.py").exists()
+    assert Migrator(empty, component).pending()[0] == "0001_initial"
+    names = [script.name for script in Migrator(empty, component).scripts()]
     assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+", name) for name in names)
 
 
@@ -368,8 +383,9 @@ def test_migrations_are_found_without_the_checkout(tmp_path: Path) -> None:
     _copy(CHECKOUT / "cloudpub_models", site / "cloudpub_models")
     program = (
         "import cloudpub_models.schema as m, peewee;"
-        "from cloudpub_models.schema.migrations.records import default_directory;"
-        "print(default_directory()); print(m.Migrator(peewee.SqliteDatabase(':memory:')).up()[0])"
+        "from cloudpub_models.schema.migrations.scripts import directory_of;"
+        "from cloudpub_models.platform.component import component;"
+        "print(directory_of(component)); print(m.Migrator(peewee.SqliteDatabase(':memory:'), component).up()[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

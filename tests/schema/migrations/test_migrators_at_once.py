@@ -13,8 +13,9 @@ import peewee
 import pytest
 
 from cloudpub_models.errors import MigrationError
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator
-from cloudpub_models.schema.migrations.run import LOCK_KEY
+from cloudpub_models.schema.migrations.postgresql import LOCK_KEY
 
 Connect = Callable[[], peewee.Database]
 
@@ -55,7 +56,7 @@ def test_threads(connect: Connect, directory: Path, empty: peewee.Database) -> N
         database = connect()
         start.wait()
         try:
-            applied.extend(Migrator(database, directory).up())
+            applied.extend(Migrator(database, component.with_migrations(directory)).up())
         except BaseException as error:  # noqa: BLE001 - shown below
             errors.append(error)
         finally:
@@ -70,7 +71,9 @@ def test_threads(connect: Connect, directory: Path, empty: peewee.Database) -> N
     assert errors == []
     assert sorted(applied) == [f"{number:04d}_step" for number in range(1, 6)]
     assert journal(empty) == [f"step{number}" for number in range(1, 6)]
-    assert [status.state for status in Migrator(empty, directory).status()] == ["applied"] * 5
+    assert [status.state for status in Migrator(empty, component.with_migrations(directory)).status()] == [
+        "applied"
+    ] * 5
 
 
 def test_processes(connect: Connect, directory: Path, empty: peewee.Database) -> None:
@@ -81,7 +84,8 @@ def test_processes(connect: Connect, directory: Path, empty: peewee.Database) ->
         opened = f"peewee.PostgresqlDatabase({database.database!r}, **{database.connect_params!r})"
     program = (
         "import peewee, pathlib; from cloudpub_models.schema import Migrator; "
-        f"print(*Migrator({opened}, pathlib.Path({str(directory)!r})).up())"
+        "from cloudpub_models.platform.component import component; "
+        f"print(*Migrator({opened}, component.with_migrations(pathlib.Path({str(directory)!r}))).up())"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
@@ -104,7 +108,7 @@ def test_waiting_holds_no_transaction_open_and_ends(connect: Connect, directory:
 
     def migrate() -> None:
         try:
-            Migrator(database, directory, lock_timeout=0.6).up()
+            Migrator(database, component.with_migrations(directory), lock_timeout=0.6).up()
         except MigrationError as error:
             failure.append(error)
 
@@ -123,9 +127,9 @@ def test_waiting_holds_no_transaction_open_and_ends(connect: Connect, directory:
     thread.join()
     assert "idle in transaction" not in seen
     assert "idle" in seen
-    assert "another migrator has held the lock for 0.6 s" in str(failure[0])
+    assert "expected no other migrator for 0.6 s; got one that holds the lock" in str(failure[0])
     empty.execute_sql(f"SELECT pg_advisory_unlock({LOCK_KEY})")
-    assert len(Migrator(empty, directory).up()) == 5
+    assert len(Migrator(empty, component.with_migrations(directory)).up()) == 5
 
 
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
@@ -134,8 +138,8 @@ def test_a_busy_sqlite_file_is_waited_for_and_then_named(
 ) -> None:
     impatient = peewee.SqliteDatabase(str(tmp_path / "test.db"), timeout=0.05)
     with empty.atomic("IMMEDIATE"), pytest.raises(MigrationError, match="database is locked"):
-        Migrator(impatient, directory, lock_timeout=0.3).up()
-    assert len(Migrator(impatient, directory, lock_timeout=0.3).up()) == 5
+        Migrator(impatient, component.with_migrations(directory), lock_timeout=0.3).up()
+    assert len(Migrator(impatient, component.with_migrations(directory), lock_timeout=0.3).up()) == 5
     impatient.close()
 
 
@@ -143,11 +147,11 @@ def test_a_busy_sqlite_file_is_waited_for_and_then_named(
 def test_a_table_lock_is_asked_for_again(
     connect: Connect, directory: Path, empty: peewee.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudpub_models.schema.migrations.run.TABLE_LOCK_SECONDS", "0.1")
+    monkeypatch.setattr("cloudpub_models.schema.migrations.postgresql.TABLE_LOCK_SECONDS", "0.1")
     (directory / "0006_wide.py").write_text(
         "def up(migrator, db):\n    db.execute_sql('ALTER TABLE journal ADD COLUMN note TEXT')\n"
     )
-    Migrator(empty, directory).up("0005_step")
+    Migrator(empty, component.with_migrations(directory)).up("0005_step")
     reader = connect()
     reader.connect()
     reader.begin()
@@ -156,7 +160,7 @@ def test_a_table_lock_is_asked_for_again(
 
     def migrate() -> None:
         database = connect()
-        done.extend(Migrator(database, directory, lock_timeout=20).up())
+        done.extend(Migrator(database, component.with_migrations(directory), lock_timeout=20).up())
         if not database.is_closed():
             database.close()
 

@@ -10,6 +10,7 @@ import pytest
 
 from cloudpub_models import Database, User
 from cloudpub_models.errors import ConnectionLostError, MigrationError
+from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, find_drift
 
 
@@ -26,16 +27,16 @@ def fresh(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> Itera
 
 
 def test_from_nothing_to_the_schema_and_back(fresh: Database) -> None:
-    migrator = Migrator(fresh.engine)
+    migrator = Migrator(fresh.engine, component)
     names = [script.name for script in migrator.scripts()]
     assert fresh.migrate() == names
     assert fresh.migrate() == []
-    assert find_drift(fresh.engine) == []
+    assert find_drift(fresh.engine, component.models) == []
     with fresh.bind():
         User.create(email="a@b.c", password_hash="x")
         assert User.select().count() == 1
     assert migrator.down(names[0]) == names[::-1]
-    assert {difference.kind for difference in find_drift(fresh.engine)} == {"table"}
+    assert {difference.kind for difference in find_drift(fresh.engine, component.models)} == {"table"}
 
 
 def test_an_in_memory_database_keeps_its_schema() -> None:
@@ -49,12 +50,12 @@ def test_an_in_memory_database_keeps_its_schema() -> None:
 def test_many_threads_migrate_one_database(fresh: Database) -> None:
     with ThreadPoolExecutor(5) as threads:
         applied = [name for names in threads.map(lambda _: fresh.migrate(), range(5)) for name in names]
-    migrator = Migrator(fresh.engine)
+    migrator = Migrator(fresh.engine, component)
     names = [script.name for script in migrator.scripts()]
     assert sorted(applied) == names, "each once, by whichever thread came first"
-    records = sorted(migrator.records().values(), key=lambda record: record.applied_at)
+    records = sorted(migrator.applied().values(), key=lambda record: record.applied_at)
     assert [record.name for record in records] == names
-    assert find_drift(fresh.engine) == []
+    assert find_drift(fresh.engine, component.models) == []
 
 
 def test_a_failure_leaves_nothing_and_every_connection_usable(fresh: Database, tmp_path: Path) -> None:
@@ -65,11 +66,11 @@ def test_a_failure_leaves_nothing_and_every_connection_usable(fresh: Database, t
         "    db.execute_sql('SELECT nothing')\n"
     )
     with pytest.raises(MigrationError, match="0001_a failed"):
-        Migrator(fresh.engine, scripts).up()
-    assert Migrator(fresh.engine, scripts).pending() == ["0001_a"]
+        Migrator(fresh.engine, component.with_migrations(scripts)).up()
+    assert Migrator(fresh.engine, component.with_migrations(scripts)).pending() == ["0001_a"]
     fresh.raw_execute("CREATE TABLE a (id INTEGER)")
     fresh.migrate()
-    assert find_drift(fresh.engine) == []
+    assert find_drift(fresh.engine, component.models) == []
     if fresh.dialect == "sqlite":
         assert fresh.raw_query_single("PRAGMA foreign_keys") == {"foreign_keys": 1}
     else:
@@ -88,8 +89,8 @@ def test_adoption(fresh: Database) -> None:
     fresh.migrate()
     fresh.raw_execute("DROP TABLE cloudpub_migrations")
     fresh.raw_execute("DROP INDEX function_logs_timestamp_idx")
-    report = Migrator(fresh.engine).adopt()
-    assert report.recorded == "0001_initial"
+    report = Migrator(fresh.engine, component).adopt()
+    assert report.recorded == ("0001_initial",)
     assert report.statements == ("CREATE INDEX function_logs_timestamp_idx ON function_logs (timestamp);",)
 
 
@@ -101,6 +102,6 @@ def test_a_backend_lost_in_mid_migration(fresh: Database, tmp_path: Path) -> Non
     text = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE a (id INTEGER)')\n"
     script.write_text(text + "    db.execute_sql('SELECT pg_terminate_backend(pg_backend_pid())')\n")
     with pytest.raises(ConnectionLostError):
-        Migrator(fresh.engine, scripts).up()
+        Migrator(fresh.engine, component.with_migrations(scripts)).up()
     script.write_text(text)
-    assert Migrator(fresh.engine, scripts, lock_timeout=5).up() == ["0001_a"]
+    assert Migrator(fresh.engine, component.with_migrations(scripts), lock_timeout=5).up() == ["0001_a"]

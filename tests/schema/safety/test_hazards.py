@@ -7,22 +7,26 @@ from collections.abc import Iterator
 import peewee
 import pytest
 
-from cloudpub_models.schema.safety.facts import read_facts
-from cloudpub_models.schema.safety.hazards import DatabaseFacts, Hazard, HazardFinder, statements_of
+from cloudpub_models.schema.catalogue.facts import DatabaseFacts
+from cloudpub_models.schema.catalogue.read import read_facts
+from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
+from cloudpub_models.sql import POSTGRESQL, SQLITE, Dialect
 
 ROWS = {"logs": 5_000_000, "users": 12, "unanalysed": None}
 
 
-def hazards(sql: str, dialect: str = "postgresql", *, in_transaction: bool = True) -> list[Hazard]:
-    facts = DatabaseFacts(dialect, ROWS, {("users", "email"): "varchar(255)"}, frozenset({"now", "timezone"}))
+def hazards(sql: str, dialect: Dialect = POSTGRESQL, *, in_transaction: bool = True) -> list[Hazard]:
+    facts = DatabaseFacts(POSTGRESQL, ROWS, {("users", "email"): "varchar(255)"}, frozenset({"now", "timezone"}))
+    if dialect is SQLITE:
+        facts = DatabaseFacts(SQLITE, ROWS, schema="main", complete=True)
     return list(HazardFinder(facts).hazards(sql, in_transaction=in_transaction))
 
 
-def severities(sql: str, dialect: str = "postgresql", **options: bool) -> set[str]:
+def severities(sql: str, dialect: Dialect = POSTGRESQL, **options: bool) -> set[str]:
     return {hazard.severity for hazard in hazards(sql, dialect, **options)}
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
 @pytest.mark.parametrize(
     ("sql", "tables"),
     [
@@ -39,9 +43,13 @@ def severities(sql: str, dialect: str = "postgresql", **options: bool) -> set[st
         ('CREATE TRIGGER t AFTER UPDATE ON logs BEGIN SELECT "case" FROM x; END; DROP TABLE users', ["users"]),
         ("CREATE RULE r AS ON DELETE TO logs DO ALSO (SELECT 1; DELETE FROM x); DROP TABLE users", ["users"]),
         ("-- it costs $$\nDROP TABLE users; -- and $$", ["users"]),
+        ("EXPLAIN ANALYZE DELETE FROM users", ["users"]),
+        ("(WITH gone AS (DELETE FROM logs RETURNING *) SELECT * FROM gone)", ["logs"]),
+        ("CREATE TABLE kept AS WITH gone AS (DELETE FROM logs RETURNING *) SELECT * FROM gone", ["logs"]),
+        ('ALTER TABLE users DROP "constraint"', ["users"]),
     ],
 )
-def test_what_destroys_data(sql: str, tables: list[str], dialect: str) -> None:
+def test_what_destroys_data(sql: str, tables: list[str], dialect: Dialect) -> None:
     found = [hazard for hazard in hazards(sql, dialect) if hazard.severity == "destructive"]
     assert [hazard.table for hazard in found] == tables
     assert [hazard.rows for hazard in found] == [ROWS[table] for table in tables]
@@ -56,6 +64,15 @@ def test_what_destroys_data(sql: str, tables: list[str], dialect: str) -> None:
         "DROP TYPE mood CASCADE",
         "WITH gone AS (DELETE FROM logs RETURNING *) INSERT INTO archive SELECT * FROM gone",
         "MERGE INTO users u USING x ON u.id = x.id WHEN MATCHED THEN DELETE",
+        "WITH x AS (SELECT 1) MERGE INTO users u USING x ON u.id = x.id WHEN MATCHED THEN DELETE",
+        r"INSERT INTO users (email) VALUES (E'\''); DROP TABLE users",
+        r"INSERT INTO users (email) VALUES ('\'); DROP TABLE users --')",
+        "SELECT E'a' -- b\n 'c\\'; DELETE FROM x; --'; DROP TABLE users",
+        "COPY (DELETE FROM users RETURNING *) TO STDOUT",
+        "EXPLAIN (ANALYZE, VERBOSE) DELETE FROM users",
+        "PREPARE gone AS DELETE FROM users",
+        "DO 'BEGIN DELETE FROM users; END'",
+        "DO $$ BEGIN EXECUTE 'DROP TABLE users'; END $$",
     ],
 )
 def test_what_destroys_data_on_postgresql_only(sql: str) -> None:
@@ -76,6 +93,12 @@ def test_what_destroys_data_on_postgresql_only(sql: str) -> None:
         "CREATE TRIGGER t AFTER UPDATE ON users BEGIN DELETE FROM logs; DROP TABLE users; END",
         "ALTER TABLE users RENAME TO people",
         'ALTER TABLE users RENAME COLUMN "drop" TO email',
+        'DROP TYPE "cascade"',
+        "/* /* DROP TABLE users; */ DROP TABLE users; */ SELECT 1",
+        r"SELECT E'\'; DROP TABLE users; --'",
+        "EXPLAIN DELETE FROM users",
+        "INSERT INTO users (email) VALUES ('a') ON CONFLICT DO UPDATE SET email = 'b'",
+        "GRANT DELETE ON users TO public",
     ],
 )
 def test_what_destroys_nothing(sql: str) -> None:
@@ -94,11 +117,21 @@ def test_a_table_that_nobody_knows_of_is_not_passed_over() -> None:
         assert hazard.table in ("audit.events", "elsewhere", "audit.users")
     assert severities("CREATE TABLE events (id INT); DROP TABLE audit.events") == {"destructive"}
     assert severities("CREATE TABLE archive.users AS SELECT * FROM users; DROP TABLE users") == {"destructive"}
-    assert hazards("DROP TABLE IF EXISTS things__tmp__", "sqlite") == []  # SQLite's are all known
+    assert hazards("DROP TABLE IF EXISTS things__tmp__", SQLITE) == []  # SQLite's are all known
+
+
+def test_sqlite_takes_names_in_any_case_and_in_any_quotes() -> None:
+    for name in ("Users", '"USERS"', "[Users]", "`users`", "'users'", "main.Users"):
+        [hazard] = hazards(f"DROP TABLE {name}", SQLITE)
+        assert (hazard.severity, hazard.table) == ("destructive", "users")
+
+
+def test_postgresql_tells_names_in_quotes_apart_by_their_case() -> None:
+    assert [hazard.rows for hazard in hazards('DROP TABLE "Users"; DROP TABLE Users')] == [None, 12]
 
 
 def test_a_table_that_was_renamed_on_the_way_is_still_known() -> None:
-    finder = HazardFinder(DatabaseFacts("postgresql", ROWS))
+    finder = HazardFinder(DatabaseFacts(POSTGRESQL, ROWS))
     finder.hazards("ALTER TABLE logs RENAME TO old_logs", in_transaction=True)
     [hazard] = finder.hazards("DROP TABLE old_logs", in_transaction=True)
     assert (hazard.severity, hazard.rows) == ("destructive", 5_000_000)
@@ -114,7 +147,7 @@ def test_what_cannot_run_in_a_transaction() -> None:
 
 def test_vacuum_is_nothing_for_a_migration_of_sqlite() -> None:
     for in_transaction in (True, False):
-        [hazard] = hazards("VACUUM", "sqlite", in_transaction=in_transaction)
+        [hazard] = hazards("VACUUM", SQLITE, in_transaction=in_transaction)
         assert (hazard.severity, hazard.advice) == ("failing", "run it by hand")
 
 
@@ -130,15 +163,11 @@ def test_large_is_what_is_large_or_what_nobody_knows() -> None:
 
 
 def test_sqlite_says_who_waits_and_what_is_written_anew() -> None:
-    [index] = hazards("CREATE INDEX i ON logs (id)", "sqlite")
+    [index] = hazards("CREATE INDEX i ON logs (id)", SQLITE)
     assert index.description == "logs (about 5,000,000 rows): reads the whole table, and every other writer waits"
-    [dropped] = hazards("ALTER TABLE logs DROP COLUMN level", "sqlite")
+    [dropped] = hazards("ALTER TABLE logs DROP COLUMN level", SQLITE)
     assert "writes the whole table anew" in dropped.effect
-    assert hazards("ALTER TABLE logs ADD COLUMN level TEXT", "sqlite") == []
-
-
-def test_a_text_of_several_statements() -> None:
-    assert len(statements_of("SELECT ';'; DO $x$ a; b $x$; -- c; d\nSELECT 2;")) == 3
+    assert hazards("ALTER TABLE logs ADD COLUMN level TEXT", SQLITE) == []
 
 
 # The rules against PostgreSQL itself: whether a table is written anew shows in the file that it is in, and what others

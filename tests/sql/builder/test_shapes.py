@@ -235,5 +235,6 @@ def test_large_queries_are_not_kept() -> None:
 
 
 def test_a_group_of_conditions_tells_its_connectors_apart() -> None:
-    both, either = (Group((("AND", Comparison("a", "=")), (word, Comparison("b", "=")))) for word in ("AND", "OR"))
+    a, b = (Comparison(expressions.Column(None, name), "=") for name in "ab")
+    both, either = (Group((("AND", a), (word, b))) for word in ("AND", "OR"))
     assert both != either

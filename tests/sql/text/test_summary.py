@@ -46,6 +46,8 @@ def test_a_summary_stays_short():
     ("sql", "text"),
     [
         ("SELECT 'a''b', 5, 0x1F, 2024 FROM t1", "SELECT ?, ?, ?, ? FROM t1"),
+        ("SELECT 1.5e-3, .5, 1_000", "SELECT ?, ?, ?"),
+        ("SELECT E'a' -- b\n 'c\\'secret', U&'secret'", "SELECT ?, ?"),
         (r"SELECT E'a\'b', 'c\', 'd'", "SELECT ?, ?, ?"),
         ("SELECT $$secret$$, $x$ 'secret' $x$", "SELECT ?, ?"),
         ("SELECT $$secret", "SELECT ?"),

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -24,6 +23,7 @@ from cloudpub_models.cli.given.options import JsonOption
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import data_console, print_note
+from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import CloudpubError
 from cloudpub_models.sql.identifiers import printable
@@ -42,7 +42,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> None:
     Exit code: 0; 1 when something is an error.
     """
     with target.opened() as database:
-        found = list(examine(database, target.directory))
+        found = list(examine(database, target.with_scripts(database)))
         url = database.url
     if as_json:
         listed = [{"check": check, **verdict._asdict()} for check, verdict in found]
@@ -55,12 +55,12 @@ def doctor(target: Target, as_json: JsonOption = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def examine(database: Database, directory: Path | None = None) -> Iterator[tuple[str, Verdict]]:
+def examine(database: Database, scripts: Iterable[Component]) -> Iterator[tuple[str, Verdict]]:
     """Yield what there is to say about a database, check by check; nothing is changed.
 
     Args:
         database: the database.
-        directory: where its migrations are; this package's own when ``None``.
+        scripts: the components whose migrations are compared with what was applied.
 
     Returns:
         pairs of what was looked at and what was found.
@@ -70,7 +70,7 @@ def examine(database: Database, directory: Path | None = None) -> Iterator[tuple
     except CloudpubError as failure:
         yield "connection", Verdict(Level.ERROR, str(failure))
         return
-    for name, check in _checks(database, directory):
+    for name, check in _checks(database, scripts):
         try:
             for verdict in check(database):
                 yield name, verdict
@@ -78,11 +78,11 @@ def examine(database: Database, directory: Path | None = None) -> Iterator[tuple
             yield name, Verdict(Level.WARNING, f"could not be examined: {failure}")
 
 
-def _checks(database: Database, directory: Path | None) -> Iterator[Check]:
+def _checks(database: Database, scripts: Iterable[Component]) -> Iterator[Check]:
     own = import_module(f"{__package__}.{database.dialect}")
     yield "versions", own.versions
     yield "components", tables.components
-    yield "migrations", partial(tables.migrations, directory=directory)
+    yield "migrations", partial(tables.migrations, components=scripts)
     yield from (*tables.CHECKS, *own.CHECKS)
 
 

@@ -218,7 +218,7 @@ def _without_settings(database: Database) -> Iterator[Database]:
 
 
 def _indexes_of_the_models(database: Database) -> set[str]:
-    tables = expected_catalogue(database.engine, database.models).tables.values()
+    tables = expected_catalogue(database.engine.sql_dialect, database.models).tables.values()
     return {index.name for table in tables for index in table.indexes}
 
 

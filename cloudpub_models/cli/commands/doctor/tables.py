@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
+from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
-from cloudpub_models.entity.ddl import index_name
+from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.schema.catalogue.catalogue import Table
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
@@ -20,9 +20,9 @@ def components(database: Database) -> Iterator[Verdict]:
     yield ok(", ".join(f"{one.name} ({len(one.models)} tables)" for one in database.components))
 
 
-def migrations(database: Database, directory: Path | None = None) -> Iterator[Verdict]:
-    """Say which migrations are pending, and whether files and database agree on the others."""
-    statuses = Migrator(database.engine, directory).status()
+def migrations(database: Database, components: Iterable[Component]) -> Iterator[Verdict]:
+    """Say which of some components' migrations are pending, and whether files and database agree on the others."""
+    statuses = [status for status in Migrator(database.engine, components).status() if status.state != "foreign"]
     broken = [status for status in statuses if status.is_broken]
     pending = [status.name for status in statuses if status.state == "pending"]
     none_applied = len(pending) == len(statuses)
@@ -62,7 +62,7 @@ def foreign_keys_without_index(database: Database) -> Iterator[Verdict]:
 
     Those for which the models ask for an index are left to `drift`.
     """
-    expected = expected_catalogue(database.engine, database.models).tables
+    expected = expected_catalogue(database.engine.sql_dialect, database.models).tables
     dialect = database.engine.sql_dialect
     tables = read_catalogue(database.engine).tables
     found = not any(table.foreign_keys for table in tables.values())
@@ -78,7 +78,7 @@ def foreign_keys_without_index(database: Database) -> Iterator[Verdict]:
             yield warning(
                 f"{table.name} ({columns}) refers to {key.table} without an index: deleting from {key.table} reads all "
                 f"of {table.name}",
-                f"{dialect.create_index} {dialect.quote(index_name(table.name, key.columns))} "
+                f"{dialect.create_index} {dialect.quote(name_of_part(table.name, key.columns, 'idx'))} "
                 f"ON {dialect.quote(table.name)} ({', '.join(map(dialect.quote, key.columns))});",
             )
     if not found:

@@ -114,7 +114,7 @@ def load(
         loading = Loading(
             managers.for_model(known.model), known_rows, bad, record, lambda rows: advance(_place(stream), rows)
         )
-        parser = RecordParser(known, taken, chosen, KeyLookup(managers), database.dialect)
+        parser = RecordParser(known, taken, chosen, KeyLookup(managers))
         done = loading.run(source, parser, chosen, commit_every if record else None)
     rows = done.rows - loading.resumed_rows
     if as_json:

@@ -13,7 +13,6 @@ import peewee
 from cloudpub_models.cli.commands.load.records import Record
 from cloudpub_models.cli.given.cells import KeyLookup, Reader, reader_from_json, reader_from_text
 from cloudpub_models.cli.shown.row_files import FileFormat, csv_text
-from cloudpub_models.entity.binding import Dialect
 from cloudpub_models.entity.fields import server_default
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.table import Column, Table
@@ -35,18 +34,15 @@ class RecordParser:
         columns: those to take; the others are passed over.
         format: of the file.
         keys: finds the rows that are referred to by their UUID.
-        dialect: of the database, which has defaults of its own for columns.
     """
 
-    def __init__(
-        self, table: Table, columns: Collection[str], format: FileFormat, keys: KeyLookup, dialect: Dialect
-    ) -> None:
+    def __init__(self, table: Table, columns: Collection[str], format: FileFormat, keys: KeyLookup) -> None:
         self._table = table
         self._taken = columns
         self._keys = keys
         self._by_name: dict[str, _Known | None] = {}
         self._reads_text = format is FileFormat.CSV
-        self._required = [name for name, column in table.columns.items() if not _may_be_left_out(column, dialect)]
+        self._required = [name for name, column in table.columns.items() if not _may_be_left_out(column)]
 
     def check_names(self, names: Collection[str]) -> None:
         """Check the names in the first line of a CSV file.
@@ -115,11 +111,11 @@ class _LeftOut:
 _LEFT_OUT = _LeftOut()
 
 
-def _may_be_left_out(column: Column, dialect: Dialect) -> bool:
+def _may_be_left_out(column: Column) -> bool:
     field = column.field
     return (
         field.null
         or isinstance(field, peewee.AutoField)
         or column.python_default is not None
-        or server_default(field, dialect) is not None
+        or server_default(field) is not None
     )

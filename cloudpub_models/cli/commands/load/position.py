@@ -13,7 +13,7 @@ from peewee import AutoField, BigIntegerField, CharField
 
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.base import Entity
-from cloudpub_models.entity.fields import UTC_NOW, TimestampField
+from cloudpub_models.entity.fields import TimestampField
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.manager.manager import Manager
 
@@ -27,7 +27,7 @@ class LoadPosition(Entity):
     digest = CharField(max_length=64)
     lines = BigIntegerField()
     rows = BigIntegerField()
-    recorded_at = TimestampField(default=utc_now, server_default=UTC_NOW)
+    recorded_at = TimestampField()
 
     class Meta:
         """Table and constraints."""

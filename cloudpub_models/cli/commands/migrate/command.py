@@ -5,12 +5,12 @@ It parses and prints; the work is in the room ``schema``, and what a plan looks 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import peewee
 import typer
 
 from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
@@ -20,10 +20,13 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
+from cloudpub_models.component import PLATFORM, load_component
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.safety.plan import Direction, PlannedMigration, plan_migrations
+from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
+from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
+from cloudpub_models.sql import Dialect
 
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
@@ -106,11 +109,10 @@ def status(
     changed after it had been applied, its file is gone, or it comes late.
     """
     with target.opened() as database:
-        migrations = Migrator(database.engine, target.directory).status()
+        migrations = Migrator(database.engine, target.with_scripts(database)).status()
         components = [component.name for component in database.components]
     if as_json:
-        listed = [{"name": known.name, "state": known.state, "applied_at": known.applied_at} for known in migrations]
-        print_document({"components": components, "migrations": listed})
+        print_document({"components": components, "migrations": [dataclasses.asdict(known) for known in migrations]})
     else:
         print_note(f"components: {', '.join(components)}")
         rows = [
@@ -136,11 +138,10 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Write the skeleton of the next migration, with the next free number. No database is needed."""
-    # Numbers come from the files, so the database is only a form to fill.
-    migrator = Migrator(peewee.SqliteDatabase(":memory:"), target.directory)
-    if target.directory is None and not (migrator.directory.parent / "pyproject.toml").exists():
+    platform = load_component(PLATFORM)
+    if target.directory is None and not _is_in_checkout(directory_of(platform)):
         raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
-    path = _short(migrator.new(" ".join(name)))
+    path = _short(write_script(platform.with_migrations(target.directory or platform.migrations), " ".join(name)))
     if as_json:
         print_document({"path": str(path)})
     else:
@@ -158,7 +159,7 @@ def check(
     Exit code: 0 when they agree, 1 when they do not.
     """
     with target.opened() as database:
-        models = database.models
+        models, dialect = database.models, database.engine.sql_dialect
         differences = find_drift(database.engine, models)
     if as_json:
         print_document({"differences": [_difference_document(difference) for difference in differences]})
@@ -167,7 +168,7 @@ def check(
     elif [difference.kind for difference in differences] == ["table"] * len(models):
         print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(differences)
+        _print_differences(differences, dialect)
     if differences:
         raise typer.Exit(FAILED)
 
@@ -186,28 +187,30 @@ def adopt(
     Exit code: 0 when adopted, 1 when refused.
     """
     with target.opened() as database:
-        adopted = Migrator(database.engine, target.directory).adopt()
+        dialect = database.engine.sql_dialect
+        adopted = Migrator(database.engine, target.with_scripts(database)).adopt()
     if as_json:
         differences = [_difference_document(difference) for difference in adopted.differences]
-        print_document({"recorded": adopted.recorded, "differences": differences})
+        print_document({"recorded": ", ".join(adopted.recorded) or None, "differences": differences})
         return
-    if adopted.recorded is None:
+    if not adopted.recorded:
         print_line("this database had been adopted or migrated before")
     else:
-        print_line(f"adopted: {adopted.recorded} is recorded as applied")
+        print_line(f"adopted: {', '.join(adopted.recorded)} recorded as applied")
     if adopted.differences:
-        _print_differences(adopted.differences)
+        _print_differences(adopted.differences, dialect)
     else:
         print_line("nothing is missing")
 
 
 def _plan(target: Target, direction: Direction, last: str | None, *, as_json: bool) -> None:
     with target.opened(empty_if_missing=direction == "up") as database:
-        planned = plan_migrations(Migrator(database.engine, target.directory), direction, last)
+        planned = plan_migrations(Migrator(database.engine, target.with_scripts(database)), direction, last)
+        dialect = database.engine.sql_dialect
     if as_json:
         print_document(plan_document(planned))
     else:
-        print_plan(planned, HarmlessConsole())
+        print_plan(planned, dialect, HarmlessConsole())
     print_note(plan_summary(planned) if planned else _NOTHING[direction])
     if any(migration.stopped for migration in planned):
         raise typer.Exit(FAILED)
@@ -220,7 +223,7 @@ _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to
 def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
     with target.opened(creates=direction == "up") as database:
-        migrator = Migrator(database.engine, target.directory)
+        migrator = Migrator(database.engine, target.with_scripts(database))
         while planned := plan_migrations(migrator, direction, last):
             certain = _certain(planned)
             # Of one that was tried and failed nothing is kept, unless it ends its transaction itself.
@@ -257,7 +260,7 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(differences: Iterable[Difference]) -> None:
+def _print_differences(differences: Iterable[Difference], dialect: Dialect) -> None:
     console, listed = HarmlessConsole(), list(differences)
     rows = [
         {
@@ -275,7 +278,7 @@ def _print_differences(differences: Iterable[Difference]) -> None:
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(terminated(statement), soft_wrap=True)
+            console.print(terminated(statement, dialect), soft_wrap=True)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
@@ -293,6 +296,10 @@ def _difference_document(difference: Difference) -> dict[str, Any]:
         "blocking": difference.blocking,
         "statements": difference.statements,
     }
+
+
+def _is_in_checkout(directory: Path | None) -> bool:
+    return directory is not None and (directory.parents[1] / "pyproject.toml").exists()
 
 
 def _short(path: Path) -> Path:

@@ -15,6 +15,7 @@ from rich.text import Text
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.safety.hazards import Hazard
 from cloudpub_models.schema.safety.plan import PlannedMigration
+from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import printable
 
 _STYLES = {"destructive": "bold red", "failing": "bold red", "long": "yellow", "unknown": "yellow", "brief": "dim"}
@@ -27,7 +28,7 @@ _WORDS = {
 }
 
 
-def print_plan(migrations: Sequence[PlannedMigration], console: Console) -> None:
+def print_plan(migrations: Sequence[PlannedMigration], dialect: Dialect, console: Console) -> None:
     """Print a plan as SQL; everything else in it is a comment, so that it can be kept and read as a script."""
     highlighter = Syntax("", "postgres", theme="ansi_dark", background_color="default")
     for number, migration in enumerate(migrations):
@@ -42,7 +43,7 @@ def print_plan(migrations: Sequence[PlannedMigration], console: Console) -> None
                 _comment(console, hazard_line(hazard), _style(hazard))
             if statement.times > 1:
                 _comment(console, f"{statement.times:,} times:", "dim")
-            sql = highlighter.highlight(terminated(statement.sql))
+            sql = highlighter.highlight(terminated(statement.sql, dialect))
             sql.rstrip()
             console.print(sql, soft_wrap=True)
         if migration.stopped:

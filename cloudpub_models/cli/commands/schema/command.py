@@ -23,8 +23,9 @@ from cloudpub_models.connection.url import parse_url
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models, unconnected
-from cloudpub_models.schema.migrations.records import HISTORY_TABLE
+from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
+from cloudpub_models.sql.dialects import dialect_named
 
 
 class SchemaFormat(StrEnum):
@@ -90,14 +91,16 @@ def schema(
             statements = list(statements_of_database(database.engine)) if chosen is SchemaFormat.SQL else []
             catalogue = read_catalogue(database.engine)
     else:
-        dialect = parse_url(_ANY_POSTGRESQL if target.url is None else target.url).dialect
+        dialect = dialect_named(parse_url(_ANY_POSTGRESQL if target.url is None else target.url).dialect)
         models = tuple(target.models.values())
         statements = statements_of_models(dialect, models) if chosen is SchemaFormat.SQL else []
-        catalogue = expected_catalogue(unconnected(dialect), models)
+        catalogue = expected_catalogue(dialect, models)
     if as_json:
         content = document_bytes(_document(catalogue))
     else:
-        content = script(statements).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+        content = (
+            script(statements, catalogue.dialect).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
+        )
     with file_to_write(STANDARD_STREAM if output is None else str(output)) as stream:
         stream.write(content)
     if output is not None:
@@ -137,4 +140,4 @@ def _document(catalogue: Catalogue) -> dict[str, Any]:
         described = dataclasses.asdict(table)
         described["columns"] = list(described["columns"].values())
         tables.append(described)
-    return {"dialect": catalogue.dialect, "tables": tables}
+    return {"dialect": catalogue.dialect.name, "tables": tables}

@@ -9,15 +9,15 @@ from cloudpub_models.cli.shown.markup import in_markdown
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
-from cloudpub_models.schema.drift.mending import key_text
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
 
 # Defaults that every database writes in words of its own.
 _DEFAULTS = {
     COUNTING: "the next number",
-    normalised(UTC_NOW.postgresql): "now, in UTC",
-    normalised(UTC_NOW.sqlite): "now, in UTC",
-    normalised(RANDOM_UUID.postgresql): "a random UUID",
-    normalised(RANDOM_UUID.sqlite): "a random UUID",
+    normalised(UTC_NOW.postgresql, POSTGRESQL): "now, in UTC",
+    normalised(UTC_NOW.sqlite, SQLITE): "now, in UTC",
+    normalised(RANDOM_UUID.postgresql, POSTGRESQL): "a random UUID",
+    normalised(RANDOM_UUID.sqlite, SQLITE): "a random UUID",
 }
 _LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
 _LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
@@ -41,7 +41,7 @@ def _section(table: Table) -> list[str]:
         for column in table.columns.values()
     ]
     notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
-    notes += [f"index {in_markdown(index.name)} on {_list(map(key_text, index.columns))}" for index in table.indexes]
+    notes += [f"index {in_markdown(index.name)} on {_list(map(_key, index.columns))}" for index in table.indexes]
     notes += [f"check: {in_markdown(_with_parentheses(check.expression))}" for check in table.checks]
     notes += [f"trigger {in_markdown(trigger.name)}" for trigger in table.triggers]
     if notes:
@@ -59,6 +59,12 @@ def _rules(table: Table, column: Column) -> list[str]:
         if own == column.name
     ]
     return rules
+
+
+def _key(key: str) -> str:
+    # The comparable form has no parentheses; a function of one column is the expression that one meets.
+    function, separator, column = key.partition(" ")
+    return f"{function}({column})" if separator else key
 
 
 def _with_parentheses(expression: str) -> str:

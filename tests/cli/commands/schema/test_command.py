@@ -26,7 +26,7 @@ from cloudpub_models.cli.commands.schema.picture.svg import svg
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema import find_drift, read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
-from cloudpub_models.schema.drift.script import unconnected
+from cloudpub_models.sql.dialects import POSTGRESQL
 
 Run = Callable[..., Result]
 
@@ -45,7 +45,7 @@ def url(request: pytest.FixtureRequest, run: Run, backend: str) -> str:
 
 
 def models_diagram() -> Diagram:
-    return diagram_of(expected_catalogue(unconnected("postgresql")))
+    return diagram_of(expected_catalogue(POSTGRESQL, ALL_MODELS))
 
 
 # The command
@@ -98,7 +98,7 @@ def test_the_sql_makes_the_schema(
     else:
         target = Database("sqlite:///made.db")
         target.engine.connection().executescript(result.stdout)
-    assert find_drift(target.engine) == []
+    assert find_drift(target.engine, target.models) == []
     if source == "database":
         original = Database(url)
         assert read_catalogue(target.engine) == read_catalogue(original.engine)

@@ -1,0 +1,126 @@
+"""psycopg2's errors, classified as ours: by SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+
+The driver's text is read only where no code exists, for a connection refused or cut, and for the columns that a
+constraint names. No message repeats a row's values.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg2
+
+from cloudpub_models import errors
+from cloudpub_models.connection.advice import constraint_error, shortened, with_advice
+from cloudpub_models.connection.url import mask_password
+
+_SQLSTATES: dict[str, type[errors.CloudpubError]] = {
+    "40001": errors.SerializationError,
+    "40P01": errors.DeadlockError,
+    "55P03": errors.LockNotAvailableError,
+    "57014": errors.QueryTimeoutError,
+    "25P02": errors.TransactionAbortedError,
+    "25P03": errors.ConnectionLostError,
+    "25P04": errors.ConnectionLostError,
+    "25006": errors.StorageError,
+    "57P01": errors.ConnectionLostError,
+    "57P02": errors.ConnectionLostError,
+    "57P03": errors.ConnectionFailedError,
+    "57P05": errors.ConnectionLostError,
+    "53300": errors.ConnectionFailedError,
+    "53100": errors.StorageError,
+    "58030": errors.StorageError,
+    "54000": errors.InvalidValueError,
+}
+_SQLSTATE_CLASSES: dict[str, type[errors.CloudpubError]] = {
+    "08": errors.ConnectionLostError,
+    "22": errors.InvalidValueError,
+    "28": errors.ConnectionFailedError,
+    "3D": errors.ConnectionFailedError,
+    "42": errors.InvalidQueryError,
+}
+_CONSTRAINT_SQLSTATES: dict[str, type[errors.ConstraintError]] = {
+    "23502": errors.NotNullViolationError,
+    "23503": errors.ForeignKeyViolationError,
+    "23505": errors.UniqueViolationError,
+    "23514": errors.CheckViolationError,
+}
+
+# Where libpq reports a broken connection it carries no SQLSTATE; these are the fragments of its messages, untranslated
+# in the binaries that PyPI ships (src/interfaces/libpq/fe-misc.c, fe-secure.c).
+_LOST_CONNECTION = re.compile(
+    r"server closed the connection|connection (already )?closed|terminating connection|could not (send|receive) data"
+    r"|SSL (connection|SYSCALL|error)|connection not open|no connection to the server|cursor already closed"
+    r"|lost synchronization|insufficient data in|connection pointer is NULL|connection has been closed",
+    re.IGNORECASE,
+)
+# A server that is down, starting, stopping, full or out of reach: what libpq says, and PostgreSQL's 57P03 and 53300.
+_TRANSIENT_CONNECT_FAILURE = re.compile(
+    r"connection refused|no such file or directory|(is|are) (starting up|shutting down)|recovery|not (yet )?accepting"
+    r"|too many (clients|connections)|connection slots|no more connections allowed|timeout expired|timed out"
+    r"|unreachable|reset by peer|broken pipe|server login has been failing|server_login_retry",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
+
+
+def classify(error: psycopg2.Error, *, read_only: bool = False) -> errors.CloudpubError:
+    """Return the error that users see for one of psycopg2's.
+
+    Args:
+        error: what the driver raised. Its own text is cut to the message proper, since PostgreSQL's details repeat
+            whole rows and its ``LINE 1:`` the statement with its values, and a traceback shows both errors.
+        read_only: whether the transaction was declared read-only, so that a refused write is the caller's mistake.
+    """
+    code = error.pgcode
+    primary = error.diag.message_primary if code else None
+    text = shortened(mask_password(primary or str(error).strip() or type(error).__name__))
+    if code == "42601":
+        # The driver has put the values into the statement, so the token at which it goes wrong may be one.
+        text = re.sub(r"\"\s*E?'.*", "a value", text, flags=re.DOTALL)
+    error.args = (text,)
+    if code in _CONSTRAINT_SQLSTATES or (code or "").startswith("23"):
+        diagnosis = error.diag
+        return constraint_error(
+            _CONSTRAINT_SQLSTATES.get(code or "", errors.ConstraintError),
+            text,
+            table=diagnosis.table_name,
+            columns=_columns(diagnosis.column_name, diagnosis.message_detail),
+            constraint=diagnosis.constraint_name,
+        )
+    if code == "25006" and read_only:
+        return errors.InvalidQueryError(f"this transaction is read-only: {text}")
+    if code is not None:
+        kind = _SQLSTATES.get(code) or _SQLSTATE_CLASSES.get(code[:2], errors.DatabaseError)
+        return with_advice(kind, text, missing_table=code == "42P01")
+    if _LOST_CONNECTION.search(text) or _has_closed_its_connection(error):
+        reason = " ".join(text.split())
+        return with_advice(errors.ConnectionLostError, f"the connection was lost: {reason}")
+    if isinstance(error, psycopg2.ProgrammingError):
+        return errors.InvalidQueryError(text)
+    return errors.DatabaseError(text)
+
+
+def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionFailedError:
+    """Return the error for a connection that could not be opened, naming the database without its password."""
+    lines = [line.strip() for line in mask_password(str(error)).splitlines() if line.strip()]
+    reason = " / ".join(dict.fromkeys(lines)) or type(error).__name__
+    advice = "check that the server runs, and the URL's host, port, name and user"
+    if "unsupported startup parameter: options" in reason:
+        advice = "this is PgBouncer: give the database the option transaction_pooler=True"
+    failure = errors.ConnectionFailedError(f"cannot connect to {target}: {reason}; {advice}")
+    failure.transient = bool(_TRANSIENT_CONNECT_FAILURE.search(reason) or _LOST_CONNECTION.search(reason))
+    return failure
+
+
+def _has_closed_its_connection(error: psycopg2.Error) -> bool:
+    """Return whether the driver gave the connection up with this error, whatever its text says."""
+    cursor = error.cursor
+    return cursor is not None and bool(cursor.connection.closed)
+
+
+def _columns(column: str | None, detail: str | None) -> tuple[str, ...]:
+    if column:
+        return (column,)
+    match = _KEY.match(detail or "")
+    return tuple(name.strip() for name in match["columns"].split(",")) if match else ()

@@ -1,0 +1,69 @@
+"""What an engine keeps for each thread: its open transaction and savepoints, and what became of them.
+
+How a transaction begins and ends stands in ``transactions``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cloudpub_models.errors import CloudpubError, TransactionAbortedError
+
+
+class Scope:
+    """One open transaction or savepoint of a thread.
+
+    Attributes:
+        failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
+        callbacks: what to run once the outermost transaction has committed.
+        read_only: whether the outermost transaction was declared read-only.
+        left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
+    """
+
+    __slots__ = ("__weakref__", "callbacks", "failure", "left", "number", "read_only")
+
+    def __init__(self, number: int, read_only: bool) -> None:
+        self.number = number
+        self.read_only = read_only
+        self.left = False
+        self.failure: CloudpubError | None = None
+        self.callbacks: list[Callable[[], object]] = []
+
+
+class ThreadState:
+    """What an engine keeps for one thread.
+
+    Attributes:
+        connection: the driver's connection that the thread keeps, if it does; Peewee's own record has it as well.
+        scopes: the open transaction and its savepoints, outermost first.
+        session_changed: whether raw SQL has left something behind in the connection's session, which nobody else should
+            get.
+        lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
+        cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
+    """
+
+    __slots__ = ("connection", "cursor", "lease", "scopes", "session_changed")
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        self.scopes: list[Scope] = []
+        self.session_changed = False
+        self.lease: Any = None
+        self.cursor: Any = None
+
+
+class ThreadStates(threading.local):
+    """The state of each thread; ``current`` is that of the thread that asks."""
+
+    def __init__(self) -> None:
+        self.current = ThreadState()
+
+
+def aborted(cause: CloudpubError) -> TransactionAbortedError:
+    """Return the error for going on in, or committing, a transaction in which a statement has failed."""
+    return TransactionAbortedError(
+        f"a statement of this transaction failed ({type(cause).__name__}: {cause}), so nothing of it can be committed: "
+        "let the error leave the block, or put work that may fail into a nested transaction()"
+    )

@@ -1,0 +1,86 @@
+"""What statements are sent through: an engine, or what stands before one to see them.
+
+Only what reaches the database is named here; who keeps which connection, and which transaction is whose, is the
+engine's business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
+from cloudpub_models.connection.scopes import Scope
+
+
+class CopySource(Protocol):
+    """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
+
+    failures: list[BaseException]
+    read: Callable[[int], bytes]
+
+
+class Sender(ABC):
+    """Sends statements in the driver's own notation; they are observed where these methods are, and nowhere else."""
+
+    @abstractmethod
+    def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        """Run one statement and return all its rows, as the driver gives them."""
+
+    @abstractmethod
+    def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
+        """Run one statement and return its columns, and its rows as the driver gives them."""
+
+    @abstractmethod
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        """Run one statement of any kind and return its columns and rows, and how many rows it has changed.
+
+        What it is shows in what it gives back: a WITH may read or write, and RETURNING may stand in a text.
+        """
+
+    @abstractmethod
+    def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        """Run one statement and return how many rows it touched."""
+
+    @abstractmethod
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement once for each row of parameters and return how many rows that has touched in all."""
+
+    @abstractmethod
+    def copy_rows(self, sql: str, text: CopySource) -> int:
+        """Send rows in text format to a ``COPY … FROM STDIN`` and return how many rows it wrote.
+
+        Only where the engine ``copies_rows``. The text is read while the server works on what has been read before;
+        reading it must not use the database.
+        """
+
+    @abstractmethod
+    def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
+        """Run one query and yield its rows in lists of up to ``chunk_size``, never holding more than one list."""
+
+    @abstractmethod
+    def stream_described(
+        self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
+    ) -> Iterator[tuple[list[str], list[Row]]]:
+        """Like ``stream``, with column names and with values as raw SQL promises them."""
+
+    @abstractmethod
+    def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
+        """Run one of Peewee's own statements and return the driver's cursor."""
+
+    @abstractmethod
+    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        """Begin a transaction on this thread's pinned connection."""
+
+    @abstractmethod
+    def commit_transaction(self, scope: Scope) -> None:
+        """Commit, or raise an error that says what became of the transaction."""
+
+    @abstractmethod
+    def rollback_transaction(self) -> None:
+        """Roll back as far as that is still necessary; never raises for a connection that is gone."""
+
+    @abstractmethod
+    def run_control(self, sql: str) -> None:
+        """Run a SAVEPOINT command on this thread's pinned connection."""

@@ -1,0 +1,68 @@
+"""Rows of one table read for rows of another: those that they refer to, that refer to them, or that are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import peewee
+
+from cloudpub_models.manager.arguments.order import Order
+from cloudpub_models.manager.arguments.where import NO_CONDITIONS
+from cloudpub_models.manager.columns.decoding import decoder_for
+from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.scope import require_all_rows
+from cloudpub_models.manager.sending import TableAccess, send
+
+M = TypeVar("M", bound=peewee.Model)
+
+
+class RelatedRows(TableAccess[M]):
+    """Reads the rows of a table that belong to rows of another one, one statement for all of those."""
+
+    def having(self, column: str, keys: Sequence[Any], order: Order = ()) -> list[M]:
+        """Return the rows that have one of the keys in a column."""
+        dialect = self.database.engine.sql_dialect
+        shape, values = self._completed((((column, "IN"),), (self.table.columns[column].encode_list(keys, dialect),)))
+        select = self._statements[dialect].select(shape, order=order)
+        return select.load(send(self.database, select, values))
+
+    def referring(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
+        """Return the rows that have one of the keys in a column, at most ``limit`` for each key."""
+        order = order or self.table.key_order
+        if limit is None:
+            # An index on the column has the rows in about this order; sorting all of them costs more.
+            return self.having(column, keys, ((column, "ASC"), *order))
+        dialect = self.database.engine.sql_dialect
+        shape, values = self._completed(NO_CONDITIONS)
+        select = self._statements[dialect].select_for_each(column, order, limit, shape)
+        listed = self.table.columns[column].encode_list(keys, dialect)
+        return select.load(send(self.database, select, [listed, *values]))
+
+    def connected(
+        self,
+        near: peewee.ForeignKeyField[Any],
+        far: peewee.ForeignKeyField[Any],
+        keys: Sequence[Any],
+        order: Order,
+        limit: int | None,
+    ) -> list[tuple[Any, M]]:
+        """Return the rows that a table in between connects with other rows, each with the key of that other row.
+
+        Args:
+            near: the key of the table in between that refers to the other rows.
+            far: its key that refers to this table.
+            keys: what ``near`` refers to.
+            order: columns of this table.
+            limit: how many rows for each key at most.
+        """
+        if self.scope is not None:
+            require_all_rows(self.scope, near.model)
+        dialect = self.database.engine.sql_dialect
+        shape, values = self._completed(NO_CONDITIONS)
+        select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
+        listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
+        rows = send(self.database, select, [listed, *values])
+        decode = decoder_for(near, dialect.name) or (lambda key: key)
+        instances = select.load([row[:-1] for row in rows])
+        return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]

@@ -1,0 +1,154 @@
+"""The one place from which managers send: every statement of a manager goes through ``send``.
+
+What is to hold for all of them (which connection answers, who is acting, what is remembered) has its place here, and in
+the ``Scope`` by which a manager completes its conditions. SQL comes from ``statements``; the driver is the engine's
+business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
+
+import peewee
+
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.default import database as default_database
+from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.errors import ConfigurationError, InvalidValueError
+from cloudpub_models.manager.arguments.where import Conditions, Where, parse_where
+from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.scope import Scope, rows_of
+from cloudpub_models.manager.statements.shapes import Request, Statements
+from cloudpub_models.sql import Dialect
+
+if TYPE_CHECKING:
+    from cloudpub_models.connection.sender import CopySource
+
+M = TypeVar("M", bound=peewee.Model)
+
+Way = Literal["fetch", "run", "stream", "fetch_undecoded", "fetch_described", "copy_rows", "run_many"]
+
+
+class Sendable(Protocol):
+    """A statement with what it is: a ``Request``, or one that also knows what becomes of its rows."""
+
+    @property
+    def sql(self) -> str:
+        """The statement in the driver's notation."""
+        ...
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes or locks rows, or may."""
+        ...
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it touches; empty where that is not known, as of SQL that a caller wrote."""
+        ...
+
+
+@overload
+def send(
+    database: Database, request: Sendable, values: Sequence[Any] | None = None, way: Literal["fetch"] = "fetch"
+) -> list[Row]: ...
+@overload
+def send(database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["run"]) -> int: ...
+@overload
+def send(
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["stream"], chunk_size: int
+) -> Iterator[list[Row]]: ...
+@overload
+def send(
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["fetch_undecoded"]
+) -> tuple[ResultColumns, list[Row]]: ...
+@overload
+def send(
+    database: Database, request: Sendable, values: Sequence[Any] | None, way: Literal["fetch_described"]
+) -> tuple[list[str], list[Row]]: ...
+@overload
+def send(database: Database, request: Sendable, values: CopySource, way: Literal["copy_rows"]) -> int: ...
+@overload
+def send(database: Database, request: Sendable, values: Iterable[Sequence[Any]], way: Literal["run_many"]) -> int: ...
+def send(
+    database: Database, request: Sendable, values: Any = None, way: Way = "fetch", chunk_size: int | None = None
+) -> Any:
+    """Send a statement and return what comes back.
+
+    Args:
+        database: the database.
+        request: the statement.
+        values: those of its parameters, encoded; the rows of a batch.
+        way: which of the engine's methods takes it: all rows, a count, a stream, rows with their columns, a copy.
+        chunk_size: how many rows of a stream are fetched at a time.
+    """
+    method = getattr(database.engine, way)
+    return method(request.sql, values) if chunk_size is None else method(request.sql, values, chunk_size)
+
+
+def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Send a statement with ``@name`` parameters that was written by hand and return its rows as dicts."""
+    text, values = database.engine.bind_parameters(sql, parameters)
+    names, rows = send(database, Request(text, writes=True, tables=()), values, "fetch_described")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+class _StatementsByDialect(dict[Dialect, Statements[M]]):
+    """The statements of one table on each dialect, made when they are first asked for."""
+
+    def __init__(self, model: type[M], table: Table) -> None:
+        self._model, self._table = model, table
+
+    def __missing__(self, dialect: Dialect) -> Statements[M]:
+        statements = self[dialect] = Statements(self._model, self._table, dialect)
+        return statements
+
+
+class TableAccess(Generic[M]):
+    """One table of one database, or the rows of it that a scope has.
+
+    Args:
+        model: the Peewee model of the table; one of ours or any other.
+        database: the database; the process's default one when left out.
+        scope: the rows that are seen and changed; all of them when left out.
+    """
+
+    def __init__(self, model: type[M], database: Database | None = None, *, scope: Scope | None = None) -> None:
+        if database is not None and not isinstance(database, Database):
+            raise ConfigurationError(
+                f"expected a Database; got a value of type {type(database).__name__}: write Database('sqlite:///file.db')"
+            )
+        self.model = model
+        self.database = default_database if database is None else database
+        self.table: Table = table_of(model)
+        self.scope = scope
+        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table)
+        self._scope_conditions: dict[Dialect, Conditions] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model.__name__})"
+
+    def _conditions(self, where: Where) -> Conditions:
+        """Return the conditions of a ``where`` argument and of the scope."""
+        conditions = parse_where(where, self.table, self.database.engine)
+        return conditions if self.scope is None else self._completed(conditions)
+
+    def _completed(self, conditions: Conditions) -> Conditions:
+        """Return conditions with those of the scope behind them."""
+        if self.scope is None:
+            return conditions
+        engine = self.database.engine
+        own = self._scope_conditions.get(engine.sql_dialect)
+        if own is None:
+            own = self._scope_conditions[engine.sql_dialect] = parse_where(
+                rows_of(self.scope, self.model), self.table, engine
+            )
+        return (*conditions[0], *own[0]), (*conditions[1], *own[1])
+
+
+def require_value(value: Any, column: str) -> Any:
+    """Return the value to look a row up by, or raise InvalidValueError where it is ``None``."""
+    if value is None:
+        raise InvalidValueError(f"expected a value for {column}; got None, which no row has: was the row inserted?")
+    return value

@@ -1,0 +1,147 @@
+"""Migrating PostgreSQL.
+
+One migrator at a time: a session's advisory lock, polled without a transaction, because one that waits in a transaction
+deadlocks with ``CREATE INDEX CONCURRENTLY``. It belongs to the connection that also does the work, so that losing one
+is losing both. Each migration is a transaction with its record. It waits two seconds at most for each table lock and is
+then tried again, so that a long query in front of it does not hold up everybody behind it. A script with
+``atomic = False`` runs without a transaction, for statements that allow none, and has to be written so that it can be
+run again after it failed half-way.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import peewee
+from playhouse.migrate import PostgresqlMigrator  # type: ignore[import-untyped]
+
+from cloudpub_models.errors import CloudpubError, MigrationError
+from cloudpub_models.schema.migrations.operations import ColumnToAdd, MigratorOfEntities, operation
+from cloudpub_models.schema.statements import fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+# The key of the advisory lock; one number for every version of this package, for ever.
+LOCK_KEY = 0x636C6F7564707562
+TABLE_LOCK_SECONDS = 2
+
+
+class Session:
+    """The session of a run: its lock, and the settings of its transactions."""
+
+    may_close = True
+    always_in_transaction = False
+
+    def __init__(self, database: peewee.Database, lock_timeout: float) -> None:
+        self._database = database
+        self._lock_timeout = lock_timeout
+        self._backend: int | None = None
+
+    def schema_migrator(self) -> Any:
+        """Return playhouse's, which knows this library's fields."""
+        return PostgresqlMigratorOfEntities(self._database)
+
+    def acquire(self) -> None:
+        """Take the advisory lock.
+
+        Raises:
+            MigrationError: another migrator holds it for too long.
+        """
+        deadline = time.monotonic() + self._lock_timeout
+        pause = 0.02
+        while not fetch_value(self._database, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
+            if time.monotonic() >= deadline:
+                raise MigrationError(
+                    f"expected no other migrator for {self._lock_timeout:g} s; got one that holds the lock: wait for "
+                    "it to end, or look for its session in pg_locks (locktype 'advisory')"
+                )
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 1.5, 0.5)
+        self._backend = fetch_value(self._database, "SELECT pg_backend_pid()")
+
+    def release(self) -> None:
+        """Give the lock back; where that fails, with the session."""
+        try:
+            released = fetch_value(self._database, f"SELECT pg_advisory_unlock({LOCK_KEY})")
+        except (peewee.PeeweeException, CloudpubError):
+            released = False
+        if not released:
+            # The session is gone, and the lock with it; or it is in a state that no statement gets out of, and
+            # closing it frees the lock.
+            with suppress(Exception):
+                self._database.connection().close()  # type: ignore[no-untyped-call]
+            with suppress(Exception):
+                self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Give a transaction that waits for tables briefly and for statements as long as they take."""
+        with self._database.atomic():
+            self._require_same_session()
+            run(self._database, f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'")
+            run(self._database, "SET LOCAL statement_timeout = 0")
+            yield
+
+    @contextmanager
+    def no_transaction(self) -> Iterator[None]:
+        """Let statements outside a transaction take their time, and set the session back afterwards.
+
+        A script that may also wait long for locks, since it holds up nobody meanwhile, sets ``lock_timeout`` itself.
+        """
+        self._require_same_session()
+        before = {name: fetch_value(self._database, f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")}
+        run(self._database, "SET statement_timeout = 0")
+        try:
+            yield
+        finally:
+            with suppress(peewee.PeeweeException):
+                for name, value in before.items():
+                    run(self._database, "SELECT set_config(%s, %s, false)", (name, value))
+
+    def _require_same_session(self) -> None:
+        if fetch_value(self._database, "SELECT pg_backend_pid()") != self._backend:
+            raise MigrationError(
+                "expected one session for the whole run; got another connection, without the lock: connect to "
+                "PostgreSQL directly and not through a pooler in transaction mode, or run again if the connection "
+                "was lost"
+            )
+
+
+class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # type: ignore[misc]
+    """The migrator that scripts are given on PostgreSQL."""
+
+    @operation
+    def add_column(
+        self, table: str, column_name: str, field: peewee.Field[Any], allow_not_null: bool = False
+    ) -> list[Any]:
+        """Add a column; rows that are there get its default: the database's own for each row, or else Python's.
+
+        No row is updated for it, which would touch what is ``touched_on_update``.
+        """
+        added = ColumnToAdd(self, table, column_name, field, allow_not_null)
+        name, quoted_table = POSTGRESQL.quote(column_name), POSTGRESQL.quote(table)
+        definition: list[Any] = [peewee.SQL(f"ALTER TABLE {quoted_table} ADD COLUMN {name} {added.type}")]
+        if added.default is not None:
+            definition.append(peewee.SQL(f"DEFAULT {added.default.expression(POSTGRESQL)}"))
+        elif added.value is not None:
+            definition += [peewee.SQL("DEFAULT"), peewee.Value(added.value, converter=False)]
+        if added.not_null:
+            definition.append(peewee.SQL("NOT NULL"))
+        definition.extend(map(peewee.SQL, added.constraints))
+        statements: list[Any] = [peewee.NodeList(definition)]
+        if added.default is None and added.value is not None:
+            statements.append(self.drop_column_default(table, column_name))
+        if added.reference is not None:
+            key: Any = added.reference
+            target, referenced = key.rel_model._meta.table_name, key.rel_field.column_name
+            statements.append(
+                self.add_foreign_key_constraint(
+                    table, column_name, target, referenced, key.on_delete, key.on_update, added.constraint_name
+                )
+            )
+        if added.is_indexed:
+            statements.append(self.add_index(table, (column_name,), added.is_unique, name=added.index_name))
+        return statements

@@ -1,0 +1,41 @@
+"""The tests stand as the package does: ``tests/sql/render/test_writer.py`` is that of ``sql/render/writer.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.house import not_yet
+from tests.house.package import ROOT, Module, modules
+
+TESTS = ROOT / "tests"
+
+
+def place_of(module: Module) -> Path:
+    """The place of a module's own test."""
+    *rooms, name = module.name.split(".")
+    return TESTS.joinpath(*rooms, f"test_{name}.py")
+
+
+def test_every_module_has_its_test_or_is_said_to_be_tested_elsewhere() -> None:
+    without = {name for name, module in modules().items() if not module.is_package and not place_of(module).exists()}
+    listed = [name for names in not_yet.WITHOUT_A_TEST_OF_ITS_OWN.values() for name in names.split()]
+    not_yet.assert_only(without, listed, "no test at the mirrored place")
+
+
+@pytest.mark.parametrize("place", not_yet.WITHOUT_A_TEST_OF_ITS_OWN)
+def test_where_a_module_is_tested_instead(place: str) -> None:
+    assert (TESTS / place).exists()
+
+
+def test_no_test_stands_in_a_room_that_is_not_there() -> None:
+    rooms = {name.partition(".")[0] for name in modules()}
+    packages = {name for name, module in modules().items() if module.is_package}
+    strays = [
+        folder.relative_to(TESTS)
+        for room in rooms
+        for folder in (TESTS / room).rglob("*")
+        if any(folder.glob("test_*.py")) and ".".join(folder.relative_to(TESTS).parts) not in packages
+    ]
+    assert strays == []
