@@ -5,8 +5,9 @@ The SQL of the statistics and what their numbers mean is in ``statistics``; what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
@@ -92,7 +93,7 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         timestamp >= @since GROUP BY duration_ms``
         """
         parameters = {"function": function_key(function_id), "since": moment(since, "since")}
-        return statistics.function_stats(self.database.engine.fetch_dicts(statistics.FUNCTION_STATS, parameters))
+        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
         self,
@@ -180,13 +181,15 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
         """
         parameters = {"user": owner_key(user), "since": moment(since, "since")}
-        return statistics.user_overview(self.database.engine.fetch_dicts(statistics.USER_OVERVIEW, parameters)[0])
+        return statistics.user_overview(self._rows_of(statistics.USER_OVERVIEW, parameters)[0])
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        engine = self.database.engine
         parameters = {"function": function_key(function), **buckets.parameters}
-        rows = engine.fetch_dicts(statistics.series_statement(engine.sql_dialect), parameters)
-        return statistics.series(rows, buckets)
+        statement = statistics.series_statement(self.database.engine.sql_dialect)
+        return statistics.series(self._rows_of(statement, parameters), buckets)
+
+    def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.database.engine.fetch_dicts(sql, parameters)
 
 
 def _end(until: datetime | None) -> datetime:

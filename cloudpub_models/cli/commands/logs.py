@@ -1,7 +1,7 @@
 """``cloudpub logs``: what a function has logged, and what it logs from now on.
 
 Following is asking again: once a second for the lines with higher ids. Ids are given out before a transaction commits,
-so a line may appear below one that is shown already; `RecentLines` has the last seconds asked for again, and shows no
+so a line may appear below one that is shown already; ``RecentLines`` has the last seconds asked for again, and shows no
 line twice.
 """
 

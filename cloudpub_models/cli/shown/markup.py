@@ -13,8 +13,8 @@ from cloudpub_models.sql.identifiers import printable
 def in_markdown(text: str) -> str:
     """Return text as a code span of Markdown, which may stand in a table.
 
-    >>> print(in_markdown("a|b"), in_markdown("<b>`id`</b>"))
-    `a\\|b` ``<b>`id`</b>``
+    >>> in_markdown("<b>a|b</b>").replace(chr(96), "'")
+    "'<b>a\\\\|b</b>'"
     """
     shown = printable(text).replace("|", "\\|")
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))

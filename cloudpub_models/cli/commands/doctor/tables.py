@@ -60,7 +60,7 @@ def drift(database: Database) -> Iterator[Verdict]:
 def foreign_keys_without_index(database: Database) -> Iterator[Verdict]:
     """Find references that no index serves: deleting a row that they point to reads their whole table.
 
-    Those for which the models ask for an index are left to `drift`.
+    Those for which the models ask for an index are left to ``drift``.
     """
     expected = expected_catalogue(database.engine.sql_dialect, database.models).tables
     dialect = database.engine.sql_dialect
