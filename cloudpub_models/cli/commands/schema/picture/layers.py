@@ -1,8 +1,8 @@
 """Which column of the picture a table stands in, and in which order: parents left of their children.
 
 A reference over several columns passes the columns between by a ``Passage``, which takes part in the order like a
-table, so that the line finds a gap. The order is found by the method of medians: each column is sorted by where its neighbours
-are, forth and back, and the order with the fewest crossings is kept.
+table, so that the line finds a gap. The order is found by the method of medians: each column is sorted by where its
+neighbours are, forth and back, and the order with the fewest crossings is kept.
 """
 
 from __future__ import annotations
