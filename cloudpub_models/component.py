@@ -1,13 +1,14 @@
 """``Component``: a set of models with its migrations, as the platform's own eight tables are one.
 
-A database is opened for some components. What they are is said here; applying their scripts, comparing their tables and
-managing their rows is the business of the rooms above.
+A database is opened for some components. What they are is said here, and which ones a project uses; applying their
+scripts, comparing their tables and managing their rows is the business of the rooms above.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from cloudpub_models.sql.identifiers import shown
 
 PLATFORM = "cloudpub_models.platform.component:component"
 """The component that every database has unless it is told otherwise; imported when its tables are asked for."""
+
+ENTRY_POINTS = "cloudpub_models.components"
+_PROJECT_FILE = "pyproject.toml"
 
 
 class Component:
@@ -86,11 +90,70 @@ def load_component(reference: str) -> Component:
         raise ConfigurationError(f"expected a component as 'module:attribute'; got {shown(reference)}")
     try:
         found: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"expected a component at {shown(reference)}; got none: {error}") from error
+    except Exception as error:
+        reason = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"expected a component at {shown(reference)}; got none: {reason}") from error
     if not isinstance(found, Component):
         raise ConfigurationError(f"expected a component at {shown(reference)}; got a {type(found).__name__}")
     return found
+
+
+def project_components(references: Iterable[str] = ()) -> tuple[Component, ...]:
+    """Return the components that a project uses beside the platform's, each once.
+
+    They are those given here, those of ``[tool.cloudpub] components = ["billing:component"]`` in the nearest
+    ``pyproject.toml`` (of the working directory or one above it), and the entry points of installed packages in the
+    group ``cloudpub_models.components``. The modules of the first two may also stand in the working directory or beside
+    that file.
+
+    Args:
+        references: components as ``"module:attribute"``.
+
+    Raises:
+        ConfigurationError: one is not there or is none, or the file is malformed; it says which, and who names it.
+
+    >>> project_components(["cloudpub_models.platform.component:component"])
+    (Component('cloudpub'),)
+    """
+    found: dict[Component, None] = {}
+    for reference, place in _references(references):
+        try:
+            found[load_component(reference)] = None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}{place and f' (named by {place})'}") from error
+    return tuple(found)
+
+
+def _references(given: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield references to components, each with who names it."""
+    from importlib.metadata import entry_points
+
+    here = Path.cwd()
+    file = next((path for each in (here, *here.parents) if (path := each / _PROJECT_FILE).is_file()), None)
+    named = [*[(reference, "") for reference in given], *([] if file is None else _named_in(file))]
+    if named:
+        # Behind everything else, so that nothing is hidden by a module of the project's.
+        places = [str(here), *([] if file is None else [str(file.parent)])]
+        sys.path += [place for place in dict.fromkeys(places) if place not in sys.path]
+    yield from named
+    for entry in entry_points(group=ENTRY_POINTS):
+        package = f" of {entry.dist.name}" if entry.dist else ""
+        yield entry.value.partition("[")[0].strip(), f"the entry point {entry.name!r}{package}"
+
+
+def _named_in(file: Path) -> list[tuple[str, str]]:
+    import tomllib
+
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("cloudpub", {})
+        named = settings.get("components", [])
+    except (ValueError, AttributeError) as error:
+        raise ConfigurationError(f"expected TOML in {file}; got something else: {error}") from error
+    if not isinstance(named, list) or not all(isinstance(reference, str) for reference in named):
+        raise ConfigurationError(
+            f'expected components = ["module:attribute", …] under [tool.cloudpub] in {file}; got {named!r}'
+        )
+    return [(reference, str(file)) for reference in named]
 
 
 def in_order(components: Iterable[Component]) -> tuple[Component, ...]:

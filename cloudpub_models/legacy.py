@@ -142,7 +142,7 @@ class QueryHelpers:
         _warn("functions.insert")
         user = cls.managers.users.find_by_uuid(user_uuid)
         if user is None:
-            raise NotFoundError(f"expected the uuid of a user; there is none with {user_uuid}: create the user first")
+            raise NotFoundError(f"expected the uuid of a user; got {user_uuid}, which none has: create the user first")
         data = {"user_id": user.id, "name": name, "status": status, "analysis_result": analysis_result}
         return _as_row(cls.managers.functions.insert(data))
 
@@ -249,7 +249,7 @@ class QueryHelpers:
         function = cls.managers.functions.find_by_uuid(uuid)
         if function is None:
             raise NotFoundError(
-                f"expected the uuid of a function; there is none with {uuid}: create the function first"
+                f"expected the uuid of a function; got {uuid}, which none has: create the function first"
             )
         return function
 

@@ -19,17 +19,18 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import peewee
+
 from cloudpub_models.connection.default import database
-from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.base import shown_values
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.platform.statistics import InvocationCounts
+from cloudpub_models.sql.identifiers import printable
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import is_secret_name
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-Row = Mapping[str, Any]
 
 MOST_ROWS = 50
 
@@ -137,7 +138,7 @@ def html_of(result: Any) -> str | None:
 
 
 _DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
-_SHOWN_TYPES: tuple[type, ...] = (list, Entity, PaginatedResult, CursorPage, InvocationCounts)
+_SHOWN_TYPES: tuple[type, ...] = (list, peewee.Model, PaginatedResult, CursorPage, InvocationCounts)
 
 
 class _PrinterWithoutSecrets:
@@ -156,22 +157,20 @@ def _formatter(shell: InteractiveShell, form: str) -> Any:
     return shell.display_formatter.formatters[form]
 
 
-def _rows(items: Sequence[Any]) -> list[Row] | None:
+def _rows(items: Sequence[Any]) -> list[Mapping[str, Any]] | None:
     """Return items as rows, without secrets; ``None`` where some are none."""
     are_rows = all(
-        isinstance(item, Entity | InvocationCounts)
+        isinstance(item, peewee.Model | InvocationCounts)
         or (isinstance(item, dict) and all(isinstance(name, str) for name in item))
         for item in items
     )
     return [_row(item) for item in items] if are_rows else None
 
 
-def _row(item: Entity | InvocationCounts | Row) -> Row:
+def _row(item: peewee.Model | InvocationCounts | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(item, InvocationCounts):
         return asdict(item)
-    hidden = item.secret_columns if isinstance(item, Entity) else frozenset()
-    values = item.to_dict() if isinstance(item, Entity) else item
-    shown: Row = _without_secrets({name: value for name, value in values.items() if name not in hidden})
+    shown: Mapping[str, Any] = _without_secrets(shown_values(item) if isinstance(item, peewee.Model) else item)
     return shown
 
 
@@ -186,26 +185,26 @@ def _without_secrets(value: Any) -> Any:
     return type(value)(map(_without_secrets, value)) if type(value) in (list, tuple) else value
 
 
-def _table(rows: Sequence[Row], *notes: str) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], *notes: str) -> str:
     """Return HTML with one line for each row, and notes below it."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     shown = rows[:MOST_ROWS]
     align = {name: "right" if all(_is_number(row.get(name)) for row in shown) else "left" for name in names}
-    head = "".join([_HEAD.format(align=align[name], text=escape(_visible(name))) for name in names])
+    head = "".join([_HEAD.format(align=align[name], text=_escaped(name)) for name in names])
     lines = [
         "".join([_cell(row[name], align[name]) if name in row else "<td></td>" for name in names]) for row in shown
     ]
     body = "".join([f"<tr>{line}</tr>" for line in lines])
     if len(rows) > len(shown):
         notes += (f"… and {len(rows) - len(shown):,} more rows",)
-    below = "".join([_NOTE.format(escape(note)) for note in notes])
+    below = "".join([_NOTE.format(_escaped(note)) for note in notes])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
-def _record(row: Row) -> str:
+def _record(row: Mapping[str, Any]) -> str:
     """Return HTML with one line for each value of a row."""
     lines = [
-        f"<tr>{_HEAD.format(align='left', text=escape(_visible(name)))}{_cell(value, 'left')}</tr>"
+        f"<tr>{_HEAD.format(align='left', text=_escaped(name))}{_cell(value, 'left')}</tr>"
         for name, value in row.items()
     ]
     return f"<table><tbody>{''.join(lines)}</tbody></table>"
@@ -217,7 +216,7 @@ def _cell(value: Any, align: str) -> str:
     if value is None:
         return _CELL.format(align=align, wrap=wrap, text=f'<span style="opacity: 0.5">{text}</span>')
     return _CELL.format(
-        align=align, wrap=wrap, text=escape(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…")
+        align=align, wrap=wrap, text=_escaped(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…")
     )
 
 
@@ -226,12 +225,12 @@ def _text(value: Any) -> str:
         return "NULL"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else _visible(str(value))
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _visible(text: str) -> str:
-    """Return text with blanks for what is not to be seen, and may turn around what is."""
-    return "".join(character if character.isprintable() or character in "\n\t" else " " for character in text)
+def _escaped(text: str) -> str:
+    """Return text as HTML shows it, line by line."""
+    return "\n".join([escape(printable(line)) for line in text.split("\n")])
 
 
 def _is_number(value: Any) -> bool:

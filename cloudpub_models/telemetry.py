@@ -15,17 +15,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cloudpub_models.connection import Database
-from cloudpub_models.connection.url import parse_url
 from cloudpub_models.errors import ConfigurationError
-from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
+from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.text.summary import summary_of, without_literals
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from cloudpub_models.connection.listeners import QueryEvent
-
-_DEFAULT_PORT = 5432
 
 
 def instrument(database: Database, tracer_provider: TracerProvider | None = None) -> Callable[[], None]:
@@ -52,7 +49,7 @@ def instrument(database: Database, tracer_provider: TracerProvider | None = None
         from opentelemetry import trace
     except ImportError as error:
         raise ConfigurationError(
-            f"OpenTelemetry cannot be imported ({error}): run 'pip install cloudpub-models[otel]'"
+            f"expected OpenTelemetry; got {error}: run 'pip install cloudpub-models[otel]'"
         ) from error
     tracer = trace.get_tracer("cloudpub_models", version("cloudpub-models"), tracer_provider)
     described: dict[str, dict[str, Any]] = {}
@@ -60,7 +57,7 @@ def instrument(database: Database, tracer_provider: TracerProvider | None = None
     def record(event: QueryEvent) -> None:
         # Looked up at each event, since ``initialize`` may point the database somewhere else.
         target = described.get(database.url) or described.setdefault(database.url, _database_attributes(database))
-        dialect = POSTGRESQL if database.dialect == "postgresql" else SQLITE
+        dialect = database.engine.sql_dialect
         summary = summary_of(event.sql, dialect)
         end = time.time_ns()
         span = tracer.start_span(
@@ -79,22 +76,9 @@ def instrument(database: Database, tracer_provider: TracerProvider | None = None
 
 def _database_attributes(database: Database) -> dict[str, Any]:
     """Return what is the same for all statements: which database, and where."""
-    attributes: dict[str, Any] = {"db.system.name": database.dialect}
-    # The URL without its password names all that is told.
-    target = parse_url(database.url).target
-    if database.dialect == "sqlite":
-        return attributes | {"db.namespace": target}
-    from psycopg2.extensions import parse_dsn
-
-    settings = parse_dsn(target)
-    if name := settings.get("dbname", settings.get("user")):
-        attributes["db.namespace"] = name
-    if host := settings.get("host", settings.get("hostaddr")):
-        attributes["server.address"] = host
-        ports = set(settings.get("port", "").split(",")) - {"", str(_DEFAULT_PORT)}
-        if len(ports) == 1:
-            attributes["server.port"] = int(ports.pop())
-    return attributes
+    name, host, port = database.engine.location
+    told = {"db.namespace": name, "server.address": host, "server.port": port}
+    return {"db.system.name": database.dialect} | {key: value for key, value in told.items() if value}
 
 
 def _statement_attributes(event: QueryEvent, dialect: Dialect) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import peewee
 import pytest
 
 from cloudpub_models import Component, Database, User, errors
-from cloudpub_models.component import in_order, load_component
+from cloudpub_models.component import ENTRY_POINTS, in_order, load_component, project_components
 
 
 class Invoice(peewee.Model):
@@ -70,3 +72,31 @@ def test_what_does_not_fit_together_is_named(components: Any, message: str) -> N
 def test_a_reference_that_leads_nowhere_is_named(reference: str, message: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=message):
         load_component(reference)
+
+
+class _Entry:
+    def __init__(self, value: str) -> None:
+        self.name, self.value, self.dist = "billing", value, None
+
+
+def test_entry_points_name_components(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    entries: list[_Entry] = [_Entry("cloudpub_models.platform.component:component [extra]")]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == ENTRY_POINTS else [])
+    assert [component.name for component in project_components()] == ["cloudpub"]
+    assert len(project_components(["cloudpub_models.platform.component:component"])) == 1
+    entries.append(_Entry("nowhere_at_all:component"))
+    with pytest.raises(errors.ConfigurationError, match=r"'nowhere_at_all:component'.*the entry point 'billing'"):
+        project_components()
+
+
+def test_the_nearest_pyproject_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.cloudpub]\ncomponents = ['nowhere_at_all:component']\n")
+    below = tmp_path / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(errors.ConfigurationError, match=r"'nowhere_at_all:component'.*named by .*pyproject\.toml"):
+        project_components()
+    (below / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert project_components() == ()

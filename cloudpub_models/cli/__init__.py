@@ -22,7 +22,10 @@ def main() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing not in _NEEDED:
             raise
-        print(f"the cloudpub command needs {missing}: pip install 'cloudpub-models[cli]'", file=sys.stderr)
+        print(
+            f"expected {missing} to be installed; got none: pip install 'cloudpub-models[cli]'",
+            file=sys.stderr,
+        )
         sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character shows a question mark, instead of ending the command.

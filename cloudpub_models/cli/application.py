@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
+from cloudpub_models.cli.commands.demo.command import demo
 from cloudpub_models.cli.commands.doctor.command import doctor
 from cloudpub_models.cli.commands.dump import dump
 from cloudpub_models.cli.commands.find import count, find, show
@@ -23,8 +23,7 @@ from cloudpub_models.cli.commands.schema.command import schema
 from cloudpub_models.cli.commands.shell import shell
 from cloudpub_models.cli.commands.sql import sql
 from cloudpub_models.cli.commands.stats.command import stats
-from cloudpub_models.cli.given.targets import DatabaseOption, target_of
-from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.given.target import Target, takes_target
 
 application = typer.Typer(
     cls=CommandGroup,
@@ -48,6 +47,7 @@ application.command(epilog="Example: cloudpub schema --output schema.svg")(schem
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)
 application.command(epilog="Example: cloudpub prune logs --older-than 30d --dry-run")(prune)
 application.command(epilog="Example: cloudpub stats resize-image --period 7d --html stats.html")(stats)
+application.command(epilog="Example: cloudpub demo --database postgresql://localhost/playground --seed 7")(demo)
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,37 +57,11 @@ def _print_version(wanted: bool) -> None:
 
 
 @application.callback()
+@takes_target()
 def common(
-    context: typer.Context,
-    database: DatabaseOption = None,
+    target: Target,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """The data layer of a functions-as-a-service platform: look into a database, fill it, change its schema."""
-    context.obj = target_of(context, database)
-
-
-@application.command(epilog="Example: cloudpub demo --database postgresql://localhost/playground --seed 7")
-def demo(
-    context: typer.Context,
-    database: DatabaseOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data.")] = 1,
-    invocations: Annotated[
-        int, typer.Option(min=1, max=50_000_000, help="How many function invocations to record.")
-    ] = 40_000,
-    as_json: JsonOption = False,
-) -> None:
-    """Fill a database with a believable platform, then walk through what the library does.
-
-    Without a database named, it makes cloudpub.db in the current directory. It can be run again: it replaces the data
-    of its own users (…@demo.cloudpub.example), and touches nobody else's. With --json it fills the database, says how
-    many rows there are, and leaves out the walk.
-    """
-    from cloudpub_models.cli.commands.demo.command import fill_database, run_demo
-
-    target = target_of(context, database)
-    if as_json:
-        print_document(fill_database(target, seed=seed, invocations=invocations))
-    else:
-        run_demo(target, Console(), seed=seed, invocations=invocations)

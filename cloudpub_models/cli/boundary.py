@@ -1,19 +1,28 @@
-"""Where an error of a command becomes one line on stderr and an exit code, and where talk goes to stderr too.
+"""How a command ends: errors become one line on stderr and an exit code, and Ctrl-C ends what the database does.
 
-Stdout is for what a command gives: rows, figures, documents. Errors that are expected (the library's own, and the
-operating system's about files) are shown without a traceback and without a password. Any other is a bug, and keeps its
-traceback.
+Errors that are expected (the library's own, and the operating system's about files) are shown without a traceback and
+without a password. Any other is a bug, and keeps its traceback.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
+from cloudpub_models.cli.shown.terminal import print_error
+from cloudpub_models.connection import Database
 from cloudpub_models.errors import CloudpubError
+from cloudpub_models.sql.identifiers import printable
+
+FAILED = 1
+PENDING = 3
 
 # What a program does and whoever types a command does otherwise.
 _SAID_OTHERWISE = {
@@ -22,8 +31,12 @@ _SAID_OTHERWISE = {
 }
 
 
+class RefusedError(CloudpubError):
+    """A command goes no further; the message is the last that it says."""
+
+
 class CommandGroup(TyperGroup):
-    """A group of commands that reports expected errors and exits with 1."""
+    """A group of commands that reports expected errors, and exits with 1 then."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -32,13 +45,14 @@ class CommandGroup(TyperGroup):
         except BrokenPipeError:
             raise  # the reader of our output has gone; Typer ends quietly, with 1
         except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")  # pydantic's, which reads for Typer
+            # "Value error" is pydantic's, which reads for Typer.
+            error.message = printable(error.message.removeprefix("Value error, "))
             raise
         except CloudpubError as error:
             print_error(_for_the_command_line(str(error)))
         except OSError as error:
             print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _for_the_command_line(message: str) -> str:
@@ -47,26 +61,32 @@ def _for_the_command_line(message: str) -> str:
     return message
 
 
-def print_error(message: str) -> None:
-    """Write one error to stderr; its URL, if it has one, was masked where the message was made."""
-    _print(f"error: {message.strip()}", "red")
+@contextmanager
+def interruptible(database: Database) -> Iterator[None]:
+    """Have SIGINT end what the database does for this process while the block runs; in the main thread only.
 
-
-def print_note(message: str) -> None:
-    """Write one line of talk to stderr: which database it is, what was left out, what to do next."""
-    _print(message, "dim")
-
-
-def printable(text: str) -> str:
-    """Return text in which blanks stand for what a terminal would take for a command.
-
-    >>> printable("bad\\x1b[2Jname")
-    'bad [2Jname'
+    The drivers wait for a result in C, where Python's own handler of the signal does not come to run. What Python does
+    at once is to write the signal's number to a pipe (``signal.set_wakeup_fd``); a thread that reads it has the
+    statement ended, and then the handler runs and raises KeyboardInterrupt as ever.
     """
-    return text if text.isprintable() else "".join(character if character.isprintable() else " " for character in text)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    listener = threading.Thread(target=_listen, args=(reading, database), daemon=True)
+    listener.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        listener.join()
+        os.close(reading)
 
 
-def _print(message: str, style: str) -> None:
-    console = Console(stderr=True, highlight=False)
-    for line in message.split("\n"):
-        console.print(printable(line), style=style, markup=False, soft_wrap=True)
+def _listen(reading: int, database: Database) -> None:
+    while number := os.read(reading, 1):
+        if number[0] == signal.SIGINT and database.is_open:
+            database.engine.interrupt()

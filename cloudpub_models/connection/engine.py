@@ -12,8 +12,8 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, ClassVar, NoReturn, TypeVar
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
@@ -30,6 +30,20 @@ from cloudpub_models.sql.text.parameters import parse
 F = TypeVar("F", bound=Callable[[], object])
 
 STREAM_CHUNK_SIZE = 2000
+
+
+class Location(NamedTuple):
+    """Which database an engine talks to, as a log may tell.
+
+    Attributes:
+        name: of the database, or the path of its file.
+        host: of the server.
+        port: of the server, where it is not the usual one.
+    """
+
+    name: str | None
+    host: str | None = None
+    port: int | None = None
 
 
 class Engine(peewee.Database, Sender):
@@ -111,7 +125,15 @@ class Engine(peewee.Database, Sender):
         text, values = parsed.bind(parameters or {})
         return text, values or None
 
+    def continue_ids(self, table: str, column: str) -> None:
+        """Have the next row get an id behind those that rows brought along; SQLite sees to it by itself."""
+
     # Connections
+
+    @property
+    @abstractmethod
+    def location(self) -> Location:
+        """Which database this is, and where."""
 
     @abstractmethod
     def pin(self, *, check: bool = False) -> bool:
@@ -203,6 +225,13 @@ class Engine(peewee.Database, Sender):
         with self._transactions_lock:
             self._in_transaction.discard(thread)
         thread.scopes.clear()
+
+    def only_reading(self) -> AbstractContextManager[None]:
+        """Refuse, inside a block of a read-only transaction, what such a transaction does not count as a write.
+
+        Nothing on PostgreSQL; on SQLite other files, and settings.
+        """
+        return nullcontext()
 
     def after_transaction(self) -> None:
         """Leave this thread's connection, if it keeps one, in a state to go on with."""

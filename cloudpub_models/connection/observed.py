@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.listeners import ListenedThread, Listeners
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.scopes import Scope
 from cloudpub_models.connection.sender import CopySource, Sender
 
@@ -38,6 +38,9 @@ class ObservedSender(Sender):
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         return self._told(sql, parameters, _count_described, self._own.fetch_undecoded, sql, parameters)
+
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        return self._told(sql, parameters, _count_touched, self._own.perform, sql, parameters)
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         return self._told(sql, parameters, int, self._own.run, sql, parameters)
@@ -148,6 +151,10 @@ class _Watch:
 
 def _count_described(result: tuple[Any, list[Row]]) -> int:
     return len(result[1])
+
+
+def _count_touched(result: StatementResult) -> int | None:
+    return len(result.rows) if result.names else result.touched
 
 
 def _unknown(_result: object) -> None:

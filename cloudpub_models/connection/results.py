@@ -6,13 +6,27 @@ Only the database knows the types of a result's columns; the engines put a decod
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = tuple[Any, ...]
 
 # A column's name, and what decodes its values that are not None; None where they are as they should be.
 ResultColumn = tuple[str, Callable[[Any], Any] | None]
 ResultColumns = tuple[ResultColumn, ...]
+
+
+class StatementResult(NamedTuple):
+    """What came of a statement of which nobody knows whether it reads or writes.
+
+    Attributes:
+        names: of its columns; none where it gives no rows.
+        rows: with values as raw SQL promises them.
+        touched: how many rows it has changed, or found; ``None`` where neither makes sense.
+    """
+
+    names: list[str]
+    rows: list[Row]
+    touched: int | None
 
 
 def decoded(columns: ResultColumns, rows: list[Row]) -> list[Row]:

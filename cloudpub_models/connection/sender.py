@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.scopes import Scope
 
 
@@ -31,6 +31,13 @@ class Sender(ABC):
     @abstractmethod
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         """Run one statement and return its columns, and its rows as the driver gives them."""
+
+    @abstractmethod
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        """Run one statement of any kind and return its columns and rows, and how many rows it has changed.
+
+        What it is shows in what it gives back: a WITH may read or write, and RETURNING may stand in a text.
+        """
 
     @abstractmethod
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:

@@ -13,6 +13,9 @@ from urllib.parse import unquote
 from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.sql.identifiers import shown
 
+MEMORY = ":memory:"
+MEMORY_URL = f"sqlite:///{MEMORY}"
+
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
 
 # What may follow the @ that ends user and password.
@@ -29,11 +32,13 @@ class DatabaseUrl(NamedTuple):
         dialect: which kind of database it names.
         target: the libpq URI, or the path of the SQLite file (``":memory:"`` for one in memory).
         masked: the URL as it may be shown.
+        file: the path of the SQLite file; ``None`` where it names none.
     """
 
     dialect: Literal["sqlite", "postgresql"]
     target: str
     masked: str
+    file: str | None = None
 
     def __repr__(self) -> str:
         return f"DatabaseUrl({self.masked!r})"
@@ -67,8 +72,9 @@ def parse_url(url: str) -> DatabaseUrl:
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}{_guess(url)}")
-    dialect, target = _SCHEMES[scheme]
-    return DatabaseUrl(dialect, target(url, masked), masked)
+    dialect, read_target, is_file = _SCHEMES[scheme]
+    target = read_target(url, masked)
+    return DatabaseUrl(dialect, target, masked, target if is_file and target != MEMORY else None)
 
 
 def mask_password(text: str) -> str:
@@ -132,11 +138,11 @@ def _sqlite_path(url: str, masked: str) -> str:
     return path
 
 
-# What a URL of each scheme names: the database's dialect, and what reads its target.
-_SCHEMES: dict[str, tuple[Literal["sqlite", "postgresql"], Callable[[str, str], str]]] = {
-    "sqlite": ("sqlite", _sqlite_path),
-    "postgresql": ("postgresql", _postgresql_uri),
-    "postgres": ("postgresql", _postgresql_uri),
+# What a URL of each scheme names: the database's dialect, what reads its target, and whether that is a file.
+_SCHEMES: dict[str, tuple[Literal["sqlite", "postgresql"], Callable[[str, str], str], bool]] = {
+    "sqlite": ("sqlite", _sqlite_path, True),
+    "postgresql": ("postgresql", _postgresql_uri, False),
+    "postgres": ("postgresql", _postgresql_uri, False),
 }
 
 

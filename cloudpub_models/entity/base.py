@@ -125,8 +125,7 @@ class Entity(peewee.Model):
         ``Entity.from_dict`` takes it back: ``type(entity).from_dict(entity.to_dict()).to_dict() == entity.to_dict()``.
         A password hash is included, so this is not what leaves the system; the DTOs are.
         """
-        data = self.__data__
-        return {field.column_name: data[field.name] for field in self._meta.sorted_fields if field.name in data}
+        return loaded_values(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -228,6 +227,23 @@ class Entity(peewee.Model):
     def __str__(self) -> str:
         """As ``repr``; Peewee would show the primary key alone."""
         return repr(self)
+
+
+def loaded_values(row: peewee.Model) -> dict[str, Any]:
+    """Return column name → Python value of any model's row, for the columns that are loaded."""
+    data = row.__data__
+    return {field.column_name: data[field.name] for field in row._meta.sorted_fields if field.name in data}
+
+
+def shown_values(row: peewee.Model, *, with_secrets: bool = False) -> dict[str, Any]:
+    """Return what ``loaded_values`` gives, without secret columns unless they are asked for."""
+    hidden = frozenset() if with_secrets else secret_columns(type(row))
+    return {name: value for name, value in loaded_values(row).items() if name not in hidden}
+
+
+def secret_columns(model: type[peewee.Model]) -> frozenset[str]:
+    """Return the columns of any model that are shown only when asked for."""
+    return frozenset(getattr(model, "secret_columns", ()))
 
 
 def _mark_values(field: peewee.Field[Any]) -> None:

@@ -89,11 +89,11 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         (3, 1.0, 30.0, 20.0)
         >>> shop.close()
 
-        ``SELECT COUNT(*) AS total, …, percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, … FROM
-        function_invocations WHERE function_id = @function AND timestamp >= @since``
+        ``SELECT duration_ms, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function AND
+        timestamp >= @since GROUP BY duration_ms``
         """
         parameters = {"function": function_key(function_id), "since": moment(since, "since")}
-        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters)[0])
+        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
         self,
@@ -181,20 +181,15 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
         """
         parameters = {"user": owner_key(user), "since": moment(since, "since")}
-        return statistics.user_overview(self.database.engine.fetch_dicts(statistics.USER_OVERVIEW, parameters)[0])
+        return statistics.user_overview(self._rows_of(statistics.USER_OVERVIEW, parameters)[0])
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        parameters = {
-            "function": function_key(function),
-            "begin": buckets.begin,
-            "end": buckets.end,
-            "origin": buckets.origin,
-            "slot_seconds": buckets.slot_seconds,
-        }
-        return statistics.series(self._rows_of(statistics.SERIES, parameters), buckets)
+        parameters = {"function": function_key(function), **buckets.parameters}
+        statement = statistics.series_statement(self.database.engine.sql_dialect)
+        return statistics.series(self._rows_of(statement, parameters), buckets)
 
-    def _rows_of(self, sql: Mapping[str, str], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self.database.engine.fetch_dicts(sql[self.database.dialect], parameters)
+    def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.database.engine.fetch_dicts(sql, parameters)
 
 
 def _end(until: datetime | None) -> datetime:

@@ -112,6 +112,12 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._seconds) - 1
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a statement that counts by slots takes: ``begin``, ``end``, ``origin`` and ``slot_seconds``."""
+        names = ("begin", "end", "origin", "slot_seconds")
+        return {name: getattr(self, name) for name in names}
+
     def of_slot(self, slot: int) -> int:
         """Return the number of the bucket that a slot, counted from the beginning, lies in."""
         return self._of_slot[slot]

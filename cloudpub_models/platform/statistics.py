@@ -1,9 +1,8 @@
 """The statistics of invocations: their SQL, and what it gives.
 
 A status of ``success`` is a success and any other a failure, as in the rest of the platform. Durations are
-milliseconds; an invocation whose duration is not known counts in everything but the durations. Percentiles are computed
-by the database, by linear interpolation; both databases give the same numbers. Which rows are meant is in
-``invocations``.
+milliseconds; an invocation whose duration is not known counts in everything but the durations. Which rows are meant is
+in ``invocations``, what their durations say in ``durations``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from cloudpub_models.entity.stored_forms import timestamp_from_database
+from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets
+from cloudpub_models.sql import Dialect
 
 SUCCESS: Final = "success"
 
@@ -23,63 +24,30 @@ _COUNTS = (
     "COUNT(duration_ms) AS timed, SUM(duration_ms) AS duration, "
     "MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum"
 )
-_FRACTIONS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-_PERCENTILES: Final = {
-    "postgresql": "percentile_cont({fraction}) WITHIN GROUP (ORDER BY duration_ms) AS {name}",
-    # The same arithmetic, operation by operation, as percentile_cont's in PostgreSQL's orderedsetaggs.c.
-    "sqlite": (
-        "MAX(CASE WHEN place = CAST({fraction} * last_place AS INTEGER) THEN duration_ms "
-        "+ ({fraction} * last_place - place) * (COALESCE(next_duration_ms, duration_ms) - duration_ms) END) AS {name}"
-    ),
-}
-_RANKED: Final = {
-    "postgresql": "SELECT status, duration_ms FROM function_invocations",
-    "sqlite": (
-        "SELECT status, duration_ms, ROW_NUMBER() OVER durations - 1 AS place, "
-        "LEAD(duration_ms) OVER durations AS next_duration_ms, COUNT(duration_ms) OVER () - 1 AS last_place "
-        "FROM function_invocations"
-    ),
-}
-_WINDOW: Final = {"postgresql": "", "sqlite": " WINDOW durations AS (ORDER BY duration_ms NULLS LAST)"}
-_SLOT: Final = {
-    # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
-    "postgresql": "CAST(FLOOR((DATE_PART('epoch', timestamp) - @origin) / @slot_seconds) AS BIGINT)",
-    # Without the fraction, which SQLite's date functions round.
-    "sqlite": "(CAST(STRFTIME('%s', SUBSTR(timestamp, 1, 19)) AS INTEGER) - @origin) / @slot_seconds",
-}
+FUNCTION_STATS: Final = (
+    f"SELECT duration_ms, COUNT(*) AS total, COUNT(CASE WHEN status = '{SUCCESS}' THEN 1 END) AS successful "  # noqa: S608
+    "FROM function_invocations WHERE function_id = @function AND timestamp >= @since GROUP BY duration_ms"
+)
+"""How often each duration occurred; takes ``function`` and ``since``."""
 
 
-def _function_stats(dialect: str) -> str:
-    percentiles = ", ".join(
-        _PERCENTILES[dialect].format(name=name, fraction=fraction) for name, fraction in _FRACTIONS.items()
-    )
+def series_statement(dialect: Dialect) -> str:
+    """Return the statement that counts by slots; takes ``function`` and what ``Buckets.parameters`` gives."""
+    return _by_slot(dialect, _COUNTS, "", "1")
+
+
+def durations_statement(dialect: Dialect) -> str:
+    """Return the statement that says how often each duration occurred in each slot; takes the same."""
+    return _by_slot(dialect, "duration_ms, COUNT(*) AS invocations", " AND duration_ms IS NOT NULL", "1, 2")
+
+
+def _by_slot(dialect: Dialect, columns: str, condition: str, group: str) -> str:
+    slot = f"({dialect.whole_seconds.format(column='timestamp')} - @origin) / @slot_seconds"
     return (
-        f"WITH chosen AS ({_RANKED[dialect]} WHERE function_id = @function AND timestamp >= @since{_WINDOW[dialect]}) "  # noqa: S608
-        f"SELECT {_COUNTS}, {percentiles} FROM chosen"
+        f"SELECT {slot} AS slot, {columns} FROM function_invocations "  # noqa: S608
+        f"WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end{condition} GROUP BY {group}"
     )
 
-
-FUNCTION_STATS: Final = {dialect: _function_stats(dialect) for dialect in _PERCENTILES}
-"""Takes ``function`` and ``since``."""
-
-SERIES: Final = {
-    dialect: (
-        f"SELECT {slot} AS slot, {_COUNTS} FROM function_invocations "  # noqa: S608
-        "WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end GROUP BY 1"
-    )
-    for dialect, slot in _SLOT.items()
-}
-"""Takes ``function``, ``begin``, ``end``, ``origin`` (seconds since 1970) and ``slot_seconds``."""
-
-DURATIONS: Final = {
-    dialect: (
-        f"SELECT {slot} AS slot, duration_ms, COUNT(*) AS invocations FROM function_invocations "  # noqa: S608
-        "WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end AND duration_ms IS NOT NULL "
-        "GROUP BY 1, 2"
-    )
-    for dialect, slot in _SLOT.items()
-}
-"""How often each duration occurred in each slot; takes what ``SERIES`` takes."""
 
 USER_OVERVIEW: Final = (
     "WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) "  # noqa: S608
@@ -160,9 +128,30 @@ class UserOverview(InvocationCounts):
     last_invocation_at: datetime | None
 
 
-def function_stats(row: Mapping[str, Any]) -> FunctionStats:
-    """Return what the row of ``FUNCTION_STATS`` says."""
-    return FunctionStats(**_counts(row), **{name: row[name] for name in _FRACTIONS})
+def function_stats(rows: Iterable[Mapping[str, Any]]) -> FunctionStats:
+    """Return what the rows of ``FUNCTION_STATS`` say."""
+    total = successful = 0
+    counts: dict[int, int] = {}
+    for row in rows:
+        total += row["total"]
+        successful += row["successful"]
+        if row["duration_ms"] is not None:
+            counts[row["duration_ms"]] = row["total"]
+    return stats_of(total, successful, Durations(counts))
+
+
+def stats_of(total: int, successful: int, durations: Durations) -> FunctionStats:
+    """Return how a number of invocations went that took so long."""
+    return FunctionStats(
+        total=total,
+        successful=successful,
+        failed=total - successful,
+        success_rate=successful / total if total else None,
+        average=durations.average,
+        minimum=durations.minimum,
+        maximum=durations.maximum,
+        **durations.percentiles,
+    )
 
 
 def user_overview(row: Mapping[str, Any]) -> UserOverview:

@@ -70,6 +70,10 @@ class _Differences(NamedTuple):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # How an index is made while others write.
+    create_index: str
+    # The whole seconds from 1970 to the moment in a column.
+    whole_seconds: str
     # Whether LOWER leaves letters beyond ASCII as they are.
     lowers_ascii_only: bool
     # Whether a subselect in FROM may refer to what stands before it.
@@ -230,6 +234,9 @@ POSTGRESQL = Dialect(
     encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
+    create_index="CREATE INDEX CONCURRENTLY",
+    # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
+    whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
     lowers_ascii_only=False,
     lateral_joins=True,
     prepared_statements=True,
@@ -272,6 +279,9 @@ SQLITE = Dialect(
     encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
+    create_index="CREATE INDEX",
+    # Without the fraction, which SQLite's date functions round.
+    whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
     lowers_ascii_only=True,
     lateral_joins=False,
     prepared_statements=False,

@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from cloudpub_models.component import Component, project_components
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.default import database as default_database
+from cloudpub_models.connection.url import MEMORY_URL
 from cloudpub_models.errors import InvalidQueryError
-
-MEMORY_URL = "sqlite:///:memory:"
+from cloudpub_models.schema.drift.definition import create_all
 
 
 @contextmanager
 def default_database_at(url: str) -> Iterator[Database]:
-    """Point the process's default database at a test's; at the end it is what it was before.
+    """Point the process's default database at a test's, with the project's components; at the end it is as before.
 
     What ``on_query`` has called before hears nothing of the block, and what the block has it call nothing afterwards.
 
@@ -42,7 +43,7 @@ def default_database_at(url: str) -> Iterator[Database]:
     default_database._listeners = None
     try:
         os.environ[URL_VARIABLE] = url
-        yield default_database.initialize(url)
+        yield default_database.initialize(url, components=project_components())
     finally:
         try:
             _close(default_database)
@@ -56,7 +57,7 @@ def default_database_at(url: str) -> Iterator[Database]:
 
 @contextmanager
 def default_database_in_memory() -> Iterator[Database]:
-    """Point the process's default database at a migrated and empty one in memory.
+    """Point the process's default database at a migrated and empty one in memory, with all components' tables.
 
     >>> from cloudpub_models import managers
     >>> with default_database_in_memory():
@@ -64,14 +65,22 @@ def default_database_in_memory() -> Iterator[Database]:
     0
     """
     with default_database_at(MEMORY_URL) as database:
-        _driver_connection(_migrated_in_memory()).backup(_driver_connection(database))
+        _driver_connection(_migrated_in_memory(database.components)).backup(_driver_connection(database))
         yield database
 
 
-@cache
-def _migrated_in_memory() -> Database:
-    database = Database(MEMORY_URL)
+def make_tables(database: Database) -> None:
+    """Make the tables of all components: by their migrations, and from the models of those that have none."""
     database.migrate()
+    create_all(
+        database.engine, [model for one in database.components if one.migrations is None for model in one.models]
+    )
+
+
+@cache
+def _migrated_in_memory(components: tuple[Component, ...]) -> Database:
+    database = Database(MEMORY_URL, components=components, platform=False)
+    make_tables(database)
     return database
 
 
@@ -90,5 +99,5 @@ def _close(database: Database) -> None:
     database.close()
     if left_open:
         raise InvalidQueryError(
-            "the test has left a transaction open: use 'with database.transaction():', which ends it"
+            "expected a test that ends its transactions; got an open one: use 'with database.transaction():'"
         )

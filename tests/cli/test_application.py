@@ -136,7 +136,7 @@ def test_without_a_database_a_command_says_what_to_do(run: Run, workplace: Path,
 def test_a_file_that_is_not_there_is_not_made(run: Run, workplace: Path, command: tuple[str, ...]) -> None:
     result = run(*command, "--database", "sqlite:///missing.db")
     assert result.exit_code == 1
-    assert "there is no database at sqlite:///missing.db" in result.stderr
+    assert "expected a database at sqlite:///missing.db; got none there" in result.stderr
     assert list(workplace.iterdir()) == []
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_is_not_there_is_not_made(run: Run, workplace: Path, command
 def test_a_directory_that_is_missing_is_named(run: Run, workplace: Path, command: tuple[str, ...]) -> None:
     result = run(*command, "--database", "sqlite:///nodir/x.db")
     assert result.exit_code == 1
-    assert "there is no directory 'nodir' for sqlite:///nodir/x.db: make it first" in result.stderr
+    assert "expected a directory for sqlite:///nodir/x.db; got none at 'nodir': make it first" in result.stderr
 
 
 @pytest.mark.parametrize("command", [*READING_COMMANDS, ("schema",)], ids=" ".join)
@@ -238,7 +238,9 @@ def test_without_the_extra_main_exits_with_1(
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == 1
-    assert capsys.readouterr().err == f"the cloudpub command needs {missing}: pip install 'cloudpub-models[cli]'\n"
+    assert (
+        capsys.readouterr().err == f"expected {missing} to be installed; got none: pip install 'cloudpub-models[cli]'\n"
+    )
 
 
 def test_another_module_that_is_missing_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:

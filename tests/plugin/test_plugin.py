@@ -117,7 +117,7 @@ def test_two({fixture}, cloudpub_factory):
 """
     outcome = run(code)
     outcome.assert_outcomes(passed=2, errors=1)
-    outcome.stdout.fnmatch_lines(["*the test has left a transaction open: use *"])
+    outcome.stdout.fnmatch_lines(["*expected a test that ends its transactions; got an open one: use *"])
 
 
 @pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])
@@ -380,3 +380,60 @@ def test_the_module_of_the_plugin_needs_pytest_alone():
     program = "import sys, pytest; before = {*sys.modules}; import pytest_cloudpub; print({*sys.modules} - before)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "{'pytest_cloudpub'}"
+
+
+# Tables of one's own
+
+COMPONENT = """
+import peewee
+from cloudpub_models import Component, User
+
+class Key(peewee.Model):
+    user = peewee.ForeignKeyField(User, backref="+", on_delete="CASCADE")
+    name = peewee.CharField(max_length=4, unique=True)
+    uses = peewee.IntegerField()
+    made = peewee.DateTimeField()
+    note = peewee.TextField(null=True)
+
+    class Meta:
+        table_name = "plugin_keys"
+
+class Use(peewee.Model):
+    key = peewee.ForeignKeyField(Key, backref="times")
+    open = peewee.BooleanField()
+    data = peewee.JSONField()
+
+    class Meta:
+        table_name = "plugin_key_uses"
+
+component = Component("keys", models=(Key, Use), after=("cloudpub",))
+"""
+
+
+@pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])
+def test_components_have_their_tables_and_rows(run, pytester, fixture, with_postgresql):
+    name = f"component_of_{fixture}"
+    tables = {"plugin_keys": f"{fixture}_keys", "plugin_key_uses": f"{fixture}_uses"}
+    code = COMPONENT
+    for table, own in tables.items():
+        code = code.replace(f'"{table}"', f'"{own}"')
+    pytester.makepyfile(**{name: code})
+    pytester.makepyprojecttoml(f'[tool.cloudpub]\ncomponents = ["{name}:component"]')
+    code = f"""
+from {name} import Key, Use
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_rows({fixture}, cloudpub_factory, cloudpub_managers, number):
+    assert [component.name for component in database.components] == ["cloudpub", "keys"]
+    keys = cloudpub_managers.for_model(Key)
+    assert keys.count() == 0
+    use = cloudpub_factory.row(Use)
+    assert (use.id, use.key_id, use.open, use.data) == (1, 1, False, {{}})
+    other = cloudpub_factory.row(Key, uses=7)
+    assert (other.uses, other.note, len(other.name)) == (7, None, 4)
+    assert other.name != keys.find_by_id(1).name
+    assert other.user.email == "user-2@example.com"
+    assert cloudpub_factory.row(Function, name="resize").name == "resize"
+"""
+    run(code).assert_outcomes(passed=2)
+    assert [component.name for component in database.components] == ["cloudpub"]

@@ -1,11 +1,11 @@
 """``cloudpub find``, ``show`` and ``count``: rows of a table, one row with all that belongs to it, how many there are.
 
-They print what the managers give; conditions are read in ``conditions``, and formats made in ``output``.
+They print what the managers give; conditions are read in ``given/filters``, and formats made in ``shown``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
@@ -13,37 +13,29 @@ import peewee
 import typer
 from rich.text import Text
 
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.given.arguments import (
+from cloudpub_models.cli.given.cells import read_integer
+from cloudpub_models.cli.given.filters import FiltersArgument, parse_filters
+from cloudpub_models.cli.given.options import (
     ColumnsOption,
     ExceptOption,
+    FormatOption,
+    JsonOption,
     SecretsOption,
     TableArgument,
     chosen_columns,
-    model_named,
-    secret_columns,
-)
-from cloudpub_models.cli.given.conditions import Conditions, ConditionsArgument, parse_conditions
-from cloudpub_models.cli.given.literals import read_integer
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
-from cloudpub_models.cli.shown.output import (
-    FormatOption,
-    JsonOption,
-    OutputFormat,
-    Row,
     chosen_format,
-    data_console,
-    first_rows,
-    print_document,
-    print_rows,
-    print_table,
 )
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.output import print_document, print_rows, print_table
+from cloudpub_models.cli.shown.row_files import FileFormat
 from cloudpub_models.cli.shown.tables import table_of_record
+from cloudpub_models.cli.shown.terminal import data_console, print_line, print_note
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
-from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.base import loaded_values, shown_values
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
+from cloudpub_models.manager.arguments.where import AllOf
 from cloudpub_models.manager.columns.table import Table, table_of
-from cloudpub_models.manager.included import relation_names, relation_of
+from cloudpub_models.manager.included import Relation, relation_names, relation_of
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.identifiers import shown as shortened
@@ -52,10 +44,11 @@ from cloudpub_models.sql.identifiers import shown as shortened
 _ROWS_OF_A_TABLE = 100
 
 
+@takes_target()
 def find(
-    context: typer.Context,
+    target: Target,
     table: TableArgument,
-    conditions: ConditionsArgument = None,
+    conditions: FiltersArgument = None,
     columns: ColumnsOption = None,
     excepted: ExceptOption = None,
     order_by: Annotated[
@@ -76,7 +69,6 @@ def find(
     with_secrets: SecretsOption = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Find the rows of a table that meet every condition.
 
@@ -85,45 +77,46 @@ def find(
     JSON lines give all of them, in constant memory.
     """
     chosen = chosen_format(format, as_json)
-    model = model_named(table)
-    names = chosen_columns(table_of(model), columns, excepted, with_secrets=with_secrets)
-    order = _order(order_by, descending, table_of(model))
-    with open_target(target_of(context, database), creates=False) as opened:
-        managers = Managers(opened)
-        manager: Manager[Any] = managers.for_model(model)
-        where = parse_conditions(conditions, manager.table, managers)
-        if chosen is not OutputFormat.TABLE:
+    known = target.table(table)
+    names = chosen_columns(known, columns, excepted, with_secrets=with_secrets)
+    order = _order(order_by, descending, known)
+    with target.opened() as database:
+        managers = Managers(database)
+        manager: Manager[Any] = managers.for_model(known.model)
+        where = parse_filters(conditions, known, managers)
+        if chosen is not None:
             print_rows(_rows(manager, where, names, order, limit), names, chosen)
             return
         most = limit or _ROWS_OF_A_TABLE
-        rows, more = first_rows(_rows(manager, where, names, order, most + 1), most)
-        print_table(rows)
-        if more and limit is None:
+        rows = list(_rows(manager, where, names, order, most + 1))
+        print_table(rows[:most])
+        if len(rows) > most and limit is None:
             print_note(f"the first {most} rows; --limit N shows more, --format csv or jsonl all of them")
 
 
+@takes_target()
 def count(
-    context: typer.Context,
+    target: Target,
     table: TableArgument,
-    conditions: ConditionsArgument = None,
+    conditions: FiltersArgument = None,
     format: FormatOption = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Count the rows of a table that meet every condition; conditions are those of find."""
     chosen = chosen_format(format, as_json)
-    with open_target(target_of(context, database), creates=False) as opened:
-        managers = Managers(opened)
-        manager: Manager[Any] = managers.for_model(model_named(table))
-        number = manager.count(parse_conditions(conditions, manager.table, managers))
-    if chosen is OutputFormat.TABLE:
-        typer.echo(number)
+    known = target.table(table)
+    with target.opened() as database:
+        managers = Managers(database)
+        number = managers.for_model(known.model).count(parse_filters(conditions, known, managers))
+    if chosen is None:
+        print_line(str(number))
     else:
         print_rows([{"count": number}], ["count"], chosen)
 
 
+@takes_target()
 def show(
-    context: typer.Context,
+    target: Target,
     table: TableArgument,
     key: Annotated[str, typer.Argument(metavar="UUID", help="The row's public UUID, or its internal id.")],
     limit: Annotated[
@@ -132,24 +125,24 @@ def show(
     with_secrets: SecretsOption = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Show one row, and the rows that it refers to or that refer to it.
 
     JSON has the relations inside the row; CSV has the row alone.
     """
     chosen = chosen_format(format, as_json)
-    model = model_named(table)
-    with open_target(target_of(context, database), creates=False) as opened:
-        row = _find_one(Managers(opened).for_model(model), key, limit)
-        shown = _columns_of(row, with_secrets)
-        related = {name: _related(row, name, with_secrets) for name in relation_names(model)}
-    if chosen is OutputFormat.JSONL:
-        print_document({**shown, **related})
-    elif chosen is OutputFormat.CSV:
-        print_rows([shown], list(shown), chosen)
+    known = target.table(table)
+    with target.opened() as database:
+        relations = _relations(known.model, database.models)
+        row = _find_one(Managers(database).for_model(known.model), key, relations, limit)
+        values = shown_values(row, with_secrets=with_secrets)
+        related = {relation.name: _related(row, relation.name, with_secrets) for relation in relations}
+    if chosen is FileFormat.JSONL:
+        print_document({**values, **related})
+    elif chosen is FileFormat.CSV:
+        print_rows([values], list(values), chosen)
     else:
-        _print_record(shown, related, limit)
+        _print_record(values, related, limit)
 
 
 def _order(order_by: Sequence[str] | None, descending: bool, table: Table) -> list[tuple[str, str]]:
@@ -162,50 +155,55 @@ def _order(order_by: Sequence[str] | None, descending: bool, table: Table) -> li
 
 def _rows(
     manager: Manager[Any],
-    where: Conditions | None,
+    where: AllOf | None,
     names: Sequence[str],
     order: Sequence[tuple[str, str]],
     limit: int | None,
-) -> Iterator[Row]:
+) -> Iterator[dict[str, Any]]:
     if limit is None or limit > STREAM_CHUNK_SIZE:
         found: Iterator[Any] = islice(manager.iterate(where, order_by=order), limit)
     else:  # the database has an easier time when it knows how few are wanted
         found = iter(manager.find_all(where, order_by=order, limit=limit, select=names))
     for instance in found:
-        values = instance.to_dict()
+        values = loaded_values(instance)
         yield {name: values[name] for name in names}
 
 
-def _find_one(manager: Manager[peewee.Model], key: str, limit: int) -> peewee.Model:
-    related = {name: relation_of(manager.model, name).many for name in relation_names(manager.model)}
-    latest = {"limit": limit, "order_by": "id", "order_direction": "DESC"}
-    include = {name: latest if many else {} for name, many in related.items()}
-    column = "uuid"
+def _relations(model: type[peewee.Model], models: Collection[type[peewee.Model]]) -> list[Relation]:
+    """Return a model's relations to others of the database; the process may know models that have no table in it."""
+    relations = [relation_of(model, name) for name in relation_names(model)]
+    return [relation for relation in relations if relation.related in models]
+
+
+def _find_one(manager: Manager[peewee.Model], key: str, relations: Sequence[Relation], limit: int) -> peewee.Model:
+    include = {relation.name: _latest(relation, limit) for relation in relations}
+    table = manager.table
+    column = "uuid" if "uuid" in table.columns else table.key_names[0]
     try:
         number = read_integer(key)
-        column = "uuid" if number is None else "id"
+        column = column if number is None else table.key_names[0]
         found = manager.find_one({column: key if number is None else number}, include=include)
     except InvalidValueError:
         raise typer.BadParameter(f"expected the UUID of a row, or its id; got {shortened(key)}") from None
     if found is None:
-        raise NotFoundError(f"{manager.table.name} has no row with the {column} {key}")
+        raise NotFoundError(f"expected a row of {table.name}; got the {column} {key}, which none has")
     return found
 
 
-def _columns_of(row: peewee.Model, with_secrets: bool) -> dict[str, Any]:
-    assert isinstance(row, Entity)
-    hidden = frozenset() if with_secrets else secret_columns(table_of(type(row)))
-    return {name: value for name, value in row.to_dict().items() if name not in hidden}
+def _latest(relation: Relation, limit: int) -> dict[str, Any]:
+    if not relation.many:
+        return {}
+    return {"limit": limit, "order_by": table_of(relation.related).key_names[:1], "order_direction": "DESC"}
 
 
 def _related(row: peewee.Model, name: str, with_secrets: bool) -> Any:
     found = getattr(row, name)
     if isinstance(found, list):
-        return [_columns_of(one, with_secrets) for one in found]
-    return None if found is None else _columns_of(found, with_secrets)
+        return [shown_values(one, with_secrets=with_secrets) for one in found]
+    return None if found is None else shown_values(found, with_secrets=with_secrets)
 
 
-def _print_record(row: Row, related: dict[str, Any], limit: int) -> None:
+def _print_record(row: Mapping[str, Any], related: Mapping[str, Any], limit: int) -> None:
     console = data_console()
     console.print(table_of_record(row, exact=True))
     for name, found in related.items():

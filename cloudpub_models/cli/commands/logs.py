@@ -1,13 +1,12 @@
 """``cloudpub logs``: what a function has logged, and what it logs from now on.
 
 Following is asking again: once a second for the lines with higher ids. Ids are given out before a transaction commits,
-so a line may appear below one that is shown already; `RecentLines` has the last seconds asked for again, and shows no
+so a line may appear below one that is shown already; ``RecentLines`` has the last seconds asked for again, and shows no
 line twice.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,15 +17,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cloudpub_models.cli.boundary import print_note, printable
-from cloudpub_models.cli.given.function_argument import FunctionArgument, find_function
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
-from cloudpub_models.cli.shown.interchange import json_line
-from cloudpub_models.cli.shown.output import JsonOption, data_console
+from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, find_function
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.files import binary_stdout
+from cloudpub_models.cli.shown.row_files import json_line
+from cloudpub_models.cli.shown.terminal import data_console, print_note
 from cloudpub_models.models import Function, FunctionLog
 from cloudpub_models.platform.logs import FunctionLogManager
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
+from cloudpub_models.sql.identifiers import printable
 
 POLL_SECONDS = 1.0
 LOOK_BACK_SECONDS = 5.0
@@ -47,8 +47,9 @@ _STYLES = {
 Show = Callable[[Iterable[FunctionLog]], None]
 
 
+@takes_target()
 def logs(
-    context: typer.Context,
+    target: Target,
     function: FunctionArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
     level: Annotated[
@@ -63,7 +64,6 @@ def logs(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many of the latest lines to begin with.")] = 100,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Show a function's latest log lines, the oldest of them first; with --follow, new ones as they come.
 
@@ -72,8 +72,8 @@ def logs(
     Exit code: 0, also after Ctrl-C.
     """
     show = _show_json if as_json else _shown_on(data_console())
-    with open_target(target_of(context, database), creates=False) as opened:
-        managers = Managers(opened)
+    with target.opened() as database:
+        managers = Managers(database)
         chosen = _conditions(find_function(managers, function), level or (), grep)
         recent = _recent_lines(managers.function_logs, chosen) if follow else None
         latest = managers.function_logs.find_all(
@@ -186,12 +186,10 @@ def _say_why_nothing(manager: FunctionLogManager, chosen: dict[str, Any]) -> Non
 
 
 def _show_json(lines: Iterable[FunctionLog]) -> None:
-    stream = sys.stdout.buffer
-    for line in lines:
-        stream.write(
-            json_line({"uuid": line.uuid, "timestamp": line.timestamp, "level": line.level, "message": line.message})
-        )
-    stream.flush()
+    with binary_stdout() as stream:
+        for line in lines:
+            values = {"uuid": line.uuid, "timestamp": line.timestamp, "level": line.level, "message": line.message}
+            stream.write(json_line(values))
 
 
 def _shown_on(console: Console) -> Show:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.given.confirmation import YesOption, require_consent
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
-from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
+from cloudpub_models.cli.shown.terminal import print_line, print_note
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
 
@@ -54,12 +54,13 @@ def moment_before(text: str | datetime) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     if moment > now:
-        raise typer.BadParameter(f"expected a moment that has been; got {text!r}, and it is {now:%Y-%m-%d %H:%M} UTC")
+        raise typer.BadParameter(f"expected a moment that has been; got {text!r}: it is {now:%Y-%m-%d %H:%M} UTC")
     return moment
 
 
+@takes_target()
 def prune(
-    context: typer.Context,
+    target: Target,
     what: Annotated[Prunable, typer.Argument(metavar="WHAT", help="logs or invocations.")],
     older_than: Annotated[
         datetime,
@@ -74,7 +75,6 @@ def prune(
     yes: YesOption = False,
     batch_size: Annotated[int, typer.Option(min=1, help="How many rows a transaction deletes.")] = 1000,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Delete log lines or invocations from before a moment, the oldest first.
 
@@ -85,8 +85,8 @@ def prune(
     """
     watch = Stopwatch()
     deleted = 0
-    with open_target(target_of(context, database), creates=False) as opened:
-        managers = Managers(opened)
+    with target.opened() as database:
+        managers = Managers(database)
         manager = managers.function_logs if what is Prunable.LOGS else managers.function_invocations
         table = manager.model._meta.table_name
         found = manager.count({"timestamp": operators.lt(older_than)})
@@ -118,6 +118,6 @@ def prune(
             }
         )
     elif dry_run:
-        typer.echo(f"{found:,} rows of {table} are from before {older_than:%Y-%m-%d %H:%M:%S %Z}; nothing was deleted")
+        print_line(f"{found:,} rows of {table} are from before {older_than:%Y-%m-%d %H:%M:%S %Z}; nothing was deleted")
     else:
-        typer.echo(f"deleted {watch.summary(deleted, table)}")
+        print_line(f"deleted {watch.summary(deleted, table)}")

@@ -13,20 +13,21 @@ from typing import Any
 import typer
 
 import cloudpub_models
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.boundary import FAILED
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import read_standard_input
-from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.cli.shown.terminal import print_note
 
 _NAMES = ("database", "managers", "operators", "errors", "raw", "QueryBuilder", "ALL_ROWS", "Role")
 
 
-def shell(context: typer.Context, database: DatabaseOption = None) -> None:
+@takes_target()
+def shell(target: Target) -> None:
     """Open a Python prompt with database, managers and the models in scope; with IPython where it is installed.
 
     Without a terminal it runs the Python on standard input, and exits with 1 where that raises an error.
     """
-    with open_target(target_of(context, database), creates=False, database=cloudpub_models.database):
+    with target.opened(database=cloudpub_models.database):
         names = names_in_scope()
         if sys.stdin is not None and sys.stdin.isatty():
             print_note(f"in scope: {', '.join(names)}")
@@ -37,7 +38,7 @@ def shell(context: typer.Context, database: DatabaseOption = None) -> None:
 
 def names_in_scope() -> dict[str, Any]:
     """Return what code in the shell finds, by name."""
-    models = {model.__name__: model for model in ALL_MODELS}
+    models = {model.__name__: model for model in cloudpub_models.database.models if model.__name__ not in _NAMES}
     return {**{name: getattr(cloudpub_models, name) for name in _NAMES}, **models}
 
 
@@ -48,7 +49,7 @@ def _run_script(source: str, names: dict[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - the script is the user's, and so is whatever it raises
         # Without the frame of this function, which is none of the script's.
         traceback.print_exception(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
-        raise typer.Exit(1) from None
+        raise typer.Exit(FAILED) from None
 
 
 def _prompt(names: dict[str, Any]) -> None:

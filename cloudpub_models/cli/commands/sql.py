@@ -1,13 +1,11 @@
 """``cloudpub sql``: one statement of the user's own, read-only unless they say otherwise.
 
-The database itself refuses writes, in a read-only transaction; the text is not looked at. SQLite, whose transactions do
-not cover everything, is also told to refuse other files and settings.
+The database itself refuses writes, in a read-only transaction; the text is not looked at.
 """
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -15,47 +13,27 @@ from typing import Annotated, Any
 
 import typer
 
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.given.arguments import SecretsOption
-from cloudpub_models.cli.given.literals import read_json
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.given.cells import read_json
+from cloudpub_models.cli.given.options import FormatOption, JsonOption, SecretsOption, chosen_format
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, read_standard_input
-from cloudpub_models.cli.shown.output import (
-    FormatOption,
-    JsonOption,
-    OutputFormat,
-    chosen_format,
-    print_document,
-    print_rows,
-)
+from cloudpub_models.cli.shown.output import print_document, print_rows
+from cloudpub_models.cli.shown.row_files import FileFormat
+from cloudpub_models.cli.shown.terminal import print_line, print_note
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine, Row
-from cloudpub_models.connection.results import ResultColumns, decoded
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import MASK, is_secret_name
 
 _PARAMETER = re.compile(r"(\w+)(:?=)(.*)", re.DOTALL | re.ASCII)
 # What a cursor can be opened for.
 _STREAMED = frozenset({"SELECT", "VALUES", "TABLE"})
-# What a PRAGMA may be asked about; anything else that is given to one sets it.
-_ASKED_WITH_A_NAME = frozenset(
-    {
-        "foreign_key_check",
-        "foreign_key_list",
-        "index_info",
-        "index_list",
-        "index_xinfo",
-        "integrity_check",
-        "quick_check",
-        "table_info",
-        "table_list",
-        "table_xinfo",
-    }
-)
 
 
+@takes_target()
 def sql(
-    context: typer.Context,
+    target: Target,
     statement: Annotated[str, typer.Argument(metavar="SQL", help="One statement; - reads it from standard input.")],
     parameters: Annotated[
         list[str] | None,
@@ -70,7 +48,6 @@ def sql(
     with_secrets: SecretsOption = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Run one SQL statement with @name parameters, and print its rows.
 
@@ -82,12 +59,15 @@ def sql(
     text = read_standard_input() if statement == STANDARD_STREAM else statement
     if not text.strip():
         raise typer.BadParameter("expected an SQL statement; got nothing")
-    with open_target(target_of(context, database), creates=False) as opened, opened.transaction(read_only=not write):
-        engine = opened.engine
+    for model in target.models.values():
+        table_of(model)  # which columns are secret is known from their tables
+    with target.opened() as database, database.transaction(read_only=not write):
+        engine = database.engine
         if write:
-            _print_result(*_written(text, values, engine), chosen, masks=not with_secrets, as_json=as_json)
+            result = engine.perform(*engine.bind_parameters(text, values))
+            _print_result(result.names, result.rows, result.touched, chosen, masks=not with_secrets, as_json=as_json)
             return
-        with _read_only(engine):
+        with _only_reading(engine):
             reads = parse(text, engine.sql_dialect).command in _STREAMED
             names, rows = (_streamed if reads else _fetched)(text, values, engine)
             _print_result(names, rows, None, chosen, masks=not with_secrets, as_json=as_json)
@@ -97,7 +77,7 @@ def _print_result(
     names: Sequence[str],
     rows: Iterable[Row],
     changed: int | None,
-    format: OutputFormat,
+    format: FileFormat | None,
     *,
     masks: bool,
     as_json: bool,
@@ -109,65 +89,19 @@ def _print_result(
     elif as_json:
         print_document({"changed": changed})
     else:
-        typer.echo(f"{changed:,} row{'' if changed == 1 else 's'} changed")
+        print_line(f"{changed:,} row{'' if changed == 1 else 's'} changed")
 
 
 @contextmanager
-def _read_only(engine: Engine) -> Iterator[None]:
-    """Refuse what a read-only transaction lets through on SQLite, and say how to have it done all the same."""
-    connection: Any = engine.connection()  # type: ignore[no-untyped-call]
+def _only_reading(engine: Engine) -> Iterator[None]:
+    """Have the database refuse all writes inside the block, and say how to have one done all the same."""
     try:
-        if isinstance(connection, sqlite3.Connection):
-            connection.set_authorizer(_authorize)
-        yield
+        with engine.only_reading():
+            yield
     except InvalidQueryError as error:
         if "read-only" in str(error) or "not authorized" in str(error):
             raise InvalidQueryError(f"{error}: --write lets a statement change the database") from None
         raise
-    finally:
-        if isinstance(connection, sqlite3.Connection):
-            connection.set_authorizer(None)
-
-
-def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
-    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in _ASKED_WITH_A_NAME
-    if sets or action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
-        return sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK
-
-
-def _written(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], list[Row], int | None]:
-    """Run a statement that may write, and return its columns and rows, or how many rows it has changed.
-
-    What it is shows in what it gives back: a WITH may be either, and RETURNING may stand in a text.
-    """
-    sql, parameters = engine.bind_parameters(text, values)
-    connection: Any = engine.connection()  # type: ignore[no-untyped-call]
-    on_sqlite = isinstance(connection, sqlite3.Connection)
-    before = connection.total_changes if on_sqlite else 0
-    # PostgreSQL's gives values as raw SQL decodes them.
-    cursor = connection.cursor() if on_sqlite else connection.take_cursor()
-    try:
-        cursor.execute(sql, *([] if parameters is None else [parameters]))
-        rows = [] if cursor.description is None else cursor.fetchall()
-    except engine.driver_error as error:
-        engine.fail(error)
-    except OverflowError as error:
-        raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from None
-    columns = _columns_of(cursor)
-    changed = cursor.rowcount if cursor.rowcount >= 0 else None
-    # SQLite's driver counts the rows of a statement that begins with what changes them, and so not those of WITH.
-    if not columns and on_sqlite and connection.total_changes > before:
-        changed = connection.execute("SELECT changes()").fetchone()[0]
-    return [name for name, _ in columns], decoded(columns, rows), changed
-
-
-def _columns_of(cursor: Any) -> ResultColumns:
-    if isinstance(cursor, sqlite3.Cursor):
-        return tuple((column[0], None) for column in cursor.description or ())
-    from cloudpub_models.connection.postgresql.connection import columns_of
-
-    return columns_of(cursor)
 
 
 def _streamed(text: str, values: Mapping[str, Any], engine: Engine) -> tuple[list[str], Iterable[Row]]:

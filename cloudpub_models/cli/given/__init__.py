@@ -1,1 +1,1 @@
-"""What a command is given: arguments, conditions, values, consent."""
+"""What a command is given, said once for all of them: the database, options, conditions, values."""

@@ -95,7 +95,7 @@ def binary_stdin() -> IO[bytes]:
         InvalidValueError: it is closed.
     """
     if sys.stdin is None:
-        raise InvalidValueError("standard input is closed: pipe something into this command, or name a file")
+        raise InvalidValueError("expected standard input; got a closed one: pipe something in, or name a file")
     return sys.stdin.buffer
 
 
@@ -108,7 +108,7 @@ def read_standard_input() -> str:
     try:
         return binary_stdin().read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidValueError(f"standard input: expected UTF-8; byte {error.start + 1:,} is none") from None
+        raise InvalidValueError(f"standard input: expected UTF-8; got none in byte {error.start + 1:,}") from None
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def binary_stdout() -> Iterator[IO[bytes]]:
         InvalidValueError: it is closed.
     """
     if sys.stdout is None:
-        raise InvalidValueError("standard output is closed: let it go to a file or a pipe")
+        raise InvalidValueError("expected standard output; got a closed one: let it go to a file or a pipe")
     sys.stdout.flush()
     stream = sys.stdout.buffer
     terminal: Any = _Terminal(stream)

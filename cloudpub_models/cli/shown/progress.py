@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+
+from cloudpub_models.cli.shown.terminal import HarmlessConsole
 
 # Called with how much of the total is done, and how many rows that was.
 Advance = Callable[[int, int], object]
 
 
-class RowRate(ProgressColumn):
+class _RateColumn(ProgressColumn):
     """The number of rows so far, and how many a second."""
 
     def render(self, task: Task) -> Text:
@@ -40,11 +41,11 @@ def row_progress(description: str, total: int | None) -> Iterator[Advance]:
         description: what goes on.
         total: what the first argument of the function will have come to at the end; ``None`` where nobody knows.
     """
-    console = Console(stderr=True)
+    console = HarmlessConsole(stderr=True)
     if not console.is_terminal:
         yield lambda done, rows: None
         return
-    columns = [TextColumn("{task.description}"), BarColumn(), RowRate(), TimeElapsedColumn()]
+    columns = [TextColumn("{task.description}"), BarColumn(), _RateColumn(), TimeElapsedColumn()]
     with Progress(*columns, *([TimeRemainingColumn()] if total else []), console=console, transient=True) as progress:
         task = progress.add_task(description, total=total, rows=0)
         yield lambda done, rows: progress.update(task, completed=done, rows=rows)

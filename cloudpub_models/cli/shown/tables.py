@@ -18,12 +18,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cloudpub_models.cli.boundary import printable
-from cloudpub_models.cli.shown.interchange import json_ready
-from cloudpub_models.entity.base import Entity
+from cloudpub_models.cli.shown.row_files import json_ready
+from cloudpub_models.entity.base import shown_values
 from cloudpub_models.manager.statements.results import PaginatedResult
-
-Row = Mapping[str, Any]
+from cloudpub_models.sql.identifiers import printable
 
 MOST_ROWS = 8
 _WIDEST_CELL = 44
@@ -49,7 +47,7 @@ def show(result: Any, console: Console) -> RenderableType:
     return Text(f"→ {result!r}", style="bold")
 
 
-def table_of_record(row: Row, *, exact: bool = False) -> Table:
+def table_of_record(row: Mapping[str, Any], *, exact: bool = False) -> Table:
     """Return a table with one line for each value of a single row; ``exact`` as for ``table_of_rows``."""
     table = Table(box=box.ROUNDED, show_header=False, border_style="dim")
     table.add_column(style="cyan", no_wrap=True)
@@ -60,7 +58,7 @@ def table_of_record(row: Row, *, exact: bool = False) -> Table:
 
 
 def table_of_rows(
-    rows: Sequence[Row],
+    rows: Sequence[Mapping[str, Any]],
     console: Console,
     *,
     most_rows: int | None = MOST_ROWS,
@@ -106,7 +104,7 @@ def table_of_rows(
     return Group(table, Text("; ".join(notes), style="dim")) if notes else table
 
 
-def bar_chart(rows: Sequence[Row], label: str, value: str, console: Console) -> RenderableType:
+def bar_chart(rows: Sequence[Mapping[str, Any]], label: str, value: str, console: Console) -> RenderableType:
     """Return a chart with one horizontal bar for each row.
 
     Args:
@@ -133,10 +131,9 @@ def bar_chart(rows: Sequence[Row], label: str, value: str, console: Console) -> 
     return Group(*lines)
 
 
-def _row_of(item: Any) -> Row:
-    if isinstance(item, Entity):
-        hidden = item.secret_columns
-        return {name: value for name, value in item.to_dict().items() if name not in hidden}
+def _row_of(item: Any) -> Mapping[str, Any]:
+    if isinstance(item, peewee.Model):
+        return shown_values(item)
     return item if isinstance(item, Mapping) else {"value": item}
 
 

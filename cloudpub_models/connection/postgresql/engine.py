@@ -17,6 +17,7 @@ import peewee
 import psycopg2
 from psycopg2 import extensions
 
+from cloudpub_models.connection.engine import Location
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
@@ -34,7 +35,7 @@ from cloudpub_models.connection.postgresql.connection import (
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
-from cloudpub_models.connection.results import ResultColumns, Row, decoded
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.errors import (
@@ -49,6 +50,7 @@ from cloudpub_models.sql import POSTGRESQL
 T = TypeVar("T")
 
 _COPY_READ_BYTES = 65_536
+_USUAL_PORT = "5432"
 
 
 class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
@@ -73,6 +75,14 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         super().__init__(uri, masked_url, options)
 
     # Connections
+
+    @property
+    def location(self) -> Location:
+        settings = extensions.parse_dsn(self.database)
+        ports = set(settings.get("port", "").split(",")) - {"", _USUAL_PORT}
+        host = settings.get("host", settings.get("hostaddr"))
+        port = int(ports.pop()) if host and len(ports) == 1 else None
+        return Location(settings.get("dbname", settings.get("user")), host, port)
 
     def _open_connection(self) -> PostgresqlConnection:
         try:
@@ -164,6 +174,29 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
         return self._on_a_connection(self._fetch_undecoded_on, sql, parameters)
+
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        return self._on_a_connection(self._perform_on, sql, parameters)
+
+    def _perform_on(
+        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
+    ) -> StatementResult:
+        def execute(cursor: extensions.cursor) -> StatementResult:
+            cursor.execute(sql, parameters)
+            rows = cursor.fetchall() if cursor.description is not None else []
+            columns = columns_of(cursor)
+            return StatementResult([name for name, _ in columns], decoded(columns, rows), self.count_rows(cursor))
+
+        return self._on(connection, execute)
+
+    def continue_ids(self, table: str, column: str) -> None:
+        quoted = POSTGRESQL.quote(table)
+        sequence = "pg_get_serial_sequence(@table, @column)::regclass"
+        maximum = f"(SELECT MAX({POSTGRESQL.quote(column)}) FROM {quoted})"  # noqa: S608 - names of a model
+        self.fetch_dicts(
+            f"SELECT setval({sequence}, {maximum}) WHERE {maximum} > COALESCE(pg_sequence_last_value({sequence}), 0)",
+            {"table": quoted, "column": column},
+        )
 
     def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
         """Do the work on the connection that this thread keeps, else on one borrowed for just this."""

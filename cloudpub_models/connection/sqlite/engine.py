@@ -24,13 +24,14 @@ from urllib.parse import quote
 
 import peewee
 
-from cloudpub_models.connection.engine import closed_in_use
+from cloudpub_models.connection.engine import Location, closed_in_use
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.scopes import Scope, ThreadStates
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sqlite.driver_errors import classify
+from cloudpub_models.connection.url import MEMORY
 from cloudpub_models.errors import (
     CloudpubError,
     ConnectionFailedError,
@@ -42,9 +43,23 @@ from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
 
-MEMORY = ":memory:"
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
+# What a PRAGMA may be asked about; anything else that is given to one sets it.
+_ASKED_WITH_A_NAME = frozenset(
+    {
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -85,6 +100,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         self._anchor = self._connect() if self._in_memory else None
 
     # Connections
+
+    @property
+    def location(self) -> Location:
+        return Location(self.database)
 
     def _connect(self) -> SqliteConnection:
         if self._retired:
@@ -210,12 +229,19 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return rows
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
+        return max(self._changing(sql, parameters)[2], 0)
+
+    def perform(self, sql: str, parameters: Sequence[Any] | None) -> StatementResult:
+        names, rows, count = self._changing(sql, parameters)
+        return StatementResult(names, rows, count if count >= 0 else None)
+
+    def _changing(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row], int]:
         cursor = self._take_cursor()
         connection = cursor.connection
         try:
             changed_before = connection.total_changes
-            cursor.execute(sql, parameters or ()).fetchall()
-            count = cursor.rowcount
+            rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
+            names, count = _names(cursor), cursor.rowcount
             if count < 0 and connection.total_changes > changed_before:
                 # The driver does not count what a statement that begins with WITH changes; the total has what triggers
                 # changed in it as well.
@@ -225,7 +251,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         except OverflowError as error:
             raise _too_large(error) from error
         self._threads.current.cursor = cursor
-        return max(count, 0)
+        return names, rows, count
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         connection = self._usable_connection()
@@ -330,6 +356,15 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             raise typed from error
         self._allow_writes(connection)
 
+    @contextlib.contextmanager
+    def only_reading(self) -> Iterator[None]:
+        connection = self._usable_connection()
+        connection.set_authorizer(_authorize)
+        try:
+            yield
+        finally:
+            connection.set_authorizer(None)
+
     def has_transaction_to_end(self) -> bool:
         connection: SqliteConnection | None = self._threads.current.connection
         return connection is not None and connection.in_transaction
@@ -382,6 +417,13 @@ def _put_aside(sql: str) -> str:
     inner = sql.rstrip().removesuffix(";")
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
     return f"WITH cloudpub_stream AS MATERIALIZED {aside} SELECT * FROM cloudpub_stream"  # noqa: S608 - the same
+
+
+def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in _ASKED_WITH_A_NAME
+    if sets or action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
 
 
 def _names(cursor: sqlite3.Cursor) -> list[str]:

@@ -33,7 +33,15 @@ class AllRows:
 
 ALL_ROWS: Final = AllRows()
 
-Where = Mapping[str, Any] | peewee.Node | AllRows | None
+
+class AllOf:
+    """Several ``where`` arguments that all have to hold; a column may come in more than one of them."""
+
+    def __init__(self, *parts: Where) -> None:
+        self.parts = parts
+
+
+Where = Mapping[str, Any] | peewee.Node | AllOf | AllRows | None
 
 _MARK = "\0"
 # Values of these types are compared for equality, without another look at them.
@@ -67,6 +75,10 @@ def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
     if type(where) is not dict:
         if isinstance(where, peewee.Node):
             return _from_expression(where, table, engine)
+        if isinstance(where, AllOf):
+            parsed = [parse_where(part, table, engine) for part in where.parts]
+            shape = tuple(part for shape, _ in parsed for part in shape)
+            return shape, [value for _, values in parsed for value in values]
         if not isinstance(where, Mapping):
             raise InvalidQueryError(
                 f"expected where to be a dict of column name to value, or a Peewee expression; "

@@ -63,6 +63,7 @@ class PlannedMigration:
         statements: what it would send, without what it only reads.
         doubt: why this may not be all, or be otherwise, if there is a reason.
         stopped: why the script could not be followed to its end, if it could not.
+        tried: whether it was run, on a copy of the database; where it stopped there it will fail.
     """
 
     name: str
@@ -70,6 +71,7 @@ class PlannedMigration:
     statements: tuple[PlannedStatement, ...]
     doubt: str | None = None
     stopped: str | None = None
+    tried: bool = False
 
     @property
     def hazards(self) -> tuple[Hazard, ...]:
@@ -142,7 +144,8 @@ def _planned(
             # All of them are the migrator's own, which has kept the rows.
             hazards = tuple(hazard for hazard in hazards if hazard.severity != "destructive")
         statements.append(PlannedStatement(sql, times, hazards))
-    return PlannedMigration(name, in_transaction, tuple(statements), recorder.doubt, stopped)
+    tried = recorder.sends_everything
+    return PlannedMigration(name, in_transaction, tuple(statements), recorder.doubt, stopped, tried)
 
 
 class _Recorder:

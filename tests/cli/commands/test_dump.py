@@ -17,7 +17,7 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database, Managers
-from cloudpub_models.cli.shown import interchange
+from cloudpub_models.cli.shown import row_files
 from cloudpub_models.models import ALL_MODELS
 
 Run = Callable[..., Result]
@@ -151,7 +151,7 @@ def test_a_dump_that_fails_leaves_the_file_that_was_there(
     def full(_row: object) -> bytes:
         raise OSError(28, "No space left on device", "users.jsonl")
 
-    monkeypatch.setattr(interchange, "json_line", full)
+    monkeypatch.setattr(row_files, "json_line", full)
     result = run("dump", "users", "users.csv", "--format", "jsonl")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr

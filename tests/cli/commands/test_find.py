@@ -128,10 +128,10 @@ def test_truth(run: Run, data: Managers, resize: Function, word: str) -> None:
         ),
         (("functions", "id=99999999999"), "functions.id: expected an integer of 32 bits"),
         (("functions", "uuid=1234"), "functions.uuid: expected a UUID"),
-        (("functions", "user_id=00000000-0000-4000-8000-000000000000"), "users has no row with the uuid"),
+        (("functions", "user_id=00000000-0000-4000-8000-000000000000"), "expected a row of users; got the uuid"),
         (("functions", "created_at=yesterday"), "functions.created_at: expected an ISO 8601 timestamp"),
         (("functions", "analysis_result={"), "functions.analysis_result: expected JSON"),
-        (("functions", "id~1%"), "compares text with a pattern"),
+        (("functions", "id~1%"), "expected a column of text"),
         (("functions", "id>null"), "write id=null or id!=null"),
         (("function_deployments", "is_active=maybe"), "expected true or false"),
         (("user_information", "role=boss"), "developer"),
@@ -279,8 +279,8 @@ def test_show_has_a_row_with_its_relations(run: Run, data: Managers, ada: User, 
 def test_show_of_nothing(run: Run, data: Managers, ada: User) -> None:
     missing = run("show", "users", str(UUID(int=7)))
     assert missing.exit_code == 1
-    assert talk(missing) == f"error: users has no row with the uuid {UUID(int=7)}\n"
-    assert "no row with the id 7000" in talk(run("show", "users", "7000"))
+    assert talk(missing) == f"error: expected a row of users; got the uuid {UUID(int=7)}, which none has\n"
+    assert "got the id 7000, which none has" in talk(run("show", "users", "7000"))
     mistyped = run("show", "users", "ada")
     assert mistyped.exit_code == 2
     assert "expected the UUID of a row, or its id" in mistyped.stderr

@@ -78,7 +78,7 @@ def test_columns_of_one_name_are_all_there(run: Run, users: Managers) -> None:
 def test_standard_input_that_is_no_text(run: Run, data: Managers, command: tuple[str, ...]) -> None:
     result = run(*command, stdin=b"SELECT '\xff'")
     assert result.exit_code == 1
-    assert "standard input: expected UTF-8; byte 9 is none" in result.stderr
+    assert "standard input: expected UTF-8; got none in byte 9" in result.stderr
 
 
 def test_the_statement_may_come_from_standard_input(run: Run, users: Managers) -> None:

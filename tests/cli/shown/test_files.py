@@ -121,7 +121,7 @@ def test_a_terminal_gets_no_commands_and_a_pipe_gets_every_byte(monkeypatch: pyt
 
 def test_a_closed_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
-    with pytest.raises(InvalidValueError, match="standard output is closed"), binary_stdout():
+    with pytest.raises(InvalidValueError, match="expected standard output; got a closed one"), binary_stdout():
         pass
 
 
@@ -137,5 +137,5 @@ def test_text_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidValueError, match="standard input: expected UTF-8"):
         read_standard_input()
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(InvalidValueError, match="standard input is closed"):
+    with pytest.raises(InvalidValueError, match="expected standard input; got a closed one"):
         read_standard_input()

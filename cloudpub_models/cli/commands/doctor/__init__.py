@@ -1,5 +1,5 @@
-"""What ``cloudpub doctor`` looks at: each check reads, changes nothing, and gives findings with what to do.
+"""What ``cloudpub doctor`` looks at: each check reads, changes nothing, and gives verdicts with what to do.
 
-`examination` runs them all; what is the same for every database is in `schema_checks`, the rest in `postgresql_checks`
-and `sqlite_checks`. How findings are shown is the command's business.
+What is the same for every database is in ``tables``; the rest is in a module with the name of the database's dialect,
+which has ``versions`` and ``CHECKS``.
 """

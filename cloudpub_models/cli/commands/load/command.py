@@ -11,32 +11,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 
-from cloudpub_models.cli.boundary import print_error, print_note
+from cloudpub_models.cli.boundary import RefusedError
+from cloudpub_models.cli.commands.load.parsing import RecordParser
 from cloudpub_models.cli.commands.load.position import PositionRecord
-from cloudpub_models.cli.commands.load.rows import RowParser
-from cloudpub_models.cli.commands.load.run import MOST_PROBLEMS, BadRecords, Conflict, Loading
-from cloudpub_models.cli.given.arguments import (
+from cloudpub_models.cli.commands.load.records import STANDARD_INPUT, LineSource
+from cloudpub_models.cli.commands.load.run import MOST_PROBLEMS, BadRecords, KnownRows, Loading
+from cloudpub_models.cli.given.cells import KeyLookup
+from cloudpub_models.cli.given.options import (
     ColumnsOption,
     ExceptOption,
-    RowFormatOption,
+    FileFormatOption,
+    JsonOption,
     TableArgument,
     chosen_columns,
-    chosen_row_format,
-    model_named,
+    chosen_file_format,
     named_columns,
 )
-from cloudpub_models.cli.given.column_values import KeyLookup
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, binary_stdin
-from cloudpub_models.cli.shown.interchange import STANDARD_INPUT, LineSource
-from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
-from cloudpub_models.manager.columns.table import Table, table_of
-from cloudpub_models.manager.manager import Manager
+from cloudpub_models.cli.shown.terminal import print_error, print_line, print_note
+from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
 
 
@@ -47,8 +47,9 @@ class OnConflict(StrEnum):
     UPDATE = "update"
 
 
+@takes_target()
 def load(
-    context: typer.Context,
+    target: Target,
     table: TableArgument,
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="CSV or JSON lines, also compressed by gzip; - is standard input.")
@@ -80,9 +81,8 @@ def load(
     commit_every: Annotated[
         int, typer.Option("--commit-every", min=100, metavar="N", help="How many lines a part of --resumable has.")
     ] = 100_000,
-    format: RowFormatOption = None,
+    format: FileFormatOption = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Load the rows of a file into a table: all of them, or, when a line is bad, none.
 
@@ -91,29 +91,30 @@ def load(
 
     Exit code: 0 when everything was loaded, or put aside by --skip-bad; 1 when a line was bad.
     """
-    known = table_of(model_named(table))
+    known = target.table(table)
     taken = chosen_columns(known, columns, excepted)
-    chosen = chosen_row_format(format, file)
-    conflict = _conflict(on_conflict, key, known)
+    chosen = chosen_file_format(format, file)
+    known_rows = _known_rows(on_conflict, key, known)
     if skip_bad is not None and resumable:
         raise typer.BadParameter(
-            "--skip-bad writes its file when all is loaded, and --resumable may stop before: leave one out"
+            "expected --skip-bad, for which all is loaded at once, or --resumable; got both: leave one out"
         )
     if skip_bad is not None and skip_bad.is_file():
         raise typer.BadParameter(f"expected --skip-bad to name a file that is not there yet; got {skip_bad}")
     watch = Stopwatch()
     with (
         _opened(file) as stream,
-        open_target(target_of(context, database), creates=False) as opened,
+        target.opened() as database,
         BadRecords(skip_bad) as bad,
         row_progress(f"loading {table}", _size(stream)) as advance,
     ):
-        managers = Managers(opened)
-        manager: Manager[Any] = managers.for_model(known.model)
+        managers = Managers(database)
         source = LineSource(stream, STANDARD_INPUT if file == STANDARD_STREAM else file)
-        record = PositionRecord(opened, table, source.beginning()) if resumable else None
-        loading = Loading(manager, conflict, bad, record, lambda rows: advance(_place(stream), rows))
-        parser = RowParser(known, taken, chosen, KeyLookup(managers))
+        record = PositionRecord(database, table, source.beginning()) if resumable else None
+        loading = Loading(
+            managers.for_model(known.model), known_rows, bad, record, lambda rows: advance(_place(stream), rows)
+        )
+        parser = RecordParser(known, taken, chosen, KeyLookup(managers))
         done = loading.run(source, parser, chosen, commit_every if record else None)
     rows = done.rows - loading.resumed_rows
     if as_json:
@@ -131,10 +132,9 @@ def load(
         )
     _print_problems(bad)
     if bad.count and not bad.skips:
-        print_error(_refusal(rows, bad, resumable))
-        raise typer.Exit(1)
+        raise RefusedError(_refusal(rows, bad, resumable))
     if not as_json:
-        typer.echo(f"loaded {watch.summary(rows, table)}")
+        print_line(f"loaded {watch.summary(rows, table)}")
     if loading.kept_rows:
         print_note(f"{loading.kept_rows:,} rows were there already, and are as they were")
     if loading.resumed_rows:
@@ -159,12 +159,14 @@ def _refusal(rows: int, bad: BadRecords, resumable: bool) -> str:
     return f"nothing was loaded, since {found}: mend the file, or put bad lines aside with --skip-bad FILE{others}"
 
 
-def _conflict(action: OnConflict | None, key: str | None, table: Table) -> Conflict:
+def _known_rows(action: OnConflict | None, key: str | None, table: Table) -> KnownRows:
     if key is not None and action is not OnConflict.UPDATE:
-        raise typer.BadParameter("--key says which rows --on-conflict update means: add that, or leave --key out")
+        raise typer.BadParameter("expected --on-conflict update beside --key; got none: add it, or leave --key out")
     if action is not OnConflict.UPDATE:
-        return Conflict(action and action.value)
-    return Conflict(action.value, named_columns(key, table) or (("uuid",) if "uuid" in table.columns else ("id",)))
+        return KnownRows(action and action.value)
+    return KnownRows(
+        action.value, named_columns(key, table) or (("uuid",) if "uuid" in table.columns else table.key_names)
+    )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One load of a file into a table: chunks are written, what is wrong is found, and how far it has come recorded.
 
-Options and reports are the command's business (``loading``); what a record has to be is in ``rows``.
+Options and reports are the command's business; what a record has to be is in ``parsing``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+import peewee
+
+from cloudpub_models.cli.commands.load.parsing import RecordParser
 from cloudpub_models.cli.commands.load.position import Position, PositionRecord
-from cloudpub_models.cli.commands.load.rows import RowParser
+from cloudpub_models.cli.commands.load.records import LineSource, Record, read_csv, read_csv_header, read_jsonl
 from cloudpub_models.cli.shown.files import file_to_write
-from cloudpub_models.cli.shown.interchange import LineSource, Record, RowFormat, read_csv, read_csv_header, read_jsonl
+from cloudpub_models.cli.shown.row_files import FileFormat
 from cloudpub_models.errors import (
     ConstraintError,
     InvalidValueError,
@@ -34,7 +37,7 @@ _CHUNK_BYTES = 4_000_000
 _WRONG = (InvalidValueError, UnknownColumnError, NotFoundError)
 
 
-class Conflict(NamedTuple):
+class KnownRows(NamedTuple):
     """What becomes of rows that are there already, as ``batch_insert`` takes it."""
 
     on_conflict: Any = None
@@ -98,7 +101,7 @@ class Loading:
 
     Args:
         manager: of the table.
-        conflict: what becomes of rows that are there already.
+        known_rows: what becomes of rows that are there already.
         bad: gets what is refused.
         record: where to record how far it has come; ``None`` makes everything one transaction.
         advance: called with the number of rows done so far.
@@ -111,22 +114,24 @@ class Loading:
     def __init__(
         self,
         manager: Manager[Any],
-        conflict: Conflict,
+        known_rows: KnownRows,
         bad: BadRecords,
         record: PositionRecord | None,
         advance: Callable[[int], object],
     ) -> None:
         self._manager = manager
-        self._conflict = conflict
+        self._known_rows = known_rows
         self._bad = bad
         self._record = record
         self._advance = advance
+        counting = manager.model._meta.primary_key
+        self._id_column = counting.column_name if isinstance(counting, peewee.AutoField) else None
         self._has_ids = False
         self._rows = 0
         self.resumed_rows = 0
         self.kept_rows = 0
 
-    def run(self, source: LineSource, parser: RowParser, format: RowFormat, commit_every: int | None) -> Position:
+    def run(self, source: LineSource, parser: RecordParser, format: FileFormat, commit_every: int | None) -> Position:
         """Load everything, or, where something is bad that may not be skipped, what was committed before that.
 
         Args:
@@ -143,11 +148,11 @@ class Loading:
             UnknownColumnError: the first line of CSV names what is no column.
         """
         names: list[str] = []
-        if format is RowFormat.CSV:
+        if format is FileFormat.CSV:
             names, self._bad.first_line = read_csv_header(source)
             parser.check_names(names)
         done = self._resume(source)
-        records = read_csv(source, names) if format is RowFormat.CSV else read_jsonl(source)
+        records = read_csv(source, names) if format is FileFormat.CSV else read_jsonl(source)
         ended = False
         while not ended:
             try:
@@ -183,7 +188,7 @@ class Loading:
         else:
             self._record.write(position)
 
-    def _write_part(self, records: Iterator[Record], parser: RowParser, most: int | None) -> bool:
+    def _write_part(self, records: Iterator[Record], parser: RecordParser, most: int | None) -> bool:
         """Write so many records at most, and return whether they were the last."""
         part = itertools.islice(records, most)
         taken = 0
@@ -196,10 +201,10 @@ class Loading:
         if self._bad.count and not self._bad.skips:
             raise _PartRefusedError
         if self._has_ids:
-            self._move_on_the_ids()
+            self._manager.database.engine.continue_ids(self._manager.table.name, str(self._id_column))
         return most is None or taken < most
 
-    def _parsed(self, chunk: Sequence[Record], parser: RowParser) -> Iterator[tuple[Record, dict[str, Any]]]:
+    def _parsed(self, chunk: Sequence[Record], parser: RecordParser) -> Iterator[tuple[Record, dict[str, Any]]]:
         for record in chunk:
             try:
                 yield record, parser.parse(record)
@@ -213,7 +218,7 @@ class Loading:
         try:
             with self._manager.database.transaction():
                 written = self._manager.batch_insert(
-                    [row for _, row in rows], chunk_size=len(rows), **self._conflict._asdict()
+                    [row for _, row in rows], chunk_size=len(rows), **self._known_rows._asdict()
                 )
         except (ConstraintError, InvalidValueError) as error:
             if len(rows) == 1:
@@ -225,20 +230,8 @@ class Loading:
             self._write(rows[middle:])
         else:
             self._rows += written
-            self.kept_rows += len(rows) - written if self._conflict.on_conflict == "ignore" else 0
-            self._has_ids = self._has_ids or any("id" in row for _, row in rows)
-
-    def _move_on_the_ids(self) -> None:
-        """Have PostgreSQL give the next row an id behind those that were written; SQLite sees to it by itself."""
-        table, database = self._manager.table.name, self._manager.database
-        if database.dialect == "postgresql":
-            maximum = f"SELECT MAX(id) FROM {table}"  # noqa: S608 - the name of a model's table
-            sequence = "pg_get_serial_sequence(@table, 'id')::regclass"
-            database.raw_query_all(
-                f"SELECT setval({sequence}, ({maximum})) "
-                f"WHERE ({maximum}) > COALESCE(pg_sequence_last_value({sequence}), 0)",
-                {"table": table},
-            )
+            self.kept_rows += len(rows) - written if self._known_rows.on_conflict == "ignore" else 0
+            self._has_ids = self._has_ids or any(self._id_column in row for _, row in rows)
 
 
 def _next_chunk(records: Iterator[Record]) -> list[Record]:

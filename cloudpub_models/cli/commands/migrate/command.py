@@ -1,34 +1,32 @@
 """``cloudpub migrate``: bring a database's schema forward, back, and compare it with the models.
 
-It parses and prints; the work is in ``schema``, and what a plan looks like in ``migration_plan``.
+It parses and prints; the work is in the room ``schema``, and what a plan looks like in ``plan``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from cloudpub_models.cli.boundary import print_error, print_note
+from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
 from cloudpub_models.cli.commands.migrate.plan import hazard_line, plan_document, plan_summary, print_plan
-from cloudpub_models.cli.given.confirmation import YesOption, require_consent
-from cloudpub_models.cli.given.targets import DatabaseOption, DirectoryOption, Target, open_target, target_of
-from cloudpub_models.cli.shown.output import JsonOption, print_document, print_table
+from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
-from cloudpub_models.component import Component
-from cloudpub_models.platform.component import component
+from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
+from cloudpub_models.component import PLATFORM, load_component
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
-from cloudpub_models.sql.dialects import Dialect
-
-PENDING_EXIT_CODE = 3
+from cloudpub_models.sql import Dialect
 
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
@@ -41,24 +39,23 @@ migrate = typer.Typer(
 
 
 @migrate.callback()
-def shared(context: typer.Context, database: DatabaseOption = None, directory: DirectoryOption = None) -> None:
-    """Remember the options for the subcommand, or go up where there is none."""
-    context.obj = target_of(context, database, directory)
+@takes_target(directory=True)
+def shared(context: typer.Context, target: Target) -> None:
+    """Go up where there is no subcommand."""
     if context.invoked_subcommand is None:
-        _run(context.obj, "up", None, yes=False, as_json=False)
+        _run(target, "up", None, yes=False, as_json=False)
 
 
 @migrate.command(epilog="Example: cloudpub migrate up --plan")
+@takes_target(directory=True)
 def up(
-    context: typer.Context,
-    target: Annotated[
+    target: Target,
+    last: Annotated[
         str | None, typer.Argument(metavar="TARGET", help="The last migration to apply; all if left out.")
     ] = None,
     plan: PlanOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Apply the migrations that are pending. It asks before one that drops or deletes.
 
@@ -67,25 +64,23 @@ def up(
 
     Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
     """
-    named = target_of(context, database, directory)
     if plan:
-        _plan(named, "up", target, as_json=as_json)
+        _plan(target, "up", last, as_json=as_json)
     else:
-        _run(named, "up", target, yes=yes, as_json=as_json)
+        _run(target, "up", last, yes=yes, as_json=as_json)
 
 
 @migrate.command(epilog="Example: cloudpub migrate down --plan")
+@takes_target(directory=True)
 def down(
-    context: typer.Context,
-    target: Annotated[
+    target: Target,
+    last: Annotated[
         str | None,
         typer.Argument(metavar="TARGET", help="Revert all back through this migration; only the last if left out."),
     ] = None,
     plan: PlanOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Revert the migration applied last. It asks before what it created is dropped, with the data in it.
 
@@ -93,40 +88,33 @@ def down(
 
     Exit code: 0; 1 for an error, a refusal, or a plan that is incomplete.
     """
-    named = target_of(context, database, directory)
     if plan:
-        _plan(named, "down", target, as_json=as_json)
+        _plan(target, "down", last, as_json=as_json)
     else:
-        _run(named, "down", target, yes=yes, as_json=as_json)
+        _run(target, "down", last, yes=yes, as_json=as_json)
 
 
 @migrate.command(epilog="Example: cloudpub migrate status --exit-code")
+@takes_target(directory=True)
 def status(
-    context: typer.Context,
+    target: Target,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help=f"Exit with {PENDING_EXIT_CODE} when migrations are pending.")
+        bool, typer.Option("--exit-code", help=f"Exit with {PENDING} when migrations are pending.")
     ] = False,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """List the migrations, and when each was applied.
 
     Exit code: 0, also when some are pending (see --exit-code); 1 when files and database do not agree: a migration was
     changed after it had been applied, its file is gone, or it comes late.
     """
-    named = target_of(context, database, directory)
-    with open_target(named, creates=False) as opened:
-        migrations = Migrator(opened.engine, _component(named)).status()
+    with target.opened() as database:
+        migrations = Migrator(database.engine, target.with_scripts(database)).status()
+        components = [component.name for component in database.components]
     if as_json:
-        print_document(
-            {
-                "migrations": [
-                    {"name": known.name, "state": known.state, "applied_at": known.applied_at} for known in migrations
-                ]
-            }
-        )
+        print_document({"components": components, "migrations": [dataclasses.asdict(known) for known in migrations]})
     else:
+        print_note(f"components: {', '.join(components)}")
         rows = [
             {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
             for known in migrations
@@ -135,66 +123,61 @@ def status(
     broken = [known.name for known in migrations if known.is_broken]
     pending = [known.name for known in migrations if known.state == "pending"]
     if broken:
-        print_error(f"{', '.join(broken)}: files and database do not agree; 'cloudpub migrate up' says what to do")
-        raise typer.Exit(1)
+        raise RefusedError(
+            f"expected files and database to agree; got {', '.join(broken)}: 'cloudpub migrate up' says more"
+        )
     if pending and exit_code:
-        raise typer.Exit(PENDING_EXIT_CODE)
+        raise typer.Exit(PENDING)
 
 
 @migrate.command(epilog="Example: cloudpub migrate new add user locale")
+@takes_target(directory=True)
 def new(
-    context: typer.Context,
+    target: Target,
     name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Write the skeleton of the next migration, with the next free number. No database is needed."""
-    named = target_of(context, database, directory)
-    if named.directory is None and not _in_checkout():
-        print_error("the platform's migrations are written in a checkout of this package: run this there")
-        raise typer.Exit(1)
-    path = _short(write_script(_component(named), " ".join(name)))
+    platform = load_component(PLATFORM)
+    if target.directory is None and not _is_in_checkout(directory_of(platform)):
+        raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
+    path = _short(write_script(platform.with_migrations(target.directory or platform.migrations), " ".join(name)))
     if as_json:
         print_document({"path": str(path)})
     else:
-        print(path)
+        print_line(str(path))
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
+@takes_target(directory=True)
 def check(
-    context: typer.Context,
+    target: Target,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Compare the database with the models: columns, types, defaults, indexes, keys, checks, triggers.
 
     Exit code: 0 when they agree, 1 when they do not.
     """
-    named = target_of(context, database, directory)
-    console = Console()
-    with open_target(named, creates=False) as opened:
-        differences = find_drift(opened.engine, opened.models)
+    with target.opened() as database:
+        models, dialect = database.models, database.engine.sql_dialect
+        differences = find_drift(database.engine, models)
     if as_json:
         print_document({"differences": [_difference_document(difference) for difference in differences]})
-        raise typer.Exit(1 if differences else 0)
-    if not differences:
-        console.print("no drift: the database is what the models say")
-        return
-    if [difference.kind for difference in differences] == ["table"] * len(opened.models):
-        console.print("none of the platform's tables is there: 'cloudpub migrate up' makes them")
+    elif not differences:
+        print_line("no drift: the database is what the models say")
+    elif [difference.kind for difference in differences] == ["table"] * len(models):
+        print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(console, differences, opened.engine.sql_dialect)
-    raise typer.Exit(1)
+        _print_differences(differences, dialect)
+    if differences:
+        raise typer.Exit(FAILED)
 
 
 @migrate.command(epilog="Example: cloudpub migrate adopt --database postgresql://localhost/cloud")
+@takes_target(directory=True)
 def adopt(
-    context: typer.Context,
+    target: Target,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
-    directory: DirectoryOption = None,
 ) -> None:
     """Take over a database whose tables another backend has made.
 
@@ -203,61 +186,60 @@ def adopt(
 
     Exit code: 0 when adopted, 1 when refused.
     """
-    named = target_of(context, database, directory)
-    console = Console()
-    with open_target(named, creates=False) as opened:
-        report = Migrator(opened.engine, _component(named)).adopt()
+    with target.opened() as database:
+        dialect = database.engine.sql_dialect
+        adopted = Migrator(database.engine, target.with_scripts(database)).adopt()
     if as_json:
-        differences = [_difference_document(difference) for difference in report.differences]
-        print_document({"recorded": ", ".join(report.recorded) or None, "differences": differences})
+        differences = [_difference_document(difference) for difference in adopted.differences]
+        print_document({"recorded": ", ".join(adopted.recorded) or None, "differences": differences})
         return
-    if not report.recorded:
-        console.print("this database had been adopted or migrated before")
+    if not adopted.recorded:
+        print_line("this database had been adopted or migrated before")
     else:
-        console.print(f"adopted: {', '.join(report.recorded)} recorded as applied", highlight=False)
-    if report.differences:
-        _print_differences(console, report.differences, opened.engine.sql_dialect)
+        print_line(f"adopted: {', '.join(adopted.recorded)} recorded as applied")
+    if adopted.differences:
+        _print_differences(adopted.differences, dialect)
     else:
-        console.print("nothing is missing")
+        print_line("nothing is missing")
 
 
-def _plan(named: Target, direction: Direction, target: str | None, *, as_json: bool) -> None:
-    with open_target(named, creates=False, empty_if_missing=direction == "up") as opened:
-        planned = plan_migrations(Migrator(opened.engine, _component(named)), direction, target)
+def _plan(target: Target, direction: Direction, last: str | None, *, as_json: bool) -> None:
+    with target.opened(empty_if_missing=direction == "up") as database:
+        planned = plan_migrations(Migrator(database.engine, target.with_scripts(database)), direction, last)
+        dialect = database.engine.sql_dialect
     if as_json:
         print_document(plan_document(planned))
     else:
-        print_plan(planned, opened.engine.sql_dialect, Console())
+        print_plan(planned, dialect, HarmlessConsole())
     print_note(plan_summary(planned) if planned else _NOTHING[direction])
     if any(migration.stopped for migration in planned):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 _DONE: dict[Direction, str] = {"up": "applied", "down": "reverted"}
 _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to date", "down": "nothing to revert"}
 
 
-def _run(named: Target, direction: Direction, target: str | None, *, yes: bool, as_json: bool) -> None:
+def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
-    with open_target(named, creates=direction == "up") as opened:
-        migrator = Migrator(opened.engine, _component(named))
-        while planned := plan_migrations(migrator, direction, target):
+    with target.opened(creates=direction == "up") as database:
+        migrator = Migrator(database.engine, target.with_scripts(database))
+        while planned := plan_migrations(migrator, direction, last):
             certain = _certain(planned)
-            # On SQLite one that was not followed to its end has failed, and will: nothing of it is kept, unless it ends
-            # its transaction itself.
-            lasting = [one for one in certain if not (one.stopped and not one.doubt and opened.dialect == "sqlite")]
+            # Of one that was tried and failed nothing is kept, unless it ends its transaction itself.
+            lasting = [one for one in certain if not (one.stopped and not one.doubt and one.tried)]
             _ask_before_losses(lasting, yes=yes)
             finished = migrator.up(certain[-1].name) if direction == "up" else migrator.down(certain[-1].name)
             done.extend(finished)
             if not as_json:
                 for name in finished:
-                    print(f"{_DONE[direction]} {name}")
+                    print_line(f"{_DONE[direction]} {name}")
             if len(certain) == len(planned):
                 break
     if as_json:
         print_document({_DONE[direction]: done})
     elif not done:
-        print(_NOTHING[direction])
+        print_line(_NOTHING[direction])
 
 
 def _certain(planned: Sequence[PlannedMigration]) -> list[PlannedMigration]:
@@ -278,8 +260,8 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(console: Console, differences: Iterable[Difference], dialect: Dialect) -> None:
-    listed = list(differences)
+def _print_differences(differences: Iterable[Difference], dialect: Dialect) -> None:
+    console, listed = HarmlessConsole(), list(differences)
     rows = [
         {
             "table": difference.table,
@@ -296,12 +278,12 @@ def _print_differences(console: Console, differences: Iterable[Difference], dial
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(terminated(statement, dialect), soft_wrap=True, markup=False, highlight=False)
+            console.print(terminated(statement, dialect), soft_wrap=True)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
         for difference in unmended:
-            console.print(f"  {difference.description}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"  {difference.description}", soft_wrap=True)
 
 
 def _difference_document(difference: Difference) -> dict[str, Any]:
@@ -316,12 +298,7 @@ def _difference_document(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _component(named: Target) -> Component:
-    return component if named.directory is None else component.with_migrations(named.directory)
-
-
-def _in_checkout() -> bool:
-    directory = directory_of(component)
+def _is_in_checkout(directory: Path | None) -> bool:
     return directory is not None and (directory.parents[1] / "pyproject.toml").exists()
 
 

@@ -1,6 +1,6 @@
 """A migration plan for people and for machines: SQL with what is to be known in its comments, and JSON.
 
-Finding the plan is the business of ``schema.plan``.
+Finding the plan is the business of ``schema/safety``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from rich.text import Text
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.safety.hazards import Hazard
 from cloudpub_models.schema.safety.plan import PlannedMigration
-from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.identifiers import printable
 
 _STYLES = {"destructive": "bold red", "failing": "bold red", "long": "yellow", "unknown": "yellow", "brief": "dim"}
 _WORDS = {
@@ -29,7 +30,7 @@ _WORDS = {
 
 def print_plan(migrations: Sequence[PlannedMigration], dialect: Dialect, console: Console) -> None:
     """Print a plan as SQL; everything else in it is a comment, so that it can be kept and read as a script."""
-    highlighter = Syntax("", "postgresql", theme="ansi_dark", background_color="default")
+    highlighter = Syntax("", "postgres", theme="ansi_dark", background_color="default")
     for number, migration in enumerate(migrations):
         if number:
             console.print()
@@ -108,7 +109,7 @@ def _style(hazard: Hazard) -> str:
 
 
 def _comment(console: Console, text: str, style: str) -> None:
-    console.print(Text(f"-- {text}", style=style), soft_wrap=True)
+    console.print(Text(f"-- {printable(text)}", style=style), soft_wrap=True)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,6 +1,6 @@
 """What ``cloudpub schema`` draws: a catalogue's tables and references, as a picture or as text.
 
-`entities` is what every format is made from. `mermaid`, `dot` and `markdown` write text. A picture is made in steps:
-`layers` puts the tables into columns and order, `placement` gives them their places, `routing` leads the references
-around them, `svg` draws, `png` makes pixels of that. All of it is pure but `png`.
+``diagram`` is what every format is made from. ``mermaid``, ``dot`` and ``markdown`` write text. A picture is made in
+steps: ``layers`` puts the tables into columns and order, ``placement`` gives them their places, ``routing`` leads the
+references around them, and ``svg`` draws, pixels too.
 """

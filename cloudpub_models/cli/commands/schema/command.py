@@ -1,6 +1,6 @@
 """``cloudpub schema``: the tables and their references, as a picture, as text, or as SQL.
 
-What is drawn comes from ``schema.reading``, how it is drawn from ``diagram``.
+What is drawn comes from the catalogue, how it is drawn from the modules beside this one.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Annotated, Any
 
 import typer
 
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.commands.schema.entities import diagram_of
-from cloudpub_models.cli.given.targets import DatabaseOption, Target, open_target, target_of
+from cloudpub_models.cli.commands.schema.diagram import diagram_of
+from cloudpub_models.cli.given.options import JsonOption
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
-from cloudpub_models.cli.shown.output import JsonOption, document_bytes
+from cloudpub_models.cli.shown.output import document_bytes
+from cloudpub_models.cli.shown.terminal import print_note
 from cloudpub_models.connection.url import parse_url
-from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.drift.script import script, statements_of_database, statements_of_models
 from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
-from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, dialect_named
+from cloudpub_models.sql.dialects import dialect_named
 
 
 class SchemaFormat(StrEnum):
@@ -46,6 +46,8 @@ class SchemaSource(StrEnum):
     DATABASE = "database"
 
 
+# Whose types the models' columns are shown with where no database is named.
+_ANY_POSTGRESQL = "postgresql://"
 _SUFFIXES = {
     ".mmd": SchemaFormat.MERMAID,
     ".mermaid": SchemaFormat.MERMAID,
@@ -58,8 +60,9 @@ _SUFFIXES = {
 }
 
 
+@takes_target()
 def schema(
-    context: typer.Context,
+    target: Target,
     format: Annotated[
         SchemaFormat | None,
         typer.Option("--format", help="If left out, what --output ends in says it.", show_default="mermaid"),
@@ -72,7 +75,6 @@ def schema(
         ),
     ] = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Show the tables and their references: a diagram to look at, a page, or the SQL that makes them.
 
@@ -80,19 +82,19 @@ def schema(
     made here, needs no other program, and follows the reader's light or dark colours. PNG needs the extra 'png'.
     """
     if as_json and format is not None:
-        raise typer.BadParameter("give one of --format and --json", param_hint="--json")
+        raise typer.BadParameter("expected --format or --json; got both: leave one out")
     chosen = format or (SchemaFormat.MERMAID if output is None or as_json else _format_of(output))
     if chosen is SchemaFormat.PNG and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("a PNG is nothing for a terminal: name a file with --output", param_hint="--format")
-    named = target_of(context, database)
+        raise typer.BadParameter("expected a file for a PNG; got a terminal: name one with --output")
     if source is SchemaSource.DATABASE:
-        with open_target(named, creates=False) as opened:
-            statements = list(statements_of_database(opened.engine)) if chosen is SchemaFormat.SQL else []
-            catalogue = read_catalogue(opened.engine)
+        with target.opened() as database:
+            statements = list(statements_of_database(database.engine)) if chosen is SchemaFormat.SQL else []
+            catalogue = read_catalogue(database.engine)
     else:
-        dialect = _dialect(named)
-        statements = statements_of_models(dialect, component.models) if chosen is SchemaFormat.SQL else []
-        catalogue = expected_catalogue(dialect, component.models)
+        dialect = dialect_named(parse_url(_ANY_POSTGRESQL if target.url is None else target.url).dialect)
+        models = tuple(target.models.values())
+        statements = statements_of_models(dialect, models) if chosen is SchemaFormat.SQL else []
+        catalogue = expected_catalogue(dialect, models)
     if as_json:
         content = document_bytes(_document(catalogue))
     else:
@@ -109,7 +111,7 @@ def _format_of(output: Path) -> SchemaFormat:
     chosen = _SUFFIXES.get(output.suffix.lower())
     if chosen is None:
         known = ", ".join(_SUFFIXES)
-        raise typer.BadParameter(f"expected a name that ends in {known}; or say --format", param_hint="--output")
+        raise typer.BadParameter(f"expected a name that ends in {known}; got {output.name!r}: or say --format")
     return chosen
 
 
@@ -127,18 +129,9 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
         from cloudpub_models.cli.commands.schema.dot import dot
 
         return dot(diagram).encode()
-    from cloudpub_models.cli.commands.schema.picture.svg import svg
+    from cloudpub_models.cli.commands.schema.picture.svg import png, svg
 
-    if format is SchemaFormat.SVG:
-        return svg(diagram).encode()
-    from cloudpub_models.cli.commands.schema.picture.png import png
-
-    return png(svg(diagram, scheme="light"))
-
-
-def _dialect(named: Target) -> Dialect:
-    url = named.url()
-    return POSTGRESQL if url is None else dialect_named(parse_url(url).dialect)
+    return svg(diagram).encode() if format is SchemaFormat.SVG else png(diagram)
 
 
 def _document(catalogue: Catalogue) -> dict[str, Any]:

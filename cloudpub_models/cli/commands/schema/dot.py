@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from cloudpub_models.cli.commands.schema.entities import Diagram, Entity, Relation
+from cloudpub_models.cli.commands.schema.diagram import Diagram, Reference, TableBox
+from cloudpub_models.cli.shown.markup import in_dot, in_xml
 
 
 def dot(diagram: Diagram) -> str:
@@ -18,37 +17,32 @@ def dot(diagram: Diagram) -> str:
         "    graph [rankdir=LR, nodesep=0.4, ranksep=0.9];",
         '    node [shape=plain, fontname="Helvetica"];',
         '    edge [dir=both, color="#64748b"];',
-        *(_node(entity) for entity in diagram.entities),
-        *(_edge(relation) for relation in diagram.relations),
+        *(_node(box) for box in diagram.tables),
+        *(_edge(reference) for reference in diagram.references),
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _node(entity: Entity) -> str:
-    rows = [f'<tr><td colspan="3" bgcolor="#e2e8f0"><b>{escape(entity.name)}</b></td></tr>']
-    for attribute in entity.attributes:
+def _node(box: TableBox) -> str:
+    rows = [f'<tr><td colspan="3" bgcolor="#e2e8f0"><b>{in_xml(box.name)}</b></td></tr>']
+    for attribute in box.attributes:
         kind = f"{attribute.type}?" if attribute.nullable else attribute.type
         rows.append(
-            f'<tr><td align="left">{escape(" ".join(attribute.keys))}</td>'
-            f'<td align="left">{escape(attribute.name)}</td>'
-            f'<td align="left">{escape(kind)}</td></tr>'
+            f'<tr><td align="left">{in_xml(" ".join(attribute.keys))}</td>'
+            f'<td align="left">{in_xml(attribute.name)}</td>'
+            f'<td align="left">{in_xml(kind)}</td></tr>'
         )
     table = f'<table border="0" cellborder="1" cellspacing="0" cellpadding="4">{"".join(rows)}</table>'
-    return f"    {_quoted(entity.name)} [label=<{table}>];"
+    return f"    {in_dot(box.name)} [label=<{table}>];"
 
 
-def _edge(relation: Relation) -> str:
-    tail = "teeodot" if relation.optional else "teetee"
-    head = "teeodot" if relation.single else "crowodot"
-    style = ", style=dashed" if relation.optional else ""
-    label = f"{relation.column} → {relation.target}"
+def _edge(reference: Reference) -> str:
+    tail = "teeodot" if reference.optional else "teetee"
+    head = "teeodot" if reference.single else "crowodot"
+    style = ", style=dashed" if reference.optional else ""
+    label = f"{reference.column} → {reference.target}"
     return (
-        f"    {_quoted(relation.parent)} -> {_quoted(relation.child)} "
-        f"[arrowtail={tail}, arrowhead={head}{style}, tooltip={_quoted(label)}];"
+        f"    {in_dot(reference.parent)} -> {in_dot(reference.child)} "
+        f"[arrowtail={tail}, arrowhead={head}{style}, tooltip={in_dot(label)}];"
     )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from cloudpub_models.cli.shown.markup import in_markdown
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
 from cloudpub_models.schema.catalogue.normal_form import normalised
@@ -32,16 +33,17 @@ def markdown(catalogue: Catalogue) -> str:
 
 
 def _section(table: Table) -> list[str]:
-    lines = [f"## {table.name}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
+    title = table.name if table.name.isidentifier() else in_markdown(table.name)
+    lines = [f"## {title}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
     lines += [
-        f"| {_code(column.name)} | {_code(column.type)} | {'yes' if column.nullable else 'no'} | {_default(column)} "
-        f"| {'; '.join(_rules(table, column))} |"
+        f"| {in_markdown(column.name)} | {in_markdown(column.type)} | {'yes' if column.nullable else 'no'} "
+        f"| {_default(column)} | {'; '.join(_rules(table, column))} |"
         for column in table.columns.values()
     ]
     notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
-    notes += [f"index {_code(index.name)} on {_list(map(_key, index.columns))}" for index in table.indexes]
-    notes += [f"check: {_code(_with_parentheses(check.expression))}" for check in table.checks]
-    notes += [f"trigger {_code(trigger.name)}" for trigger in table.triggers]
+    notes += [f"index {in_markdown(index.name)} on {_list(map(_key, index.columns))}" for index in table.indexes]
+    notes += [f"check: {in_markdown(_with_parentheses(check.expression))}" for check in table.checks]
+    notes += [f"trigger {in_markdown(trigger.name)}" for trigger in table.triggers]
     if notes:
         lines += ["", *(f"- {note}" for note in notes)]
     return lines
@@ -51,7 +53,7 @@ def _rules(table: Table, column: Column) -> list[str]:
     rules = ["primary key"] if column.name in table.primary_key else []
     rules += ["unique"] if any(unique.columns == (column.name,) for unique in table.uniques) else []
     rules += [
-        f"refers to {_code(f'{key.table}.{target}')}, on delete {key.on_delete.lower()}"
+        f"refers to {in_markdown(f'{key.table}.{target}')}, on delete {key.on_delete.lower()}"
         for key in table.foreign_keys
         for own, target in zip(key.columns, key.referenced, strict=False)
         if own == column.name
@@ -77,14 +79,8 @@ def _with_parentheses(expression: str) -> str:
 def _default(column: Column) -> str:
     if column.default is None:
         return ""
-    return _DEFAULTS.get(column.default) or _code(column.default)
+    return _DEFAULTS.get(column.default) or in_markdown(column.default)
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(_code(name) for name in names)
-
-
-def _code(text: str) -> str:
-    fence = "``" if "`" in text else "`"
-    escaped = text.replace("|", "\\|").replace("\n", " ")
-    return f"{fence}{escaped}{fence}"
+    return ", ".join(in_markdown(name) for name in names)

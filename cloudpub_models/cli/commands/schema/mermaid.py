@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cloudpub_models.cli.commands.schema.entities import Attribute, Diagram, Relation
+from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference
+from cloudpub_models.cli.shown.markup import in_mermaid
 
 _KEYS = {"PK": "PK", "FK": "FK", "U": "UK"}
 
@@ -16,11 +17,11 @@ def mermaid(diagram: Diagram) -> str:
         diagram: what to write.
     """
     lines = ["erDiagram"]
-    for entity in diagram.entities:
-        lines.append(f"    {_quoted(entity.name)} {{")
-        lines.extend(f"        {_attribute(attribute)}" for attribute in entity.attributes)
+    for box in diagram.tables:
+        lines.append(f"    {_quoted(box.name)} {{")
+        lines.extend(f"        {_attribute(attribute)}" for attribute in box.attributes)
         lines.append("    }")
-    lines.extend(f"    {_relation(relation)}" for relation in diagram.relations)
+    lines.extend(f"    {_reference(reference)}" for reference in diagram.references)
     return "\n".join(lines) + "\n"
 
 
@@ -34,16 +35,13 @@ def _attribute(attribute: Attribute) -> str:
     return " ".join(parts)
 
 
-def _relation(relation: Relation) -> str:
-    parent = "|o" if relation.optional else "||"
-    child = "o|" if relation.single else "o{"
-    line = ".." if relation.optional else "--"
-    return f'{_quoted(relation.parent)} {parent}{line}{child} {_quoted(relation.child)} : "{_text(relation.column)}"'
+def _reference(reference: Reference) -> str:
+    parent = "|o" if reference.optional else "||"
+    child = "o|" if reference.single else "o{"
+    line = ".." if reference.optional else "--"
+    ends = f"{_quoted(reference.parent)} {parent}{line}{child} {_quoted(reference.child)}"
+    return f'{ends} : "{in_mermaid(reference.column)}"'
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{_text(name)}"'
-
-
-def _text(name: str) -> str:
-    return name.replace('"', "'")
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{in_mermaid(name)}"'

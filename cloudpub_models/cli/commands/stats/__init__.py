@@ -1,5 +1,4 @@
-"""What ``cloudpub stats`` shows: gathered in ``report``, drawn in ``drawing`` and ``page``.
+"""What ``cloudpub stats`` shows: ``measurements`` are taken, and drawn in ``drawing`` and ``page``.
 
-``durations`` and ``axes`` are the arithmetic behind both, ``charts`` and ``markup`` the page's pictures. The command
-and its options are in ``cli/stats``.
+``histogram`` and ``axes`` are the arithmetic behind both, ``charts`` the page's pictures.
 """

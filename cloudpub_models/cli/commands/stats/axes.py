@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloudpub_models.cli.commands.stats.durations import Bin
-from cloudpub_models.cli.commands.stats.report import Period
+from cloudpub_models.cli.commands.stats.histogram import Bin
+from cloudpub_models.cli.commands.stats.measurements import Period
 
 _SECOND_MS = 1000
 _MINUTE_MS = 60 * _SECOND_MS

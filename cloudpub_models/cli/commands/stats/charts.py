@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from cloudpub_models.cli.commands.stats.axes import Scale, Tick
-from cloudpub_models.cli.commands.stats.markup import element
+from cloudpub_models.cli.shown.markup import element
 
 _HEIGHT = 190
 # The inner picture's own units; it is stretched to the chart's width.

@@ -1,6 +1,6 @@
 """``cloudpub stats``: how a function's invocations went, in the terminal, as JSON, or as a page.
 
-It parses and writes; what is shown is gathered and drawn in ``statistics``.
+It parses and writes; what is shown is gathered in ``measurements``, and drawn in ``drawing`` and ``page``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cloudpub_models import Managers
-from cloudpub_models.cli.boundary import print_note
-from cloudpub_models.cli.commands.stats.report import Period, read_report
-from cloudpub_models.cli.given.function_argument import FunctionArgument, find_function
-from cloudpub_models.cli.given.targets import DatabaseOption, open_target, target_of
+from cloudpub_models.cli.commands.stats.measurements import Period, measure
+from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, find_function
+from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import file_to_write
-from cloudpub_models.cli.shown.output import JsonOption, print_document
+from cloudpub_models.cli.shown.output import print_document
+from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_note
+from cloudpub_models.platform.registry import Managers
 
 _MOMENT_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 
+@takes_target()
 def stats(
-    context: typer.Context,
+    target: Target,
     function: FunctionArgument,
     period: Annotated[Period, typer.Option(help="How far back.")] = Period.DAY,
     until: Annotated[
@@ -46,30 +46,29 @@ def stats(
         ),
     ] = None,
     as_json: JsonOption = False,
-    database: DatabaseOption = None,
 ) -> None:
     """Show how a function's invocations went: figures, durations, and invocations and failures over time.
 
     The series has an hour a step, in the period 30d a day. Hours and days are UTC's.
     """
     if html is not None and as_json:
-        raise typer.BadParameter("give one of --html and --json", param_hint="--html")
-    with open_target(target_of(context, database), creates=False) as opened:
-        managers = Managers(opened)
-        report = read_report(managers, find_function(managers, function), period, _aware(until) or datetime.now(UTC))
+        raise typer.BadParameter("expected --html or --json; got both: leave one out")
+    with target.opened() as database:
+        managers = Managers(database)
+        measured = measure(managers, find_function(managers, function), period, _aware(until) or datetime.now(UTC))
     if as_json:
-        print_document(report.to_json())
+        print_document(measured.to_json())
     elif html is not None:
         from cloudpub_models.cli.commands.stats.page import page_of
 
         with file_to_write(str(html)) as file:
-            file.write(page_of(report).encode())
+            file.write(page_of(measured).encode())
         print_note(f"wrote {html}")
     else:
         from cloudpub_models.cli.commands.stats.drawing import draw
 
-        console = Console()
-        console.print(draw(report, console))
+        console = HarmlessConsole()
+        console.print(draw(measured, console))
 
 
 def _aware(moment: datetime | None) -> datetime | None:

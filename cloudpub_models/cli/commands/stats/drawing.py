@@ -1,4 +1,4 @@
-"""A report drawn in a terminal: figures, a histogram of durations, and invocations and failures over time.
+"""Measurements drawn in a terminal: figures, a histogram of durations, and invocations and failures over time.
 
 It fits into the console's width, 80 columns where there is no terminal, and needs neither colours nor, where the
 output is ASCII, block characters. Nothing is read here.
@@ -14,7 +14,6 @@ from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from cloudpub_models.cli.boundary import printable
 from cloudpub_models.cli.commands.stats.axes import (
     bin_text,
     duration_text,
@@ -23,7 +22,8 @@ from cloudpub_models.cli.commands.stats.axes import (
     share_text,
     time_ticks,
 )
-from cloudpub_models.cli.commands.stats.report import Period, Report
+from cloudpub_models.cli.commands.stats.measurements import Measurements, Period
+from cloudpub_models.sql.identifiers import printable
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _HALVES = " ##"
@@ -35,39 +35,39 @@ _HEIGHT_OF_FAILURES = 4
 _HOURS_TOGETHER = (1, 2, 3, 4, 6, 8, 12, 24)
 
 
-def draw(report: Report, console: Console) -> RenderableType:
-    """Return what Rich is to print for a report.
+def draw(measured: Measurements, console: Console) -> RenderableType:
+    """Return what Rich is to print for measurements.
 
     Args:
-        report: what to show.
+        measured: what to show.
         console: where it is to fit in.
     """
-    heading = Text.assemble((printable(report.function.name), "bold"), f"  {report.function.uuid}  ")
-    heading.append(printable(report.function.status), style="cyan")
-    span = f"the last {report.period.in_words}: {moment_text(report.begin)} to {moment_text(report.end)} UTC"
+    heading = Text.assemble((printable(measured.function.name), "bold"), f"  {measured.function.uuid}  ")
+    heading.append(printable(measured.function.status), style="cyan")
+    span = f"the last {measured.period.in_words}: {moment_text(measured.begin)} to {moment_text(measured.end)} UTC"
     parts: list[RenderableType] = [heading, Text(span, style="dim"), Text()]
-    if not report.figures.total:
-        return Group(*parts[:2], Text(_nothing(report)))
-    parts += [_figures(report), Text()]
-    if report.histogram:
-        parts += [Text("Durations", style="bold"), *_histogram(report, console), Text()]
-    parts += _series(report, console)
+    if not measured.figures.total:
+        return Group(*parts[:2], Text(_nothing(measured)))
+    parts += [_figures(measured), Text()]
+    if measured.histogram:
+        parts += [Text("Durations", style="bold"), *_histogram(measured, console), Text()]
+    parts += _series(measured, console)
     return Group(*parts)
 
 
-def _nothing(report: Report) -> str:
-    if report.latest is None:
+def _nothing(measured: Measurements) -> str:
+    if measured.latest is None:
         return "no invocations, then or before"
     # The hour after it, so that it lies in the last bucket.
-    after = report.latest.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    after = measured.latest.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     return (
-        f"no invocations; the latest before was at {moment_text(report.latest)}\n"
+        f"no invocations; the latest before was at {moment_text(measured.latest)}\n"
         f"add --until {after:%Y-%m-%dT%H:%M} to see those around it"
     )
 
 
-def _figures(report: Report) -> RenderableType:
-    figures = report.figures
+def _figures(measured: Measurements) -> RenderableType:
+    figures = measured.figures
     cells = [
         ("invocations", f"{figures.total:,}"),
         ("failed", f"{figures.failed:,}"),
@@ -84,17 +84,17 @@ def _figures(report: Report) -> RenderableType:
     return Columns(texts, padding=(0, 3), equal=True)
 
 
-def _histogram(report: Report, console: Console) -> list[RenderableType]:
-    labels = [bin_text(bin) for bin in report.histogram]
+def _histogram(measured: Measurements, console: Console) -> list[RenderableType]:
+    labels = [bin_text(bin) for bin in measured.histogram]
     if console.options.ascii_only:
         labels = [label.replace("–", "-") for label in labels]
-    counts = [f"{bin.invocations:,}" for bin in report.histogram]
-    known = sum(bin.invocations for bin in report.histogram)
-    most = max(bin.invocations for bin in report.histogram)
+    counts = [f"{bin.invocations:,}" for bin in measured.histogram]
+    known = sum(bin.invocations for bin in measured.histogram)
+    most = max(bin.invocations for bin in measured.histogram)
     left, right = max(map(len, labels)), max(map(len, counts))
     room = max(1, min(_WIDEST_BAR, console.width - left - right - 13))
     lines: list[RenderableType] = []
-    for bin, label, count in zip(report.histogram, labels, counts, strict=True):
+    for bin, label, count in zip(measured.histogram, labels, counts, strict=True):
         length = max(1 if bin.invocations else 0, round(room * bin.invocations / most))
         bar = ("#" if console.options.ascii_only else "█") * length
         lines.append(
@@ -108,18 +108,18 @@ def _histogram(report: Report, console: Console) -> list[RenderableType]:
     return lines
 
 
-def _series(report: Report, console: Console) -> list[RenderableType]:
-    starts = [point.bucket.start for point in report.points]
-    totals = [point.bucket.total for point in report.points]
-    failures = [point.bucket.failed for point in report.points]
+def _series(measured: Measurements, console: Console) -> list[RenderableType]:
+    starts = [point.bucket.start for point in measured.points]
+    totals = [point.bucket.total for point in measured.points]
+    failures = [point.bucket.failed for point in measured.points]
     room = max(1, console.width - len(f"{sum(totals):,}") - 3)
-    together = _together(len(starts), room, report.period)
+    together = _together(len(starts), room, measured.period)
     totals, failures = _sums(totals, together), _sums(failures, together)
-    step = report.period.step * together
+    step = measured.period.step * together
     each = "day" if step >= timedelta(days=1) else "hour" if together == 1 else f"{together} hours"
     width = max(1, min(_WIDEST_COLUMN, room // len(totals)))
     digits = len(f"{linear_scale(max(totals), whole=True).ticks[-1]:,}")
-    labels = _labels([(tick.position * width // together, tick.text) for tick in time_ticks(starts, report.period)])
+    labels = _labels([(tick.position * width // together, tick.text) for tick in time_ticks(starts, measured.period)])
     parts: list[RenderableType] = [Text(f"Invocations per {each}", style="bold")]
     parts += _columns(totals, width, _HEIGHT, digits, "green", console)
     axis = Text(" " * (digits + 2) + labels, style="dim", no_wrap=True, overflow="crop")

@@ -1,4 +1,4 @@
-"""A report as one HTML page: figures, four charts and the numbers behind them.
+"""Measurements as one HTML page: figures, four charts and the numbers behind them.
 
 The page is complete in itself. It runs no script and refers to nothing, and its policy forbids a browser to load
 anything; what comes from the database stands in it as text only.
@@ -20,8 +20,9 @@ from cloudpub_models.cli.commands.stats.axes import (
     time_ticks,
 )
 from cloudpub_models.cli.commands.stats.charts import Chart, Series, bar_chart, line_chart
-from cloudpub_models.cli.commands.stats.markup import element, written
-from cloudpub_models.cli.commands.stats.report import Period, Point, Report
+from cloudpub_models.cli.commands.stats.measurements import Measurements, Period, Point
+from cloudpub_models.cli.shown.markup import element, written
+from cloudpub_models.platform.durations import PERCENTILES
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _SERIES_HEAD = ("UTC", "invocations", "failed", "error rate", "average", "p50", "p95", "p99")
@@ -29,14 +30,14 @@ _SERIES_HEAD = ("UTC", "invocations", "failed", "error rate", "average", "p50", 
 _MOST_LABELS = 8
 
 
-def page_of(report: Report) -> str:
+def page_of(measured: Measurements) -> str:
     """Return the page as text.
 
     Args:
-        report: what it shows.
+        measured: what it shows.
     """
     style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    name = report.function.name
+    name = measured.function.name
     head = element(
         "head",
         {},
@@ -44,17 +45,18 @@ def page_of(report: Report) -> str:
         element("meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY}),
         element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         element("meta", {"name": "color-scheme", "content": "light dark"}),
-        element("title", {}, f"{name}: the last {report.period.in_words}"),
+        element("title", {}, f"{name}: the last {measured.period.in_words}"),
         element("style", {}, style),
     )
-    body = element("body", {}, element("main", {}, _header(report), *_content(report), _footer(report)))
+    body = element("body", {}, element("main", {}, _header(measured), *_content(measured), _footer(measured)))
     return f"<!doctype html>\n{written(element('html', {'lang': 'en'}, head, body))}\n"
 
 
-def _header(report: Report) -> Element:
-    function = report.function
+def _header(measured: Measurements) -> Element:
+    function = measured.function
     begin, end = [
-        element("time", {"datetime": moment.isoformat()}, moment_text(moment)) for moment in (report.begin, report.end)
+        element("time", {"datetime": moment.isoformat()}, moment_text(moment))
+        for moment in (measured.begin, measured.end)
     ]
     # An isolated direction, so that a name cannot reorder what stands beside it.
     return element(
@@ -68,24 +70,26 @@ def _header(report: Report) -> Element:
             " ",
             element("span", {"class": "status"}, function.status),
         ),
-        element("p", {}, f"The last {report.period.in_words}: ", begin, " to ", end, " UTC"),
+        element("p", {}, f"The last {measured.period.in_words}: ", begin, " to ", end, " UTC"),
     )
 
 
-def _content(report: Report) -> list[Element]:
-    if not report.figures.total:
-        before = f"; the latest before was at {moment_text(report.latest)} UTC" if report.latest else ", then or before"
+def _content(measured: Measurements) -> list[Element]:
+    if not measured.figures.total:
+        before = (
+            f"; the latest before was at {moment_text(measured.latest)} UTC" if measured.latest else ", then or before"
+        )
         return [element("p", {"class": "nothing"}, f"No invocations{before}.")]
     charts = element(
         "section",
         {"class": "charts", "aria-label": "Charts"},
-        *[chart for chart in _charts(report) if chart is not None],
+        *[chart for chart in _charts(measured) if chart is not None],
     )
-    return [_figures(report), charts, _numbers(report)]
+    return [_figures(measured), charts, _numbers(measured)]
 
 
-def _footer(report: Report) -> Element:
-    step = "day" if report.period is Period.MONTH else "hour"
+def _footer(measured: Measurements) -> Element:
+    step = "day" if measured.period is Period.MONTH else "hour"
     return element(
         "footer",
         {},
@@ -94,8 +98,8 @@ def _footer(report: Report) -> Element:
     )
 
 
-def _figures(report: Report) -> Element:
-    figures = report.figures
+def _figures(measured: Measurements) -> Element:
+    figures = measured.figures
     cells = [
         ("Invocations", f"{figures.total:,}"),
         ("Failed", f"{figures.failed:,}"),
@@ -110,9 +114,9 @@ def _figures(report: Report) -> Element:
     return element("dl", {"class": "figures"}, *pairs)
 
 
-def _charts(report: Report) -> list[Element | None]:
-    points = report.points
-    ticks = time_ticks([point.bucket.start for point in points], report.period)
+def _charts(measured: Measurements) -> list[Element | None]:
+    points = measured.points
+    ticks = time_ticks([point.bucket.start for point in points], measured.period)
     hints = [_hint(point) for point in points]
     totals = [point.bucket.total for point in points]
     busiest = max(points, key=lambda point: point.bucket.total)
@@ -121,7 +125,7 @@ def _charts(report: Report) -> list[Element | None]:
     invocations = Chart(
         name="invocations",
         title="Invocations",
-        description=f"{report.figures.total:,} invocations, {report.figures.failed:,} of them failed; most, "
+        description=f"{measured.figures.total:,} invocations, {measured.figures.failed:,} of them failed; most, "
         f"{busiest.bucket.total:,}, from {moment_text(busiest.bucket.start)} UTC.",
         series=[
             Series("failed", "failed", [point.bucket.failed for point in points]),
@@ -142,11 +146,11 @@ def _charts(report: Report) -> list[Element | None]:
         ticks=ticks,
         hints=hints,
     )
-    return [bar_chart(invocations), bar_chart(errors), _percentiles(report, ticks, hints), _histogram(report)]
+    return [bar_chart(invocations), bar_chart(errors), _percentiles(measured, ticks, hints), _histogram(measured)]
 
 
-def _percentiles(report: Report, ticks: list[Tick], hints: list[str]) -> Element | None:
-    lines = [Series(name, name, [point.percentiles[name] for point in report.points]) for name in ("p50", "p95", "p99")]
+def _percentiles(measured: Measurements, ticks: list[Tick], hints: list[str]) -> Element | None:
+    lines = [Series(name, name, [point.percentiles[name] for point in measured.points]) for name in PERCENTILES]
     known = [value for line in lines for value in line.values if value is not None]
     if not known:
         return None
@@ -156,8 +160,8 @@ def _percentiles(report: Report, ticks: list[Tick], hints: list[str]) -> Element
             name="percentiles",
             title="Durations over time" + (" (logarithmic)" if scale.logarithmic else ""),
             description=f"The durations that half, 95 and 99 of 100 invocations did not exceed: over all "
-            f"{duration_text(report.figures.p50)}, {duration_text(report.figures.p95)} and "
-            f"{duration_text(report.figures.p99)}.",
+            f"{duration_text(measured.figures.p50)}, {duration_text(measured.figures.p95)} and "
+            f"{duration_text(measured.figures.p99)}.",
             series=lines,
             scale=scale,
             tick_text=duration_text,
@@ -167,8 +171,8 @@ def _percentiles(report: Report, ticks: list[Tick], hints: list[str]) -> Element
     )
 
 
-def _histogram(report: Report) -> Element | None:
-    bins = report.histogram
+def _histogram(measured: Measurements) -> Element | None:
+    bins = measured.histogram
     if not bins:
         return None
     known = sum(bin.invocations for bin in bins)
@@ -203,9 +207,9 @@ def _hint(point: Point) -> str:
     return f"{text}, {bucket.failed:,} failed ({share_text(bucket.failed / bucket.total)}); {durations}"
 
 
-def _numbers(report: Report) -> Element:
+def _numbers(measured: Measurements) -> Element:
     rows = [element("tr", {}, *[element("th", {"scope": "col"}, name) for name in _SERIES_HEAD])]
-    for point in report.points:
+    for point in measured.points:
         bucket = point.bucket
         rate = bucket.failed / bucket.total if bucket.total else None
         cells = [f"{bucket.total:,}", f"{bucket.failed:,}", share_text(rate), duration_text(bucket.average)]

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database
-from cloudpub_models.cli.commands.doctor import postgresql_checks
-from cloudpub_models.cli.commands.doctor.diagnosis import Level
+from cloudpub_models.cli.commands.doctor import postgresql
+from cloudpub_models.cli.commands.doctor.verdicts import Level
 
 Run = Callable[..., Result]
 
@@ -73,7 +73,7 @@ def test_an_empty_database_is_an_error(run: Run, cli_database_url: str) -> None:
     Database(cli_database_url).ping()
     found = worse_than_ok(findings(run, cli_database_url, exit_code=1))
     assert "cloudpub migrate up --plan" in found["migrations", "error"]
-    assert "none of the platform's tables" in found["drift", "error"]
+    assert "none of the models' tables" in found["drift", "error"]
 
 
 def test_drift_and_missing_indexes_come_with_the_statement_that_mends_them(run: Run, url: str, backend: str) -> None:
@@ -197,9 +197,9 @@ def test_young_counters_call_no_index_unused(run: Run, url: str) -> None:
 
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_unused_indexes_and_tables_read_from_end_to_end(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql_checks, "LONG_ENOUGH", timedelta(0))
-    monkeypatch.setattr(postgresql_checks, "_NOTABLE_ROWS", 50)
-    monkeypatch.setattr(postgresql_checks, "_LARGE_TABLE_ROWS", 50)
+    monkeypatch.setattr(postgresql, "LONG_ENOUGH", timedelta(0))
+    monkeypatch.setattr(postgresql, "_NOTABLE_ROWS", 50)
+    monkeypatch.setattr(postgresql, "_LARGE_TABLE_ROWS", 50)
     database = Database(url)
     database.raw_execute("CREATE TABLE events (id INTEGER PRIMARY KEY, kind INTEGER, day INTEGER)")
     database.raw_execute("INSERT INTO events SELECT n, n % 7, n FROM generate_series(1, 100) AS n")
@@ -222,13 +222,13 @@ def test_unused_indexes_and_tables_read_from_end_to_end(run: Run, url: str, monk
 
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_an_unsupported_server_is_an_error(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql_checks, "SUPPORTED_SERVERS", range(90, 95))
+    monkeypatch.setattr(postgresql, "SUPPORTED_SERVERS", range(90, 95))
     assert "PostgreSQL 90 to 94" in worse_than_ok(findings(run, url, exit_code=1))["versions", "error"]
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_a_check_that_may_not_be_made_is_a_warning(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql_checks, "_COUNTED_FOR", "SELECT not_there FROM pg_stat_database")
+    monkeypatch.setattr(postgresql, "_COUNTED_FOR", "SELECT not_there FROM pg_stat_database")
     assert "could not be examined" in worse_than_ok(findings(run, url))["indexes", "warning"]
 
 

@@ -83,7 +83,7 @@ BAD_LINES = [
     ({"function_id": 7.5}, "function_logs.function_id: expected an integer"),
     ({"function_id": 10**12}, "function_logs.function_id: expected an integer of 32 bits"),
     ({"function_id": 4711}, "refer"),
-    ({"function_id": str(UUID(int=9))}, f"functions has no row with the uuid {UUID(int=9)}"),
+    ({"function_id": str(UUID(int=9))}, f"expected a row of functions; got the uuid {UUID(int=9)}, which none has"),
     ({"uuid": "nonsense"}, "function_logs.uuid: expected a UUID"),
     ({"uuid": 12}, "function_logs.uuid: expected a UUID"),
     ({"uuid": str(UUID(int=1))}, "uuid"),

@@ -147,7 +147,7 @@ def test_nothing_is_written_into_an_installed_package(
     )
     result = run("migrate", "new", "first")
     assert result.exit_code == 1
-    assert "in a checkout of this package" in result.stderr
+    assert "expected a checkout of this package" in result.stderr
     assert not (workplace / "a").exists()
 
 

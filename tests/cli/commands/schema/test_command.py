@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from cloudpub_models import Database
+from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference, TableBox, diagram_of
 from cloudpub_models.cli.commands.schema.dot import dot
-from cloudpub_models.cli.commands.schema.entities import Attribute, Diagram, Entity, Relation, diagram_of
 from cloudpub_models.cli.commands.schema.mermaid import mermaid
 from cloudpub_models.cli.commands.schema.picture.svg import svg
 from cloudpub_models.models import ALL_MODELS
@@ -181,7 +181,7 @@ def test_a_database_without_tables_says_so(run: Run, workplace: Path) -> None:
     (workplace / "empty.db").touch()
     result = run("schema", "--from", "database", "--database", "sqlite:///empty.db")
     assert result.exit_code == 1
-    assert "there are none: 'cloudpub migrate up' makes them" in result.stderr
+    assert "got one without any: 'cloudpub migrate up' makes them" in result.stderr
 
 
 @pytest.mark.parametrize("options", [("--format", "svg", "--json"), ("--format", "svgs"), ("--from", "model")], ids=str)
@@ -202,11 +202,11 @@ def test_the_picture_shows_every_column_and_reference() -> None:
     diagram = models_diagram()
     picture = ElementTree.fromstring(svg(diagram))
     texts = [element.text for element in picture.iter(f"{NAMESPACE}text")]
-    for entity in diagram.entities:
-        assert entity.name in texts
-        for attribute in entity.attributes:
+    for box in diagram.tables:
+        assert box.name in texts
+        for attribute in box.attributes:
             assert attribute.name in texts
-    assert len(diagram.relations) == 9
+    assert len(diagram.references) == 9
     assert len(ways_of(picture)) == 9
     told = {element.text for element in picture.iter(f"{NAMESPACE}title")}
     assert "functions.active_deployment_id → function_deployments.id, ON DELETE SET NULL" in told
@@ -266,8 +266,8 @@ def overlap(first: Box, second: Box) -> bool:
 def assert_well_drawn(diagram: Diagram) -> None:
     picture = ElementTree.fromstring(svg(diagram))
     boxes, ways = boxes_of(picture), ways_of(picture)
-    assert len(boxes) == len(diagram.entities)
-    assert len(ways) == len(diagram.relations)
+    assert len(boxes) == len(diagram.tables)
+    assert len(ways) == len(diagram.references)
     assert not any(overlap(first, second) for first, second in itertools.combinations(boxes, 2))
     assert not any(runs_through(way, box) for way in ways for box in boxes)
     width, height = (float(picture.attrib[name]) for name in ("width", "height"))
@@ -281,35 +281,35 @@ def test_no_reference_of_ours_runs_through_a_table() -> None:
 
 def test_tables_that_all_refer_to_each_other() -> None:
     names = [f"table_{number}" for number in range(7)]
-    entities = [Entity(name, tuple(Attribute(other, "integer", False) for other in ["id", *names])) for name in names]
-    relations = [
-        Relation(child, parent, parent, "id", (number + index) % 2 == 0, single=False, on_delete="CASCADE")
+    tables = [TableBox(name, tuple(Attribute(other, "integer", False) for other in ["id", *names])) for name in names]
+    references = [
+        Reference(child, parent, parent, "id", (number + index) % 2 == 0, single=False, on_delete="CASCADE")
         for number, child in enumerate(names)
         for index, parent in enumerate(names)
     ]
-    assert_well_drawn(Diagram(tuple(entities), tuple(relations)))
+    assert_well_drawn(Diagram(tuple(tables), tuple(references)))
 
 
 @st.composite
 def diagrams(draw: st.DrawFn) -> Diagram:
     names = draw(st.lists(st.text("abz_é<&\"' ", min_size=1, max_size=20), min_size=1, max_size=9, unique=True))
-    entities = [
-        Entity(name, tuple(Attribute(f"c{number}", "integer", bool(number % 2)) for number in range(1, size + 1)))
+    tables = [
+        TableBox(name, tuple(Attribute(f"c{number}", "integer", bool(number % 2)) for number in range(1, size + 1)))
         for name, size in zip(names, draw(st.lists(st.integers(1, 9), min_size=9, max_size=9)), strict=False)
     ]
-    ends = st.tuples(st.sampled_from(entities), st.sampled_from(entities), st.booleans(), st.booleans())
-    relations = {
-        Relation(
+    ends = st.tuples(st.sampled_from(tables), st.sampled_from(tables), st.booleans(), st.booleans())
+    references = {
+        Reference(
             child.name, child.attributes[-1].name, parent.name, parent.attributes[0].name, optional, single, "CASCADE"
         )
         for child, parent, optional, single in draw(st.lists(ends, max_size=14))
     }
-    return Diagram(tuple(entities), tuple(sorted(relations, key=repr)))
+    return Diagram(tuple(tables), tuple(sorted(references, key=repr)))
 
 
 @settings(max_examples=60, deadline=None)
 @given(diagrams())
 def test_any_schema_can_be_drawn(diagram: Diagram) -> None:
     assert_well_drawn(diagram)
-    assert mermaid(diagram).count("{\n") == len(diagram.entities)
-    assert dot(diagram).count("[label=<") == len(diagram.entities)
+    assert mermaid(diagram).count("{\n") == len(diagram.tables)
+    assert dot(diagram).count("[label=<") == len(diagram.tables)

@@ -21,7 +21,8 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database, Function, Managers
-from cloudpub_models.cli.commands.stats.durations import Durations
+from cloudpub_models.cli.commands.stats.histogram import histogram
+from cloudpub_models.platform.durations import Durations
 
 Run = Callable[..., Result]
 
@@ -131,7 +132,7 @@ def test_the_histogram_counts_every_known_duration_once(
     ("shortest", "longest"), [(0, 0), (5, 5), (90, 110), (1, 60_000), (0, 2**31 - 1), (1000, 1013), (99, 100)]
 )
 def test_bins_are_few_and_hold_both_ends(shortest: int, longest: int) -> None:
-    bins = Durations({shortest: 2, longest: 3} if shortest != longest else {shortest: 5}).histogram()
+    bins = histogram(Durations({shortest: 2, longest: 3} if shortest != longest else {shortest: 5}))
     assert 1 <= len(bins) <= 32
     assert bins[0].begin_ms <= shortest < bins[0].end_ms
     assert bins[-1].begin_ms <= longest < bins[-1].end_ms
@@ -218,9 +219,11 @@ def test_a_function_is_named_by_uuid_or_by_a_name_of_its_own(run: Run, stats_url
         assert part in several.stderr
     mistyped = run("stats", "resise", "--database", stats_url)
     assert mistyped.exit_code == 1
-    assert "there is no function called 'resise': did you mean 'resize'?" in mistyped.stderr
+    assert "expected a function; got 'resise', which none is called: did you mean 'resize'?" in mistyped.stderr
     unknown = run("stats", "00000000-0000-0000-0000-00000000000f", "--database", stats_url)
-    assert "there is no function with the uuid 00000000-0000-0000-0000-00000000000f" in unknown.stderr
+    assert (
+        "expected a function; got the uuid 00000000-0000-0000-0000-00000000000f, which none here has" in unknown.stderr
+    )
     looks_like_one = new_function(world, "0" * 32)
     assert document(run, stats_url, "0" * 32)["function"]["uuid"] == str(looks_like_one.uuid)
 

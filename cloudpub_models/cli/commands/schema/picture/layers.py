@@ -1,8 +1,8 @@
 """Which column of the picture a table stands in, and in which order: parents left of their children.
 
-A reference over several columns passes the columns between by a `Passage`, which takes part in the order like a table,
-so that the line finds a gap. The order is found by the method of medians: each column is sorted by where its neighbours
-are, forth and back, and the order with the fewest crossings is kept.
+A reference over several columns passes the columns between by a ``Passage``, which takes part in the order like a
+table, so that the line finds a gap. The order is found by the method of medians: each column is sorted by where its
+neighbours are, forth and back, and the order with the fewest crossings is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cloudpub_models.cli.commands.schema.entities import Diagram, Relation
+from cloudpub_models.cli.commands.schema.diagram import Diagram, Reference
 
 _SWEEPS = 12
 
@@ -20,7 +20,7 @@ _SWEEPS = 12
 class Passage:
     """A place in a column where a reference passes through."""
 
-    relation: Relation
+    reference: Reference
     layer: int
 
 
@@ -31,7 +31,7 @@ Node = str | Passage
 class Link:
     """A piece of a reference, from a node to one in the next column."""
 
-    relation: Relation
+    reference: Reference
     left: Node
     right: Node
 
@@ -42,7 +42,7 @@ class Layers:
 
     columns: tuple[tuple[Node, ...], ...]
     links: tuple[Link, ...]
-    loops: tuple[Relation, ...] = ()
+    loops: tuple[Reference, ...] = ()
     depth: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -51,36 +51,36 @@ def arrange(diagram: Diagram) -> Layers:
 
     References of a table to itself are no links; they are given as loops.
     """
-    loops = tuple(relation for relation in diagram.relations if relation.child == relation.parent)
-    relations = [relation for relation in diagram.relations if relation.child != relation.parent]
-    names = [entity.name for entity in diagram.entities]
-    depth = _depths(names, relations)
+    loops = tuple(reference for reference in diagram.references if reference.child == reference.parent)
+    references = [reference for reference in diagram.references if reference.child != reference.parent]
+    names = [box.name for box in diagram.tables]
+    depth = _depths(names, references)
     columns: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in names:
         columns[depth[name]].append(name)
     links: list[Link] = []
-    for relation in relations:
-        ends = sorted((relation.parent, relation.child), key=lambda name: depth[name])
+    for reference in references:
+        ends = sorted((reference.parent, reference.child), key=lambda name: depth[name])
         nodes: list[Node] = [ends[0]]
         for layer in range(depth[ends[0]] + 1, depth[ends[1]]):
-            passage = Passage(relation, layer)
+            passage = Passage(reference, layer)
             columns[layer].append(passage)
             nodes.append(passage)
         nodes.append(ends[1])
-        links.extend(Link(relation, left, right) for left, right in itertools.pairwise(nodes))
+        links.extend(Link(reference, left, right) for left, right in itertools.pairwise(nodes))
     return Layers(_with_fewest_crossings(columns, links), tuple(links), loops, depth)
 
 
-def _depths(names: Sequence[str], relations: Sequence[Relation]) -> dict[str, int]:
+def _depths(names: Sequence[str], references: Sequence[Reference]) -> dict[str, int]:
     """Return each table's column: right of all that it refers to, but where references run in a circle.
 
     Two tables with a reference between them are never in one column, since references lead between columns.
     """
-    place = {name: number for number, name in enumerate(_parents_first(names, relations))}
+    place = {name: number for number, name in enumerate(_parents_first(names, references))}
     depth = dict.fromkeys(place, 0)
     for name in place:
-        for relation in relations:
-            ends = {relation.child, relation.parent}
+        for reference in references:
+            ends = {reference.child, reference.parent}
             if name in ends:
                 (other,) = ends - {name}
                 if place[other] < place[name]:
@@ -88,15 +88,15 @@ def _depths(names: Sequence[str], relations: Sequence[Relation]) -> dict[str, in
     return depth
 
 
-def _parents_first(names: Sequence[str], relations: Sequence[Relation]) -> list[str]:
+def _parents_first(names: Sequence[str], references: Sequence[Reference]) -> list[str]:
     """Return the tables in an order in which parents come before their children, as far as circles allow."""
-    required = {(relation.child, relation.parent) for relation in relations if not relation.optional}
+    required = {(reference.child, reference.parent) for reference in references if not reference.optional}
     parents: dict[str, list[str]] = {name: [] for name in names}
-    for relation in relations:
+    for reference in references:
         # Of two tables that refer to each other, the one that cannot be without the other is the child.
-        turned_round = relation.optional and (relation.parent, relation.child) in required
+        turned_round = reference.optional and (reference.parent, reference.child) in required
         if not turned_round:
-            parents[relation.child].append(relation.parent)
+            parents[reference.child].append(reference.parent)
     ordered: dict[str, None] = {}
 
     def visit(name: str, under_way: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudpub_models.cli.commands.schema.entities import Diagram
+from cloudpub_models.cli.commands.schema.diagram import Diagram
 from cloudpub_models.cli.commands.schema.picture.layers import Layers, Link, Node, Passage
 
 ROW_HEIGHT = 22
@@ -39,7 +39,7 @@ def box_height(rows: int) -> float:
 
 def place(diagram: Diagram, layers: Layers) -> Places:
     """Return where the nodes of a diagram stand."""
-    heights: dict[Node, float] = {entity.name: box_height(len(entity.attributes)) for entity in diagram.entities}
+    heights: dict[Node, float] = {box.name: box_height(len(box.attributes)) for box in diagram.tables}
     heights |= {node: PASSAGE_HEIGHT for column in layers.columns for node in column if isinstance(node, Passage)}
     top: dict[Node, float] = {}
     for column in layers.columns:
@@ -63,16 +63,16 @@ Port = Callable[[Node, Link], float]
 def port_finder(diagram: Diagram) -> Port:
     """Return what tells how far below a node's top a link ends there."""
     rows = {
-        (entity.name, attribute.name): HEADER_HEIGHT + (number + 0.5) * ROW_HEIGHT
-        for entity in diagram.entities
-        for number, attribute in enumerate(entity.attributes)
+        (box.name, attribute.name): HEADER_HEIGHT + (number + 0.5) * ROW_HEIGHT
+        for box in diagram.tables
+        for number, attribute in enumerate(box.attributes)
     }
 
     def port(node: Node, link: Link) -> float:
         if isinstance(node, Passage):
             return PASSAGE_HEIGHT / 2
-        relation = link.relation
-        return rows[node, relation.column if node == relation.child else relation.target]
+        reference = link.reference
+        return rows[node, reference.column if node == reference.child else reference.target]
 
     return port
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudpub_models.cli.commands.schema.entities import Diagram, Relation
+from cloudpub_models.cli.commands.schema.diagram import Diagram, Reference
 from cloudpub_models.cli.commands.schema.picture.layers import Layers, Link, Node
 from cloudpub_models.cli.commands.schema.picture.placement import Places, port_finder
 
@@ -27,11 +27,11 @@ class Route:
     """The way of a reference.
 
     Attributes:
-        relation: the reference.
+        reference: the reference.
         points: its corners, from the table further left.
     """
 
-    relation: Relation
+    reference: Reference
     points: tuple[Point, ...]
 
 
@@ -100,16 +100,16 @@ def route(diagram: Diagram, layers: Layers, places: Places, column_width: Sequen
                 tracks[link] = right + END_ROOM + number * TRACK_GAP
         right += 2 * END_ROOM + max(0, len(ordered) - 1) * TRACK_GAP
     routes = [
-        Route(relation, _points(links, tracks, column_left, column_width, channel_of, height))
-        for relation, links in _by_relation(layers.links).items()
+        Route(reference, _points(links, tracks, column_left, column_width, channel_of, height))
+        for reference, links in _by_relation(layers.links).items()
     ]
     return Routes(tuple(routes), tuple(column_left), right)
 
 
-def _by_relation(links: Sequence[Link]) -> dict[Relation, list[Link]]:
-    found: dict[Relation, list[Link]] = defaultdict(list)
+def _by_relation(links: Sequence[Link]) -> dict[Reference, list[Link]]:
+    found: dict[Reference, list[Link]] = defaultdict(list)
     for link in links:
-        found[link.relation].append(link)
+        found[link.reference].append(link)
     return found
 
 

@@ -7,14 +7,14 @@ reader's light or dark scheme.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Literal
 
-from cloudpub_models.cli.boundary import printable
-from cloudpub_models.cli.commands.schema.entities import Attribute, Diagram, Entity, Relation
+from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference, TableBox
 from cloudpub_models.cli.commands.schema.picture.layers import Layers, arrange
 from cloudpub_models.cli.commands.schema.picture.placement import HEADER_HEIGHT, ROW_HEIGHT, box_height, place
 from cloudpub_models.cli.commands.schema.picture.routing import Point, Route, route
+from cloudpub_models.cli.shown.markup import in_xml
+from cloudpub_models.errors import ConfigurationError
 
 Scheme = Literal["auto", "light", "dark"]
 
@@ -29,6 +29,8 @@ _MARGIN = 24
 _CORNER = 8
 _LEGEND_HEIGHT = 34
 _LOOP_WIDTH = 24
+# Of a PNG: sharp on a screen with two pixels for one.
+_ZOOM = 2
 
 _SANS = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', 'DejaVu Sans Mono', monospace"
@@ -77,45 +79,42 @@ def svg(diagram: Diagram, *, scheme: Scheme = "auto", title: str = "The tables a
     }
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_escaped(title)}">',
-        f"<title>{_escaped(title)}</title>",
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{in_xml(title)}">',
+        f"<title>{in_xml(title)}</title>",
         f"<style>{_style(scheme)}</style>",
     ]
     if scheme != "auto":
         parts.append('<rect class="background" width="100%" height="100%"/>')
     parts.append(f'<g transform="translate({_MARGIN} {_MARGIN})">')
     for way in routes.routes:
-        parts.extend(_reference(way, groups[way.relation.parent], layers))
-    for relation in layers.loops:
-        x, box_width = left[relation.child]
-        parts.extend(_loop(diagram, relation, x + box_width, places.top[relation.child], groups[relation.parent]))
-    for entity in diagram.entities:
-        x, box_width = left[entity.name]
-        parts.extend(_box(entity, x, places.top[entity.name], box_width, groups[entity.name]))
+        parts.extend(_reference(way, groups[way.reference.parent], layers))
+    for reference in layers.loops:
+        x, box_width = left[reference.child]
+        parts.extend(_loop(diagram, reference, x + box_width, places.top[reference.child], groups[reference.parent]))
+    for box in diagram.tables:
+        x, box_width = left[box.name]
+        parts.extend(_box(box, x, places.top[box.name], box_width, groups[box.name]))
     parts.extend(_legend(places.height + _MARGIN))
     parts.append("</g></svg>")
     return "\n".join(parts) + "\n"
 
 
-# Sizes and groups
-
-
 def _column_widths(diagram: Diagram, layers: Layers) -> list[float]:
     return [
-        max((_box_width(diagram.entity(node)) for node in column if isinstance(node, str)), default=0.0)
+        max((_box_width(diagram.table(node)) for node in column if isinstance(node, str)), default=0.0)
         for column in layers.columns
     ]
 
 
-def _box_width(entity: Entity) -> float:
-    names = max((len(attribute.name) for attribute in entity.attributes), default=0)
-    types = max((len(_type_text(attribute)) for attribute in entity.attributes), default=0)
-    row = _badge_room(entity) + (names + types) * _LETTER_WIDTH + _BETWEEN
-    return float(round(max(row, len(entity.name) * _HEADING_WIDTH) + 2 * _SIDE))
+def _box_width(box: TableBox) -> float:
+    names = max((len(attribute.name) for attribute in box.attributes), default=0)
+    types = max((len(_type_text(attribute)) for attribute in box.attributes), default=0)
+    row = _badge_room(box) + (names + types) * _LETTER_WIDTH + _BETWEEN
+    return float(round(max(row, len(box.name) * _HEADING_WIDTH) + 2 * _SIDE))
 
 
-def _badge_room(entity: Entity) -> float:
-    return max((_badges_width(attribute) for attribute in entity.attributes), default=0) + 6
+def _badge_room(box: TableBox) -> float:
+    return max((_badges_width(attribute) for attribute in box.attributes), default=0) + 6
 
 
 def _badges_width(attribute: Attribute) -> float:
@@ -129,42 +128,39 @@ def _type_text(attribute: Attribute) -> str:
 def _groups(diagram: Diagram, layers: Layers) -> dict[str, int]:
     """Return a number for each table: tables that others refer to have their own, the rest that of their parent."""
     forward = [
-        relation for relation in diagram.relations if layers.depth[relation.parent] < layers.depth[relation.child]
+        reference for reference in diagram.references if layers.depth[reference.parent] < layers.depth[reference.child]
     ]
-    parents = {relation.parent for relation in forward}
-    ordered = sorted(diagram.entities, key=lambda entity: layers.depth[entity.name])
+    parents = {reference.parent for reference in forward}
+    ordered = sorted(diagram.tables, key=lambda box: layers.depth[box.name])
     groups: dict[str, int] = {}
-    for entity in ordered:
-        above = [relation.parent for relation in forward if relation.child == entity.name]
-        if entity.name in parents or not above:
-            groups[entity.name] = len(set(groups.values())) % len(_LIGHT_GROUPS)
+    for box in ordered:
+        above = [reference.parent for reference in forward if reference.child == box.name]
+        if box.name in parents or not above:
+            groups[box.name] = len(set(groups.values())) % len(_LIGHT_GROUPS)
         else:
-            groups[entity.name] = groups[max(above, key=lambda name: layers.depth[name])]
+            groups[box.name] = groups[max(above, key=lambda name: layers.depth[name])]
     return groups
 
 
-# Boxes
-
-
-def _box(entity: Entity, x: float, y: float, width: float, group: int) -> Iterator[str]:
-    height = box_height(len(entity.attributes))
+def _box(box: TableBox, x: float, y: float, width: float, group: int) -> Iterator[str]:
+    height = box_height(len(box.attributes))
     top = f"M{x:g} {y + HEADER_HEIGHT:g}v-{HEADER_HEIGHT - 8}q0 -8 8 -8h{width - 16:g}q8 0 8 8v{HEADER_HEIGHT - 8}z"
     yield f'<g class="g{group}">'
     yield f'<rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8"/>'
     yield f'<path class="head" d="{top}"/>'
     yield f'<rect class="border" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8"/>'
-    yield f'<text class="name" x="{x + _SIDE:g}" y="{y + 22:g}">{_escaped(entity.name)}</text>'
-    room = _badge_room(entity)
-    for number, attribute in enumerate(entity.attributes):
+    yield f'<text class="name" x="{x + _SIDE:g}" y="{y + 22:g}">{in_xml(box.name)}</text>'
+    room = _badge_room(box)
+    for number, attribute in enumerate(box.attributes):
         middle = y + HEADER_HEIGHT + (number + 0.5) * ROW_HEIGHT
         badge_left = x + _SIDE - 4
         for key in attribute.keys:
             yield from _badge(key, badge_left, middle)
             badge_left += _BADGE_WIDTH[key] + _BADGE_GAP
         key_class = "column key" if "PK" in attribute.keys else "column"
-        yield f'<text class="{key_class}" x="{x + _SIDE + room:g}" y="{middle + 4:g}">{_escaped(attribute.name)}</text>'
+        yield f'<text class="{key_class}" x="{x + _SIDE + room:g}" y="{middle + 4:g}">{in_xml(attribute.name)}</text>'
         yield (
-            f'<text class="type" x="{x + width - _SIDE:g}" y="{middle + 4:g}">{_escaped(_type_text(attribute))}</text>'
+            f'<text class="type" x="{x + width - _SIDE:g}" y="{middle + 4:g}">{in_xml(_type_text(attribute))}</text>'
         )
     yield "</g>"
 
@@ -175,44 +171,42 @@ def _badge(key: str, x: float, middle: float) -> Iterator[str]:
     yield f'<text class="mark {key.lower()}" x="{x + width / 2:g}" y="{middle + 3.5:g}">{key}</text>'
 
 
-# References
-
-
 def _reference(way: Route, group: int, layers: Layers) -> Iterator[str]:
-    relation, points = way.relation, way.points
-    child_is_right = layers.depth[relation.child] > layers.depth[relation.parent]
+    reference, points = way.reference, way.points
+    child_is_right = layers.depth[reference.child] > layers.depth[reference.parent]
     child_end, parent_end = (points[-1], points[0]) if child_is_right else (points[0], points[-1])
     outward = -1 if child_is_right else 1
-    kind = " optional" if relation.optional else ""
-    yield f'<g class="reference l{group}{kind}">{_told(relation)}'
+    kind = " optional" if reference.optional else ""
+    yield f'<g class="reference l{group}{kind}">{_told(reference)}'
     yield f'<path class="way" d="{_rounded(points)}"/>'
-    yield from _child_sign(child_end, outward, relation)
-    yield from _parent_sign(parent_end, -outward, relation)
+    yield from _child_sign(child_end, outward, reference)
+    yield from _parent_sign(parent_end, -outward, reference)
     yield "</g>"
 
 
-def _loop(diagram: Diagram, relation: Relation, x: float, top: float, group: int) -> Iterator[str]:
+def _loop(diagram: Diagram, reference: Reference, x: float, top: float, group: int) -> Iterator[str]:
     """Draw a table's reference to itself, beside its box."""
-    names = [attribute.name for attribute in diagram.entity(relation.child).attributes]
+    names = [attribute.name for attribute in diagram.table(reference.child).attributes]
     start, end = (
-        top + HEADER_HEIGHT + (names.index(column) + 0.5) * ROW_HEIGHT for column in (relation.target, relation.column)
+        top + HEADER_HEIGHT + (names.index(column) + 0.5) * ROW_HEIGHT
+        for column in (reference.target, reference.column)
     )
     points = ((x, start), (x + _LOOP_WIDTH, start), (x + _LOOP_WIDTH, end), (x, end))
-    yield f'<g class="reference l{group}">{_told(relation)}'
+    yield f'<g class="reference l{group}">{_told(reference)}'
     yield f'<path class="way" d="{_rounded(points)}"/>'
-    yield from _child_sign((x, end), 1, relation)
+    yield from _child_sign((x, end), 1, reference)
     yield "</g>"
 
 
-def _told(relation: Relation) -> str:
-    reference = f"{relation.child}.{relation.column} → {relation.parent}.{relation.target}"
-    return f"<title>{_escaped(f'{reference}, ON DELETE {relation.on_delete}')}</title>"
+def _told(reference: Reference) -> str:
+    ends = f"{reference.child}.{reference.column} → {reference.parent}.{reference.target}"
+    return f"<title>{in_xml(f'{ends}, ON DELETE {reference.on_delete}')}</title>"
 
 
-def _child_sign(end: Point, outward: int, relation: Relation) -> Iterator[str]:
+def _child_sign(end: Point, outward: int, reference: Reference) -> Iterator[str]:
     """Draw how many children a parent may have: none or many, or none or one."""
     x, y = end
-    if relation.single:
+    if reference.single:
         yield f'<path class="bar" d="M{x + 8 * outward:g} {y - 5:g}v10"/>'
     else:
         tip = x + 10 * outward
@@ -220,11 +214,11 @@ def _child_sign(end: Point, outward: int, relation: Relation) -> Iterator[str]:
     yield f'<circle cx="{x + 14 * outward:g}" cy="{y:g}" r="3.5"/>'
 
 
-def _parent_sign(end: Point, outward: int, relation: Relation) -> Iterator[str]:
+def _parent_sign(end: Point, outward: int, reference: Reference) -> Iterator[str]:
     """Draw how many parents a child has: one, or none or one."""
     x, y = end
     yield f'<path class="bar" d="M{x + 7 * outward:g} {y - 5:g}v10"/>'
-    if relation.optional:
+    if reference.optional:
         yield f'<circle cx="{x + 14 * outward:g}" cy="{y:g}" r="3.5"/>'
     else:
         yield f'<path class="bar" d="M{x + 11 * outward:g} {y - 5:g}v10"/>'
@@ -253,8 +247,6 @@ def _towards(corner: Point, other: Point, distance: float) -> Point:
     )
 
 
-# Legend and colours
-
 _LEGEND = (("PK", "primary key"), ("FK", "foreign key"), ("U", "unique"))
 _LEGEND_SIGNS = (("exactly one", False, True), ("at most one", True, True), ("any number", True, False))
 _LEGEND_LETTER = 6.4
@@ -278,7 +270,7 @@ def _legend(y: float) -> Iterator[str]:
     x += len("type? may be NULL") * _LEGEND_LETTER + 20
     for word, may_lack, single in _LEGEND_SIGNS:
         end = (x + 24, middle)
-        sign = Relation("", "", "", "", optional=may_lack, single=single, on_delete="")
+        sign = Reference("", "", "", "", optional=may_lack, single=single, on_delete="")
         yield f'<g class="reference plain"><path d="M{x:g} {middle:g}h24"/>'
         yield from _parent_sign(end, -1, sign) if single else _child_sign(end, -1, sign)
         yield "</g>"
@@ -333,6 +325,19 @@ def _colours(base: Sequence[str], groups: Sequence[Sequence[str]]) -> str:
     return text_rules + group_rules
 
 
-def _escaped(text: str) -> str:
-    # XML has no place for most control characters, not even escaped.
-    return escape(printable(text))
+def png(diagram: Diagram) -> bytes:
+    """Return a PNG image of a diagram, in light colours: whose scheme a reader prefers is not known to it.
+
+    It is drawn by ``resvg-py``, which comes with the extra ``png`` and needs nothing of the system.
+
+    Raises:
+        ConfigurationError: that package is not installed.
+    """
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise ConfigurationError(
+            f"expected resvg-py, which makes a PNG; got {error}: pip install 'cloudpub-models[png]', "
+            "or take --format svg"
+        ) from error
+    return resvg_py.svg_to_bytes(svg_string=svg(diagram, scheme="light"), zoom=_ZOOM)

@@ -1,14 +1,13 @@
-"""Checks of the schema, the same on both databases: migrations, drift, indexes that are missing or there twice."""
+"""Checks of the tables, the same on both databases: migrations, drift, indexes that are missing or there twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from cloudpub_models.cli.commands.doctor.diagnosis import Finding, Level
+from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
+from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import name_of_part
-from cloudpub_models.platform.component import component
 from cloudpub_models.schema.catalogue.catalogue import Table
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
@@ -16,62 +15,55 @@ from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.migrations.migrator import Migrator
 
 
-def migrations(database: Database, directory: Path | None = None) -> Iterator[Finding]:
-    """Say which migrations are pending, and whether files and database agree on the others."""
-    migrator = Migrator(database.engine, component if directory is None else component.with_migrations(directory))
-    statuses = migrator.status()
+def components(database: Database) -> Iterator[Verdict]:
+    """Say whose tables are meant."""
+    yield ok(", ".join(f"{one.name} ({len(one.models)} tables)" for one in database.components))
+
+
+def migrations(database: Database, components: Iterable[Component]) -> Iterator[Verdict]:
+    """Say which of some components' migrations are pending, and whether files and database agree on the others."""
+    statuses = [status for status in Migrator(database.engine, components).status() if status.state != "foreign"]
     broken = [status for status in statuses if status.is_broken]
     pending = [status.name for status in statuses if status.state == "pending"]
+    none_applied = len(pending) == len(statuses)
     for status in broken:
-        yield Finding(
-            "migrations",
-            Level.ERROR,
-            f"{status.name} is {status.state}: files and database do not agree",
-            "'cloudpub migrate up' says what to do",
+        yield error(
+            f"{status.name} is {status.state}: files and database do not agree", "'cloudpub migrate up' says what to do"
         )
-    if pending and len(pending) == len(statuses) and _own_tables(database):
-        yield Finding(
-            "migrations",
-            Level.WARNING,
-            "the platform's tables are there, but no migration is recorded: something else has made them",
+    if pending and none_applied and _has_own_tables(database):
+        yield warning(
+            "the models' tables are there, but no migration is recorded: something else has made them",
             "cloudpub migrate adopt",
         )
     elif pending:
-        level = Level.ERROR if len(pending) == len(statuses) else Level.WARNING
-        yield Finding(
-            "migrations",
-            level,
-            f"{len(pending)} of {len(statuses)} not applied: {', '.join(pending)}",
-            "cloudpub migrate up --plan, then cloudpub migrate up",
-        )
+        message = f"{len(pending)} of {len(statuses)} not applied: {', '.join(pending)}"
+        yield (error if none_applied else warning)(message, "cloudpub migrate up --plan, then cloudpub migrate up")
     if not broken and not pending:
-        yield Finding("migrations", Level.OK, f"all {len(statuses)} applied, the last {statuses[-1].name}")
+        yield ok(f"all {len(statuses)} applied, the last {statuses[-1].name}")
 
 
-def drift(database: Database) -> Iterator[Finding]:
+def drift(database: Database) -> Iterator[Verdict]:
     """Compare the database with the models."""
-    if not _own_tables(database):
-        yield Finding("drift", Level.ERROR, "none of the platform's tables is there", "cloudpub migrate up")
+    if not _has_own_tables(database):
+        yield error("none of the models' tables is there", "cloudpub migrate up")
         return
     differences = find_drift(database.engine, database.models)
     for difference in differences:
-        yield Finding(
-            "drift",
-            Level.ERROR if difference.blocking else Level.WARNING,
+        yield (error if difference.blocking else warning)(
             difference.description,
             " ".join(difference.statements) or "no single statement mends it: see cloudpub migrate check",
         )
     if not differences:
-        yield Finding("drift", Level.OK, "the database is what the models say")
+        yield ok("the database is what the models say")
 
 
-def foreign_keys_without_index(database: Database) -> Iterator[Finding]:
+def foreign_keys_without_index(database: Database) -> Iterator[Verdict]:
     """Find references that no index serves: deleting a row that they point to reads their whole table.
 
-    Those for which the models ask for an index are left to `drift`.
+    Those for which the models ask for an index are left to ``drift``.
     """
     expected = expected_catalogue(database.engine.sql_dialect, database.models).tables
-    create = "CREATE INDEX CONCURRENTLY" if database.dialect == "postgresql" else "CREATE INDEX"
+    dialect = database.engine.sql_dialect
     tables = read_catalogue(database.engine).tables
     found = not any(table.foreign_keys for table in tables.values())
     for table in tables.values():
@@ -83,36 +75,35 @@ def foreign_keys_without_index(database: Database) -> Iterator[Finding]:
             if table.name in expected and key.columns in _index_beginnings(expected[table.name]):
                 continue
             columns = ", ".join(key.columns)
-            yield Finding(
-                "indexes",
-                Level.WARNING,
+            yield warning(
                 f"{table.name} ({columns}) refers to {key.table} without an index: deleting from {key.table} reads all "
                 f"of {table.name}",
-                f"{create} {name_of_part(table.name, key.columns, 'idx')} ON {table.name} ({columns});",
+                f"{dialect.create_index} {dialect.quote(name_of_part(table.name, key.columns, 'idx'))} "
+                f"ON {dialect.quote(table.name)} ({', '.join(map(dialect.quote, key.columns))});",
             )
     if not found:
-        yield Finding("indexes", Level.OK, "every foreign key has one")
+        yield ok("every foreign key has one")
 
 
-def indexes_twice(database: Database) -> Iterator[Finding]:
+def indexes_twice(database: Database) -> Iterator[Verdict]:
     """Find indexes over the same columns as a constraint or another index: they only cost."""
+    quote = database.engine.sql_dialect.quote
     for table in read_catalogue(database.engine).tables.values():
         seen: dict[tuple[str, ...], str] = {unique.columns: "its UNIQUE constraint" for unique in table.uniques}
         seen[table.primary_key] = "its primary key"
         for index in table.indexes:
-            if index.partial:
-                continue
-            other = seen.setdefault(index.columns, index.name)
+            other = index.name if index.partial else seen.setdefault(index.columns, index.name)
             if other != index.name:
-                yield Finding(
-                    "indexes",
-                    Level.NOTICE,
+                yield notice(
                     f"{index.name} on {table.name} is over the same columns as {other}",
-                    f"DROP INDEX {index.name};",
+                    f"DROP INDEX {quote(index.name)};",
                 )
 
 
-def _own_tables(database: Database) -> bool:
+CHECKS: tuple[Check, ...] = (("drift", drift), ("indexes", foreign_keys_without_index), ("indexes", indexes_twice))
+
+
+def _has_own_tables(database: Database) -> bool:
     names = {model._meta.table_name for model in database.models}
     return bool(names & set(read_catalogue(database.engine, names).tables))
 

@@ -1,18 +1,21 @@
 """Text and JSON from outside as the values of a column: what stands in a condition, a CSV cell, a line of JSON.
 
 A value is checked here as the managers would check it, so that what is wrong can be told with its place. A reference
-to a row by its internal id also takes the row's public UUID.
+to a row by its internal id also takes the row's public UUID. JSON and integers are taken within bounds, and wrong ones
+told without a traceback.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import peewee
 
-from cloudpub_models.cli.given.literals import read_integer, read_json
+from cloudpub_models.cli.given.options import uuid_in
 from cloudpub_models.entity.stored_forms import timestamp_from_database, uuid_from_database
 from cloudpub_models.errors import InvalidValueError, NotFoundError
 from cloudpub_models.manager.columns.table import Column
@@ -20,6 +23,9 @@ from cloudpub_models.platform.registry import Managers
 
 Reader = Callable[[Any], Any]
 
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_MOST_DIGITS = 1_000
+_DEEPEST = 200
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # References of a file's rows are mostly to the same few rows.
 _MOST_KEYS_KEPT = 10_000
@@ -43,7 +49,7 @@ class KeyLookup:
         if key is None:
             found = self._managers.for_model(model).find_by_uuid(uuid)
             if found is None:
-                raise NotFoundError(f"{model._meta.table_name} has no row with the uuid {uuid}")
+                raise NotFoundError(f"expected a row of {model._meta.table_name}; got the uuid {uuid}, which none has")
             if len(self._known) >= _MOST_KEYS_KEPT:
                 self._known.clear()
             key = self._known[model, uuid] = getattr(found, reference.rel_field.name)
@@ -107,7 +113,7 @@ def _naming(column: Column, convert: Reader) -> Reader:
 def _timestamp_reader(column: Column) -> Reader:
     def moment(value: Any) -> Any:
         if value is not None and not isinstance(value, str):
-            raise InvalidValueError(f"expected an ISO 8601 timestamp, got {value!r}")
+            raise InvalidValueError(f"expected an ISO 8601 timestamp; got {value!r}")
         return timestamp_from_database(value)
 
     return _naming(column, moment)
@@ -115,7 +121,7 @@ def _timestamp_reader(column: Column) -> Reader:
 
 def _reference_reader(column: Column, reference: peewee.ForeignKeyField[Any], keys: KeyLookup) -> Reader:
     def read(value: Any) -> Any:
-        if isinstance(value, str) and (uuid := _uuid(value)) is not None:
+        if isinstance(value, str) and (uuid := uuid_in(value)) is not None:
             return keys.key_of(reference, uuid)
         column.encode(value)
         return value
@@ -123,15 +129,63 @@ def _reference_reader(column: Column, reference: peewee.ForeignKeyField[Any], ke
     return read
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def _truth(text: str, column: Column) -> bool:
     value = _TRUTH.get(text.lower())
     if value is None:
         raise InvalidValueError(f"{column_title(column)}: expected true or false; got {text!r}")
     return value
+
+
+def read_integer(text: str) -> int | None:
+    """Return the integer that text is, ``None`` where it is none.
+
+    Raises:
+        InvalidValueError: it has more than 1,000 digits.
+
+    >>> read_integer("-12"), read_integer("1.5")
+    (-12, None)
+    """
+    if _INTEGER.fullmatch(text) is None:
+        return None
+    if len(text) > _MOST_DIGITS:
+        raise InvalidValueError(f"expected an integer of 64 bits; got one of {len(text):,} digits")
+    return int(text)
+
+
+def read_json(text: str) -> Any:
+    """Return the value that JSON stands for.
+
+    Raises:
+        InvalidValueError: it is no JSON, or has more than 200 arrays and objects in each other.
+
+    >>> read_json("[1, 2]")
+    [1, 2]
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:  # also for an integer of thousands of digits
+        message = str(error).partition(";")[0]
+        raise InvalidValueError(f"expected JSON; got {text.strip()[:60]!r} ({message})") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+        raise _too_deep()
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep() -> InvalidValueError:
+    return InvalidValueError(f"expected JSON with at most {_DEEPEST} arrays and objects in each other; got more")

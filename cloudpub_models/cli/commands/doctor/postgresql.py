@@ -6,14 +6,11 @@ what a replica reads does not show in them.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 
-import cloudpub_models
-from cloudpub_models.cli.commands.doctor.diagnosis import Finding, Level
+from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
 from cloudpub_models.schema.drift.definition import expected_catalogue
@@ -59,98 +56,83 @@ _NEVER_ANALYSED = """
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
-def versions(database: Database) -> Iterator[Finding]:
+def versions(database: Database) -> Iterator[Verdict]:
     """Say which versions work together here."""
     import psycopg2
 
     number = int(_setting(database, "server_version_num"))
     driver = str(psycopg2.__version__).split()[0]  # type: ignore[attr-defined]
     libpq = psycopg2.extensions.libpq_version()
-    message = (
-        f"PostgreSQL {_setting(database, 'server_version').split()[0]}, psycopg2 {driver} "
-        f"(libpq {libpq // 10000}.{libpq % 10000}), Peewee {version('peewee')}, Python {platform.python_version()}, "
-        f"cloudpub-models {cloudpub_models.__version__}"
-    )
+    server = _setting(database, "server_version").split()[0]
+    message = with_versions(f"PostgreSQL {server}, psycopg2 {driver} (libpq {libpq // 10000}.{libpq % 10000})")
     major, supported = number // 10000, f"PostgreSQL {SUPPORTED_SERVERS[0]} to {SUPPORTED_SERVERS[-1]}"
     if major < SUPPORTED_SERVERS[0]:
-        yield Finding("versions", Level.ERROR, message, f"upgrade the server: this package is made for {supported}")
+        yield error(message, f"upgrade the server: this package is made for {supported}")
     elif major > SUPPORTED_SERVERS[-1]:
-        yield Finding(
-            "versions", Level.NOTICE, message, f"this package was tested with {supported}: look for a later one"
-        )
+        yield notice(message, f"this package was tested with {supported}: look for a later one")
     else:
-        yield Finding("versions", Level.OK, message)
+        yield ok(message)
 
 
-def invalid_indexes(database: Database) -> Iterator[Finding]:
+def invalid_indexes(database: Database) -> Iterator[Verdict]:
     """Find indexes that a build without end has left: they cost with each write and serve nothing."""
+    quote = database.engine.sql_dialect.quote
     for row in database.raw_query_all(_INVALID_INDEXES):
-        yield Finding(
-            "indexes",
-            Level.WARNING,
+        yield warning(
             f"{row['index']} on {row['table']} is invalid: CREATE INDEX CONCURRENTLY did not finish",
-            f"REINDEX INDEX CONCURRENTLY {row['index']}; or drop it and run its migration again",
+            f"REINDEX INDEX CONCURRENTLY {quote(row['index'])}; or drop it and run its migration again",
         )
 
 
-def index_use(database: Database) -> Iterator[Finding]:
+def index_use(database: Database) -> Iterator[Verdict]:
     """Find indexes that nobody uses, and large tables that are often read from end to end."""
     row = database.raw_query_single(_COUNTED_FOR)
     counted_for: timedelta = row["counted_for"] if row else timedelta()
     if counted_for < LONG_ENOUGH:
-        yield Finding(
-            "indexes",
-            Level.OK,
+        yield ok(
             f"the server has counted their use for {_duration(counted_for)}: too short to call one unused "
             f"({LONG_ENOUGH.days} days are enough)",
         )
         return
-    wanted = _indexes_of_the_models(database)
+    wanted, quote = _indexes_of_the_models(database), database.engine.sql_dialect.quote
     found = False
     for row in database.raw_query_all(_UNUSED_INDEXES, {"rows": _NOTABLE_ROWS}):
         found = True
-        advice = f"DROP INDEX CONCURRENTLY {row['index']}; unless a replica or a yearly job reads by it"
+        advice = f"DROP INDEX CONCURRENTLY {quote(row['index'])}; unless a replica or a yearly job reads by it"
         if row["index"] in wanted:
-            advice = "the platform's schema asks for it: keep it, unless a migration takes it out everywhere"
-        yield Finding(
-            "indexes",
-            Level.NOTICE,
+            advice = "the models ask for it: keep it, unless a migration takes it out everywhere"
+        yield notice(
             f"{row['index']} on {row['table']} ({row['bytes'] / 1e6:,.1f} MB) was not used in {_duration(counted_for)}",
             advice,
         )
     for row in database.raw_query_all(_SCANNED_TABLES, {"rows": _LARGE_TABLE_ROWS, "scans": _SCANS_WORTH_A_WORD}):
         found = True
-        yield Finding(
-            "indexes",
-            Level.NOTICE,
+        yield notice(
             f"{row['table']} (about {row['rows']:,} rows) was read from end to end {row['scans']:,} times in "
             f"{_duration(counted_for)}",
             "look for the query in pg_stat_statements or slow-query warnings: it may lack an index",
         )
     if not found:
-        yield Finding("indexes", Level.OK, f"all of notable size were used in {_duration(counted_for)}")
+        yield ok(f"all of notable size were used in {_duration(counted_for)}")
 
 
-def never_analysed(database: Database) -> Iterator[Finding]:
+def never_analysed(database: Database) -> Iterator[Verdict]:
     """Find tables for which the planner has to guess."""
+    quote = database.engine.sql_dialect.quote
     rows = database.raw_query_all(_NEVER_ANALYSED, {"rows": _NOTABLE_ROWS})
     for row in rows:
-        yield Finding(
-            "statistics",
-            Level.NOTICE,
+        yield notice(
             f"{row['table']} (about {row['rows']:,} rows) was never analysed: the planner guesses",
-            f"ANALYZE {row['table']};",
+            f"ANALYZE {quote(row['table'])};",
         )
     if not rows:
-        yield Finding("statistics", Level.OK, "the planner has seen every table of notable size")
+        yield ok("the planner has seen every table of notable size")
 
 
-def time_limits(database: Database) -> Iterator[Finding]:
+def time_limits(database: Database) -> Iterator[Verdict]:
     """Say which limits hold for this library's connections, and which others lack."""
     defaults = Options()
-    yield Finding(
-        "time-outs",
-        Level.OK,
+    yield ok(
         "connections of this library have limits of their own, unless options say otherwise: "
         f"{defaults.statement_timeout:g} s for a statement, {defaults.lock_timeout:g} s for a lock, "
         f"{defaults.idle_in_transaction_timeout:g} s idle in a transaction",
@@ -159,28 +141,24 @@ def time_limits(database: Database) -> Iterator[Finding]:
         values = {name: _setting(others, name) for name in _LIMITS}
     unlimited = [name for name, value in values.items() if value == "0"]
     if "idle_in_transaction_session_timeout" in unlimited:
-        yield Finding(
-            "time-outs",
-            Level.NOTICE,
+        yield notice(
             f"other sessions of this role have no {' and no '.join(unlimited)}: one forgotten transaction keeps its "
             "locks, and dead rows from VACUUM",
             f"ALTER ROLE {_role(database)} SET idle_in_transaction_session_timeout = '60s';",
         )
     else:
         limits = ", ".join(f"{name} {value}" for name, value in values.items())
-        yield Finding("time-outs", Level.OK, f"other sessions of this role: {limits}")
+        yield ok(f"other sessions of this role: {limits}")
 
 
-def time_zone(database: Database) -> Iterator[Finding]:
+def time_zone(database: Database) -> Iterator[Verdict]:
     """Compare the server's clock and time zone with what the schema expects."""
     with _without_settings(database) as others:
         zone = _setting(others, "TimeZone")
     if zone.upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "UCT", "ZULU", "ETC/UCT", "ETC/ZULU"):
-        yield Finding("time zone", Level.OK, f"{zone}, for other sessions too")
+        yield ok(f"{zone}, for other sessions too")
     else:
-        yield Finding(
-            "time zone",
-            Level.WARNING,
+        yield warning(
             f"other sessions of this role are in {zone}: their now() in a TIMESTAMP column is local time, which this "
             "library reads as UTC (its own connections and the columns' defaults are UTC)",
             f"ALTER ROLE {_role(database)} SET timezone = 'UTC';",
@@ -191,23 +169,19 @@ def time_zone(database: Database) -> Iterator[Finding]:
     assert row is not None
     difference = max(before - row["now"], row["now"] - after, timedelta())
     if difference > _LARGEST_CLOCK_DIFFERENCE:
-        yield Finding(
-            "time zone",
-            Level.WARNING,
+        yield warning(
             f"the clocks of server and client are {_duration(difference)} apart: rows that both write are out of order",
             "synchronise both with NTP",
         )
 
 
-def encoding(database: Database) -> Iterator[Finding]:
+def encoding(database: Database) -> Iterator[Verdict]:
     """Look at the database's encoding, and at a collation that has changed below its indexes."""
     found = _setting(database, "server_encoding")
     if found == "UTF8":
-        yield Finding("encoding", Level.OK, "UTF8")
+        yield ok("UTF8")
     else:
-        yield Finding(
-            "encoding",
-            Level.WARNING,
+        yield warning(
             f"the database's encoding is {found}: text that it does not know is refused, or kept unchecked",
             "dump, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, restore",
         )
@@ -216,13 +190,21 @@ def encoding(database: Database) -> Iterator[Finding]:
         "FROM pg_database WHERE datname = current_database()"
     )
     if row and row["made"] and row["now"] and row["made"] != row["now"]:
-        yield Finding(
-            "encoding",
-            Level.WARNING,
+        yield warning(
             f"the operating system's collation went from version {row['made']} to {row['now']}: indexes over text may "
             "be in the wrong order and miss rows",
             "REINDEX DATABASE CONCURRENTLY; then ALTER DATABASE … REFRESH COLLATION VERSION;",
         )
+
+
+CHECKS: tuple[Check, ...] = (
+    ("indexes", invalid_indexes),
+    ("indexes", index_use),
+    ("statistics", never_analysed),
+    ("time-outs", time_limits),
+    ("time zone", time_zone),
+    ("encoding", encoding),
+)
 
 
 @contextmanager

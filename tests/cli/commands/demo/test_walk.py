@@ -13,10 +13,10 @@ from rich.console import Console
 from typer.testing import Result
 
 from cloudpub_models import Database, Managers, QueryEvent
-from cloudpub_models.cli.commands.demo import command as demo
+from cloudpub_models.cli.commands.demo import walk as demo
 from cloudpub_models.cli.commands.demo.data import make_platform
 from cloudpub_models.cli.commands.demo.tour import CHAPTERS, Step
-from cloudpub_models.cli.given.targets import Target
+from cloudpub_models.cli.given.target import Target
 from tests.cli.talk import talk
 
 Run = Callable[..., Result]

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudpub_models import Role
-from cloudpub_models.cli.shown.interchange import (
-    LineSource,
-    Record,
-    RowFormat,
-    csv_text,
-    format_of,
-    json_line,
-    json_ready,
-    read_csv,
-    read_csv_header,
-    read_jsonl,
-    row_writer,
-)
+from cloudpub_models.cli.commands.load.records import LineSource, Record, read_csv, read_csv_header, read_jsonl
+from cloudpub_models.cli.shown.row_files import FileFormat, csv_text, json_line, row_writer
 from cloudpub_models.errors import InvalidValueError
 
 # Anything that a text column may hold.
@@ -46,7 +30,7 @@ def csv_records(content: bytes) -> list[Record]:
 @given(st.lists(st.tuples(st.none() | TEXTS, TEXTS), max_size=5))
 def test_csv_gives_back_every_text_and_null(rows: list[tuple[str | None, str]]) -> None:
     stream = io.BytesIO()
-    write = row_writer(RowFormat.CSV, ["maybe", "always"], stream, nullable_texts={"maybe"})
+    write = row_writer(FileFormat.CSV, ["maybe", "always"], stream, nullable_texts={"maybe"})
     for maybe, always in rows:
         write({"maybe": maybe, "always": always})
     found = [record.cells for record in csv_records(stream.getvalue())]
@@ -58,28 +42,6 @@ def test_json_lines_give_back_everything(rows: list[dict[str, Any]]) -> None:
     content = b"".join(map(json_line, rows))
     assert [record.cells for record in read_jsonl(source_of(content))] == rows
     assert content.count(b"\n") == len(rows)
-
-
-@pytest.mark.parametrize(
-    ("value", "ready"),
-    [
-        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-        (datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2026-01-02T03:04:05.000006+00:00"),
-        (date(2026, 1, 2), "2026-01-02"),
-        (Role.TEAM, "team"),
-        (Decimal("1.5"), 1.5),
-        (Decimal("12345678901234567890"), 12345678901234567890),
-        (float("nan"), "nan"),
-        (Decimal("Infinity"), "Infinity"),
-        (b"\x00\xff", "\\x00ff"),
-        ({"a": [UUID(int=1), None]}, {"a": ["00000000-0000-0000-0000-000000000001", None]}),
-        (timedelta(hours=1), "1:00:00"),
-    ],
-    ids=repr,
-)
-def test_what_databases_give_as_json(value: Any, ready: Any) -> None:
-    assert json_ready(value) == ready
-    assert json.loads(json_line({"value": value})) == {"value": ready}
 
 
 def test_lines_that_are_bad_are_numbered_and_keep_their_bytes() -> None:
@@ -155,19 +117,3 @@ def test_the_digest_is_of_everything_read() -> None:
     assert first.digest() == second.digest()
     assert second.next_line() == "4\n"
     assert first.digest() != second.digest()
-
-
-@pytest.mark.parametrize(
-    ("name", "format"),
-    [
-        ("-", RowFormat.JSONL),
-        ("a.csv", RowFormat.CSV),
-        ("a.CSV.gz", RowFormat.CSV),
-        ("a.ndjson", RowFormat.JSONL),
-        ("a.jsonl.gz", RowFormat.JSONL),
-        ("a.json", None),
-        ("csv", None),
-    ],
-)
-def test_a_name_tells_the_format(name: str, format: RowFormat | None) -> None:
-    assert format_of(name) is format

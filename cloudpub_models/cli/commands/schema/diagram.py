@@ -27,7 +27,7 @@ class Attribute:
 
 
 @dataclass(frozen=True)
-class Entity:
+class TableBox:
     """A table."""
 
     name: str
@@ -35,7 +35,7 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class Relation:
+class Reference:
     """A reference from one table to another.
 
     Attributes:
@@ -61,12 +61,12 @@ class Relation:
 class Diagram:
     """What is drawn."""
 
-    entities: tuple[Entity, ...]
-    relations: tuple[Relation, ...]
+    tables: tuple[TableBox, ...]
+    references: tuple[Reference, ...]
 
-    def entity(self, name: str) -> Entity:
-        """Return the entity of a name."""
-        return next(entity for entity in self.entities if entity.name == name)
+    def table(self, name: str) -> TableBox:
+        """Return the table of a name."""
+        return next(box for box in self.tables if box.name == name)
 
 
 def diagram_of(catalogue: Catalogue, *, without: Iterable[str] = ()) -> Diagram:
@@ -83,12 +83,12 @@ def diagram_of(catalogue: Catalogue, *, without: Iterable[str] = ()) -> Diagram:
     tables = {name: table for name, table in sorted(catalogue.tables.items()) if name not in left_out}
     if not tables:
         raise ConfigurationError(
-            "expected a database with tables to draw; there are none: 'cloudpub migrate up' makes them"
+            "expected a database with tables to draw; got one without any: 'cloudpub migrate up' makes them"
         )
     return Diagram(
-        tuple(_entity(table) for table in tables.values()),
+        tuple(_box(table) for table in tables.values()),
         tuple(
-            _relation(tables, table, key)
+            _reference(tables, table, key)
             for table in tables.values()
             for key in table.foreign_keys
             if key.table in tables
@@ -96,7 +96,7 @@ def diagram_of(catalogue: Catalogue, *, without: Iterable[str] = ()) -> Diagram:
     )
 
 
-def _entity(table: Table) -> Entity:
+def _box(table: Table) -> TableBox:
     referring = {column for key in table.foreign_keys for column in key.columns}
     unique = {constraint.columns for constraint in table.uniques}
     attributes = []
@@ -111,14 +111,14 @@ def _entity(table: Table) -> Entity:
             if applies
         ]
         attributes.append(Attribute(column.name, column.type, column.nullable, tuple(keys)))
-    return Entity(table.name, tuple(attributes))
+    return TableBox(table.name, tuple(attributes))
 
 
-def _relation(tables: Mapping[str, Table], table: Table, key: ForeignKey) -> Relation:
+def _reference(tables: Mapping[str, Table], table: Table, key: ForeignKey) -> Reference:
     # A reference to a table's own key may leave its columns out.
     target = (key.referenced or tables[key.table].primary_key or (next(iter(tables[key.table].columns)),))[0]
     unique = {constraint.columns for constraint in table.uniques} | {table.primary_key}
-    return Relation(
+    return Reference(
         child=table.name,
         column=key.columns[0],
         parent=key.table,

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from cloudpub_models import Function, FunctionStats, InvocationBucket, Managers
-from cloudpub_models.cli.commands.stats.durations import Bin, Durations
+from cloudpub_models.cli.commands.stats.histogram import Bin, histogram
+from cloudpub_models.models import Function
+from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets, last_days, last_hours
-from cloudpub_models.platform.statistics import DURATIONS
-
-_FRACTIONS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+from cloudpub_models.platform.registry import Managers
+from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, durations_statement, stats_of
 
 
 class Period(StrEnum):
@@ -52,7 +52,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Report:
+class Measurements:
     """How the invocations of a function went in a period.
 
     Attributes:
@@ -104,7 +104,7 @@ class Report:
         }
 
 
-def read_report(managers: Managers, function: Function, period: Period, until: datetime) -> Report:
+def measure(managers: Managers, function: Function, period: Period, until: datetime) -> Measurements:
     """Read a function's statistics, all of them from the same moment's data.
 
     Args:
@@ -127,45 +127,22 @@ def read_report(managers: Managers, function: Function, period: Period, until: d
             latest = invocations.find_one(
                 {"function_id": function.id}, order_by="timestamp", order_direction="DESC", select=["timestamp"]
             )
-    points = [
-        Point(bucket, {name: spread.percentile(fraction) for name, fraction in _FRACTIONS.items()})
-        for bucket, spread in zip(series, durations, strict=True)
-    ]
+    points = [Point(bucket, spread.percentiles) for bucket, spread in zip(series, durations, strict=True)]
     all_durations = Durations.together(durations)
-    return Report(
+    total, successful = (sum(getattr(bucket, name) for bucket in series) for name in ("total", "successful"))
+    return Measurements(
         function=function,
         period=period,
-        figures=_figures(series, all_durations),
+        figures=stats_of(total, successful, all_durations),
         points=points,
-        histogram=all_durations.histogram(),
+        histogram=histogram(all_durations),
         latest=latest.timestamp if latest else None,
     )
 
 
 def _durations(managers: Managers, function: Function, slots: Buckets) -> list[Durations]:
     counts: dict[int, dict[int, int]] = defaultdict(dict)
-    parameters = {
-        "function": function.id,
-        "begin": slots.begin,
-        "end": slots.end,
-        "origin": slots.origin,
-        "slot_seconds": slots.slot_seconds,
-    }
-    for row in managers.database.raw_query_all(DURATIONS[managers.database.dialect], parameters):
+    statement = durations_statement(managers.database.engine.sql_dialect)
+    for row in managers.database.raw_query_all(statement, {"function": function.id, **slots.parameters}):
         counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["invocations"]
     return [Durations(counts[number]) for number in range(len(slots))]
-
-
-def _figures(series: Sequence[InvocationBucket], durations: Durations) -> FunctionStats:
-    total = sum(bucket.total for bucket in series)
-    successful = sum(bucket.successful for bucket in series)
-    return FunctionStats(
-        total=total,
-        successful=successful,
-        failed=total - successful,
-        success_rate=successful / total if total else None,
-        average=durations.average,
-        minimum=durations.minimum,
-        maximum=durations.maximum,
-        **{name: durations.percentile(fraction) for name, fraction in _FRACTIONS.items()},
-    )

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from cloudpub_models.cli.interrupting import interruptible
+from cloudpub_models.cli.boundary import interruptible
 
 pytestmark = pytest.mark.alone
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from cloudpub_models.cli.given.column_values import KeyLookup, Reader, reader_from_json, reader_from_text
-from cloudpub_models.cli.shown.interchange import Record, RowFormat, csv_text
+from cloudpub_models.cli.commands.load.records import Record
+from cloudpub_models.cli.given.cells import KeyLookup, Reader, reader_from_json, reader_from_text
+from cloudpub_models.cli.shown.row_files import FileFormat, csv_text
 from cloudpub_models.entity.fields import server_default
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.table import Column, Table
@@ -25,7 +26,7 @@ class _Known(NamedTuple):
     nullable: bool
 
 
-class RowParser:
+class RecordParser:
     """Makes rows for ``batch_insert`` from the records of a file.
 
     Args:
@@ -35,12 +36,12 @@ class RowParser:
         keys: finds the rows that are referred to by their UUID.
     """
 
-    def __init__(self, table: Table, columns: Collection[str], format: RowFormat, keys: KeyLookup) -> None:
+    def __init__(self, table: Table, columns: Collection[str], format: FileFormat, keys: KeyLookup) -> None:
         self._table = table
         self._taken = columns
         self._keys = keys
         self._by_name: dict[str, _Known | None] = {}
-        self._reads_text = format is RowFormat.CSV
+        self._reads_text = format is FileFormat.CSV
         self._required = [name for name, column in table.columns.items() if not _may_be_left_out(column)]
 
     def check_names(self, names: Collection[str]) -> None:

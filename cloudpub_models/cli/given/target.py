@@ -1,0 +1,204 @@
+"""Which database a command talks to, and whose tables: the options for it, and the rules where none is given.
+
+A command takes ``--database`` itself or from the commands in front of it (``cloudpub migrate --database URL up``);
+then comes ``$CLOUDPUB_DATABASE_URL``, then ``cloudpub.db`` in the current directory. Only a command that may create
+that file does. Its tables are the platform's, and those of the project's components.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import peewee
+import typer
+
+from cloudpub_models.cli.boundary import interruptible
+from cloudpub_models.cli.shown.terminal import print_note
+from cloudpub_models.component import PLATFORM, Component, load_component, project_components
+from cloudpub_models.connection import Database
+from cloudpub_models.connection.database import URL_VARIABLE
+from cloudpub_models.connection.url import MEMORY_URL, parse_url
+from cloudpub_models.errors import ConfigurationError, did_you_mean
+from cloudpub_models.manager.columns.table import Table, table_of
+
+APPLICATION_NAME = "cloudpub command"
+LOCAL_FILE = "cloudpub.db"
+LOCAL_URL = f"sqlite:///{LOCAL_FILE}"
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help=f"sqlite:///FILE or postgresql://…; else ${URL_VARIABLE}, else {LOCAL_FILE} here.",
+        show_default=False,
+    ),
+]
+ComponentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component",
+        metavar="MODULE:NAME",
+        help="Tables of one's own, beside those that pyproject.toml and installed packages name; may be repeated.",
+        show_default=False,
+    ),
+]
+DirectoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory", metavar="DIR", help="Where the migrations are, if not the package's own.", show_default=False
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the options of the commands so far have named."""
+
+    database: str | None = None
+    references: tuple[str, ...] = ()
+    directory: Path | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The URL that the options or else the environment name."""
+        return (os.environ.get(URL_VARIABLE) or None) if self.database is None else self.database
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """The project's components, beside the platform's."""
+        return project_components(self.references)
+
+    @cached_property
+    def models(self) -> dict[str, type[peewee.Model]]:
+        """The models of all components, by the names of their tables."""
+        return {model._meta.table_name: model for model in Database(components=self.components).models}
+
+    def with_scripts(self, database: Database) -> tuple[Component, ...]:
+        """Return the components whose migrations are meant: the platform's from ``--directory``, else all of them."""
+        if self.directory is None:
+            return database.components
+        return (load_component(PLATFORM).with_migrations(self.directory),)
+
+    def table(self, name: str) -> Table:
+        """Return a table by its name.
+
+        Raises:
+            typer.BadParameter: no component has it.
+        """
+        if name not in self.models:
+            raise typer.BadParameter(f"expected a table; got {name!r}: {did_you_mean(name, self.models)}")
+        return table_of(self.models[name])
+
+    @contextmanager
+    def opened(
+        self,
+        *,
+        creates: bool = False,
+        local_default: bool = False,
+        empty_if_missing: bool = False,
+        database: Database | None = None,
+    ) -> Iterator[Database]:
+        """Open the database for a block, and say on stderr which one it is.
+
+        Args:
+            creates: whether a SQLite file that is named but not there may be made; only then is one that is there
+                changed to WAL.
+            local_default: whether ``cloudpub.db`` may be made when nothing is named.
+            empty_if_missing: whether an empty database in memory stands for a SQLite file that is not there.
+            database: the object to open it with; one of its own when left out.
+
+        Raises:
+            ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not
+                there.
+        """
+        url = self.url
+        if url is None:
+            if not local_default and not Path(LOCAL_FILE).exists():
+                raise ConfigurationError(
+                    f"expected a database; got none named, and no {LOCAL_FILE} here: give --database URL, "
+                    f"set ${URL_VARIABLE}, or let 'cloudpub demo' make one"
+                )
+            url = LOCAL_URL
+        named = parse_url(url)
+        missing = named.file is not None and not Path(named.file).exists()
+        # A command is used by one person who waits for it: no limit on a statement's time but theirs, nor on the time
+        # between two of them, when rows come from a slow pipe or go into one.
+        opened = (database or Database()).initialize(
+            MEMORY_URL if missing and empty_if_missing else url,
+            components=self.components,
+            statement_timeout=0,
+            idle_in_transaction_timeout=0,
+            application_name=APPLICATION_NAME,
+        )
+        if named.file is not None and not (directory := Path(named.file).parent).is_dir():
+            raise ConfigurationError(
+                f"expected a directory for {opened.url}; got none at {str(directory)!r}: make it first"
+            )
+        if missing and not creates and not empty_if_missing:
+            raise ConfigurationError(
+                f"expected a database at {opened.url}; got none there: 'cloudpub migrate up' would make one"
+            )
+        opened.engine.only_looks = not creates
+        print_note(f"database: {named.masked}{', which is not there yet' if missing and empty_if_missing else ''}")
+        try:
+            with interruptible(opened):
+                yield opened
+        finally:
+            opened.close()
+
+
+def takes_target(*, directory: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command the options for its database, in place of its parameter ``target``.
+
+    What they do not say, those of the commands in front of it do; a ``typer.Context`` is passed on where the command
+    takes one.
+
+    Args:
+        directory: whether there is ``--directory`` too.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        # Evaluated here, in the command's module: Typer reads the signature elsewhere.
+        own = inspect.signature(command, eval_str=True).parameters
+        options = {"database": DatabaseOption, "component": ComponentOption}
+        if directory:
+            options["directory"] = DirectoryOption
+        parameters = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            *(own[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in own if name not in _NOT_TYPED),
+            *(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+                for name, option in options.items()
+            ),
+        ]
+
+        @functools.wraps(command)
+        def run(*, context: typer.Context, **given: Any) -> None:
+            outer = context.obj if isinstance(context.obj, Target) else Target()
+            url, components, place = given.pop("database"), given.pop("component"), given.pop("directory", None)
+            context.obj = Target(
+                outer.database if url is None else url,
+                (*outer.references, *(components or ())),
+                outer.directory if place is None else place,
+            )
+            passed = {"context": context} if "context" in own else {}
+            command(target=context.obj, **passed, **given)
+
+        signature = inspect.Signature(parameters)
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+_NOT_TYPED = ("target", "context")
