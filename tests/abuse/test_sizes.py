@@ -16,6 +16,9 @@ import pytest
 from cloudpub_models import Function, FunctionLog, Managers, operators
 from cloudpub_models.errors import InvalidQueryError
 
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+pytestmark = pytest.mark.no_cover
+
 MANY = 200_000
 TERMS = 5_000
 

@@ -128,7 +128,7 @@ def test_usage_2_query_builder(managers, user, function, statements):
 
 
 def test_usage_2_query_builder_without_the_alias_names_the_one_that_is_missing(managers, statements):
-    with pytest.raises(errors.UnknownTableError, match=r'got f; .*query\("f"\)'):
+    with pytest.raises(errors.UnknownTableError, match=r'got f: .*query\("f"\)'):
         managers.functions.execute_query(_builder_example(managers.functions.query(), datetime.now(UTC)))
     assert statements == []
 

@@ -17,6 +17,9 @@ from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import declare_secret_columns, secrets_expected
 from cloudpub_models.sql.text.summary import summary_of, without_literals
 
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+pytestmark = pytest.mark.no_cover
+
 declare_secret_columns(["pass_phrase"])
 
 QUESTIONS: dict[str, Callable[[str, Dialect], Any]] = {
