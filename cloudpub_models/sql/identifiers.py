@@ -115,7 +115,7 @@ def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
-            f'expected a table as "name" or "name alias"; got {shown(text)}; '
+            f'expected a table as "name" or "name alias"; got {shown(text)}: '
             'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
         )
     name, alias = match.groups()

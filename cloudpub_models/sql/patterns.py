@@ -67,7 +67,7 @@ def check_pattern(pattern: str) -> str:
     """
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise InvalidValueError(
-            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash; "
+            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash: "
             "write two for a literal backslash"
         )
     return pattern
