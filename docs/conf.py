@@ -42,7 +42,7 @@ _NAVIGATION = {
     ],
     "Reference": ["API", "SCHEMA"],
     "What holds": ["RELIABILITY", "SECURITY", "PERFORMANCE", "COMPARISON"],
-    "The project": ["../CONTRIBUTING", "../CHANGELOG"],
+    "The project": ["ARCHITECTURE", "../CONTRIBUTING", "../CHANGELOG"],
 }
 
 

@@ -21,7 +21,13 @@ from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
-from cloudpub_models.connection.transactions import Connection, IsolationLevel, Transaction, check_takes_connection
+from cloudpub_models.connection.transactions import (
+    Connection,
+    IsolationLevel,
+    Transaction,
+    check_takes_connection,
+    left_elsewhere,
+)
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
@@ -133,8 +139,11 @@ class Database:
     def close(self) -> None:
         """Close every connection; the next use opens the database again.
 
+        A statement that another thread is in the middle of goes on to its end on PostgreSQL; on SQLite it ends with
+        ``ConnectionLostError``.
+
         Raises:
-            InvalidQueryError: this thread has a transaction open.
+            InvalidQueryError: a thread has a transaction open.
 
         >>> shop = Database("sqlite:///:memory:")
         >>> shop.ping(), shop.close(), shop.is_open
@@ -144,8 +153,7 @@ class Database:
             engine = self._opened()
             if engine is None:
                 return
-            if engine.scopes():
-                raise InvalidQueryError("this thread has a transaction open: end it before closing the database")
+            engine.retire()
             del vars(self)["engine"]
             engine.dispose_all()
 
@@ -271,17 +279,24 @@ class Database:
     def session(self) -> Iterator[Database]:
         """Keep one connection, alive when the block begins, for this thread until its end.
 
+        Raises:
+            InvalidQueryError: the block ends in another thread; the first one keeps its connection until it ends.
+
         >>> with database.session():
         ...     managers.functions.count({"status": "active"})
         1
         """
         engine = self.engine
+        thread = threading.get_ident()
         opened = engine.pin(check=True)
         try:
             yield self
         finally:
-            if opened and not engine.scopes():
+            here = threading.get_ident() == thread
+            if here and opened and not engine.scopes():
                 engine.unpin()
+        if not here:
+            raise left_elsewhere("session")
 
     def transaction(self, *, isolation: IsolationLevel | None = None, read_only: bool = False) -> Transaction:
         """Return a context manager and decorator that commits everything in its block, or nothing.
@@ -517,7 +532,8 @@ def _url_from_environment() -> DatabaseUrl:
     url = os.environ.get(URL_VARIABLE, "")
     if not url:
         raise ConfigurationError(
-            "no database named: call database.initialize('postgresql://…' or 'sqlite:///file.db'), "
+            "expected the URL of a database; got none: call database.initialize('postgresql://…' or "
+            "'sqlite:///file.db'), "
             f"or set ${URL_VARIABLE}"
         )
     return parse_url(url)

@@ -12,6 +12,7 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import peewee
@@ -54,9 +55,18 @@ class Engine(peewee.Database, Sender):
         self.masked_url = masked_url
         self.options = options
         self._threads = ThreadStates()
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._retired = False
+        self.forget_transactions()
         super().__init__(target, **driver_options)
         with _fork_lock:
             _engines.add(self)
+
+    def forget_transactions(self) -> None:
+        """Forget the transactions of all threads, as a forked child does, and who takes a database from others."""
+        # The scopes of a thread that ends inside a transaction go with it.
+        self._transactions: weakref.WeakSet[Scope] = weakref.WeakSet()
+        self._transactions_lock = threading.RLock()
 
     def send_through(self, sender: Sender | None) -> None:
         """Have another sender asked whenever this engine is asked to send something; ``None`` ends that.
@@ -127,9 +137,29 @@ class Engine(peewee.Database, Sender):
         connection, thread.connection, thread.cursor = thread.connection, None, None
         return connection
 
+    def retire(self) -> None:
+        """Let no transaction begin any more; ``dispose_all`` follows.
+
+        Raises:
+            InvalidQueryError: a thread has a transaction open, which would go on without its managers.
+        """
+        with self._transactions_lock:
+            if self._transactions:
+                thread = "this thread" if self.scopes() else "another thread"
+                raise InvalidQueryError(
+                    f"expected no open transaction; got one in {thread}: let it end before closing the database"
+                )
+            self._retired = True
+
     @abstractmethod
     def dispose_all(self) -> None:
-        """Close every connection of every thread; the engine is not used again."""
+        """Close the connections of all threads, each as soon as nothing uses it; the engine is not used again."""
+
+    def _all_connections(self) -> list[Any]:
+        while True:
+            # Fails where another thread adds one meanwhile.
+            with suppress(RuntimeError):
+                return list(self._connections)
 
     @abstractmethod
     def interrupt(self) -> None:
@@ -155,6 +185,25 @@ class Engine(peewee.Database, Sender):
     def has_transaction_to_end(self) -> bool:
         """Return whether this thread's connection is alive and inside a transaction."""
 
+    def transaction_begins(self, scope: Scope) -> None:
+        """Take note of a transaction of this thread.
+
+        Raises:
+            ConnectionLostError: the database has been closed.
+        """
+        with self._transactions_lock:
+            if self._retired:
+                raise closed_in_use()
+            self._transactions.add(scope)
+        self.scopes().append(scope)
+
+    def transaction_ends(self) -> None:
+        """Forget this thread's transaction and its savepoints."""
+        scopes = self.scopes()
+        with self._transactions_lock:
+            self._transactions.difference_update(scopes)
+        scopes.clear()
+
     def after_transaction(self) -> None:
         """Leave this thread's connection, if it keeps one, in a state to go on with."""
 
@@ -174,6 +223,14 @@ class Engine(peewee.Database, Sender):
             TransactionAbortedError: a statement of the scope failed.
         """
         scopes = self._threads.current.scopes
+        if scopes and scopes[0].left:
+            # Nobody else could end it.
+            self.rollback_transaction()
+            failure = scopes[0].failure
+            self.transaction_ends()
+            self.unpin()
+            assert failure is not None
+            raise aborted(failure) from failure
         if scopes and (failure := scopes[-1].failure) is not None:
             if isinstance(failure, ConnectionLostError):
                 raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
@@ -213,6 +270,11 @@ class Engine(peewee.Database, Sender):
         return fn
 
 
+def closed_in_use() -> ConnectionLostError:
+    """Return the error for what goes on with a database after another thread has closed it."""
+    return ConnectionLostError("expected an open database; got one that another thread has closed: run it again")
+
+
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _fork_lock = threading.Lock()
 
@@ -232,6 +294,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     try:
         for engine in list(_engines):
+            engine.forget_transactions()
             engine.scopes().clear()
             engine.after_fork_in_child()
     finally:

@@ -74,7 +74,9 @@ class Options(NamedTuple):
         defaults = cls._field_defaults
         for name, value in keywords.items():
             if name not in defaults:
-                raise ConfigurationError(f"unknown database option {shown(name)}: {did_you_mean(name, defaults)}")
+                raise ConfigurationError(
+                    f"expected an option of a database; got {shown(name)}: {did_you_mean(name, defaults)}"
+                )
             _check_option(name, value, defaults[name])
         options = cls(**keywords)
         if options.prepared and options.transaction_pooler:

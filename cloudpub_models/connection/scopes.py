@@ -19,13 +19,15 @@ class Scope:
         failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
         callbacks: what to run once the outermost transaction has committed.
         read_only: whether the outermost transaction was declared read-only.
+        left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
     """
 
-    __slots__ = ("callbacks", "failure", "number", "read_only")
+    __slots__ = ("__weakref__", "callbacks", "failure", "left", "number", "read_only")
 
     def __init__(self, number: int, read_only: bool) -> None:
         self.number = number
         self.read_only = read_only
+        self.left = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -47,8 +48,8 @@ class Connection:
         """
         if self._scope not in self._engine.scopes():
             raise InvalidQueryError(
-                "this connection's transaction is over, or belongs to another thread: "
-                "use the one that the innermost transaction() gives"
+                "expected a connection whose transaction is open in this thread; got one whose transaction is over, or "
+                "another thread's: use the one that the innermost transaction() gives"
             )
         return self._engine.fetch_dicts(sql, parameters)
 
@@ -68,6 +69,7 @@ class Transaction:
         self._isolation = isolation
         self._read_only = read_only
         self._scope: Scope | None = None
+        self._thread = 0
         self._opened_connection = False
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -80,8 +82,8 @@ class Transaction:
 
         if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
             raise InvalidQueryError(
-                f"expected a function whose call does the work; {function.__qualname__} only makes a generator or a "
-                "coroutine: use 'with transaction():' inside it, around what does not yield or await"
+                f"expected a function whose call does the work; got {function.__qualname__}, which only makes a "
+                "generator or a coroutine: use 'with transaction():' inside it, around what does not yield or await"
             )
 
         @functools.wraps(function)
@@ -94,28 +96,31 @@ class Transaction:
     def __enter__(self) -> Connection:
         if self._scope is not None:
             raise InvalidQueryError(
-                "this transaction object is open already: call transaction() again for a nested one"
+                "expected a transaction that is not open; got one that is open already: call transaction() again for a "
+                "nested one"
             )
         scopes = self._engine.scopes()
         if scopes:
             if self._isolation is not None or (self._read_only and not scopes[0].read_only):
                 raise InvalidQueryError(
-                    "isolation and read_only belong to the outermost transaction; this one is nested"
+                    "expected isolation and read_only at the outermost transaction; got them at a nested one: say them "
+                    "where it begins"
                 )
-            scope = Scope(len(scopes), scopes[0].read_only)
             self._engine.check_usable()
+            scope = Scope(len(scopes), scopes[0].read_only)
             self._engine.run_control(f"SAVEPOINT cloudpub_{scope.number}")
+            scopes.append(scope)
         else:
             scope = Scope(0, self._read_only)
             self._opened_connection = self._engine.pin()
             try:
                 self._engine.begin_transaction(self._isolation, self._read_only)
+                self._engine.transaction_begins(scope)
             except BaseException:
                 self._engine.rollback_transaction()
                 self._unpin()
                 raise
-        scopes.append(scope)
-        self._scope = scope
+        self._scope, self._thread = scope, threading.get_ident()
         return Connection(self._engine, scope)
 
     def __exit__(
@@ -123,6 +128,13 @@ class Transaction:
     ) -> Literal[False]:
         scope, self._scope = self._scope, None
         scopes = self._engine.scopes()
+        if scope is not None and self._thread != threading.get_ident():
+            self._opened_connection = False
+            scope.failure = scope.failure or left_elsewhere("transaction")
+            scope.left = True
+            if error is None:
+                raise left_elsewhere("transaction")
+            return False
         if scope is None or scope not in scopes:
             self._unpin()
             if error is None and scope is not None and scope.failure is not None:
@@ -176,14 +188,13 @@ class Transaction:
             raise aborted(scope.failure) from scope.failure
 
     def _end_transaction(self, scope: Scope, error: BaseException | None) -> None:
-        scopes = self._engine.scopes()
         try:
             if error is None and scope.failure is None:
                 self._engine.commit_transaction(scope)
             else:
                 self._engine.rollback_transaction()
         finally:
-            scopes.clear()
+            self._engine.transaction_ends()
             self._engine.after_transaction()
             self._unpin()
         if error is None and scope.failure is not None:
@@ -197,6 +208,14 @@ class Transaction:
         if self._opened_connection:
             self._opened_connection = False
             self._engine.unpin()
+
+
+def left_elsewhere(what: str) -> InvalidQueryError:
+    """Return the error for a block that was entered in one thread and left in another."""
+    return InvalidQueryError(
+        f"expected a {what} to end in the thread in which it began; got another one: keep a block in one function, and "
+        "none open across a yield or an await"
+    )
 
 
 def run_callbacks(callbacks: list[Callable[[], object]]) -> None:

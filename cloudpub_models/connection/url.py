@@ -122,7 +122,9 @@ def _sqlite_path(url: str, masked: str) -> str:
         )
     path = unquote(rest[1:])
     if not path:
-        raise ConfigurationError(f"{_EXPECTED}; got {shown(masked, 200)}, which names no file")
+        raise ConfigurationError(
+            f"{_EXPECTED}; got {shown(masked, 200)}, which names no file: write the path after three slashes"
+        )
     if "?" in path or "#" in path:
         raise ConfigurationError(
             f"expected a SQLite URL without parameters; got {shown(masked, 200)}: give them as options instead"

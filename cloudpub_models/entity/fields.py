@@ -185,11 +185,13 @@ class EnumField(_CharBase[_E]):
     def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
         """Take the field's place in a model, and name its check after table and column."""
         super().bind(model, name, set_attribute)
-        column = self.column_name.replace('"', '""')
+        self.constraints = [*(self.constraints or ()), self.check_for(model._meta.table_name, self.column_name)]
+
+    def check_for(self, table: str, column: str) -> peewee.Node:
+        """Return the constraint that a column of this type has."""
+        quoted = column.replace('"', '""')
         texts = ", ".join("'" + text.replace("'", "''") + "'" for text in self.allowed)
-        name = name_of_part(model._meta.table_name, [self.column_name], "check")
-        check = peewee.Check(f'"{column}" IN ({texts})', name)
-        self.constraints = [*(self.constraints or ()), check]
+        return peewee.Check(f'"{quoted}" IN ({texts})', name_of_part(table, [column], "check"))
 
     def db_value(self, value: Any) -> Any:
         """Return the member's text; InvalidValueError for a value that is no member."""

@@ -296,6 +296,16 @@ class Finding(TableAccess[M]):
             rows = query.load(send(self.database, query, values))
         return rows[0] if rows else None
 
+    def _locked(self, where: Where, select: Sequence[str]) -> M | None:
+        """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
+        shape, values = self._conditions(where)
+        columns = self.table.selected(select)
+        query = self._statements[self.database.engine.sql_dialect].select(
+            shape, columns=columns, lock="FOR NO KEY UPDATE"
+        )
+        rows = query.load(send(self.database, query, values))
+        return rows[0] if rows else None
+
     def _related(self, model: type[peewee.Model]) -> RelatedRows[Any]:
         """Return what reads rows of another model, in the same scope, for rows of this one."""
         found = self._related_rows.get(model)

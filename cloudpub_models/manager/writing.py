@@ -15,7 +15,7 @@ from cloudpub_models.errors import (
     UnguardedError,
     UniqueViolationError,
 )
-from cloudpub_models.manager.arguments.order import OrderBy
+from cloudpub_models.manager.arguments.order import Order, OrderBy
 from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
@@ -214,7 +214,9 @@ class Writing(Finding[M]):
         order = complete_order(order_by, "ASC", self.table)
         dialect = self.database.engine.sql_dialect
         shape, values = self._conditions(where)
-        chosen = self._statements[dialect].select(shape, columns=(key.name,), order=order, limit=True, skip_locked=True)
+        chosen = self._statements[dialect].select(
+            shape, columns=(key.name,), order=order, limit=True, lock="FOR UPDATE SKIP LOCKED"
+        )
         with self.database.transaction():
             keys = chosen.load(send(self.database, chosen, [*values, limit]))
             places = {row.__data__[key.field.name]: place for place, row in enumerate(keys)}
@@ -307,6 +309,12 @@ class Writing(Finding[M]):
     def _delete(self, shape: Shape, values: Sequence[Any]) -> int:
         request = self._statements[self.database.engine.sql_dialect].delete(shape)
         return send(self.database, request, values or None, "run")
+
+    def _delete_first(self, conditions: Conditions, order: Order, limit: int, columns: tuple[str, ...]) -> list[M]:
+        """Delete the first rows in an order, but for those that others have locked; return some of their columns."""
+        shape, values = self._completed(conditions)
+        query = self._statements[self.database.engine.sql_dialect].delete_first(shape, order, columns)
+        return query.load(send(self.database, query, [*values, limit]))
 
     def _one(self, name: str, value: Any) -> Conditions:
         """Return the condition that a column has one value."""

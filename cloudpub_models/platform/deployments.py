@@ -7,14 +7,11 @@ after the other whatever process they are in, while logs and invocations are rec
 
 from __future__ import annotations
 
-from typing import Any
-
-from cloudpub_models.connection import Connection, Database
+from cloudpub_models.connection import Database
 from cloudpub_models.errors import DomainRuleError, NotFoundError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Function, FunctionDeployment
-from cloudpub_models.platform.locking import ROW_LOCK
 from cloudpub_models.platform.references import (
     DeploymentReference,
     FunctionReference,
@@ -22,14 +19,6 @@ from cloudpub_models.platform.references import (
     function_key,
 )
 from cloudpub_models.sql import operators
-
-_FUNCTION = "SELECT active_deployment_id FROM functions WHERE id = @function"
-_FUNCTION_OF_DEPLOYMENT = "SELECT function_id FROM function_deployments WHERE id = @deployment"
-_LAST_VERSION = "SELECT COALESCE(MAX(version), 0) AS version FROM function_deployments WHERE function_id = @function"
-_DEACTIVATE = (
-    "UPDATE function_deployments SET is_active = @inactive "
-    "WHERE function_id = @function AND is_active = @active AND id <> @deployment"
-)
 
 _VERSION_ATTEMPTS = 5
 
@@ -72,15 +61,16 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         2
         >>> shop.close()
 
-        ``SELECT … FROM functions WHERE id = @function FOR NO KEY UPDATE``, ``SELECT COALESCE(MAX(version), 0) …`` and
-        ``INSERT INTO function_deployments … RETURNING …``, in one transaction
+        ``SELECT … FROM functions WHERE id = … FOR NO KEY UPDATE``, ``SELECT version … ORDER BY version DESC LIMIT …``
+        and ``INSERT INTO function_deployments … RETURNING …``, in one transaction
         """
         key = function_key(function)
 
-        def deploy(connection: Connection) -> FunctionDeployment:
-            self._lock_function(connection, key)
-            last = connection.execute(_LAST_VERSION, {"function": key})[0]["version"]
-            return self.insert({"function_id": key, "version": last + 1, "image_tag": image_tag, "s3_key": s3_key})
+        def deploy(_connection: object) -> FunctionDeployment:
+            self._lock_function(key)
+            last = self.find_one({"function_id": key}, order_by="version", order_direction="DESC", select=["version"])
+            version = 1 if last is None else last.version + 1
+            return self.insert({"function_id": key, "version": version, "image_tag": image_tag, "s3_key": s3_key})
 
         # The lock keeps other deployers out, but not other programs that add a version without asking for it.
         for _ in range(_VERSION_ATTEMPTS - 1):
@@ -107,19 +97,18 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         True
 
         ``SELECT function_id …``, ``SELECT … FROM functions … FOR NO KEY UPDATE``,
-        ``UPDATE function_deployments SET is_active = FALSE … AND is_active AND id <> @deployment``,
+        ``UPDATE function_deployments SET is_active = FALSE … AND is_active = TRUE AND id != … RETURNING …``,
         ``UPDATE function_deployments SET is_active = TRUE WHERE id = … RETURNING …`` and
         ``UPDATE functions SET active_deployment_id = …, updated_at = … WHERE id = … RETURNING …``, in one transaction
         """
         key = deployment_key(deployment)
 
-        def activate(connection: Connection) -> FunctionDeployment:
-            found = connection.execute(_FUNCTION_OF_DEPLOYMENT, {"deployment": key})
-            if not found:
+        def activate(_connection: object) -> FunctionDeployment:
+            found = self.find_by_id(key, select=["function_id"])
+            if found is None:
                 raise _no_deployment(key)
-            function = found[0]["function_id"]
-            self._lock_function(connection, function)
-            return self._activate(connection, function, key)
+            self._lock_function(found.function_id)
+            return self._activate(found.function_id, key)
 
         return self.database.run_transaction(activate)
 
@@ -147,8 +136,8 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         """
         key = function_key(function)
 
-        def roll_back(connection: Connection) -> FunctionDeployment:
-            active_id = self._lock_function(connection, key)
+        def roll_back(_connection: object) -> FunctionDeployment:
+            active_id = self._lock_function(key)
             active = None if active_id is None else self.find_by_id(active_id)
             if active is None:
                 raise DomainRuleError(
@@ -164,7 +153,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
                     f"expected a version before the active one; version {active.version} of the function {key} is its "
                     "first: deploy() and activate() another"
                 )
-            return self._activate(connection, key, previous.id)
+            return self._activate(key, previous.id)
 
         return self.database.run_transaction(roll_back)
 
@@ -189,17 +178,16 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
             {"function_id": function_key(function)}, order_by="version", order_direction="DESC", limit=limit
         )
 
-    def _lock_function(self, connection: Connection, function: int) -> Any:
+    def _lock_function(self, function: int) -> int | None:
         """Keep others from operating on a function until this transaction ends; return its active deployment's id."""
-        found = connection.execute(_FUNCTION + ROW_LOCK[self.database.dialect], {"function": function})
-        if not found:
+        found = self._functions._locked({"id": function}, ["active_deployment_id"])
+        if found is None:
             raise NotFoundError(f"expected an existing function; there is none with the id {function}")
-        return found[0]["active_deployment_id"]
+        return found.active_deployment_id
 
-    def _activate(self, connection: Connection, function: int, deployment: int) -> FunctionDeployment:
-        connection.execute(
-            _DEACTIVATE, {"function": function, "deployment": deployment, "active": True, "inactive": False}
-        )
+    def _activate(self, function: int, deployment: int) -> FunctionDeployment:
+        others = {"function_id": function, "is_active": True, "id": operators.ne(deployment)}
+        self.update({"is_active": False}, others)
         activated = self.update_by_id(deployment, {"is_active": True})
         if activated is None:
             raise _no_deployment(deployment)

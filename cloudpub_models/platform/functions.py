@@ -8,8 +8,8 @@ from uuid import UUID
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.arguments.where import Where
+from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.joined import JoinedSelect
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import PaginatedResult
 from cloudpub_models.models import Function, FunctionDeployment, FunctionLog, User
@@ -18,13 +18,9 @@ from cloudpub_models.platform.logs import FunctionLogManager
 from cloudpub_models.platform.references import OwnerReference, owner_key
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.patterns import escaped
 
-_WITH_USER = JoinedSelect(
-    "SELECT {columns} FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid",
-    {"f": Function, "u": User},
-)
-
-_PATTERN_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+_WITH_USER = JoinedSelect(Function, ("INNER", Function.user), equal=(Function.uuid,))
 
 
 @dataclass(frozen=True)
@@ -72,13 +68,13 @@ class FunctionManager(Manager[Function]):
         >>> details.user == ada, details.deployments, details.logs
         (True, [], [])
 
-        ``SELECT f.id, …, u.id, … FROM functions f INNER JOIN users u ON u.id = f.user_id WHERE f.uuid = @uuid``, and
-        one SELECT each from ``function_deployments`` and ``function_logs``
+        ``SELECT functions.id, …, users.id, … FROM functions INNER JOIN users ON functions.user_id = users.id
+        WHERE functions.uuid = @param_0``, and one SELECT each from ``function_deployments`` and ``function_logs``
         """
         encoded = self.table.column("uuid").encode(uuid)
         if encoded is None:
             raise InvalidValueError("expected the uuid of a function; got None, which no row has")
-        rows = _WITH_USER.fetch(self.database.engine, {"uuid": encoded})
+        rows = _WITH_USER.find(self.database, [encoded], self.scope)
         if not rows:
             return None
         function, user = rows[0]
@@ -145,8 +141,7 @@ class FunctionManager(Manager[Function]):
         """
         if not isinstance(text, str) or not text:
             raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
-        pattern = f"%{text.translate(_PATTERN_ESCAPES)}%"
-        where: dict[str, object] = {"name": operators.ilike(pattern)}
+        where: dict[str, object] = {"name": operators.ilike(f"%{escaped(text)}%")}
         if user is not None:
             where["user_id"] = owner_key(user)
         if status is not None:

@@ -5,25 +5,24 @@ The SQL of the statistics and what their numbers mean is in ``statistics``; what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
-from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
-from cloudpub_models.platform.pruning import prune_table
+from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, owner_key
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
 
 _MONTH: Final = timedelta(days=30)
 
 
-class FunctionInvocationManager(Manager[FunctionInvocation]):
+class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
     """The operations on ``function_invocations``.
 
     Functions, and users as their owners, are given as instances or by their internal ids. One that does not exist has
@@ -183,39 +182,6 @@ class FunctionInvocationManager(Manager[FunctionInvocation]):
         """
         parameters = {"user": owner_key(user), "since": moment(since, "since")}
         return statistics.user_overview(self.database.engine.fetch_dicts(statistics.USER_OVERVIEW, parameters)[0])
-
-    def prune(
-        self,
-        older_than: datetime | timedelta,
-        batch_size: int = 1000,
-        *,
-        progress: Callable[[int], object] | None = None,
-    ) -> int:
-        """Delete old invocations, the oldest first, in batches, so that nobody who records meanwhile has to wait.
-
-        Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
-        transaction of the caller's they are all part of that. Several may prune at the same time.
-
-        Args:
-            older_than: invocations from before this moment go; a timedelta is an age, measured when the call begins.
-            batch_size: how many invocations are deleted at a time.
-            progress: called after each batch with the number of invocations deleted so far.
-
-        Returns:
-            how many invocations were deleted.
-
-        Raises:
-            InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
-            InvalidQueryError: ``batch_size`` is not a positive integer.
-
-        >>> from datetime import timedelta
-        >>> managers.function_invocations.prune(timedelta(days=90))
-        0
-
-        ``DELETE FROM function_invocations WHERE id = ANY(ARRAY(SELECT id FROM function_invocations WHERE timestamp <
-        @cutoff ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
-        """
-        return prune_table(self.database, "function_invocations", older_than, batch_size, progress)
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
         parameters = {

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Sequence
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
-from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import FunctionLog
-from cloudpub_models.platform.pruning import prune_table
+from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key
 from cloudpub_models.sql import operators
 
-_ONE_FUNCTION: Final[Mapping[str, Callable[[int], object]]] = {
-    # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has not
-    # logged for a while; an order by function and time that is no order by time keeps it to the index over both.
-    "postgresql": lambda key: operators.between(key, key),
-    "sqlite": lambda key: key,
-}
 
-
-class FunctionLogManager(Manager[FunctionLog]):
+class FunctionLogManager(PrunedManager[FunctionLog]):
     """The operations on ``function_logs``.
 
     A function is given as an instance or by its internal id.
@@ -81,40 +71,9 @@ class FunctionLogManager(Manager[FunctionLog]):
         ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
         """
         key = function_key(function)
-        where: dict[str, object] = {"function_id": _ONE_FUNCTION[self.database.dialect](key)}
+        # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has
+        # not logged for a while; an order by function and time that is no order by time keeps it to their own index.
+        where: dict[str, object] = {"function_id": operators.between(key, key)}
         if level is not None:
             where["level"] = level if isinstance(level, str) else list(level)
         return self.find_all(where, order_by=("function_id", "timestamp", "id"), order_direction="DESC", limit=limit)
-
-    def prune(
-        self,
-        older_than: datetime | timedelta,
-        batch_size: int = 1000,
-        *,
-        progress: Callable[[int], object] | None = None,
-    ) -> int:
-        """Delete old lines, the oldest first, in batches, so that nobody who logs meanwhile has to wait for long.
-
-        Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
-        transaction of the caller's they are all part of that. Several may prune at the same time.
-
-        Args:
-            older_than: lines from before this moment go; a timedelta is an age, measured when the call begins.
-            batch_size: how many lines are deleted at a time.
-            progress: called after each batch with the number of lines deleted so far.
-
-        Returns:
-            how many lines were deleted.
-
-        Raises:
-            InvalidValueError: ``older_than`` is naive, negative, or neither a datetime nor a timedelta.
-            InvalidQueryError: ``batch_size`` is not a positive integer.
-
-        >>> from datetime import timedelta
-        >>> managers.function_logs.prune(timedelta(days=30))
-        0
-
-        ``DELETE FROM function_logs WHERE id = ANY(ARRAY(SELECT id FROM function_logs WHERE timestamp < @cutoff
-        ORDER BY timestamp LIMIT @batch_size FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
-        """
-        return prune_table(self.database, "function_logs", older_than, batch_size, progress)

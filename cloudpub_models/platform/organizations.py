@@ -7,17 +7,16 @@ row first, so that two changes at the same time come one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
+from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.joined import JoinedSelect
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, User
-from cloudpub_models.platform.locking import ROW_LOCK
 from cloudpub_models.platform.references import (
     OrganizationReference,
     UserReference,
@@ -29,13 +28,8 @@ from cloudpub_models.platform.users import UserManager
 R = TypeVar("R")
 
 _OF_USER = JoinedSelect(
-    "SELECT {columns} FROM organization_members m INNER JOIN organizations o ON o.uuid = m.organization_id "
-    "WHERE m.user_id = @user",
-    {"o": Organization},
+    OrganizationMember, ("INNER", OrganizationMember.organization), equal=(OrganizationMember.user,)
 )
-_MEMBERSHIP = "SELECT organization_id FROM organization_members WHERE user_id = @user"
-_MEMBERSHIP_HERE = "SELECT id FROM organization_members WHERE organization_id = @organization AND user_id = @user"
-_OWNER = "SELECT name, owner_id FROM organizations WHERE uuid = @organization"
 
 _JOIN_ATTEMPTS = 3
 
@@ -112,8 +106,8 @@ class OrganizationManager(Manager[Organization]):
         True
 
         ``SELECT id, … FROM organizations WHERE uuid = @param_0``, then
-        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
-        LEFT JOIN user_information i … WHERE m.organization_id = @organization ORDER BY m.joined_at, m.id …``
+        ``SELECT … FROM organization_members INNER JOIN users … LEFT JOIN user_information …
+        WHERE organization_members.organization_id = @param_0 ORDER BY organization_members.joined_at ASC, …``
         """
         found = self.find_by_uuid(organization_key(organization))
         if found is None:
@@ -168,25 +162,25 @@ class OrganizationManager(Manager[Organization]):
         >>> managers.organizations.remove_user_from_organization(grace)
         False
 
-        ``SELECT … FROM organizations WHERE uuid = @organization FOR NO KEY UPDATE``, then
+        ``SELECT name, owner_id FROM organizations WHERE uuid = @param_0 FOR NO KEY UPDATE``, then
         ``DELETE FROM organization_members WHERE organization_id = @param_0 AND user_id = @param_1``, in one transaction
         """
         key = user_key(user)
         wanted = None if organization is None else organization_key(organization)
 
-        def remove(connection: Connection) -> bool:
+        def remove(_connection: object) -> bool:
             target = wanted
             if target is None:
-                memberships = connection.execute(_MEMBERSHIP, {"user": key})
-                if not memberships:
+                membership = self._memberships.find_by_id(key, id_column="user_id", select=["organization_id"])
+                if membership is None:
                     return False
-                target = str(memberships[0]["organization_id"])
-            found = self._locked(connection, target)
+                target = str(membership.organization_id)
+            found = self._locked({"uuid": target}, ["name", "owner_id"])
             if found is None:
                 return False
-            if str(found["owner_id"]) == key:
+            if str(found.owner_id) == key:
                 raise DomainRuleError(
-                    f"expected a member other than the owner; the user {key} owns the organization {found['name']!r}: "
+                    f"expected a member other than the owner; the user {key} owns the organization {found.name!r}: "
                     "transfer_ownership() to another member first"
                 )
             return self._memberships.delete({"organization_id": target, "user_id": key}) > 0
@@ -199,10 +193,10 @@ class OrganizationManager(Manager[Organization]):
         >>> managers.organizations.get_user_organization(ada)
         <Organization id=1 uuid=... name='Acme'>
 
-        ``SELECT o.id, … FROM organization_members m INNER JOIN organizations o … WHERE m.user_id = @user``
+        ``SELECT … FROM organization_members INNER JOIN organizations … WHERE organization_members.user_id = @param_0``
         """
-        rows = _OF_USER.fetch(self.database.engine, {"user": user_key(user)})
-        found: Organization | None = rows[0][0] if rows else None
+        rows = _OF_USER.find(self.database, [user_key(user)], self.scope)
+        found: Organization | None = rows[0][1] if rows else None
         return found
 
     def is_user_in_organization(self, user: UserReference, organization: OrganizationReference | None = None) -> bool:
@@ -255,17 +249,14 @@ class OrganizationManager(Manager[Organization]):
         """
         target, key = organization_key(organization), user_key(new_owner)
 
-        def transfer(connection: Connection) -> Organization:
-            found = self._locked(connection, target)
+        def transfer(_connection: object) -> Organization:
+            found = self._locked({"uuid": target}, ["name", "owner_id"])
             if found is None:
                 raise _no_organization(target)
             # The lock on the membership stops programs that delete it without asking for the organization's first.
-            member = connection.execute(
-                _MEMBERSHIP_HERE + ROW_LOCK[self.database.dialect], {"organization": target, "user": key}
-            )
-            if not member:
+            if self._memberships._locked({"organization_id": target, "user_id": key}, ["id"]) is None:
                 raise DomainRuleError(
-                    f"expected a member of the organization {found['name']!r} as its new owner; the user {key} is "
+                    f"expected a member of the organization {found.name!r} as its new owner; the user {key} is "
                     "none: add_user_to_organization() first"
                 )
             changed = self.update_by_id(target, {"owner_id": key}, id_column="uuid")
@@ -274,10 +265,6 @@ class OrganizationManager(Manager[Organization]):
             return changed
 
         return self.database.run_transaction(transfer)
-
-    def _locked(self, connection: Connection, organization: str) -> Mapping[str, Any] | None:
-        rows = connection.execute(_OWNER + ROW_LOCK[self.database.dialect], {"organization": organization})
-        return rows[0] if rows else None
 
     def _joining(self, user: str, organization: str | None, join: Callable[[Connection], R]) -> R:
         """Run what makes a user a member, and say what is in the way when it fails.

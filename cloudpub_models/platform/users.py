@@ -6,12 +6,15 @@ nothing. Who may join or leave an organization is decided in ``organizations``.
 
 from __future__ import annotations
 
-from typing import Final
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any, Final
+
+from peewee import fn
 
 from cloudpub_models.connection import Database
 from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.rows.joined import JoinedSelect
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Organization, OrganizationMember, Role, User, UserInformation
 from cloudpub_models.platform.references import (
@@ -25,57 +28,27 @@ from cloudpub_models.sql.values import check_count
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
 
-_BY_EMAIL_IN_ANY_CASE = JoinedSelect(
-    "SELECT {columns} FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1", {"u": User}
-)
+# Of the cases that Unicode knows none is meant: a dotless i or a Kelvin sign in somebody's address is another address.
+_LOWER_CASE: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
-# SQLite's LOWER, and the index on it, know the letters of ASCII only. For others this is our ILIKE with every wildcard
-# escaped, which looks at every row.
-_BY_EMAIL_BEYOND_ASCII_ON_SQLITE = JoinedSelect(
-    "SELECT {columns} FROM users u WHERE cloudpub_ilike("
-    "REPLACE(REPLACE(REPLACE(@email, '\\', '\\\\'), '%', '\\%'), '_', '\\_'), u.email) ORDER BY u.id LIMIT 1",
-    {"u": User},
-)
+_INFORMATION = ("LEFT", UserInformation.user)
+_ORGANIZATION = ("LEFT", OrganizationMember.user), ("LEFT", OrganizationMember.organization)
 
-_COMPLETE = JoinedSelect(
-    "SELECT {columns} FROM users u "
-    "LEFT JOIN user_information i ON i.user_id = u.uuid "
-    "LEFT JOIN organization_members m ON m.user_id = u.uuid "
-    "LEFT JOIN organizations o ON o.uuid = m.organization_id "
-    "WHERE u.uuid = @user",
-    {"u": User, "i": UserInformation, "m": OrganizationMember, "o": Organization},
-)
+_COMPLETE = JoinedSelect(User, _INFORMATION, *_ORGANIZATION, equal=(User.uuid,))
+_WITH_INFORMATION = JoinedSelect(User, _INFORMATION, equal=(User.uuid,))
+_WITH_ORGANIZATION = JoinedSelect(User, *_ORGANIZATION, equal=(User.uuid,))
 
-_WITH_INFORMATION = JoinedSelect(
-    "SELECT {columns} FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid WHERE u.uuid = @user",
-    {"u": User, "i": UserInformation},
-)
-
-_WITH_ORGANIZATION = JoinedSelect(
-    "SELECT {columns} FROM users u "
-    "LEFT JOIN organization_members m ON m.user_id = u.uuid "
-    "LEFT JOIN organizations o ON o.uuid = m.organization_id "
-    "WHERE u.uuid = @user",
-    {"u": User, "m": OrganizationMember, "o": Organization},
-)
-
-_ALL = JoinedSelect(
-    "SELECT {columns} FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid "
-    "ORDER BY u.created_at DESC, u.id DESC LIMIT @limit OFFSET @offset",
-    {"u": User, "i": UserInformation},
-)
-
-_ALL_OF_ROLE = JoinedSelect(
-    "SELECT {columns} FROM users u INNER JOIN user_information i ON i.user_id = u.uuid WHERE i.role = @role "
-    "ORDER BY u.created_at DESC, u.id DESC LIMIT @limit OFFSET @offset",
-    {"u": User, "i": UserInformation},
-)
+_LATEST_FIRST: dict[str, Any] = {"order_by": (User.created_at, User.id), "direction": "DESC", "paged": True}
+_ALL = JoinedSelect(User, _INFORMATION, **_LATEST_FIRST)
+_ALL_OF_ROLE = JoinedSelect(User, ("INNER", UserInformation.user), equal=(UserInformation.role,), **_LATEST_FIRST)
 
 _OF_ORGANIZATION = JoinedSelect(
-    "SELECT {columns} FROM organization_members m INNER JOIN users u ON u.uuid = m.user_id "
-    "LEFT JOIN user_information i ON i.user_id = u.uuid WHERE m.organization_id = @organization "
-    "ORDER BY m.joined_at, m.id LIMIT @limit OFFSET @offset",
-    {"u": User, "i": UserInformation, "m": OrganizationMember},
+    OrganizationMember,
+    ("INNER", OrganizationMember.user),
+    _INFORMATION,
+    equal=(OrganizationMember.organization,),
+    order_by=(OrganizationMember.joined_at, OrganizationMember.id),
+    paged=True,
 )
 
 
@@ -89,11 +62,10 @@ class UserManager(Manager[User]):
         super().__init__(User, database, scope=scope)
 
     def find_by_email(self, email: str) -> User | None:
-        """Return the user with this address, whatever its case, or ``None``.
+        """Return the user with this address, whatever the case of its ASCII letters, or ``None``.
 
         The address as it is given comes first; only where nobody has that does one count that differs in case. Both are
-        found by an index, but an address with letters beyond ASCII in another case on SQLite. Should several differ in
-        case only, the first registered is meant.
+        found by an index. Should several differ in case only, the first registered is meant.
 
         Args:
             email: the address.
@@ -111,16 +83,15 @@ class UserManager(Manager[User]):
         >>> shop.close()
 
         ``SELECT id, … FROM users WHERE email = @param_0``, then at most
-        ``SELECT u.id, … FROM users u WHERE LOWER(u.email) = LOWER(@email) ORDER BY u.id LIMIT 1``
+        ``SELECT id, … FROM users WHERE LOWER("users"."email") = LOWER(@param_0) ORDER BY id``
         """
         exact = self.find_by_id(email, id_column="email")
         if exact is not None:
             return exact
-        encoded = self.table.column("email").encode(email)
-        beyond = self.database.dialect == "sqlite" and not email.isascii()
-        in_any_case = _BY_EMAIL_BEYOND_ASCII_ON_SQLITE if beyond else _BY_EMAIL_IN_ANY_CASE
-        rows = in_any_case.fetch(self.database.engine, {"email": encoded})
-        return rows[0][0] if rows else None
+        # PostgreSQL folds more than ASCII, and so finds more.
+        found = self.find_all(fn.LOWER(User.email) == fn.LOWER(email), order_by="id")
+        wanted = email.translate(_LOWER_CASE)
+        return next((user for user in found if user.email.translate(_LOWER_CASE) == wanted), None)
 
     def get_user_complete(self, user_uuid: UserReference) -> User | None:
         """Return a user with profile and organization loaded, or ``None``.
@@ -136,11 +107,11 @@ class UserManager(Manager[User]):
         >>> user.information, user.organization.name
         (None, 'Acme')
 
-        ``SELECT u.id, …, i.id, …, m.id, …, o.id, … FROM users u LEFT JOIN user_information i … LEFT JOIN
-        organization_members m … LEFT JOIN organizations o … WHERE u.uuid = @user``
+        ``SELECT users.id, … FROM users LEFT JOIN user_information ON user_information.user_id = users.uuid
+        LEFT JOIN organization_members … LEFT JOIN organizations … WHERE users.uuid = @param_0``
         """
-        for user, information, membership, organization in _COMPLETE.fetch(
-            self.database.engine, {"user": user_key(user_uuid)}
+        for user, information, membership, organization in _COMPLETE.find(
+            self.database, [user_key(user_uuid)], self.scope
         ):
             _attach_information(user, information)
             return _attach_organization(user, membership, organization)
@@ -156,9 +127,9 @@ class UserManager(Manager[User]):
         >>> managers.users.get_user_with_information(ada.uuid).information.first_name
         'Ada'
 
-        ``SELECT u.id, …, i.id, … FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid WHERE u.uuid = @user``
+        ``SELECT users.id, … FROM users LEFT JOIN user_information … WHERE users.uuid = @param_0``
         """
-        for user, information in _WITH_INFORMATION.fetch(self.database.engine, {"user": user_key(user_uuid)}):
+        for user, information in _WITH_INFORMATION.find(self.database, [user_key(user_uuid)], self.scope):
             return _attach_information(user, information)
         return None
 
@@ -171,11 +142,9 @@ class UserManager(Manager[User]):
         >>> managers.users.get_user_with_organization(ada.uuid).organization == acme
         True
 
-        ``SELECT u.id, …, m.id, …, o.id, … FROM users u LEFT JOIN organization_members m … LEFT JOIN organizations o …``
+        ``SELECT users.id, … FROM users LEFT JOIN organization_members … LEFT JOIN organizations … WHERE …``
         """
-        for user, membership, organization in _WITH_ORGANIZATION.fetch(
-            self.database.engine, {"user": user_key(user_uuid)}
-        ):
+        for user, membership, organization in _WITH_ORGANIZATION.find(self.database, [user_key(user_uuid)], self.scope):
             return _attach_organization(user, membership, organization)
         return None
 
@@ -196,16 +165,15 @@ class UserManager(Manager[User]):
         >>> [user.information.first_name for user in managers.users.get_all_users_with_information("team")]
         ['Ada']
 
-        ``SELECT u.id, …, i.id, … FROM users u LEFT JOIN user_information i ON i.user_id = u.uuid
-        ORDER BY u.created_at DESC, u.id DESC LIMIT @limit OFFSET @offset``
+        ``SELECT users.id, … FROM users LEFT JOIN user_information ON user_information.user_id = users.uuid
+        ORDER BY users.created_at DESC, users.id DESC LIMIT @param_0 OFFSET @param_1``
         """
-        engine = self.database.engine
-        parameters = _range(limit, offset)
+        page = _page(limit, offset)
         if role is None:
-            rows = _ALL.fetch(engine, parameters)
+            rows = _ALL.find(self.database, page, self.scope)
         else:
             encoded = table_of(UserInformation).column("role").encode(role)
-            rows = _ALL_OF_ROLE.fetch(engine, {"role": encoded, **parameters})
+            rows = _ALL_OF_ROLE.find(self.database, [encoded, *page], self.scope)
         return [_attach_information(user, information) for user, information in rows]
 
     def get_developers(self, limit: int | None = None, offset: int | None = None) -> list[User]:
@@ -242,13 +210,12 @@ class UserManager(Manager[User]):
         >>> managers.users.get_users_by_organization(acme) == [ada]
         True
 
-        ``SELECT u.id, …, i.id, …, m.id, … FROM organization_members m INNER JOIN users u …
-        LEFT JOIN user_information i … WHERE m.organization_id = @organization
-        ORDER BY m.joined_at, m.id LIMIT @limit OFFSET @offset``
+        ``SELECT organization_members.id, … FROM organization_members INNER JOIN users … LEFT JOIN user_information …
+        WHERE organization_members.organization_id = @param_0 ORDER BY organization_members.joined_at ASC, … LIMIT …``
         """
-        parameters = {"organization": organization_key(organization), **_range(limit, offset)}
+        values = [organization_key(organization), *_page(limit, offset)]
         users = []
-        for user, information, membership in _OF_ORGANIZATION.fetch(self.database.engine, parameters):
+        for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self.scope):
             _attach_information(user, information)
             _attach_membership(user, membership)
             if isinstance(organization, Organization):
@@ -257,11 +224,11 @@ class UserManager(Manager[User]):
         return users
 
 
-def _range(limit: int | None, offset: int | None) -> dict[str, int]:
-    return {
-        "limit": _NO_LIMIT if limit is None else check_count(limit, "limit"),
-        "offset": 0 if offset is None else check_count(offset, "offset"),
-    }
+def _page(limit: int | None, offset: int | None) -> tuple[int, int]:
+    return (
+        _NO_LIMIT if limit is None else check_count(limit, "limit"),
+        0 if offset is None else check_count(offset, "offset"),
+    )
 
 
 # An attribute of a relation looks into the instance's own __dict__ first (see models.relations).

@@ -17,6 +17,8 @@ from cloudpub_models.sql import values
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
 DialectName = Literal["postgresql", "sqlite"]
+# The last one lets others refer to the rows meanwhile.
+Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
 
 _COMPARISONS: dict[str, str] = {
     **{sign: f"{{column}} {sign} {{0}}" for sign in ("=", "!=", "<>", "<", "<=", ">", ">=")},
@@ -57,6 +59,8 @@ class _Differences(NamedTuple):
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
+    # How a column is compared with the rows of a query that is run once, however the statement around it is planned.
+    in_query: str
     # What a non-empty tuple becomes after IN in raw SQL; None where it becomes one placeholder for each member.
     member_query: str | None
     # How the members of an IN list, encoded, become one value.
@@ -66,6 +70,8 @@ class _Differences(NamedTuple):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    # Whether LOWER leaves letters beyond ASCII as they are.
+    lowers_ascii_only: bool
     # Whether a subselect in FROM may refer to what stands before it.
     lateral_joins: bool
     # Whether statements may be prepared, so that those that mean the same then have to be told from others.
@@ -152,15 +158,16 @@ class Dialect(_Differences):
             return ""
         return f" NULLS {wanted or ('LAST' if direction == 'ASC' else 'FIRST')}"
 
-    def lock(self, *, skip_locked: bool, of: str | None = None) -> str:
+    def lock(self, kind: Lock, of: str | None = None) -> str:
         """Return the clause that locks the selected rows; nothing on SQLite, where a writer is alone anyway.
 
-        >>> POSTGRESQL.lock(skip_locked=True)
-        ' FOR UPDATE SKIP LOCKED'
+        >>> POSTGRESQL.lock("FOR UPDATE SKIP LOCKED", "f"), SQLITE.lock("FOR UPDATE")
+        (' FOR UPDATE OF f SKIP LOCKED', '')
         """
         if not self.row_locks:
             return ""
-        return " FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip_locked else "")
+        strength, skip, _ = kind.partition(" SKIP LOCKED")
+        return f" {strength}{f' OF {of}' if of else ''}{skip}"
 
     def encode(self, value: Any) -> Any:
         """Return one value as this database's driver takes it; see `values.encode`.
@@ -206,11 +213,13 @@ POSTGRESQL = Dialect(
     },
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
+    in_query="{column} = ANY(ARRAY({query}))",
     member_query=None,
     pack_members=values.array_literal,
     encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
+    lowers_ascii_only=False,
     lateral_joins=True,
     prepared_statements=True,
     nulls_are_largest=True,
@@ -244,12 +253,14 @@ SQLITE = Dialect(
     },
     empty_in="IN ()",
     empty_not_in="NOT IN ()",
+    in_query="{column} IN ({query})",
     # One value, however many members: SQLite limits the number of placeholders.
     member_query="(SELECT value FROM json_each(?))",
     pack_members=values.json_array,
     encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
+    lowers_ascii_only=True,
     lateral_joins=False,
     prepared_statements=False,
     nulls_are_largest=False,

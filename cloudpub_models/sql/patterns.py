@@ -43,6 +43,18 @@ def ilike_matches(pattern: Any, text: Any) -> bool | None:
     return _compiled[_lower(str(pattern)),].match(_lower(str(text))) is not None
 
 
+def escaped(text: str) -> str:
+    r"""Return the pattern that matches a text and nothing else.
+
+    >>> escaped("100%")
+    '100\\%'
+    """
+    return text.translate(_ESCAPES)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+
+
 def check_pattern(pattern: str) -> str:
     r"""Return `pattern`, unless its last backslash has nothing to escape.
 

@@ -80,10 +80,11 @@ def _driver_connection(database: Database) -> Any:
 
 
 def _close(database: Database) -> None:
-    open_scopes = database.engine.scopes() if database.is_open else []
-    left_open = bool(open_scopes)
-    open_scopes.clear()
+    left_open = database.is_open and database.engine.in_transaction()
+    if database.is_open:
+        database.engine.forget_transactions()
     if left_open:
+        database.engine.scopes().clear()
         # Otherwise its locks last until the connection is garbage, and the next test waits for them.
         database.engine.close()
     database.close()

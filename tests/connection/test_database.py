@@ -324,7 +324,7 @@ def test_a_stream_of_a_transaction_that_is_over_disturbs_no_other(postgresql_url
         next(whole)
     with database.transaction() as connection:
         connection.execute("INSERT INTO users (email, password_hash) VALUES ('a', 'x')")
-        with pytest.raises(InvalidQueryError, match="the transaction in which this stream began is over"):
+        with pytest.raises(InvalidQueryError, match="expected a stream whose transaction is open; got one of a trans"):
             next(stream)
         with database.transaction():
             assert len(list(whole)) == 9
@@ -350,6 +350,14 @@ def test_batch_execute_is_all_or_nothing(database, managers):
     with pytest.raises(UniqueViolationError):
         database.batch_execute([(insert, {"email": "b@b.c"}), (insert, {"email": "a@b.c"})])
     assert managers.users.count() == 1
+
+
+def test_a_string_has_no_backslash_escapes_whatever_the_url_says(postgresql_url):
+    database = Database(f"{postgresql_url}&options=-c%20standard_conforming_strings%3Doff")
+    assert database.raw_query_all(r"SELECT '\' AS a, @b AS b --'", {"b": "\\'"}) == [{"a": "\\", "b": "\\'"}]
+    with database.transaction() as connection:
+        assert connection.execute("SHOW standard_conforming_strings") == [{"standard_conforming_strings": "on"}]
+    database.close()
 
 
 @pytest.mark.parametrize("statements_given", ["SELECT 1", [None], [("SELECT 1",)], [b"SELECT 1"]])

@@ -1,5 +1,7 @@
 """What both engines have: every method of an engine, abstract in fact, and what only one of them can, asked for."""
 
+import sys
+
 import pytest
 
 from cloudpub_models.connection.engine import Engine
@@ -48,3 +50,21 @@ def test_an_open_database_has_its_engine_without_a_call(database):
     database.close()
     assert "engine" not in vars(database)
     assert database.engine is not engine
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_warm_raw_query_passes_through_few_functions(database, managers, backend):
+    managers.users.insert({"email": "a@b.c", "password_hash": "x"})
+    passed = []
+
+    def ask():
+        return database.raw_query_all("SELECT id, email FROM users WHERE email = @email", {"email": "a@b.c"})
+
+    assert ask() == [{"id": 1, "email": "a@b.c"}]
+    sys.setprofile(lambda frame, event, _: event == "call" and passed.append(frame.f_code.co_qualname))
+    try:
+        ask()
+    finally:
+        sys.setprofile(None)
+    # The last one is this test's own way out.
+    assert len(passed) - 1 <= 14, passed

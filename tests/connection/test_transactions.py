@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import peewee
 import pytest
 
 from cloudpub_models import Database, User
 from cloudpub_models.errors import (
+    ConnectionLostError,
     ForeignKeyViolationError,
     InvalidQueryError,
     SerializationError,
@@ -358,7 +360,10 @@ def test_a_transaction_object_is_used_once_at_a_time(database):
 
 
 def test_closing_inside_a_transaction_is_refused(database):
-    with database.transaction(), pytest.raises(InvalidQueryError, match="end it before"):
+    with (
+        database.transaction(),
+        pytest.raises(InvalidQueryError, match="expected no open transaction; got one in this thread"),
+    ):
         database.close()
 
 
@@ -502,3 +507,90 @@ def test_what_cannot_be_called_is_no_callback(database):
         database.on_commit(5)
     with database.transaction(), pytest.raises(InvalidQueryError, match="on_commit"):
         database.on_commit(None)
+
+
+# Blocks and threads that do not fit together
+
+
+def in_another_thread(work):
+    with ThreadPoolExecutor(1) as another:
+        return another.submit(work).result()
+
+
+def test_a_transaction_left_in_another_thread_fails_and_keeps_nothing(database, managers):
+    transaction = database.transaction()
+    transaction.__enter__()
+    managers.users.insert(ADA)
+
+    def leave():
+        with database.session():
+            with pytest.raises(InvalidQueryError, match="a transaction to end in the thread in which it began"):
+                transaction.__exit__(None, None, None)
+            return database.ping()
+
+    assert in_another_thread(leave)
+    with pytest.raises(TransactionAbortedError, match="in the thread in which it began"):
+        managers.users.count()
+    assert managers.users.count() == 0
+    with database.transaction():
+        managers.users.insert(BOB)
+    assert emails(managers) == ["bob@example.com"]
+
+
+def test_the_error_that_leaves_it_there_stays_the_error(database, managers):
+    transaction = database.transaction()
+    transaction.__enter__()
+    assert in_another_thread(lambda: transaction.__exit__(KeyError, KeyError("x"), None)) is False
+    with pytest.raises(TransactionAbortedError), database.transaction():
+        managers.users.insert(ADA)
+    assert emails(managers) == []
+
+
+def test_a_session_left_in_another_thread_leaves_that_threads_session_alone(database, backend):
+    session = database.session()
+    session.__enter__()
+
+    def leave():
+        with database.session():
+            with pytest.raises(InvalidQueryError, match="expected a session to end in the thread in which it began"):
+                session.__exit__(None, None, None)
+            return database.engine.is_closed()
+
+    assert in_another_thread(leave) is False
+    assert database.ping()
+    database.engine.close()
+
+
+def test_closing_while_another_thread_has_a_transaction_is_refused(database, managers):
+    begun, done = threading.Event(), threading.Event()
+
+    def work():
+        with database.transaction():
+            managers.users.insert(ADA)
+            begun.set()
+            assert done.wait(10)
+            managers.users.insert(BOB)
+
+    with ThreadPoolExecutor(1) as another:
+        working = another.submit(work)
+        assert begun.wait(10)
+        for close in (database.close, lambda: database.initialize("sqlite:///:memory:")):
+            with pytest.raises(InvalidQueryError, match="expected no open transaction; got one in another thread"):
+                close()
+        done.set()
+        working.result()
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_a_transaction_of_a_thread_that_has_ended_keeps_nobody_from_closing(database):
+    thread = threading.Thread(target=lambda: database.transaction().__enter__())
+    thread.start()
+    thread.join()
+    database.close()
+
+
+def test_a_database_that_is_closed_begins_no_transaction(database, managers):
+    before = database.transaction()
+    database.close()
+    with pytest.raises(ConnectionLostError, match="got one that another thread has closed"), before:
+        managers.users.insert(ADA)

@@ -4,6 +4,7 @@ How the results and the SQL that a page shows are compared is in ``docs_pages``.
 """
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,30 @@ def _anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_ci_runs_the_test_command_of_the_readme():
+def test_ci_installs_and_tests_as_the_readme_says():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
     assert len(commands) == 2
-    assert commands[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    install, _, test = commands[1].rpartition(" && ")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert install in script
+    # Whoever runs the one command runs what CI runs in two parts.
+    parts = [line.removeprefix(test) for line in script if line.startswith(test.removesuffix(" --cov"))]
+    assert re.findall(r"-m ('not alone'|alone) --cov", "\n".join(parts)) == ["'not alone'", "alone"]
+
+
+def test_every_everyday_command_says_what_it_does():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
+    assert re.findall(r"^(\w+):.*  # \w", makefile, re.MULTILINE) == phony
+    named = re.findall(r"make ([a-z]+)  |`make ([a-z]+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert {one or other for one, other in named} <= set(phony)
+
+
+def test_the_version_is_said_once_for_packaging_and_once_for_python():
+    packaging = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert packaging == cloudpub_models.__version__
+    assert f"\n## {packaging}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_face_exports_what_it_says():

@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -283,3 +285,64 @@ def test_a_damaged_file_is_told_from_a_missing_one(tmp_path):
     with pytest.raises((StorageError, ConnectionFailedError)):
         database.raw_query_all("SELECT text FROM rows")
     database.close()
+
+
+CLOSING = """
+import sys, threading, time
+from cloudpub_models import Database, errors
+database = Database(sys.argv[1])
+slow = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000) SELECT MAX(n) AS n FROM c"
+done, seen = threading.Event(), set()
+
+def work():
+    while not done.is_set():
+        try:
+            database.raw_query_all(slow)
+            list(database.raw_query_iter(slow))
+            with database.transaction() as connection:
+                connection.execute(slow)
+        except Exception as error:
+            seen.add(type(error).__name__)
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+until = time.monotonic() + 1
+while time.monotonic() < until:
+    try:
+        database.close()
+    except errors.InvalidQueryError as error:
+        assert "got one in another thread" in str(error)
+    time.sleep(0.002)
+done.set()
+for thread in threads:
+    thread.join()
+assert seen <= {"ConnectionLostError", "LockNotAvailableError"}, seen
+assert database.ping()
+database.close()
+"""
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite:///{directory}/closed.db"])
+def test_closing_while_threads_query_ends_their_statements_not_the_process(tmp_path, url):
+    finished = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", CLOSING, url.format(directory=tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_what_idle_threads_have_open_is_closed_too(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/cloud.db")
+    database.raw_execute("CREATE TABLE t (n INTEGER)")
+    with ThreadPoolExecutor(3) as threads:
+        all_there = threading.Barrier(3)
+        list(threads.map(lambda _: (all_there.wait(), database.ping()), range(3)))
+        stop = database.on_query(lambda event: None)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cloud.db", "cloud.db-shm", "cloud.db-wal"]
+        database.close()
+        # The last connection to a file puts the write-ahead log into it.
+        assert [path.name for path in tmp_path.iterdir()] == ["cloud.db"]
+        stop()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
-from cloudpub_models.platform.pruning import prune_table
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -32,29 +31,29 @@ def log_at(managers):
     return write
 
 
-def test_the_oldest_go_first_and_the_moment_itself_stays(database, managers, log_at, statements):
+def test_the_oldest_go_first_and_the_moment_itself_stays(managers, log_at, statements):
     log_at(4, 0, 3, 1, 1, 1, 2)
     del statements[:]
     told = []
-    assert prune_table(database, "function_logs", BEGIN + timedelta(minutes=3), 2, told.append) == 5
+    assert managers.function_logs.prune(BEGIN + timedelta(minutes=3), 2, progress=told.append) == 5
     assert told == [2, 4, 5]
     assert sorted(log.message for log in managers.function_logs.find_all()) == ["3", "4"]
 
 
-def test_each_batch_begins_where_the_last_one_ended(database, log_at, statements, backend):
+def test_each_batch_begins_where_the_last_one_ended(managers, log_at, statements, backend):
     log_at(0, 1, 2)
     del statements[:]
-    prune_table(database, "function_logs", BEGIN + timedelta(minutes=9), 2, None)
+    managers.function_logs.prune(BEGIN + timedelta(minutes=9), 2)
     assert len(statements) == 2
     assert ["timestamp >= " in sql for sql in statements.sql] == [False, True]
     assert all(("FOR UPDATE SKIP LOCKED" in sql) == (backend == "postgresql") for sql in statements.sql)
 
 
-def test_nothing_that_is_old_is_one_statement(database, log_at, statements):
+def test_nothing_that_is_old_is_one_statement(managers, log_at, statements):
     log_at(5)
     del statements[:]
     told = []
-    assert prune_table(database, "function_logs", BEGIN, 10, told.append) == 0
+    assert managers.function_logs.prune(BEGIN, 10, progress=told.append) == 0
     assert (len(statements), told) == (1, [])
 
 
@@ -68,7 +67,7 @@ def test_nothing_that_is_old_is_one_statement(database, log_at, statements):
         (BEGIN, True, InvalidQueryError),
     ],
 )
-def test_what_is_no_moment_or_no_size_sends_nothing(database, statements, older_than, batch_size, error):
+def test_what_is_no_moment_or_no_size_sends_nothing(managers, statements, older_than, batch_size, error):
     with pytest.raises(error):
-        prune_table(database, "function_logs", older_than, batch_size, None)
+        managers.function_logs.prune(older_than, batch_size)
     assert list(statements) == []

@@ -27,7 +27,13 @@ from cloudpub_models.errors import ConfigurationError, InvalidValueError
 _TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
 
 _LARGEST_RESULT_KEPT = 1000
-_FORMATS = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "postgres"}
+# What the loaders read, and how the tokenizer of raw SQL takes a backslash in a string.
+_FIXED = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "standard_conforming_strings": "on",
+}
 
 
 class PostgresqlConnection(extensions.connection):
@@ -80,11 +86,11 @@ def connection_settings(uri: str, masked_url: str, options: Options) -> dict[str
             f"expected a libpq URI such as 'postgresql://user:password@host:5432/name'; got {masked_url!r}"
         ) from None
     if not options.transaction_pooler:
-        limits, formats = (
-            " ".join(f"-c {name}={value}" for name, value in each.items()) for each in (_limits(options), _FORMATS)
+        limits, fixed = (
+            " ".join(f"-c {name}={value}" for name, value in each.items()) for each in (_limits(options), _FIXED)
         )
-        # What the URL says itself comes last and so wins, but for the time zone and formats that the loaders rely on.
-        settings["options"] = f"{limits} {settings.get('options', '')} {formats}"
+        # What the URL says itself comes last and so wins, but for what this library relies on.
+        settings["options"] = f"{limits} {settings.get('options', '')} {fixed}"
     defaults = {
         "connect_timeout": max(2, round(options.connect_timeout)) if options.connect_timeout else 0,
         "keepalives_idle": 10,
@@ -101,7 +107,7 @@ def settings_of_a_transaction(options: Options) -> str:
     """Return what follows BEGIN in its round trip: behind a transaction pooler, what is not set for the session."""
     if not options.transaction_pooler:
         return ""
-    return "".join(f"; SET LOCAL {name} = '{value}'" for name, value in (_limits(options) | _FORMATS).items())
+    return "".join(f"; SET LOCAL {name} = '{value}'" for name, value in (_limits(options) | _FIXED).items())
 
 
 def _limits(options: Options) -> dict[str, str]:

@@ -59,7 +59,6 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         self._settings = connection_settings(uri, masked_url, options)
-        self._connections: weakref.WeakSet[PostgresqlConnection] = weakref.WeakSet()
         self._pool = ConnectionPool(
             self._open_connection,
             is_usable,
@@ -119,7 +118,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         self._pool.close()
 
     def interrupt(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is closed has nothing to end.
             with suppress(psycopg2.Error):
                 connection.cancel()
@@ -136,7 +135,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         # The child's copies of the sockets would keep the parent's sessions and their locks alive after its death,
         # and closing a connection would say goodbye in the parent's name; /dev/null in their place does neither.
         null = os.open(os.devnull, os.O_RDWR)
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is broken has no socket any more.
             with suppress(psycopg2.Error, OSError):
                 os.dup2(null, connection.fileno())
@@ -303,7 +302,10 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         while True:
             if scope is not None and self._threads.current.scopes[:1] != [scope]:
                 # The connection may be another thread's by now, in a transaction that a failure would end.
-                raise InvalidQueryError("the transaction in which this stream began is over: read it inside the block")
+                raise InvalidQueryError(
+                    "expected a stream whose transaction is open; got one of a transaction that is over: "
+                    "read it inside the block"
+                )
             if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.

@@ -9,6 +9,7 @@ on a file.
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import sqlite3
@@ -23,10 +24,11 @@ from urllib.parse import quote
 
 import peewee
 
+from cloudpub_models.connection.engine import closed_in_use
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.results import ResultColumns, Row
-from cloudpub_models.connection.scopes import Scope
+from cloudpub_models.connection.scopes import Scope, ThreadStates
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.errors import (
@@ -47,6 +49,12 @@ OLDEST_SUPPORTED = (3, 39, 0)
 
 class SqliteConnection(sqlite3.Connection):
     """A driver connection that closes itself when its thread has ended."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
 
     def __del__(self) -> None:
         # A connection that could not be opened was never one that can be closed.
@@ -72,7 +80,6 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             if self._in_memory
             else f"file:{quote(str(Path(path).absolute()))}"
         )
-        self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()
         super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
         # A database in memory lives as long as one connection to it does.
         self._anchor = self._connect() if self._in_memory else None
@@ -80,6 +87,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     # Connections
 
     def _connect(self) -> SqliteConnection:
+        if self._retired:
+            raise closed_in_use()
         try:
             connection = sqlite3.connect(
                 self._uri,
@@ -149,12 +158,19 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return closed
 
     def dispose_all(self) -> None:
-        for connection in list(self._connections):
-            connection.close()
-        self._forget_connection()
+        for connection in (self._forget_connection(), self._anchor):
+            if connection is not None:
+                connection.close()
+        # The driver crashes where a connection is closed in the middle of another thread's statement. So each of those
+        # closes itself when nobody uses it any more. The threads let go of theirs here; what is left then is in use.
+        self._threads, self._state = ThreadStates(), type(self._state)()
+        if not all(connection.closed for connection in self._all_connections()):
+            # A driver's connection is part of a cycle.
+            gc.collect()
+            self.interrupt()
 
     def interrupt(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             # One that is closed has nothing to end.
             with contextlib.suppress(sqlite3.ProgrammingError):
                 connection.interrupt()
@@ -169,7 +185,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         # The parent's handles are neither used nor closed here: closing one rolls back in the parent's file and lets go
         # of locks (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6). A reference that nobody gives back
         # keeps them from being closed even when the child's interpreter ends.
-        for connection in list(self._connections):
+        for connection in self._all_connections():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._connections = weakref.WeakSet()
         self._forget_connection()
@@ -319,7 +335,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return connection is not None and connection.in_transaction
 
     def rollback_transaction(self) -> None:
-        connection: SqliteConnection = self._threads.current.connection
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None:
+            return
         try:
             # Some failures, a full disk among them, make SQLite roll back by itself.
             if connection.in_transaction:
@@ -335,8 +353,11 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             connection.execute("PRAGMA query_only = OFF")
 
     def run_control(self, sql: str) -> None:
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None:
+            raise closed_in_use()
         try:
-            self._threads.current.connection.execute(sql)
+            connection.execute(sql)
         except sqlite3.Error as error:
             self.fail(error)
 
@@ -346,6 +367,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
 
     def classify(self, error: Exception) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)
+        if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
+            return closed_in_use()
         return classify(error, read_only=self.read_only_transaction())
 
 

@@ -18,6 +18,7 @@ from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
+from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
@@ -117,7 +118,7 @@ class ConflictRule(NamedTuple):
                     f"expected a value for {name!r}, which decides about or takes part in the update; got none"
                 )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
-        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], _group(conditions))
+        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], group_of(conditions))
 
 
 class Statements(Generic[M]):
@@ -143,6 +144,7 @@ class Statements(Generic[M]):
         self._upserts = Remembered(self._make_upsert, _length)
         self._updates = Remembered(self._make_update, _length)
         self._deletes = Remembered(self._make_delete, _length)
+        self._deletes_of_first = Remembered(self._make_delete_first, _length)
 
     def lookup(self, name: str) -> Lookup[M]:
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
@@ -158,13 +160,19 @@ class Statements(Generic[M]):
         order: Order = (),
         limit: bool = False,
         offset: bool = False,
-        skip_locked: bool = False,
+        lock: Lock | None = None,
     ) -> Select[M]:
         """Return the SELECT of some columns (all, when left out), with a parameter for limit and offset.
 
-        With ``skip_locked`` it locks the rows it finds, and passes over those that others have locked.
+        Args:
+            conditions: what every row has to meet.
+            columns: the columns.
+            order: in which order the rows come.
+            limit: whether there is a largest number of rows.
+            offset: whether rows are skipped.
+            lock: how the rows are locked.
         """
-        return self._selects[conditions, columns, order, limit, offset, skip_locked]
+        return self._selects[conditions, columns, order, limit, offset, lock]
 
     def _make_select(
         self,
@@ -173,20 +181,20 @@ class Statements(Generic[M]):
         order: Order,
         limit: bool,
         offset: bool,
-        skip_locked: bool,
+        lock: Lock | None,
     ) -> Select[M]:
         request = self._request(
             "select",
             columns=self._all_columns if columns is None else tuple([self._columns[name] for name in columns]),
-            conditions=_group(conditions),
+            conditions=group_of(conditions),
             order_by=self._order_by(order),
             limit=PARAMETER if limit else None,
             offset=PARAMETER if offset else None,
-            for_update=skip_locked,
-            skip_locked=skip_locked,
+            lock=lock,
         )
-        if columns is None:
-            return self._whole_rows(request)
+        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
+
+    def _rows_of(self, columns: tuple[str, ...], request: Request) -> Select[M]:
         load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
         return Select(request.sql, load, request.writes, request.tables)
 
@@ -207,7 +215,7 @@ class Statements(Generic[M]):
         request = self._request(
             "select",
             columns=self._all_columns,
-            conditions=_group(conditions),
+            conditions=group_of(conditions),
             order_by=self._order_by(order),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
@@ -246,7 +254,7 @@ class Statements(Generic[M]):
         between, own = table_of(pivot).node, self.table.node.known_as
         key = Column(between.known_as, near.column_name)
         pair = Column(between.known_as, far.column_name), Column(own, far.rel_field.column_name)
-        held = _group(conditions, own)
+        held = group_of(conditions, own)
         request = self._request(
             "select",
             columns=(*[Column(own, name) for name in self._columns], key),
@@ -262,7 +270,7 @@ class Statements(Generic[M]):
         return self._selects_of_nothing[kind, conditions]
 
     def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
-        return self._request(kind, conditions=_group(conditions))
+        return self._request(kind, conditions=group_of(conditions))
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
         """Return the INSERT of one row that gives it back."""
@@ -344,7 +352,7 @@ class Statements(Generic[M]):
 
     def _make_update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
         return self._request(
-            "update", update_columns=columns, conditions=_group(conditions), returning=self._all_columns
+            "update", update_columns=columns, conditions=group_of(conditions), returning=self._all_columns
         )
 
     def delete(self, conditions: Shape) -> Request:
@@ -352,7 +360,27 @@ class Statements(Generic[M]):
         return self._deletes[(conditions,)]
 
     def _make_delete(self, conditions: Shape) -> Request:
-        return self._request("delete", conditions=_group(conditions))
+        return self._request("delete", conditions=group_of(conditions))
+
+    def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        """Return the DELETE of the first rows in an order that nobody else has locked; it gives some columns back.
+
+        The last parameter is how many.
+        """
+        return self._deletes_of_first[conditions, order, columns]
+
+    def _make_delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+        (key,) = self.table.key_names
+        request = self._request(
+            "delete",
+            conditions=group_of(conditions),
+            order_by=self._order_by(order),
+            limit=PARAMETER,
+            lock="FOR UPDATE SKIP LOCKED",
+            key=key,
+            returning=tuple([self._columns[name] for name in columns]),
+        )
+        return self._rows_of(columns, request)
 
     def _order_by(self, order: Order, table: str | None = None) -> tuple[OrderBy, ...]:
         columns = self.table.columns
@@ -394,7 +422,7 @@ def _fixed(names: Any) -> Any:
     return tuple(names) if type(names) is list else names
 
 
-def _group(shape: Shape, table: str | None = None) -> Group:
+def group_of(shape: Shape, table: str | None = None) -> Group:
     """Return the conditions of a shape; a column without a table of its own is that one's."""
     if not shape:
         return NO_CONDITIONS

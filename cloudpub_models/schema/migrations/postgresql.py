@@ -20,7 +20,9 @@ import peewee
 from playhouse.migrate import PostgresqlMigrator  # type: ignore[import-untyped]
 
 from cloudpub_models.errors import CloudpubError, MigrationError
+from cloudpub_models.schema.migrations.operations import ColumnToAdd, MigratorOfEntities, operation
 from cloudpub_models.schema.statements import fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
 
 # The key of the advisory lock; one number for every version of this package, for ever.
 LOCK_KEY = 0x636C6F7564707562
@@ -39,8 +41,8 @@ class Session:
         self._backend: int | None = None
 
     def schema_migrator(self) -> Any:
-        """Return playhouse's own."""
-        return PostgresqlMigrator(self._database)
+        """Return playhouse's, which knows this library's fields."""
+        return PostgresqlMigratorOfEntities(self._database)
 
     def acquire(self) -> None:
         """Take the advisory lock.
@@ -106,3 +108,40 @@ class Session:
                 "PostgreSQL directly and not through a pooler in transaction mode, or run again if the connection "
                 "was lost"
             )
+
+
+class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # type: ignore[misc]
+    """The migrator that scripts are given on PostgreSQL."""
+
+    @operation
+    def add_column(
+        self, table: str, column_name: str, field: peewee.Field[Any], allow_not_null: bool = False
+    ) -> list[Any]:
+        """Add a column; rows that are there get its default: the database's own for each row, or else Python's.
+
+        No row is updated for it, which would touch what is ``touched_on_update``.
+        """
+        added = ColumnToAdd(self, table, column_name, field, allow_not_null)
+        name, quoted_table = POSTGRESQL.quote(column_name), POSTGRESQL.quote(table)
+        definition: list[Any] = [peewee.SQL(f"ALTER TABLE {quoted_table} ADD COLUMN {name} {added.type}")]
+        if added.default is not None:
+            definition.append(peewee.SQL(f"DEFAULT {added.default.expression(POSTGRESQL)}"))
+        elif added.value is not None:
+            definition += [peewee.SQL("DEFAULT"), peewee.Value(added.value, converter=False)]
+        if added.not_null:
+            definition.append(peewee.SQL("NOT NULL"))
+        definition.extend(map(peewee.SQL, added.constraints))
+        statements: list[Any] = [peewee.NodeList(definition)]
+        if added.default is None and added.value is not None:
+            statements.append(self.drop_column_default(table, column_name))
+        if added.reference is not None:
+            key: Any = added.reference
+            target, referenced = key.rel_model._meta.table_name, key.rel_field.column_name
+            statements.append(
+                self.add_foreign_key_constraint(
+                    table, column_name, target, referenced, key.on_delete, key.on_update, added.constraint_name
+                )
+            )
+        if added.is_indexed:
+            statements.append(self.add_index(table, (column_name,), added.is_unique, name=added.index_name))
+        return statements

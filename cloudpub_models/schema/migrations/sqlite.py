@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import peewee
-from playhouse.migrate import SqliteMigrator  # type: ignore[import-untyped]
 
 from cloudpub_models.errors import MigrationError
+from cloudpub_models.schema.migrations.sqlite_migrator import TableRemakingMigrator
 from cloudpub_models.schema.statements import fetch, fetch_value, run
 
 
@@ -29,8 +29,8 @@ class Session:
         self.may_close = database.database != ":memory:"
 
     def schema_migrator(self) -> Any:
-        """Return playhouse's own."""
-        return SqliteMigrator(self._database)
+        """Return playhouse's, with all operations on all tables."""
+        return TableRemakingMigrator(self._database)
 
     def acquire(self) -> None:
         """Do nothing: each transaction locks the file."""
@@ -45,7 +45,7 @@ class Session:
         Raises:
             MigrationError: the block left one that was not there before.
         """
-        with _without_foreign_keys(self._database), self._database.atomic(lock_type="IMMEDIATE"):
+        with _settings_for_migrating(self._database), self._database.atomic(lock_type="IMMEDIATE"):
             before = set(fetch(self._database, "PRAGMA foreign_key_check"))
             yield
             broken = [row for row in fetch(self._database, "PRAGMA foreign_key_check") if row not in before]
@@ -60,15 +60,13 @@ class Session:
 
 
 @contextmanager
-def _without_foreign_keys(database: peewee.Database) -> Iterator[None]:
-    """Have a SQLite database not enforce foreign keys inside the block, which begins outside a transaction."""
-    # The setting cannot be changed inside a transaction.
-    enforced = fetch_value(database, "PRAGMA foreign_keys")
-    if not enforced:
-        yield
-        return
-    run(database, "PRAGMA foreign_keys = OFF")
+def _settings_for_migrating(database: peewee.Database) -> Iterator[None]:
+    """Have foreign keys not enforced inside the block, which begins outside a transaction; set all back afterwards."""
+    # The setting cannot be changed inside a transaction. The other one may be left as it is while a table is made anew.
+    before = {name: fetch_value(database, f"PRAGMA {name}") for name in ("foreign_keys", "legacy_alter_table")}
+    run(database, "PRAGMA foreign_keys = 0")
     try:
         yield
     finally:
-        run(database, "PRAGMA foreign_keys = ON")
+        for name, value in before.items():
+            run(database, f"PRAGMA {name} = {value}")

@@ -13,6 +13,7 @@ then the plan says that it is not certain.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -122,19 +123,25 @@ def _planned(
 ) -> PlannedMigration:
     in_transaction = bool(getattr(module, "atomic", True)) or recorder.sends_everything
     stopped = None
+    schema_migrator = session_of(recorder.database, 0).schema_migrator()
     recorder.begin()
     with recorder.listening():
         try:
-            schema_migrator = session_of(recorder.database, 0).schema_migrator()
             getattr(module, direction)(schema_migrator, recorder.database)
         except Exception as error:  # noqa: BLE001 - a script may raise anything
             first_line = (str(error).strip().splitlines() or [""])[0]
             stopped = f"{type(error).__name__}: {first_line}"
-    statements = tuple(
-        PlannedStatement(sql, times, finder.hazards(sql, in_transaction=in_transaction))
-        for sql, times in recorder.recorded
-    )
-    return PlannedMigration(name, in_transaction, statements, recorder.doubt, stopped)
+    sent: Counter[str] = Counter()
+    for sql, times in recorder.recorded:
+        sent[sql] += times
+    statements = []
+    for sql, times in recorder.recorded:
+        hazards = finder.hazards(sql, in_transaction=in_transaction)
+        if sent[sql] == schema_migrator.lossless[sql]:
+            # All of them are the migrator's own, which has kept the rows.
+            hazards = tuple(hazard for hazard in hazards if hazard.severity != "destructive")
+        statements.append(PlannedStatement(sql, times, hazards))
+    return PlannedMigration(name, in_transaction, tuple(statements), recorder.doubt, stopped)
 
 
 class _Recorder:

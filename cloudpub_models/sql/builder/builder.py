@@ -27,7 +27,7 @@ from cloudpub_models.sql.builder.arguments import (
     source_of,
 )
 from cloudpub_models.sql.builder.language import parse_having
-from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
+from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, Lock
 from cloudpub_models.sql.identifiers import check_identifier, parse_table, shown
 from cloudpub_models.sql.nodes.conditions import Condition, Connector, Group, merge_named, raw_condition
 from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, NamedParameter, Raw, Star
@@ -80,8 +80,7 @@ ORDER BY f.id DESC LIMIT 20
     _order_by: tuple[OrderBy, ...] = ()
     _limit: int | None = None
     _offset: int | None = None
-    _for_update: bool = False
-    _skip_locked: bool = False
+    _lock: Lock | None = None
     _all_rows: bool = False
     _depth: int = 0
 
@@ -386,7 +385,7 @@ ORDER BY f.id DESC LIMIT 20
         """
         if not isinstance(skip_locked, bool):
             raise InvalidQueryError(f"expected skip_locked to be True or False; got {shown(skip_locked)}")
-        return self._copy(_for_update=True, _skip_locked=skip_locked)
+        return self._copy(_lock="FOR UPDATE SKIP LOCKED" if skip_locked else "FOR UPDATE")
 
     def all_rows(self) -> Self:
         """Say that an update or delete without a condition is meant.
@@ -522,9 +521,9 @@ ORDER BY f.id DESC LIMIT 20
         return self._reading("select", limit, offset), values
 
     def _check_locking(self) -> None:
-        if self._for_update and (self._group_by or self._having or self._distinct):
+        if self._lock is not None and (self._group_by or self._having or self._distinct):
             raise InvalidQueryError(
-                "expected for_update without group_by, having and distinct: groups cannot be locked"
+                "expected for_update without group_by, having and distinct; got one of them: groups cannot be locked"
             )
 
     def _reading(self, kind: Kind, limit: Count, offset: Count) -> Query:
@@ -542,8 +541,7 @@ ORDER BY f.id DESC LIMIT 20
             limit,
             offset,
             None,
-            self._for_update,
-            self._skip_locked,
+            self._lock,
         )
 
     def _writing(self, kind: Kind, **clauses: Any) -> Query:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group
 from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, Raw
 from cloudpub_models.sql.nodes.records import Record
@@ -54,11 +55,19 @@ class NamedTable(Record):
 
 
 class Join(Record):
-    """A joined table, and the pairs of columns that its condition makes equal."""
+    """A joined table.
+
+    Attributes:
+        kind: one of `JOIN_TYPES`.
+        table: the table.
+        on: pairs of columns that are equal.
+        conditions: what else its rows have to meet to be joined.
+    """
 
     kind: str
     table: NamedTable | Raw
     on: tuple[tuple[Column | Raw, Column | Raw], ...]
+    conditions: Group = NO_CONDITIONS
 
 
 class OrderBy(Record):
@@ -110,8 +119,8 @@ class Query(Record):
     """A statement without its values.
 
     The values belong to the parameters in this order: the list of `first_of_each`; those of an insert row by row, or of
-    `update_columns`; those of `conflict`'s conditions; those of `conditions`; `limit` and `offset` where they are
-    `PARAMETER`.
+    `update_columns`; those of the conditions of `conflict`, of `joins`, and of the query; `limit` and `offset` where
+    they are `PARAMETER`.
 
     Attributes:
         kind: which statement; ``"count"`` counts the rows that the select would give without `limit` and `offset`,
@@ -128,8 +137,8 @@ class Query(Record):
         limit: the largest number of rows, or `PARAMETER`.
         offset: the number of rows to pass over, or `PARAMETER`.
         first_of_each: the rows wanted are the first for each value of a column; `columns` and `order_by` are columns.
-        for_update: whether selected rows are locked.
-        skip_locked: whether rows that others have locked are passed over instead of waited for.
+        lock: how the rows are locked that a select gives, or a delete with a limit chooses.
+        key: of a delete with a limit, the column by which the rows are told apart: it deletes the first of them.
         insert_columns: of an insert; none means one row of defaults.
         rows: how many rows an insert has.
         array_types: the type of each column of an insert whose rows come as one array for each column (PostgreSQL).
@@ -150,8 +159,8 @@ class Query(Record):
     limit: Count = None
     offset: Count = None
     first_of_each: FirstOfEach | None = None
-    for_update: bool = False
-    skip_locked: bool = False
+    lock: Lock | None = None
+    key: str | None = None
     insert_columns: tuple[str, ...] = ()
     rows: int = 1
     array_types: tuple[str, ...] = ()

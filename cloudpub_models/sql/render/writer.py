@@ -21,7 +21,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
-from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.dialects import Dialect, Lock
 from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
@@ -175,7 +175,7 @@ def write(query: Query, dialect: Dialect) -> Rendered:
         text,
         _woven(pieces, sent),
         tuple(names),
-        query.kind not in _READING or query.for_update,
+        query.kind not in _READING or query.lock is not None,
         writer.tables,
         None if writer.compared is None else tuple(writer.compared),
         tuple(pieces),
@@ -244,7 +244,7 @@ class _Writer:
         if query.kind == "update":
             return self.update(query)
         if query.kind == "delete":
-            return f"DELETE FROM {self.written_table(query)}{self.where(query.conditions)}{self.returning(query)}"  # noqa: S608
+            return self.delete(query)
         if query.kind == "copy":
             return f"COPY {self.written_table(query)} ({self.names_of(query.insert_columns)}) FROM STDIN"
         raise InvalidQueryError(f"expected select, count, exists, insert, update, delete or copy; got {query.kind!r}")
@@ -258,15 +258,15 @@ class _Writer:
             text += self.order(query.order_by)
         if query.limit is not None or query.offset is not None:
             text += self.limits(query.limit, query.offset)
-        return text + self.lock(query) if query.for_update else text
+        return text if query.lock is None else text + self.lock(query, query.lock)
 
-    def lock(self, query: Query) -> str:
+    def lock(self, query: Query, lock: Lock) -> str:
         if not query.joins:
-            return self.dialect.lock(skip_locked=query.skip_locked)
+            return self.dialect.lock(lock)
         # Of joined rows only those of the query's own table are meant; and of outer joins no others can be locked.
         if isinstance(query.table, Raw):
             raise InvalidQueryError("expected the name of a table whose rows are locked; got raw SQL")
-        return self.dialect.lock(skip_locked=query.skip_locked, of=self.quoted(query.table.known_as))
+        return self.dialect.lock(lock, self.quoted(query.table.known_as))
 
     def count(self, query: Query) -> str:
         if query.distinct:
@@ -296,6 +296,8 @@ class _Writer:
         pairs = [f"{self.expression(first)} = {self.expression(second)}" for first, second in join.on]
         if not pairs:
             raise InvalidQueryError("expected a condition for the join; got none: name the two columns that are equal")
+        if join.conditions.items:
+            pairs.append(f"({self.group(join.conditions)})")
         return f" {join.kind} JOIN {self.table(join.table)} ON {' AND '.join(pairs)}"
 
     def having(self, having: Having | Raw, alone: bool) -> str:
@@ -510,6 +512,15 @@ class _Writer:
             raise InvalidQueryError("expected at least one column to update; got none")
         changes = ", ".join([f"{self.quoted(name)} = {self.place()}" for name in query.update_columns])
         return f"UPDATE {self.written_table(query)} SET {changes}{self.where(query.conditions)}{self.returning(query)}"  # noqa: S608
+
+    def delete(self, query: Query) -> str:
+        where = self.where(query.conditions)
+        if query.key is not None:
+            key, table = self.quoted(query.key), self.table(query.table)
+            first = f"SELECT {key} FROM {table}{where}{self.order(query.order_by)}{self.limits(query.limit, None)}"  # noqa: S608
+            chosen = first if query.lock is None else first + self.lock(query, query.lock)
+            where = f" WHERE {self.dialect.in_query.format(column=key, query=chosen)}"
+        return f"DELETE FROM {self.written_table(query)}{where}{self.returning(query)}"  # noqa: S608
 
     def returning(self, query: Query) -> str:
         return f" RETURNING {self.items(query.returning)}" if query.returning else ""

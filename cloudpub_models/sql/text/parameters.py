@@ -13,7 +13,7 @@ Not for: understanding SQL beyond its tokens, or running it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, ParameterError, did_you_mean
@@ -266,7 +266,7 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
         tuple(memberships),
         driver_text=dialect.placeholder.join([_escape(piece, dialect) for piece in pieces]) if names else sql,
         command=command_of(statements[0]).upper() if statements else "",
-        fault=_fault(sql, statements),
+        fault=_fault(sql, statements, [token.text for token in found if token.kind not in BLANK]),
         changes_session=any(map(may_change_session, statements)),
         has_semicolon=any(token.text == ";" for token in found),
         unfinished=None if last is None or last.finished else _UNFINISHED[last.kind],
@@ -277,10 +277,11 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
 _parsed = Remembered(_parse)
 
 
-def _fault(sql: str, statements: Sequence[Sequence[str]]) -> str | None:
+def _fault(sql: str, statements: Sequence[Sequence[str]], texts: Sequence[str]) -> str | None:
     if not statements:
         return f"expected a statement; got {shown(sql)}"
-    if len(statements) > 1:
+    # PostgreSQL's driver gives the result of the last one, also where that is empty.
+    if len(statements) > 1 or texts[0] == ";" or (";", ";") in pairwise(texts):
         return "expected one statement; got several: send them with batch_execute()"
     if control := transaction_control(statements[0]):
         return f"expected a statement that leaves transactions alone; got {control}: use transaction()"

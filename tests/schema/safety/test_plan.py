@@ -104,6 +104,7 @@ def test_a_plan_is_what_is_sent(write: Write, direction: Any) -> None:
     planned = planned_texts(migrator, direction)
     sent = sent_by(migrator.database, getattr(migrator, direction))
     writes = [sql for sql in own_statements(sent) if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA"))]
+    planned = [sql for sql in planned if not sql.startswith("PRAGMA")]
     assert planned == writes
     assert len(planned) >= (4 if direction == "up" else 1)
 

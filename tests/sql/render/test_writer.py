@@ -6,26 +6,25 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, UnknownTableError
-from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, NamedTable, OrderBy, Query
+from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, ParameterError, UnknownTableError
+from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, NamedTable, OrderBy, Query, raw
 from cloudpub_models.sql.nodes.conditions import (
     Comparison,
     Group,
     PositionalCondition,
     RawCondition,
+    RowComparison,
     parameter_count,
 )
-from cloudpub_models.sql.nodes.expressions import Column, Star
-from cloudpub_models.sql.render.writer import render, rendered
+from cloudpub_models.sql.nodes.expressions import Column, Having, NamedParameter, Number, Star
+from cloudpub_models.sql.nodes.query import FirstOfEach
+from cloudpub_models.sql.render.writer import render, rendered, write
+from cloudpub_models.sql.text.parameters import parse
 
 
 def column(text: str) -> Column:
     table, _, name = text.rpartition(".")
     return Column(table or None, name)
-
-
-def compared(text: str, operator: str) -> Comparison:
-    return Comparison(column(text), operator)
 
 
 A, B, ID = (column(name) for name in ("a", "b", "id"))
@@ -80,7 +79,7 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         None,
     ),
     (
-        Query("select", USERS, columns=(ID,), for_update=True, skip_locked=True, limit=1),
+        Query("select", USERS, columns=(ID,), lock="FOR UPDATE SKIP LOCKED", limit=1),
         "SELECT id FROM users LIMIT 1 FOR UPDATE SKIP LOCKED",
         "SELECT id FROM users LIMIT 1",
     ),
@@ -142,13 +141,79 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         "SELECT * FROM t WHERE (a = @param_0) AND a BETWEEN @param_1 AND @param_2",
         None,
     ),
+    (
+        Query("select", T, columns=(A,), conditions=Group.all(RowComparison((A, B), ">"), Comparison(ID, "="))),
+        "SELECT a FROM t WHERE (a, b) > (@param_0, @param_1) AND id = @param_2",
+        None,
+    ),
+    (
+        Query("select", NamedTable("order", schema="my"), columns=(column("order.id"),)),
+        'SELECT "order".id FROM my."order"',
+        "SELECT `order`.id FROM my.`order`",
+    ),
+    (
+        Query("delete", NamedTable("event", "e", "audit"), conditions=Group.all(Comparison(column("e.id"), "="))),
+        "DELETE FROM audit.event AS e WHERE e.id = @param_0",
+        None,
+    ),
+    (
+        Query("update", NamedTable("event", schema="Audit"), update_columns=("a",), conditions=BY_ID),
+        'UPDATE "Audit".event SET a = @param_0 WHERE id = @param_1',
+        "UPDATE `Audit`.event SET a = @param_0 WHERE id = @param_1",
+    ),
+    (
+        # The columns of a rule's conditions are those of the row that is there.
+        Query(
+            "insert",
+            USERS,
+            insert_columns=("a", "b"),
+            conflict=Conflict(("a",), "update", ("b",), Group((("AND", Comparison(B, "<")), ("OR", BY_ID)))),
+            returning=(ID,),
+        ),
+        "INSERT INTO users (a, b) VALUES (@param_0, @param_1) ON CONFLICT (a) DO UPDATE SET b = excluded.b "
+        "WHERE users.b < @param_2 OR (users.id = @param_3) RETURNING id",
+        None,
+    ),
+    (
+        Query(
+            "insert",
+            NamedTable("users", "u"),
+            insert_columns=("a",),
+            conflict=Conflict(("a",), "update", ("a",), Group.all(RowComparison((A, B), "<"))),
+        ),
+        "INSERT INTO users AS u (a) VALUES (@param_0) ON CONFLICT (a) DO UPDATE SET a = excluded.a "
+        "WHERE (u.a, u.b) < (@param_1, @param_2)",
+        None,
+    ),
+    (
+        Query(
+            "select",
+            T,
+            columns=(column("t.a"),),
+            joins=(
+                Join(
+                    "LEFT", USERS, ((column("users.id"), column("t.a")),), Group.all(Comparison(column("users.b"), "="))
+                ),
+            ),
+            conditions=Group.all(Comparison(column("t.b"), "=")),
+        ),
+        "SELECT t.a FROM t LEFT JOIN users ON users.id = t.a AND (users.b = @param_0) WHERE t.b = @param_1",
+        None,
+    ),
+    (Query("copy", NamedTable("user"), insert_columns=("a", "order")), 'COPY "user" (a, "order") FROM STDIN', "-"),
+    (
+        Query("insert", T, insert_columns=("batch_position",), array_types=("integer",)),
+        "INSERT INTO t (batch_position) SELECT batch_position FROM unnest(@param_0::integer[]) "
+        "WITH ORDINALITY AS batch (batch_position, batch_position_) ORDER BY batch_position_",
+        None,
+    ),
 ]
 
 
 def test_rendered() -> None:
     for query, postgresql, sqlite in QUERIES:
         assert render(query, POSTGRESQL) == postgresql
-        if not query.array_types:
+        if not query.array_types and query.kind != "copy":
             assert render(query, SQLITE) == (sqlite or postgresql)
         assert rendered(query, POSTGRESQL).names == tuple(
             name for name in (f"param_{number}" for number in range(9)) if f"@{name}" in postgresql
@@ -203,3 +268,148 @@ def test_queries_that_are_none() -> None:
         for dialect in (POSTGRESQL, SQLITE):
             with pytest.raises(error):
                 render(query, dialect)
+
+
+# -- the first rows for each of many values
+
+
+def first_of_each(table: NamedTable, *, key: tuple[str, ...] = ("id",), **clauses: Any) -> Query:
+    each = FirstOfEach(column("box_id"), 2, "integer", key)
+    return Query("select", table, columns=(ID, column("key")), first_of_each=each, **clauses)
+
+
+LATEST = (OrderBy(column("key"), "DESC", nullable=False),)
+
+
+def test_the_first_rows_of_each_value() -> None:
+    query = first_of_each(NamedTable("setting"), order_by=LATEST, conditions=Group((("AND", Comparison(A, "=")),) * 2))
+    assert render(query, POSTGRESQL) == (
+        "SELECT related.id, related.key FROM unnest(CAST(@param_0 AS integer[])) AS parent (key) CROSS JOIN LATERAL "
+        "(SELECT id, key FROM setting WHERE box_id BETWEEN parent.key AND parent.key "
+        "AND (a = @param_1 AND a = @param_2) ORDER BY box_id DESC, key DESC LIMIT 2) AS related "
+        "ORDER BY related.key DESC"
+    )
+    assert render(query, SQLITE) == (
+        "SELECT related.id, related.key FROM json_each(@param_0) AS parent JOIN setting AS related ON related.id IN "
+        "(SELECT id FROM setting WHERE box_id = parent.value AND (a = @param_1 AND a = @param_2) "
+        "ORDER BY key DESC LIMIT 2) ORDER BY related.key DESC"
+    )
+    assert write(query, POSTGRESQL).tables == ("setting",)
+    assert write(query, POSTGRESQL).compared is None
+
+
+def test_names_made_up_in_a_statement_meet_no_table() -> None:
+    for name in ("parent", "Parent", "related"):
+        for dialect in (POSTGRESQL, SQLITE):
+            text = render(first_of_each(NamedTable(name, schema="s")), dialect)
+            made_up = "parent_" if name.lower() == "parent" else "parent"
+            assert f" AS {made_up} " in text
+            assert f"{'related_' if name == 'related' else 'related'}.id" in text
+            assert f" FROM s.{dialect.quote(name)} WHERE box_id " in text
+
+
+def test_a_key_of_several_columns_or_of_none() -> None:
+    assert "related ON (related.a, related.b) IN (SELECT a, b FROM part WHERE box_id = parent.value LIMIT 2)" in render(
+        first_of_each(NamedTable("part"), key=("a", "b")), SQLITE
+    )
+    # Without a key the rows are numbered.
+    assert render(first_of_each(NamedTable("part"), key=(), order_by=LATEST, conditions=BY_ID), SQLITE) == (
+        "SELECT related.id, related.key FROM "
+        "(SELECT id, key, ROW_NUMBER() OVER (PARTITION BY box_id ORDER BY key DESC) AS position FROM part "
+        "WHERE box_id IN (SELECT value FROM json_each(@param_0)) AND (id = @param_1)) AS related "
+        "WHERE related.position <= 2 ORDER BY related.key DESC"
+    )
+
+
+def test_the_first_rows_through_a_table_in_between() -> None:
+    query = Query(
+        "select",
+        NamedTable("related"),
+        columns=(column("related.id"), column("related.position"), column("pivot.id")),
+        joins=(Join("INNER", NamedTable("pivot"), ((column("pivot.far"), column("related.id")),)),),
+        order_by=(OrderBy(column("related.id"), nullable=False),),
+        first_of_each=FirstOfEach(column("pivot.near"), 1, "text"),
+    )
+    for dialect, members in ((POSTGRESQL, "= ANY(@param_0)"), (SQLITE, "IN (SELECT value FROM json_each(@param_0))")):
+        assert render(query, dialect) == (
+            "SELECT related_.id, related_.position, related_.id_ FROM (SELECT related.id, related.position, "
+            "pivot.id AS id_, ROW_NUMBER() OVER (PARTITION BY pivot.near ORDER BY related.id ASC) AS position_ "
+            f"FROM related INNER JOIN pivot ON pivot.far = related.id WHERE pivot.near {members}) AS related_ "
+            "WHERE related_.position_ <= 1 ORDER BY related_.id ASC"
+        )
+    assert write(query, SQLITE).tables == ("related", "pivot")
+
+
+def test_only_columns_have_first_rows() -> None:
+    for columns in ((), (Star(None),), (ID, raw("1"))):
+        with pytest.raises(InvalidQueryError, match="expected columns"):
+            render(first_of_each(T).changed(columns=columns), POSTGRESQL)
+    with pytest.raises(InvalidQueryError, match="type of a column"):
+        render(first_of_each(T).changed(first_of_each=FirstOfEach(A, 1, "int; --")), POSTGRESQL)
+
+
+# -- both texts
+
+
+def test_both_texts_say_the_same() -> None:
+    for query, *_ in QUERIES:
+        for dialect in (POSTGRESQL, SQLITE):
+            written = write(query, dialect)
+            assert parse(written.text, dialect).driver_text == written.driver_text
+            assert written.writes == (query.kind in ("insert", "update", "delete", "copy") or query.for_update)
+
+
+def test_percent_signs_are_doubled_where_values_are_sent() -> None:
+    where = Group.all(RawCondition("a % 2 = 0"))
+    assert write(Query("select", T, conditions=where), POSTGRESQL).driver_text == "SELECT * FROM t WHERE a % 2 = 0"
+    for condition in (Comparison(B, "="), RawCondition("b % @b = 0"), PositionalCondition(("'%' = ", ""))):
+        query = Query("select", T, columns=(raw("'%'"),), conditions=Group.all(RawCondition("a % 2 = 0"), condition))
+        written = write(query, POSTGRESQL)
+        assert written.driver_text.replace("%s", "").count("%%") == written.text.count("%")
+        assert write(query, SQLITE).driver_text.count("%") == written.text.count("%")
+
+
+def test_raw_sql_keeps_its_parameters() -> None:
+    having = Having(column("a"), ">", NamedParameter("least"))
+    query = Query(
+        "select",
+        T,
+        conditions=Group.all(
+            Comparison(A, "="), RawCondition("x NOT IN @xs AND '@no' = @param_0 -- so"), Comparison(B, "=")
+        ),
+        having=(having, raw("COUNT(*) IN @counts"), Having(A, "<", Number("5"))),
+        limit=PARAMETER,
+    )
+    written = write(query, POSTGRESQL)
+    assert written.text == (
+        "SELECT * FROM t WHERE a = @param_1 AND (x NOT IN @xs AND '@no' = @param_0 -- so\n) AND b = @param_2 "
+        "HAVING a > @least AND (COUNT(*) IN @counts) AND a < 5 LIMIT @param_3"
+    )
+    assert written.names == ("param_1", "param_2", "param_3")
+    assert written.compared is None
+    named = {"xs": (1, 2), "param_0": "x", "least": 3, "counts": ()}
+    text, values = written.bind(["a", "b", 10], named, POSTGRESQL)
+    assert text == (
+        "SELECT * FROM t WHERE a = %s AND (x NOT IN (%s, %s) AND '@no' = %s -- so\n) AND b = %s "
+        "HAVING a > %s AND (COUNT(*) = ANY('{}')) AND a < 5 LIMIT %s"
+    )
+    assert values == ["a", 1, 2, "x", "b", 3, 10]
+
+
+def test_raw_sql_is_part_of_one_statement() -> None:
+    for sql in ("1 = 1;", "1 = 1; -- x", "1 = 1; DROP TABLE t", "1 = 1 /* ; */; DROP TABLE t"):
+        with pytest.raises(InvalidQueryError, match="expected one statement"):
+            render(Query("select", T, conditions=Group.all(RawCondition(sql))), POSTGRESQL)
+    assert render(Query("select", T, conditions=Group.all(RawCondition("a = ';' -- ;"))), POSTGRESQL)
+    with pytest.raises(ParameterError, match="@x"):
+        render(Query("select", T, columns=(raw("@x"),)), POSTGRESQL)
+
+
+def test_what_is_compared() -> None:
+    known = Group.all(
+        Comparison(A, "IN"), Group((("AND", Comparison(B, "IS NULL")), ("OR", RowComparison((A, B), "<"))))
+    )
+    assert write(Query("select", T, conditions=known, limit=PARAMETER), POSTGRESQL).compared == (A, B, A, B)
+    assert write(Query("insert", T, insert_columns=("a",)), POSTGRESQL).compared == ()
+    for unknown in (RawCondition("a = 1"), PositionalCondition(("a = ", "")), Comparison(raw("a + 1"), "=")):
+        assert write(Query("select", T, conditions=Group.all(Comparison(A, "="), unknown)), POSTGRESQL).compared is None

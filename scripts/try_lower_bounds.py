@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Whether the oldest versions that pyproject.toml allows are enough: install those, then fill and read a database.
 
 Takes a virtual environment of its own, in a directory that goes away; needs a Python that the oldest versions know.
@@ -6,9 +5,8 @@ Takes a virtual environment of its own, in a directory that goes away; needs a P
 
 from __future__ import annotations
 
-import re
+import shutil
 import subprocess
-import sys
 import tempfile
 import tomllib
 import venv
@@ -48,27 +46,31 @@ COMMANDS = {
 
 def lowest(requirement: str) -> str:
     """Return a requirement with its lower bound as the only version."""
-    name, version = re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement).groups()
+    name, _, version = requirement.partition(">=")
     return f"{name}=={version}"
 
 
 def main() -> None:
-    """Install and try; the exit status says whether it went well."""
+    """Install and try; raise where either does not go well."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *(each for extra in EXTRAS for each in project["optional-dependencies"][extra])]
     versions = [lowest(requirement) for requirement in wanted]
     with tempfile.TemporaryDirectory(prefix="cloudpub-lowest-") as folder:
+        # Installing a checkout leaves what it builds there.
+        source = Path(folder, "source")
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build"))
         venv.create(folder, with_pip=True)
-        python = Path(folder, "bin", "python")
+        python, command = (str(Path(folder, "bin", name)) for name in ("python", "cloudpub"))
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *versions, ROOT], check=True)
+        subprocess.run([*install, *versions, str(source)], check=True)
         subprocess.run([python, "-W", "error", "-c", SMOKE], check=True, cwd=folder)
-        command = [Path(folder, "bin", "cloudpub")]
         for arguments, expected in COMMANDS.items():
-            printed = subprocess.run([*command, *arguments.split()], check=True, cwd=folder, capture_output=True, text=True)
+            printed = subprocess.run(
+                [command, *arguments.split()], check=True, cwd=folder, capture_output=True, text=True
+            )
             assert expected in printed.stdout, f"cloudpub {arguments}: {printed.stdout}"
     print("enough:", ", ".join(versions))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,41 @@
+# The everyday commands; `make` alone says which there are.
+
+.PHONY: help install hooks test soak check format pages pictures bounds ci
+
+help:  # what there is
+	@sed -n 's/^\([a-z]*\):.*  # /make \1	/p' Makefile
+
+install:  # the library with all it takes to work on it, in .venv
+	python3 -m venv .venv && .venv/bin/pip install --editable '.[test]'
+
+hooks:  # have git run "make check" before each commit
+	.venv/bin/pip install pre-commit && .venv/bin/pre-commit install
+
+test:  # all tests, as fast as two cores go
+	.venv/bin/python -m pytest -n 2 -m 'not alone'
+	.venv/bin/python -m pytest -m alone
+
+soak:  # the long versions of the tests that have one
+	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak
+
+check:  # format, lint and types, changing nothing
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+
+format:  # format, and mend what the linter can
+	.venv/bin/python -m ruff format .
+	.venv/bin/python -m ruff check --fix .
+
+pages:  # the site of the pages, in build/site
+	.venv/bin/python -m sphinx -W --keep-going -c docs . build/site
+
+pictures:  # the pictures of the terminal and of the schema, anew
+	.venv/bin/python scripts/draw_terminal_pictures.py
+	.venv/bin/cloudpub schema --output docs/schema.svg
+
+bounds:  # whether the oldest versions that pyproject.toml allows are enough
+	.venv/bin/python scripts/try_lower_bounds.py
+
+ci:  # everything that has to pass
+	.ci/run
