@@ -20,7 +20,7 @@ RULE = "a name of ASCII letters, digits and underscores, not starting with a dig
 
 
 def shown(value: Any, limit: int = 60) -> str:
-    """Return `value` for an error message: its representation, cut when it is long.
+    """Return ``value`` for an error message: its representation, cut when it is long.
 
     >>> shown("id; DROP TABLE users"), shown(5)
     ("'id; DROP TABLE users'", '5 (int)')
@@ -36,12 +36,12 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def exact(text: str) -> str:
-    """Return `text` as a plain `str`, also when it is an enum member or another subclass with a mind of its own."""
+    """Return ``text`` as a plain ``str``, also when it is an enum member or another subclass with a mind of its own."""
     return text if type(text) is str else str.__str__(text)
 
 
 def surrogate_in(text: str) -> int | None:
-    """Return where a lone surrogate stands in a text, which no database takes; `None` where there is none.
+    """Return where a lone surrogate stands in a text, which no database takes; ``None`` where there is none.
 
     >>> surrogate_in("a\\udcffb"), surrogate_in("ä")
     (1, None)
@@ -55,7 +55,7 @@ def surrogate_in(text: str) -> int | None:
 
 
 def check_identifier(name: Any, what: str = "column") -> str:
-    """Return `name`, unless it is none.
+    """Return ``name``, unless it is none.
 
     >>> check_identifier("user_id")
     'user_id'

@@ -1,7 +1,7 @@
 """Turns Python values into what the drivers take, the same for both databases.
 
-For: checking and converting one value (`encode`), and packing the members of an IN list into a single value
-(`array_literal` for PostgreSQL, `json_array` for SQLite).
+For: checking and converting one value (``encode``), and packing the members of an IN list into a single value
+(``array_literal`` for PostgreSQL, ``json_array`` for SQLite).
 
 Not for: knowing columns. Whether a string fits its column or an integer its range is decided by the managers, who know
 the model; here only what no column of either database can hold is refused.
@@ -65,10 +65,11 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as the drivers of both databases take it.
+    """Return ``value`` as the drivers of both databases take it.
 
-    `UUID` becomes dashed text, an aware `datetime` 26 characters of UTC text, `date` and `time` ISO text, `dict` and
-    `list` JSON text, an enum member its value; `None`, booleans, numbers, text and bytes stay as they are.
+    ``UUID`` becomes dashed text, an aware ``datetime`` 26 characters of UTC text, ``date`` and ``time`` ISO text,
+    ``dict`` and ``list`` JSON text, an enum member its value; ``None``, booleans, numbers, text and bytes stay as they
+    are.
 
     >>> from datetime import timedelta, timezone
     >>> encode(datetime(2024, 5, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))))
@@ -77,15 +78,15 @@ def encode(value: Any) -> Any:
     '{"retries":3}'
 
     Raises:
-        InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
-            a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
+        InvalidValueError: for a value that neither database can hold: a naive ``datetime``, text with a NUL character
+            or a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
     """
     encoder = ENCODERS.get(type(value))
     return encoder(value) if encoder is not None else _encode_subclass(value)
 
 
 def array_literal(values: Iterable[Any]) -> str:
-    r"""Return a PostgreSQL array literal of encoded `values`.
+    r"""Return a PostgreSQL array literal of encoded ``values``.
 
     It is sent as an untyped literal, so that it takes the type of the column it is compared with; an array of typed
     values would need a cast for every type.
@@ -101,7 +102,7 @@ def array_literal(values: Iterable[Any]) -> str:
 
 
 def json_array(values: Iterable[Any]) -> str:
-    """Return a JSON array of encoded `values`, for SQLite's `json_each`.
+    """Return a JSON array of encoded ``values``, for SQLite's ``json_each``.
 
     >>> json_array([1, "a", None, True])
     '[1,"a",null,true]'

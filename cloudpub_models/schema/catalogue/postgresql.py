@@ -181,7 +181,7 @@ def known_name(name: str) -> str | None:
 
 
 def type_fits(expected: str, found: str) -> bool:
-    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+    """Return whether a column of type ``found`` can stand where the models expect ``expected`` (both normalised).
 
     A wider type fits; one that changes values or their comparison does not.
 

@@ -20,7 +20,7 @@ from cloudpub_models.sql.dialects import Dialect
 
 
 class Reader(Protocol):
-    """What is known of one kind of database: `postgresql` and `sqlite`, two modules with the same functions."""
+    """What is known of one kind of database: ``postgresql`` and ``sqlite``, two modules with the same functions."""
 
     def read_tables(self, database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
         """Return the tables of a database, all or those wanted."""
@@ -38,7 +38,7 @@ class Reader(Protocol):
         """Return the name of a UNIQUE or a reference as the catalogue has it, which may be none."""
 
     def type_fits(self, expected: str, found: str) -> bool:
-        """Return whether a column of type `found` can stand where the models expect `expected`."""
+        """Return whether a column of type ``found`` can stand where the models expect ``expected``."""
 
 
 def reader_of(dialect: Dialect) -> Reader:

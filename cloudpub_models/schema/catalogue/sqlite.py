@@ -90,7 +90,7 @@ def known_name(name: str) -> str | None:
 
 
 def type_fits(expected: str, found: str) -> bool:
-    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+    """Return whether a column of type ``found`` can stand where the models expect ``expected`` (both normalised).
 
     SQLite enforces no length, and text stays text in a column of any affinity unless it looks like a number.
 
