@@ -143,7 +143,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "schema/test_0002_indexes_for_common_queries.py": "migrations.0002_indexes_for_common_queries",
     "schema/test_defaults_and_triggers.py": "entity.ddl",
     "schema/test_specification.py": (
-        "migrations.0001_initial models schema.catalogue.catalogue schema.catalogue.normal_form "
+        "migrations.0001_initial models schema.catalogue.catalogue "
         "schema.catalogue.postgresql schema.catalogue.read schema.catalogue.sqlite schema.drift.definition "
         "schema.statements"
     ),
