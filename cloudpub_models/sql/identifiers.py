@@ -9,10 +9,11 @@ Not for: whether the named thing exists; that is checked where the model is know
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidIdentifierError
+from cloudpub_models.sql.remembering import Remembered
 
 _LONGEST = 63
 RULE = "a name of ASCII letters, digits and underscores, not starting with a digit, at most 63 characters"
@@ -37,17 +38,6 @@ def shown(value: Any, limit: int = 60) -> str:
 def exact(text: str) -> str:
     """Return ``text`` as a plain ``str``, also when it is an enum member or another subclass with a mind of its own."""
     return text if type(text) is str else str.__str__(text)
-
-
-def printable(text: str) -> str:
-    """Return text on one line, with blanks for what a terminal or a page would obey instead of showing it.
-
-    That is control characters, what turns the direction of writing around, and ends of lines.
-
-    >>> printable("bad\\x1b[2Jname\\u202e")
-    'bad [2Jname '
-    """
-    return text if text.isprintable() else "".join([sign if sign.isprintable() else " " for sign in text])
 
 
 def surrogate_in(text: str) -> int | None:
@@ -100,7 +90,7 @@ def parse_table(text: Any) -> tuple[str, str | None]:
         InvalidIdentifierError: for anything else.
     """
     if isinstance(text, str):
-        return _parse_table(exact(text))
+        return _parsed_tables[exact(text),]
     raise InvalidIdentifierError(f'expected a table as "name" or "name alias"; got {shown(text)}')
 
 
@@ -110,7 +100,6 @@ def _table() -> re.Pattern[str]:
     return re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
 
 
-@lru_cache(maxsize=512)
 def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
@@ -120,3 +109,6 @@ def _parse_table(text: str) -> tuple[str, str | None]:
         )
     name, alias = match.groups()
     return check_identifier(name, "table"), None if alias is None else check_identifier(alias, "alias")
+
+
+_parsed_tables = Remembered(_parse_table)
