@@ -40,7 +40,7 @@ _NAVIGATION = {
         "frameworks/fastapi",
         "frameworks/notebook",
     ],
-    "Reference": ["API", "SCHEMA"],
+    "Reference": ["API", "OWN_TABLES", "SCHEMA"],
     "What holds": ["RELIABILITY", "SECURITY", "PERFORMANCE", "COMPARISON"],
     "The project": ["ARCHITECTURE", "../CONTRIBUTING", "../CHANGELOG"],
 }

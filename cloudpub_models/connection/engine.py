@@ -20,7 +20,7 @@ import peewee
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import as_dicts, decoded
-from cloudpub_models.connection.scopes import Scope, ThreadStates, aborted
+from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates, aborted
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
@@ -78,8 +78,8 @@ class Engine(peewee.Database, Sender):
 
     def forget_transactions(self) -> None:
         """Forget the transactions of all threads, as a forked child does, and who takes a database from others."""
-        # The scopes of a thread that ends inside a transaction go with it.
-        self._transactions: weakref.WeakSet[Scope] = weakref.WeakSet()
+        # The state of a thread that ends inside a transaction goes with it.
+        self._in_transaction: weakref.WeakSet[ThreadState] = weakref.WeakSet()
         self._transactions_lock = threading.RLock()
 
     def send_through(self, sender: Sender | None) -> None:
@@ -166,7 +166,7 @@ class Engine(peewee.Database, Sender):
             InvalidQueryError: a thread has a transaction open, which would go on without its managers.
         """
         with self._transactions_lock:
-            if self._transactions:
+            if self._in_transaction:
                 thread = "this thread" if self.scopes() else "another thread"
                 raise InvalidQueryError(
                     f"expected no open transaction; got one in {thread}: let it end before closing the database"
@@ -216,15 +216,15 @@ class Engine(peewee.Database, Sender):
         with self._transactions_lock:
             if self._retired:
                 raise closed_in_use()
-            self._transactions.add(scope)
+            self._in_transaction.add(self._threads.current)
         self.scopes().append(scope)
 
     def transaction_ends(self) -> None:
         """Forget this thread's transaction and its savepoints."""
-        scopes = self.scopes()
+        thread = self._threads.current
         with self._transactions_lock:
-            self._transactions.difference_update(scopes)
-        scopes.clear()
+            self._in_transaction.discard(thread)
+        thread.scopes.clear()
 
     def only_reading(self) -> AbstractContextManager[None]:
         """Refuse, inside a block of a read-only transaction, what such a transaction does not count as a write.

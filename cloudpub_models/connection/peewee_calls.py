@@ -38,12 +38,12 @@ class PeeweeCalls(Engine):
             if isinstance(error, CloudpubError) or not isinstance(driver_error, self.driver_error):
                 raise
         except OverflowError as error:
-            raise InvalidValueError(f"expected an integer of at most 64 bits: {error}") from error
+            raise InvalidValueError(f"expected an integer of at most 64 bits; got a larger one: {error}") from error
         except (IndexError, TypeError) as error:
             if self.sql_dialect.doubles_percent and "%" in sql:
                 raise InvalidQueryError(
-                    "expected no single % in an alias or a JSON key, which the driver takes for a parameter: write %%, "
-                    "or ask a manager, which takes any key"
+                    "expected %% in an alias or a JSON key; got a single %, which the driver takes for a parameter: "
+                    "double it, or ask a manager, which takes any key"
                 ) from error
             raise
         # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.

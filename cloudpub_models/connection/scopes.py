@@ -22,7 +22,7 @@ class Scope:
         left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
     """
 
-    __slots__ = ("__weakref__", "callbacks", "failure", "left", "number", "read_only")
+    __slots__ = ("callbacks", "failure", "left", "number", "read_only")
 
     def __init__(self, number: int, read_only: bool) -> None:
         self.number = number
@@ -44,7 +44,7 @@ class ThreadState:
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
     """
 
-    __slots__ = ("connection", "cursor", "lease", "scopes", "session_changed")
+    __slots__ = ("__weakref__", "connection", "cursor", "lease", "scopes", "session_changed")
 
     def __init__(self) -> None:
         self.connection: Any = None

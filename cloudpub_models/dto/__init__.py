@@ -2,7 +2,7 @@
 
 A DTO has no field for an internal id or a password hash, so neither can get into one. It is built from what its
 entities already hold and sends nothing: a related row that was not loaded is left out, or is an error where the DTO
-cannot do without it. The privacy rule of organizations is in `cloudpub_models.dto.organizations`.
+cannot do without it. The privacy rule of organizations is in ``cloudpub_models.dto.organizations``.
 
 This room is the only one that needs pydantic, and the face imports it on first use.
 """

@@ -1,6 +1,6 @@
 """The base of all DTOs: frozen, strict about its keys, turned into JSON without what is absent.
 
-How an entity's columns get into a DTO is in `reading`; this module knows no entity.
+How an entity's columns get into a DTO is in ``reading``; this module knows no entity.
 """
 
 from __future__ import annotations

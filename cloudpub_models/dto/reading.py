@@ -1,7 +1,7 @@
 """How DTOs read entities: only what is loaded, never an internal id, never by sending a query.
 
 Peewee's attributes load related rows when they are read; nothing in this room may read a relation in any other way than
-through `related`.
+through ``related``.
 """
 
 from __future__ import annotations

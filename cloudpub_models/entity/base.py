@@ -82,7 +82,7 @@ class Entity(peewee.Model):
         secret_columns: columns that are never shown, whatever else is.
         shown_columns: the columns that a ``repr`` shows beside ``id`` and ``uuid``.
 
-    A loader may make an instance without calling the constructor, by filling ``__data__`` alone (with a `PartialData`
+    A loader may make an instance without calling the constructor, by filling ``__data__`` alone (with a ``PartialData``
     where the query left columns out, so that reading one of those raises LazyLoadingError), and name the row that it
     was loaded for by setting ``_back_link``.
     """
@@ -129,7 +129,7 @@ class Entity(peewee.Model):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return an instance that holds exactly what `data` holds; nothing is sent, no default is filled in.
+        """Return an instance that holds exactly what ``data`` holds; nothing is sent, no default is filled in.
 
         Args:
             data: column (or field) name → value. UUIDs and timestamps may be text, enumeration members their values.

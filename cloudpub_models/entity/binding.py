@@ -1,7 +1,7 @@
 """Which database Peewee's own calls on the models use.
 
 Managers always use their own database. What users write in Peewee (``Function.select()``, ``function.user``,
-``save()``) asks the model, and every model of this library answers with one object, `current_database`. It stands for
+``save()``) asks the model, and every model of this library answers with one object, ``current_database``. It stands for
 the database bound in the running context, and otherwise for the process's default one. The binding is a context
 variable: a thread that binds another database does not disturb its neighbours.
 
@@ -80,7 +80,7 @@ class CurrentDatabase(peewee.DatabaseProxy):
 
     @contextmanager
     def bound_to(self, database: peewee.Database) -> Iterator[peewee.Database]:
-        """Use `database` in this context (thread, task) until the block ends; blocks may be nested."""
+        """Use ``database`` in this context (thread, task) until the block ends; blocks may be nested."""
         token = _bound_database.set(database)
         try:
             yield database

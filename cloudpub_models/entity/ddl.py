@@ -10,7 +10,7 @@ The migrations do not use this module: they are frozen. A test proves that both 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import peewee
@@ -174,7 +174,22 @@ class TableSchema(peewee.SchemaManager):
         self._create_waiting_foreign_keys()
         for trigger in touch_triggers(self.model, sql_dialect_of(self.database)):
             for statement in trigger.create:
-                self.database.execute_sql(statement)
+                self._send(statement)
+
+    def create_table(self, safe: bool = True, **options: Any) -> None:
+        """Create the table alone."""
+        self._send(*self._create_table(safe, **options).query())
+
+    def create_indexes(self, safe: bool = True) -> None:
+        """Create the indexes."""
+        for index in self._create_indexes(safe):
+            self._send(*index.query())
+
+    def _send(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        # Peewee has the driver look for parameters where there are none, and so take a check's % for one.
+        if sql_dialect_of(self.database).doubles_percent and not parameters:
+            sql = sql.replace("%", "%%")
+        self.database.execute_sql(sql, parameters)
 
     def _create_waiting_foreign_keys(self) -> None:
         if not sql_dialect_of(self.database).alters_tables:

@@ -2,15 +2,17 @@
 
 Peewee's fields with their gaps closed, so that both databases behave alike: UUIDs are canonical text, timestamps are
 UTC and aware, JSON is strict, enumerations are checked by the database, and a default can live in the database in each
-dialect's own words. The text itself is made in `stored_forms`; references are in `relations`. Nothing here knows a
+dialect's own words. The text itself is made in ``stored_forms``; references are in ``relations``. Nothing here knows a
 driver.
 """
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
 from uuid import UUID, uuid4
 
@@ -73,7 +75,7 @@ class ServerDefault(NamedTuple):
 
     def expression(self, dialect: Dialect) -> str:
         """Return the expression of a dialect, as it stands after ``DEFAULT``."""
-        return str(getattr(self, dialect.name))
+        return str(dialect.part_of(self))
 
 
 RANDOM_UUID = ServerDefault(
@@ -94,7 +96,7 @@ UTC_NOW = ServerDefault(
 def server_default(field: peewee.Field[Any]) -> ServerDefault | None:
     """Return the default that a field has in the database, or None where it has none.
 
-    Knows both this library's `ServerDefault` and Peewee's ``constraints=[peewee.Default("…")]``.
+    Knows both this library's ``ServerDefault`` and Peewee's ``constraints=[peewee.Default("…")]``.
     """
     declared = getattr(field, "server_default", None)
     if isinstance(declared, ServerDefault):
@@ -102,8 +104,28 @@ def server_default(field: peewee.Field[Any]) -> ServerDefault | None:
     for constraint in field.constraints or ():
         if is_default(constraint):
             expression = constraint.sql[len("DEFAULT ") :]
-            return ServerDefault(expression, expression)
+            return ServerDefault(expression, as_sqlite_default(expression))
     return None
+
+
+def is_literal(expression: str) -> bool:
+    """Whether an expression is one literal: a number, a string, ``TRUE``, ``FALSE`` or ``NULL``."""
+    return _literal().fullmatch(expression) is not None
+
+
+def as_sqlite_default(expression: str) -> str:
+    """Return an expression as SQLite takes it behind ``DEFAULT``, which PostgreSQL takes as it is.
+
+    >>> as_sqlite_default("lower('X')"), as_sqlite_default("'it''s'")
+    ("(lower('X'))", "'it''s'")
+    """
+    is_plain = is_literal(expression) or expression.upper() in ("CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP")
+    return expression if is_plain else f"({expression})"
+
+
+@cache
+def _literal() -> re.Pattern[str]:
+    return re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?|x?'(''|[^'])*'|true|false|null", re.IGNORECASE)
 
 
 def is_default(constraint: Any) -> bool:

@@ -154,7 +154,7 @@ class ManyThrough:
         self.through_model = near.model
 
     def query(self, instance: Any) -> Any:
-        """Return the query of the rows that belong to `instance`."""
+        """Return the query of the rows that belong to ``instance``."""
         refuse_lazy_loading(instance, self.name)
         own_key = getattr(instance, self.near.rel_field.name)
         return (
@@ -169,7 +169,7 @@ class ManyThrough:
 
 
 class OneThrough(ManyThrough):
-    """As `ManyThrough`, where a constraint allows one row at most: that row, or None. A row found is kept."""
+    """As ``ManyThrough``, where a constraint allows one row at most: that row, or None. A row found is kept."""
 
     def __get__(self, instance: Any, instance_type: Any = None) -> Any:
         """Return the row or None; read from the class, the relation itself."""
@@ -189,7 +189,7 @@ def many_to_many(
     Args:
         near: the key of the table in between that refers to the first model.
         far: its key that refers to the second one.
-        name: the attribute of the first model: a query of rows of the second one; where `near` is unique, its one row
+        name: the attribute of the first model: a query of rows of the second one; where ``near`` is unique, its one row
             or None.
         backref: the attribute of the second model, likewise; none when left out.
 

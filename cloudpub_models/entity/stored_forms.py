@@ -140,7 +140,7 @@ def timestamp_from_database(value: datetime | str | None) -> datetime | None:
 def json_reader() -> Callable[[str], JsonValue]:
     """Return the function that reads JSON text: orjson's, three times as fast, where it is installed.
 
-    It refuses some text that ``json.loads`` takes, and `json_from_text` reads. An integer beyond 64 bits, which this
+    It refuses some text that ``json.loads`` takes, and ``json_from_text`` reads. An integer beyond 64 bits, which this
     library does not write, it reads as a float.
     """
     try:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.results import Row
+from cloudpub_models.entity.fields import server_default
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids
 from cloudpub_models.manager.columns.table import Column, Table
@@ -113,8 +114,8 @@ class BatchInsert(NamedTuple):
         """Split a chunk into runs of rows that name the same columns.
 
         A key that one row of the chunk has and another lacks is filled from the model's default, or NULL where the
-        column may be; only where neither is known do the rows have to be written apart. Rows that may update are not
-        filled: a column that a row does not name stays as it is.
+        column may be and no default of the database is known; else the rows have to be written apart. Rows that may
+        update are not filled: a column that a row does not name stays as it is.
         """
         table = self._table
         rows = [table.encode_row(row) for row in chunk]
@@ -138,11 +139,19 @@ class BatchInsert(NamedTuple):
         run = self._with_random_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
-        if self.database.engine.copies_rows:
-            if self.returning or run.conflict is not None:
-                return self._write_arrays(run)
+        if not self.database.engine.copies_rows:
+            return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
+        if not self.returning and run.conflict is None:
             return self._copy(run), []
-        return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
+        return self._write_values(run) if self._has_arrays(run) else self._write_arrays(run)
+
+    def _has_arrays(self, run: Run) -> bool:
+        """Return whether values are arrays themselves: an array of those would come apart into all their elements."""
+        columns = [self._table.columns[name] for name in run.columns]
+        return any(
+            column.kind == "other" and list in set(map(type, values))
+            for column, values in zip(columns, run.values, strict=True)
+        )
 
     def _with_random_uuids(self, run: Run) -> Run:
         """Return a run with the random UUIDs that its rows lack, which both databases take longer to make.
@@ -171,9 +180,12 @@ class BatchInsert(NamedTuple):
         most = max(1, min(_SQLITE_ROWS_PER_STATEMENT, _SQLITE_PARAMETERS // width))
         row_by_row = list(itertools.chain.from_iterable(zip(*run.values, strict=True)))
         returned: list[Row] = []
+        # The text for many columns is too long to be remembered; all parts but the last have the same.
+        request = self.statements.insert_many(run.columns, min(most, run.size), run.conflict, returning=True)
         for start in range(0, run.size, most):
             rows = min(most, run.size - start)
-            request = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
+            if start and rows < most:
+                request = self.statements.insert_many(run.columns, rows, run.conflict, returning=True)
             returned += send(self.database, request, row_by_row[start * width : (start + rows) * width])
         return len(returned), returned
 
@@ -211,7 +223,7 @@ def _touch(table: Table, rows: Sequence[dict[str, Any]]) -> None:
 
 def _fill_missing(column: Column, rows: Sequence[dict[str, Any]]) -> None:
     make_default = column.python_default
-    if make_default is None and not column.field.null:
+    if make_default is None and (not column.field.null or server_default(column.field) is not None):
         return
     for row in rows:
         if column.name not in row:

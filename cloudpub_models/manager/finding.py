@@ -241,7 +241,7 @@ class Finding(TableAccess[M]):
         dialect = self.database.engine.sql_dialect
         order = complete_order(order_by, order_direction, self.table)
         if not order:
-            raise InvalidQueryError(f"expected a column to order by, since {self.table.name} has no primary key")
+            raise InvalidQueryError(f"expected a column to order by; got none, as {self.table.name} has no key")
         shape, values = self._conditions(where)
         tree = parse_include(include, self.model)
         if cursor is not None:

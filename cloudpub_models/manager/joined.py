@@ -118,7 +118,7 @@ class JoinedSelect:
             table = table_of(model)
             names = table.column_names
             key = start + names.index(table.key_names[0])
-            load = make_loader(model, table.fields(names), dialect.name, partial=False)
+            load = make_loader(model, table.fields(names), dialect, partial=False)
             loaders.append((slice(start, start + len(names)), key, load))
             start += len(names)
 

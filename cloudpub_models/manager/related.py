@@ -63,6 +63,6 @@ class RelatedRows(TableAccess[M]):
         select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
         listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
         rows = send(self.database, select, [listed, *values])
-        decode = decoder_for(near, dialect.name) or (lambda key: key)
+        decode = decoder_for(near, dialect) or (lambda key: key)
         instances = select.load([row[:-1] for row in rows])
         return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]

@@ -158,7 +158,7 @@ class Relating(Finding[M]):
         load = make_loader(
             self.model,
             self.table.fields(found),
-            engine.sql_dialect.name,
+            engine.sql_dialect,
             partial=set(found) != set(self.table.column_names),
             decoded=True,
         )

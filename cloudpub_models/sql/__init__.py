@@ -2,9 +2,9 @@
 
 This room is pure. It knows no connection, no driver, no Peewee and no model; whoever has those calls it.
 
-- what users write: `QueryBuilder`, `operators`, `raw`
-- what comes out: `Statement`
-- what the rooms above share: `query.Query` and `rendering.render`, `parameters.bind`, `values.encode`, `Dialect`
+- what users write: ``QueryBuilder``, ``operators``, ``raw``
+- what comes out: ``Statement``
+- what the rooms above share: ``Query`` and ``render.writer.write``, ``text.parameters.bind``, ``encode``, ``Dialect``
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,9 +1,9 @@
 """What the two databases write differently, as data.
 
 For: quoting names, rendering comparisons, locks, limits and the order of NULLs, and packing parameter values. Code that
-needs to know asks the `Dialect`; nothing else compares a database's name.
+needs to know asks the ``Dialect``; nothing else compares a database's name.
 
-Not for: the structure of statements, which is the same on both and lives in `rendering`.
+Not for: the structure of statements, which is the same on both and lives in ``rendering``.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class _Differences(NamedTuple):
     limit_for_offset: str
     # Whether the driver gives JSON documents decoded.
     decodes_json: bool
+    # Whether booleans come as such, and whole numbers of a float column as floats; otherwise both are integers.
+    typed_numbers: bool
     # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
     # tables that are yet to come.
     alters_tables: bool
@@ -107,16 +109,25 @@ class _Differences(NamedTuple):
 
 
 class Dialect(_Differences):
-    """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
+    """One of the two databases' ways to write SQL. There are exactly two, ``POSTGRESQL`` and ``SQLITE``."""
 
     __slots__ = ()
 
     # By identity, since they are in the keys of caches.
+    def part_of(self, parts: Any) -> Any:
+        """Return this dialect's part of a value that has one for each, as attributes of their names.
+
+        >>> from types import SimpleNamespace
+        >>> SQLITE.part_of(SimpleNamespace(postgresql="now()", sqlite="CURRENT_TIMESTAMP"))
+        'CURRENT_TIMESTAMP'
+        """
+        return getattr(parts, self.name)
+
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
     def quote(self, identifier: str) -> str:
-        """Return `identifier` as it stands in SQL, in quotes only where it must be.
+        """Return ``identifier`` as it stands in SQL, in quotes only where it must be.
 
         >>> POSTGRESQL.quote("status"), POSTGRESQL.quote("user"), SQLITE.quote("createdAt")
         ('status', '"user"', '`createdAt`')
@@ -136,7 +147,7 @@ class Dialect(_Differences):
         return name if self.names_have_case else name.lower()
 
     def comparison(self, column: str, operator: str, parameters: Sequence[str] = ()) -> str:
-        """Return the SQL that compares `column` (already SQL) by one of the fixed operators.
+        """Return the SQL that compares ``column`` (already SQL) by one of the fixed operators.
 
         >>> POSTGRESQL.comparison("status", "IN", ["@param_0"])
         'status = ANY(@param_0)'
@@ -174,7 +185,7 @@ class Dialect(_Differences):
         return f" {strength}{f' OF {of}' if of else ''}{skip}"
 
     def encode(self, value: Any) -> Any:
-        """Return one value as this database's driver takes it; see `values.encode`.
+        """Return one value as this database's driver takes it; see ``values.encode``.
 
         >>> POSTGRESQL.encode(Decimal("1.5")), SQLITE.encode(Decimal("1.5"))
         (Decimal('1.5'), 1.5)
@@ -232,6 +243,7 @@ POSTGRESQL = Dialect(
     nulls_are_largest=True,
     limit_for_offset="",
     decodes_json=True,
+    typed_numbers=True,
     alters_tables=True,
     triggers_call_functions=True,
     locks_tables=True,
@@ -276,6 +288,7 @@ SQLITE = Dialect(
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     decodes_json=False,
+    typed_numbers=False,
     alters_tables=False,
     triggers_call_functions=False,
     locks_tables=False,

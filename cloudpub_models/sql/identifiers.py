@@ -19,7 +19,7 @@ RULE = "a name of ASCII letters, digits and underscores, not starting with a dig
 
 
 def shown(value: Any, limit: int = 60) -> str:
-    """Return `value` for an error message: its representation, cut when it is long.
+    """Return ``value`` for an error message: its representation, cut when it is long.
 
     >>> shown("id; DROP TABLE users"), shown(5)
     ("'id; DROP TABLE users'", '5 (int)')
@@ -35,7 +35,7 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def exact(text: str) -> str:
-    """Return `text` as a plain `str`, also when it is an enum member or another subclass with a mind of its own."""
+    """Return ``text`` as a plain ``str``, also when it is an enum member or another subclass with a mind of its own."""
     return text if type(text) is str else str.__str__(text)
 
 
@@ -51,7 +51,7 @@ def printable(text: str) -> str:
 
 
 def surrogate_in(text: str) -> int | None:
-    """Return where a lone surrogate stands in a text, which no database takes; `None` where there is none.
+    """Return where a lone surrogate stands in a text, which no database takes; ``None`` where there is none.
 
     >>> surrogate_in("a\\udcffb"), surrogate_in("ä")
     (1, None)
@@ -65,14 +65,14 @@ def surrogate_in(text: str) -> int | None:
 
 
 def check_identifier(name: Any, what: str = "column") -> str:
-    """Return `name`, unless it is none.
+    """Return ``name``, unless it is none.
 
     >>> check_identifier("user_id")
     'user_id'
     >>> check_identifier("id; DROP TABLE users", "table")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...), got 'id; DROP TABLE users'...
+    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...); got 'id; DROP TABLE users'...
 
     Args:
         name: anything; only text can be a name.
@@ -86,7 +86,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
         if len(text) <= _LONGEST and text.isascii() and text.isidentifier():
             return text
     raise InvalidIdentifierError(
-        f'expected a {what} name ({RULE}), got {shown(name)}; SQL of your own goes into raw("…") where that is taken'
+        f'expected a {what} name ({RULE}); got {shown(name)}: SQL of your own goes into raw("…") where that is taken'
     )
 
 
@@ -101,7 +101,7 @@ def parse_table(text: Any) -> tuple[str, str | None]:
     """
     if isinstance(text, str):
         return _parse_table(exact(text))
-    raise InvalidIdentifierError(f'expected a table as "name" or "name alias", got {shown(text)}')
+    raise InvalidIdentifierError(f'expected a table as "name" or "name alias"; got {shown(text)}')
 
 
 @cache
@@ -115,7 +115,7 @@ def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
-            f'expected a table as "name" or "name alias", got {shown(text)}; '
+            f'expected a table as "name" or "name alias"; got {shown(text)}; '
             'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
         )
     name, alias = match.groups()

@@ -1,9 +1,9 @@
 """How a column is compared with a value, where it is not simply equal: ``{"created_at": operators.gt(cutoff)}``.
 
-For: the functions that make an `Operator`, taken as a value in the managers' ``where`` and in the builder's ``where``;
-and `operator_for`, which says what a plain value means.
+For: the functions that make an ``Operator``, taken as a value in the managers' ``where`` and in the builder's
+``where``; and ``operator_for``, which says what a plain value means.
 
-Not for: columns (`nodes.conditions` joins the two) and SQL (`dialects` has the text of each operator).
+Not for: columns (``nodes.conditions`` joins the two) and SQL (``dialects`` has the text of each operator).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Operator(Record):
     """A comparison that waits for its column. Made by the functions of this module.
 
     Attributes:
-        name: the operator as `Comparison` takes it, one of `PARAMETER_COUNTS`.
+        name: the operator as ``Comparison`` takes it, one of ``PARAMETER_COUNTS``.
         values: its operands, one for each parameter; the members of an IN list are one operand.
     """
 
@@ -58,7 +58,7 @@ class Operator(Record):
 
 
 def eq(value: Any) -> Operator:
-    """Equal to `value`; `None` is NULL, and a list, tuple or set is any of its members.
+    """Equal to ``value``; ``None`` is NULL, and a list, tuple or set is any of its members.
 
     >>> eq(5).name, eq(None).name, eq([1, 2]).name
     ('=', 'IS NULL', 'IN')
@@ -67,7 +67,7 @@ def eq(value: Any) -> Operator:
 
 
 def ne(value: Any) -> Operator:
-    """Not equal to `value`; `None` is NULL, and a list, tuple or set is none of its members.
+    """Not equal to ``value``; ``None`` is NULL, and a list, tuple or set is none of its members.
 
     As always in SQL, a NULL in the column is neither equal nor unequal to a value.
 
@@ -78,7 +78,7 @@ def ne(value: Any) -> Operator:
 
 
 def gt(value: Any) -> Operator:
-    """Greater than `value`.
+    """Greater than ``value``.
 
     >>> from cloudpub_models.sql import QueryBuilder
     >>> print(QueryBuilder().table("function_invocations").where("duration_ms", gt(1000)).build_select())
@@ -88,7 +88,7 @@ def gt(value: Any) -> Operator:
 
 
 def ge(value: Any) -> Operator:
-    """Greater than or equal to `value`.
+    """Greater than or equal to ``value``.
 
     >>> ge(5)
     Operator(name='>=', values=(5,))
@@ -97,7 +97,7 @@ def ge(value: Any) -> Operator:
 
 
 def lt(value: Any) -> Operator:
-    """Less than `value`.
+    """Less than ``value``.
 
     >>> lt(5)
     Operator(name='<', values=(5,))
@@ -106,7 +106,7 @@ def lt(value: Any) -> Operator:
 
 
 def le(value: Any) -> Operator:
-    """Less than or equal to `value`.
+    """Less than or equal to ``value``.
 
     >>> le(5)
     Operator(name='<=', values=(5,))
@@ -115,7 +115,7 @@ def le(value: Any) -> Operator:
 
 
 def like(pattern: str) -> Operator:
-    r"""Like `pattern`, case-sensitively: ``%`` is any text, ``_`` any one character, a backslash escapes either.
+    r"""Like ``pattern``, case-sensitively: ``%`` is any text, ``_`` any one character, a backslash escapes either.
 
     >>> like(r"100\%%").values
     ('100\\%%',)
@@ -124,7 +124,7 @@ def like(pattern: str) -> Operator:
 
 
 def ilike(pattern: str) -> Operator:
-    """Like `pattern`, ignoring case.
+    """Like ``pattern``, ignoring case.
 
     >>> ilike("report%")
     Operator(name='ILIKE', values=('report%',))
@@ -133,7 +133,7 @@ def ilike(pattern: str) -> Operator:
 
 
 def not_like(pattern: str) -> Operator:
-    """Not like `pattern`, case-sensitively.
+    """Not like ``pattern``, case-sensitively.
 
     >>> not_like("test-%")
     Operator(name='NOT LIKE', values=('test-%',))
@@ -142,7 +142,7 @@ def not_like(pattern: str) -> Operator:
 
 
 def between(low: Any, high: Any) -> Operator:
-    """Between `low` and `high`, both included.
+    """Between ``low`` and ``high``, both included.
 
     >>> between(1, 5)
     Operator(name='BETWEEN', values=(1, 5))
@@ -151,9 +151,9 @@ def between(low: Any, high: Any) -> Operator:
 
 
 def in_(values: Iterable[Any]) -> Operator:
-    """Any of `values`, a list, tuple, set, range or another iterable; of an empty one, nothing.
+    """Any of ``values``, a list, tuple, set, range or another iterable; of an empty one, nothing.
 
-    A `None` among them matches no row, as in SQL; use `is_null` for those.
+    A ``None`` among them matches no row, as in SQL; use ``is_null`` for those.
 
     >>> in_(["active", "building"])
     Operator(name='IN', values=(['active', 'building'],))
@@ -162,9 +162,9 @@ def in_(values: Iterable[Any]) -> Operator:
 
 
 def not_in(values: Iterable[Any]) -> Operator:
-    """None of `values`; of an empty one, every row is.
+    """None of ``values``; of an empty one, every row is.
 
-    A `None` among them makes the condition true of no row, as in SQL.
+    A ``None`` among them makes the condition true of no row, as in SQL.
 
     >>> not_in({"failed"})
     Operator(name='NOT IN', values=(['failed'],))
@@ -197,7 +197,7 @@ def operator_for(value: Any, symbol: str = "=") -> Operator:
     (Operator(name='=', values=('a',)), Operator(name='IS NULL', values=()), Operator(name='BETWEEN', values=(1, 5)))
 
     Raises:
-        InvalidQueryError: for a symbol that is not one of `SYMBOLS`, or a value that it cannot be used with.
+        InvalidQueryError: for a symbol that is not one of ``SYMBOLS``, or a value that it cannot be used with.
     """
     return Operator(*_meaning_of(value, symbol))
 

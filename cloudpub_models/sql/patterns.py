@@ -1,7 +1,7 @@
 """LIKE and ILIKE in Python, with PostgreSQL's meaning.
 
 For: SQLite, whose own LIKE ignores the case of ASCII letters, that of no others, and knows no escape by default.
-`connection` registers `like_matches` and `ilike_matches` there under `LIKE_FUNCTION` and `ILIKE_FUNCTION`, as
+``connection`` registers ``like_matches`` and ``ilike_matches`` there under ``LIKE_FUNCTION`` and ``ILIKE_FUNCTION``, as
 deterministic functions of two arguments (pattern, text).
 
 Not for: deciding when they are used; the dialects render the calls.
@@ -20,7 +20,7 @@ ILIKE_FUNCTION = "cloudpub_ilike"
 
 
 def like_matches(pattern: Any, text: Any) -> bool | None:
-    r"""Return whether `text` matches the LIKE `pattern`, case-sensitively; `None` where either is `None`.
+    r"""Return whether ``text`` matches the LIKE ``pattern``, case-sensitively; ``None`` where either is ``None``.
 
     ``%`` stands for any characters, ``_`` for exactly one, and a backslash takes the meaning from the next character.
 
@@ -33,7 +33,7 @@ def like_matches(pattern: Any, text: Any) -> bool | None:
 
 
 def ilike_matches(pattern: Any, text: Any) -> bool | None:
-    """Return whether `text` matches the LIKE `pattern` when the case of letters, all of unicode's, is ignored.
+    """Return whether ``text`` matches the LIKE ``pattern`` when the case of letters, all of unicode's, is ignored.
 
     >>> ilike_matches("ÄRGER%", "ärger im Büro")
     True
@@ -56,7 +56,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
 def check_pattern(pattern: str) -> str:
-    r"""Return `pattern`, unless its last backslash has nothing to escape.
+    r"""Return ``pattern``, unless its last backslash has nothing to escape.
 
     PostgreSQL refuses such a pattern only for rows where the match gets as far as its end, so it is refused up front.
 
@@ -67,7 +67,7 @@ def check_pattern(pattern: str) -> str:
     """
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise InvalidValueError(
-            "expected a pattern in which a backslash escapes the next character, got one that ends with a backslash; "
+            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash; "
             "write two for a literal backslash"
         )
     return pattern

@@ -360,6 +360,26 @@ def test_a_string_has_no_backslash_escapes_whatever_the_url_says(postgresql_url)
     database.close()
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_no_statement_hides_in_a_string_after_a_change_of_how_strings_are_read(postgresql_url, in_transaction):
+    database = Database(postgresql_url, max_connections=1)
+    hidden = r"SELECT 'x\', '; COMMIT; DROP TABLE users; --' AS a"
+    off = "SELECT set_config('standard_conforming_strings', 'off', false) AS setting"
+    around = (lambda: database.transaction(read_only=True)) if in_transaction else database.session
+    for send in (
+        database.raw_query_all,
+        database.raw_execute,
+        lambda sql: list(database.raw_query_iter(sql)) if in_transaction else database.raw_query_all(sql),
+    ):
+        with around():
+            database.raw_query_all(off)
+            with pytest.raises(InvalidQueryError, match="expected standard_conforming_strings = on .*; got off"):
+                send(hidden)
+            assert database.raw_query_all("SELECT 'plain' AS a") == [{"a": "plain"}]
+    assert database.raw_query_single("SELECT COUNT(*) AS n FROM users") == {"n": 0}
+    database.close()
+
+
 @pytest.mark.parametrize("statements_given", ["SELECT 1", [None], [("SELECT 1",)], [b"SELECT 1"]])
 def test_batch_execute_takes_a_list_of_statements(database, statements_given):
     with pytest.raises(InvalidQueryError, match="expected a"):

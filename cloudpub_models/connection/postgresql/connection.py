@@ -21,7 +21,7 @@ from psycopg2 import extensions
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.postgresql.commit_outcome import TransactionMark
 from cloudpub_models.connection.results import ResultColumns
-from cloudpub_models.errors import ConfigurationError, InvalidValueError
+from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
 
 # Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
 _TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
@@ -126,6 +126,22 @@ def is_usable(connection: PostgresqlConnection) -> bool:
     except psycopg2.Error:
         return False
     return True
+
+
+def check_strings(connection: PostgresqlConnection, sql: str) -> None:
+    """Refuse a statement whose strings the server would read otherwise than the tokenizer of raw SQL has.
+
+    Else a setting that a statement before it has changed would let a second statement hide in a string of this one.
+
+    Raises:
+        InvalidQueryError: it has a backslash, and the session takes those for escapes.
+    """
+    # What the server reports of itself, unasked; libpq has it at hand.
+    if "\\" in sql and connection.get_parameter_status("standard_conforming_strings") == "off":
+        raise InvalidQueryError(
+            "expected standard_conforming_strings = on where a statement has a backslash; got off: leave that setting "
+            "as it is, and write a string with escapes as E'…'"
+        )
 
 
 def discard(connection: PostgresqlConnection) -> None:

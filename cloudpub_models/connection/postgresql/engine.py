@@ -24,6 +24,7 @@ from cloudpub_models.connection.postgresql.attempts import limit_for
 from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
 from cloudpub_models.connection.postgresql.connection import (
     PostgresqlConnection,
+    check_strings,
     columns_of,
     connection_settings,
     discard,
@@ -222,6 +223,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return rows
 
     def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
+        check_strings(connection, sql)
+
         def execute(cursor: extensions.cursor) -> int:
             cursor.execute(sql, parameters)
             return max(cursor.rowcount, 0)
@@ -231,6 +234,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def _fetch_undecoded_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> tuple[ResultColumns, list[Row]]:
+        check_strings(connection, sql)
         cursor = connection.take_cursor()
         try:
             cursor.execute(sql, parameters)
@@ -323,6 +327,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         connection = self._pool.acquire()
         begin = f"BEGIN READ ONLY{self._after_begin}; SET LOCAL idle_in_transaction_session_timeout = 0; "
         try:
+            check_strings(connection, sql)
             self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
             yield from self._fetch_chunks(connection, fetch, chunk_size)
         finally:

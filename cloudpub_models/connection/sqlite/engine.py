@@ -431,7 +431,7 @@ def _names(cursor: sqlite3.Cursor) -> list[str]:
 
 
 def _too_large(error: OverflowError) -> InvalidValueError:
-    return InvalidValueError(f"expected an integer of at most 64 bits: {error}")
+    return InvalidValueError(f"expected an integer of at most 64 bits; got a larger one: {error}")
 
 
 def _is_read_only(connection: sqlite3.Connection) -> bool:

@@ -18,8 +18,10 @@ from uuid import UUID, SafeUUID
 
 import peewee
 
-from cloudpub_models.entity.fields import TimestampField, UuidField
+from cloudpub_models.entity.fields import JsonField, TimestampField, UuidField
 from cloudpub_models.entity.stored_forms import json_from_text, json_reader, timestamp_from_database, uuid_from_database
+from cloudpub_models.manager.columns.conversions import reads_as
+from cloudpub_models.sql import Dialect
 
 Decoder = Callable[[Any], Any]
 ColumnDecoder = Callable[[Sequence[Any]], Sequence[Any]]
@@ -37,7 +39,7 @@ _split_uuids = struct.Struct("16s").iter_unpack
 _run_through = deque[Any](maxlen=0).extend
 
 
-def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False) -> Decoder | None:
+def decoder_for(field: peewee.Field[Any], dialect: Dialect, *, decoded: bool = False) -> Decoder | None:
     """Return the function that makes a driver's value, never ``None``, a field's Python value; ``None`` for none.
 
     Args:
@@ -47,23 +49,25 @@ def decoder_for(field: peewee.Field[Any], dialect: str, *, decoded: bool = False
     """
     if isinstance(field, peewee.ForeignKeyField):
         return decoder_for(field.rel_field, dialect, decoded=decoded)
-    if isinstance(field, UuidField):
+    if reads_as(field, UuidField):
         return uuid_from_database
-    if isinstance(field, TimestampField):
+    if reads_as(field, TimestampField):
         return timestamp_from_database
-    if isinstance(field, peewee.JSONField):
-        return None if decoded and dialect == "postgresql" else json_from_text
-    if isinstance(field, peewee.BooleanField):
-        return bool if dialect == "sqlite" else None
-    if isinstance(field, peewee.BlobField):
+    if reads_as(field, JsonField, peewee.JSONField):
+        return None if decoded and dialect.decodes_json else json_from_text
+    if reads_as(field, peewee.BooleanField):
+        return None if dialect.typed_numbers else bool
+    if reads_as(field, peewee.BlobField):
         return bytes
-    if isinstance(field, peewee.FloatField) and type(field).python_value is peewee.Field.python_value:
+    if reads_as(field, peewee.FloatField):
         # What SQLite returns of a row that it has just written is an integer where the number is a whole one.
-        return float if dialect == "sqlite" else None
-    if type(field).python_value is peewee.Field.python_value and isinstance(
-        field, peewee.IntegerField | peewee.FloatField | peewee.CharField | peewee.TextField
-    ):
+        return None if dialect.typed_numbers else float
+    if reads_as(field, peewee.IntegerField, peewee.CharField, peewee.FixedCharField, peewee.TextField):
         return None
+    if isinstance(field, peewee.JSONField) and dialect.decodes_json and not decoded:
+        # A way of its own to read documents is given what Peewee's cursors would give it.
+        read: Any = field.python_value
+        return lambda text: read(json_from_text(text))
     return field.python_value
 
 

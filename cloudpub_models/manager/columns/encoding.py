@@ -17,8 +17,9 @@ from uuid import UUID
 
 import peewee
 
-from cloudpub_models.entity.fields import TimestampField, UuidField
+from cloudpub_models.entity.fields import JsonField, TimestampField, UuidField
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.manager.columns.conversions import stores_as
 from cloudpub_models.manager.columns.peewee_encoding import converter_for
 from cloudpub_models.sql import values as sql_values
 from cloudpub_models.sql.identifiers import surrogate_in
@@ -54,24 +55,23 @@ def encoder_for(field: peewee.Field[Any]) -> Encoder:
 def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
     if isinstance(field, peewee.ForeignKeyField):
         return _reference_encoder(field, column)
-    if isinstance(field, peewee.JSONField):
+    if stores_as(field, JsonField, peewee.JSONField):
         return _converting_encoder(json_to_text, field, column)
-    if isinstance(field, UuidField):
+    if isinstance(field, UuidField) and stores_as(field, UuidField):
         return _uuid_encoder(field, column)
-    if isinstance(field, TimestampField):
+    if isinstance(field, TimestampField) and stores_as(field, TimestampField):
         return _timestamp_encoder(field, column)
     if (convert := converter_for(field)) is not None:
         return _converting_encoder(convert, field, column)
-    if isinstance(field, peewee.FixedCharField):
+    if isinstance(field, peewee.FixedCharField) and stores_as(field, peewee.FixedCharField):
         return _converting_encoder(_of_length(field.max_length), field, column)
-    for kind, bits in _INTEGER_BITS:
-        if isinstance(field, kind) and _keeps_numbers(field):
-            return _integer_encoder(field, column, bits)
-    if isinstance(field, peewee.BooleanField):
+    if bits := _integer_bits(field):
+        return _integer_encoder(field, column, bits)
+    if stores_as(field, peewee.BooleanField):
         return lambda value: None if value is None else _boolean(value, column)
-    if isinstance(field, peewee.FloatField):
+    if stores_as(field, peewee.FloatField):
         return lambda value: None if value is None else _float(value, column)
-    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+    if stores_as(field, peewee.CharField, peewee.TextField):
         return _text_encoder(column, _longest(field), secret=_is_secret(field))
     return _converting_encoder(field.db_value, field, column)
 
@@ -83,18 +83,22 @@ def kind_of(field: peewee.Field[Any]) -> tuple[Kind, int]:
     """
     if isinstance(field, peewee.ForeignKeyField):
         return kind_of(field.rel_field)
-    if isinstance(field, UuidField):
+    if stores_as(field, UuidField):
         return "uuid", 0
-    if isinstance(field, TimestampField):
+    if stores_as(field, TimestampField):
         return "timestamp", 0
-    for kind, bits in _INTEGER_BITS:
-        if isinstance(field, kind) and _keeps_numbers(field):
-            return "integer", 2 ** (bits - 1) - 1
-    if isinstance(field, peewee.FixedCharField):
-        return "other", 0
-    if isinstance(field, peewee.CharField | peewee.TextField) and _keeps_values(field):
+    if bits := _integer_bits(field):
+        return "integer", 2 ** (bits - 1) - 1
+    if stores_as(field, peewee.CharField, peewee.TextField) and not isinstance(field, peewee.FixedCharField):
         return "text", _longest(field)
     return "other", 0
+
+
+def _integer_bits(field: peewee.Field[Any]) -> int:
+    """Return the width of a field that holds integers as they are; 0 where it holds something else."""
+    if not stores_as(field, peewee.IntegerField):
+        return 0
+    return next((bits for kind, bits in _INTEGER_BITS if isinstance(field, kind)), 0)
 
 
 def _longest(field: peewee.Field[Any]) -> int:
@@ -104,15 +108,6 @@ def _longest(field: peewee.Field[Any]) -> int:
 
 def _column_name(field: peewee.Field[Any]) -> str:
     return f"{field.model._meta.table_name}.{field.column_name}"
-
-
-def _keeps_values(field: peewee.Field[Any]) -> bool:
-    return type(field).db_value in (peewee.Field.db_value, peewee.CharField.db_value, peewee.TextField.db_value)
-
-
-def _keeps_numbers(field: peewee.Field[Any]) -> bool:
-    # A field that converts, as an IP address to a number, has to see the value first.
-    return type(field).db_value is peewee.Field.db_value
 
 
 def _of_length(length: int) -> Encoder:
@@ -150,7 +145,7 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
             # Peewee's fields let expressions through, which to them a model's instance is too.
             if encoded is value and isinstance(value, peewee.Node):
                 raise InvalidValueError(f"expected a value; got {_shown(value)}")
-            return sql_values.encode(encoded) if isinstance(encoded, str) else encoded
+            return _as_driver_takes_it(encoded)
         except InvalidValueError as error:
             raise InvalidValueError(f"{column}: {_with_hint(field, value, str(error))}") from None
         except (TypeError, ValueError, ArithmeticError) as error:
@@ -159,6 +154,15 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
             ) from error
 
     return encode
+
+
+def _as_driver_takes_it(encoded: Any) -> Any:
+    """Return what a field's ``db_value`` made as a plain value, which COPY and arrays can be written with too."""
+    if isinstance(encoded, str):
+        return sql_values.encode(encoded)
+    # What the driver wraps binary data in keeps the data as ``adapted``.
+    wrapped = getattr(encoded, "adapted", encoded)
+    return bytes(wrapped) if isinstance(wrapped, bytes | bytearray | memoryview) else encoded
 
 
 def _uuid_encoder(field: UuidField, column: str) -> Encoder:

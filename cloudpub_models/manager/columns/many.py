@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.sql.values import array_literal
+from cloudpub_models.sql.values import array_literal, text_of
 
 # Enough that a call for each column and block costs nothing, and so few that the server need not wait for the first.
 _ROWS_PER_BLOCK = 1000
@@ -144,7 +144,9 @@ def _copy_texts(values: Sequence[Any]) -> Sequence[str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "t" if value else "f"
-    return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
+    if isinstance(value, list):
+        return array_literal(value)
+    return "\\x" + value.hex() if isinstance(value, bytes) else text_of(value)
 
 
 def _escaped(texts: Sequence[str], escapes: dict[str, str]) -> Sequence[str]:

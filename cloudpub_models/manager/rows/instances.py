@@ -34,6 +34,7 @@ from cloudpub_models.manager.columns.decoding import (
     set_uuid_is_safe,
 )
 from cloudpub_models.manager.rows.collector import garbage_collection_held
+from cloudpub_models.sql import Dialect
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -71,7 +72,7 @@ class _Compiled(Protocol, Generic[M]):
 
 
 def make_loader(
-    model: type[M], fields: Sequence[peewee.Field[Any]], dialect: str, *, partial: bool, decoded: bool = False
+    model: type[M], fields: Sequence[peewee.Field[Any]], dialect: Dialect, *, partial: bool, decoded: bool = False
 ) -> Loader[M]:
     """Return the loader for rows that hold these fields' columns in this order.
 

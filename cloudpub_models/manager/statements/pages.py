@@ -20,6 +20,7 @@ from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order, OrderBy, parse_order
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import Column, Table
+from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.nodes import expressions
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, RowComparison
 
@@ -122,7 +123,8 @@ def _check_value(value: Any, column: Column) -> None:
         if not column.field.null:
             raise ValueError(f"{column.name} is never NULL")
         return
-    decode = decoder_for(column.field, "sqlite") or (lambda encoded: encoded)
+    # What is portable are the forms in which SQLite has values.
+    decode = decoder_for(column.field, SQLITE) or (lambda encoded: encoded)
     if _portable(column.encode(decode(value)), column.name) != value:
         raise ValueError(f"{column.name} holds no such value")
 

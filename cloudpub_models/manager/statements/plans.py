@@ -108,7 +108,7 @@ class QueryPlan:
         decoders = []
         for name, decode_type in columns:
             source = self._sources.get(name)
-            decode = None if source is None else decoder_for(source.field, self._dialect.name)
+            decode = None if source is None else decoder_for(source.field, self._dialect)
             decoders.append(decode or decode_type)
         return dict_loader(tuple(names), tuple(decoders))
 

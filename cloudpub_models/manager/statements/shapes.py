@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 class Select(NamedTuple, Generic[M]):
-    """A `Request` for rows, and what makes instances of them."""
+    """A ``Request`` for rows, and what makes instances of them."""
 
     sql: str
     load: Loader[M]
@@ -52,7 +52,7 @@ class Select(NamedTuple, Generic[M]):
 
 
 class Lookup(NamedTuple, Generic[M]):
-    """A `Select` by one column's value, and how the value is encoded."""
+    """A ``Select`` by one column's value, and how the value is encoded."""
 
     encode: Encoder
     sql: str
@@ -389,7 +389,9 @@ class Statements(Generic[M]):
         )
 
     def _first_of_each(self, column: Column, field: peewee.Field[Any], limit: int) -> FirstOfEach:
-        return FirstOfEach(column, limit, _array_type(field), self.table.key_names)
+        names = self.table.key_names
+        nullable = any(self.table.columns[name].field.null for name in names)
+        return FirstOfEach(column, limit, _array_type(field), () if nullable else names)
 
     def _request(self, kind: Kind, **clauses: Any) -> Request:
         from cloudpub_models.sql.render.writer import write
@@ -411,7 +413,7 @@ class Statements(Generic[M]):
         return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
-        return make_loader(self._model, self.table.fields(names), self._dialect.name, partial=partial)
+        return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
 
 
 def _length(made: Request | Select[Any]) -> int:

@@ -1,6 +1,6 @@
 """A database's schema as plain values that can be compared.
 
-Types, defaults, checks and triggers are normalised (see `normal_form`), so that the values of a database and those
+Types, defaults, checks and triggers are normalised (see ``normal_form``), so that the values of a database and those
 derived from the models are equal where they mean the same. What is derived from models carries the SQL that would make
 it too, which no comparison heeds.
 """
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Unique:
-    """A UNIQUE constraint, or a unique index over all rows, which is the same rule; columns as in `Index`."""
+    """A UNIQUE constraint, or a unique index over all rows, which is the same rule; columns as in ``Index``."""
 
     columns: tuple[str, ...]
     name: str | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from uuid import uuid4
 
 import peewee
 
+from cloudpub_models.errors import CloudpubError
 from cloudpub_models.schema.catalogue.catalogue import (
     COUNTING,
     Check,
@@ -127,6 +129,8 @@ _MAKING_TRIGGERS = """
     SELECT pg_get_triggerdef(t.oid, true) AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal ORDER BY t.oid
 """
+# Insufficient privilege; a transaction, or a server, that only reads.
+_MAY_NOT_WRITE = frozenset({"42501", "25006"})
 _LENGTH = re.compile(r"^varchar\((\d+)\)$")
 _WIDER_TYPES = {
     "integer": ("bigint",),
@@ -181,7 +185,7 @@ def known_name(name: str) -> str | None:
 
 
 def type_fits(expected: str, found: str) -> bool:
-    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+    """Return whether a column of type ``found`` can stand where the models expect ``expected`` (both normalised).
 
     A wider type fits; one that changes values or their comparison does not.
 
@@ -226,7 +230,8 @@ def _add_constraint(
     elif kind == "u":
         table.uniques.append(Unique(tuple(columns), name))
     elif kind == "c":
-        table.checks.append(Check(normalised(expression, POSTGRESQL), name))
+        text = f"CONSTRAINT {POSTGRESQL.quote(name)} CHECK ({expression})"
+        table.checks.append(Check(normalised(expression, POSTGRESQL), name, text))
     else:
         table.foreign_keys.append(
             ForeignKey(
@@ -270,6 +275,39 @@ def read_facts(database: peewee.Database) -> DatabaseFacts:
 
 class _UndoError(Exception):
     """Leaves a transaction without a commit."""
+
+
+def tables_in_own_words(
+    database: peewee.Database, create: Callable[[], None], wanted: set[str]
+) -> list[TableParts] | None:
+    """Return tables as the server describes them, made in a schema of their own of which nothing is kept.
+
+    What the server makes of a type, a default or a check is known to it alone.
+
+    Args:
+        database: the database.
+        create: makes the tables.
+        wanted: their names.
+
+    Returns:
+        the tables; None where the user may not make a schema, or nobody may on a standby.
+    """
+    scratch = f"cloudpub_scratch_{uuid4().hex}"
+    found = None
+    try:
+        with suppress(_UndoError), database.atomic():
+            path = fetch_value(database, "SELECT current_setting('search_path')")
+            run(database, f"CREATE SCHEMA {scratch}")
+            run(database, "SELECT set_config('search_path', %s, true)", (f"{scratch}, {path}" if path else scratch,))
+            run(database, "SET LOCAL client_min_messages = warning")
+            create()
+            found = read_tables(database, wanted)
+            raise _UndoError
+    except (peewee.PeeweeException, CloudpubError) as error:
+        driver_error = getattr(error, "orig", None) or error.__cause__
+        if getattr(driver_error, "pgcode", None) not in _MAY_NOT_WRITE:
+            raise
+    return found
 
 
 @contextmanager

@@ -6,7 +6,7 @@ that has the dialect's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from cloudpub_models.sql.dialects import Dialect
 
 
 class Reader(Protocol):
-    """What is known of one kind of database: `postgresql` and `sqlite`, two modules with the same functions."""
+    """What is known of one kind of database: ``postgresql`` and ``sqlite``, two modules with the same functions."""
 
     def read_tables(self, database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
         """Return the tables of a database, all or those wanted."""
@@ -34,11 +34,16 @@ class Reader(Protocol):
     def nothing_kept(self, database: peewee.Database) -> AbstractContextManager[peewee.Database]:
         """Give a database in a transaction to try migrations on: a copy, or the database itself where it only reads."""
 
+    def tables_in_own_words(
+        self, database: peewee.Database, create: Callable[[], None], wanted: set[str]
+    ) -> list[TableParts] | None:
+        """Return tables as the database describes them once they are made, of which nothing is kept; or None."""
+
     def known_name(self, name: str) -> str | None:
         """Return the name of a UNIQUE or a reference as the catalogue has it, which may be none."""
 
     def type_fits(self, expected: str, found: str) -> bool:
-        """Return whether a column of type `found` can stand where the models expect `expected`."""
+        """Return whether a column of type ``found`` can stand where the models expect ``expected``."""
 
 
 def reader_of(dialect: Dialect) -> Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -84,13 +84,22 @@ def read_statements(database: peewee.Database) -> Iterator[str]:
         yield statement
 
 
+def tables_in_own_words(
+    database: peewee.Database,
+    create: Callable[[], None],
+    wanted: set[str],
+) -> list[TableParts] | None:
+    """Return None: SQLite keeps the words that it was given."""
+    return None
+
+
 def known_name(name: str) -> str | None:
     """Return the name of a constraint as the catalogue has it: the pragmas tell none."""
     return None
 
 
 def type_fits(expected: str, found: str) -> bool:
-    """Return whether a column of type `found` can stand where the models expect `expected` (both normalised).
+    """Return whether a column of type ``found`` can stand where the models expect ``expected`` (both normalised).
 
     SQLite enforces no length, and text stays text in a column of any affinity unless it looks like a number.
 

@@ -18,7 +18,7 @@ from cloudpub_models.entity.ddl import Trigger, touch_triggers
 from cloudpub_models.schema.catalogue.catalogue import Catalogue, Column, ForeignKey, Table
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift import mending
-from cloudpub_models.schema.drift.definition import Models, expected_catalogue, table_statements
+from cloudpub_models.schema.drift.definition import Models, expected_in_own_words, table_statements
 
 DifferenceKind = Literal[
     "table",
@@ -75,7 +75,9 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
     """Compare a database's catalogue with the models.
 
     Args:
-        database: the database; only read, in a handful of queries.
+        database: the database; nothing is changed. On PostgreSQL the models' tables are made in a schema of their own
+            for it, in a transaction that is rolled back, where the user may; otherwise what the models say is put into
+            PostgreSQL's words as well as this library can.
         models: the models that it should have tables for.
 
     Returns:
@@ -89,7 +91,7 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
     ['users: table: expected a table; got none']
     """
     dialect = sql_dialect_of(database)
-    expected = expected_catalogue(dialect, models)
+    expected = expected_in_own_words(database, models)
     actual = read_catalogue(database, expected.tables)
     differences: list[Difference] = []
     for model in models:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import peewee
 
-from cloudpub_models.entity.binding import current_database, unconnected
+from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
 from cloudpub_models.entity.ddl import TableSchema, touch_triggers, unique_constraints
 from cloudpub_models.entity.fields import name_of_part, server_default
 from cloudpub_models.schema.catalogue.catalogue import (
@@ -18,6 +19,7 @@ from cloudpub_models.schema.catalogue.catalogue import (
     Column,
     ForeignKey,
     Index,
+    Table,
     TableParts,
     Trigger,
     Unique,
@@ -72,6 +74,57 @@ def expected_catalogue(dialect: Dialect, models: Models) -> Catalogue:
     database = unconnected(dialect)
     parts = [_expected_table(dialect, database, model) for model in models]
     return Catalogue(dialect, {part.name: part.table() for part in parts})
+
+
+def expected_in_own_words(database: peewee.Database, models: Models) -> Catalogue:
+    """Return the catalogue that a database has whose schema is exactly the models', in the words of its server.
+
+    Args:
+        database: the database; nothing that this makes is kept.
+        models: the models.
+    """
+    dialect = sql_dialect_of(database)
+    expected = expected_catalogue(dialect, models)
+    referred = _with_those_referred_to(models)
+    parts = reader_of(dialect).tables_in_own_words(
+        database, lambda: create_all(database, referred), set(expected.tables)
+    )
+    if parts is None:
+        return expected
+    own = {part.name: part.table() for part in parts}
+    return Catalogue(dialect, {name: _in_words_of(own[name], table) for name, table in expected.tables.items()})
+
+
+def _with_those_referred_to(models: Models) -> list[type[peewee.Model]]:
+    found: dict[type[peewee.Model], None] = {}
+
+    def add(model: type[peewee.Model]) -> None:
+        if model not in found:
+            found[model] = None
+            for other in model._meta.refs.values():
+                add(other)
+
+    for model in models:
+        add(model)
+    return list(cast("Any", peewee).sort_models(list(found)))
+
+
+def _in_words_of(own: Table, expected: Table) -> Table:
+    """Return a table as a server has it, with the SQL of the models, as far as it is theirs."""
+    indexes = {index.name: index for index in expected.indexes}
+    return replace(
+        own,
+        columns={
+            name: replace(own.columns[name], default_sql=column.default_sql)
+            for name, column in expected.columns.items()
+        },
+        indexes=tuple(
+            replace(index, keys=indexes[index.name].keys, sql=indexes[index.name].sql)
+            for index in own.indexes
+            if index.name in indexes
+        ),
+        triggers=expected.triggers,
+    )
 
 
 def _expected_table(dialect: Dialect, database: peewee.Database, model: type[peewee.Model]) -> TableParts:

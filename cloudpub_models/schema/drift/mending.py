@@ -6,17 +6,14 @@ need the table made anew, and gives no statement.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from cloudpub_models.entity.ddl import Trigger
-from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.entity.fields import is_literal, name_of_part
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Check, Column, ForeignKey, Index, Table
 from cloudpub_models.sql.dialects import Dialect
 
 Statements = tuple[str, ...]
-
-_CONSTANT = re.compile(r"[+-]?\d+(\.\d+)?|x?'(''|[^'])*'|true|false|null", re.IGNORECASE)
 
 
 def add_column(dialect: Dialect, table: str, column: Column) -> Statements:
@@ -26,7 +23,7 @@ def add_column(dialect: Dialect, table: str, column: Column) -> Statements:
             dialect.alters_tables
         )
     default = column.default_sql
-    if not dialect.alters_tables and not (column.nullable if default is None else _CONSTANT.fullmatch(default)):
+    if not dialect.alters_tables and not (column.nullable if default is None else is_literal(default)):
         return ()
     parts = [
         f"ADD COLUMN {dialect.quote(column.name)} {column.type.upper()}",

@@ -1,12 +1,12 @@
 """How the migrations that a database lacks are applied, and those that it has had are reverted.
 
 Scripts are as ``playhouse.migrations`` describes them: they define ``up(migrator, db)`` and, to be reversible,
-``down(migrator, db)``. What `Migrator` adds: components, each with a history of its own; one migrator at a time; a
+``down(migrator, db)``. What ``Migrator`` adds: components, each with a history of its own; one migrator at a time; a
 checksum for each applied script, so that an edited, lost or late one is refused; times in UTC; each migration and its
 record in one transaction.
 
-`applied` keeps the book, `status` compares it with the scripts. Running is in `run`, which imports playhouse and is
-itself imported only then.
+``applied`` keeps the book, ``status`` compares it with the scripts. Running is in ``run``, which imports playhouse and
+is itself imported only then.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Migrator:
         Raises:
             MigrationError: for an unknown target, for edited, missing and late migrations, inside a transaction, when
                 another migrator holds the lock for too long, and when a migration fails. Of the one that failed
-                nothing is kept (see ``atomic`` in `run`); those before it stay applied.
+                nothing is kept (see ``atomic`` in ``run``); those before it stay applied.
         """
         from cloudpub_models.schema.migrations.run import MigrationRun
 
@@ -142,7 +142,7 @@ class Migrator:
             return run.up(self.scripts_to_apply(target))
 
     def down(self, target: str | None = None) -> list[str]:
-        """Revert the migration applied last, or all from the last back through `target`.
+        """Revert the migration applied last, or all from the last back through ``target``.
 
         Args:
             target: the last migration to revert. Those that were applied after it are reverted first: of its own

@@ -1,6 +1,6 @@
 """One run of a migrator: the lock, the transactions, and the scripts run by playhouse's schema migrator.
 
-How the lock and the transactions are had is each database's own: see `postgresql` and `sqlite` beside this module.
+How the lock and the transactions are had is each database's own: see ``postgresql`` and ``sqlite`` beside this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 import peewee
 
-from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.binding import current_database, sql_dialect_of
 from cloudpub_models.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -119,7 +119,9 @@ class MigrationRun:
             # each migration).
             if (direction == "up") == self._applied.has(script):
                 return False
-            getattr(module, direction)(schema_migrator, self._database)
+            # A script may declare models of its own, which then use this database.
+            with current_database.bound_to(self._database):
+                getattr(module, direction)(schema_migrator, self._database)
             if direction == "up":
                 self._applied.add(script)
             else:

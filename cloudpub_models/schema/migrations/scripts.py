@@ -2,7 +2,7 @@
 
 A migration's name is the one that is recorded, and no other migration of a database has it: ``billing.0001_keys`` for
 the script ``0001_keys.py`` of the component ``billing``. Those of the first component that there was
-(`FIRST_COMPONENT`) stand without it, as they did before there were others.
+(``FIRST_COMPONENT``) stand without it, as they did before there were others.
 """
 
 from __future__ import annotations

@@ -214,10 +214,8 @@ class _Clauses:
         elif kind == "generated":
             self._skip("always", "as")
             self._skip()
-        elif kind == "collate":
-            self._skip()
-        elif kind == "not":
-            self._skip("null")
+        elif kind in ("collate", "not"):
+            self._skip()  # its name; NULL
         elif self._word() == "(":
             # Words that are no columns (ASC, AND) do no harm.
             begin = self._position

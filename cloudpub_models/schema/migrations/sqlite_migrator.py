@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import peewee
 from playhouse.migrate import SqliteMigrator  # type: ignore[import-untyped]
 
+from cloudpub_models.entity.fields import as_sqlite_default
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.migrations.operations import ColumnToAdd, MigratorOfEntities, operation
 from cloudpub_models.schema.migrations.sqlite_definition import (
@@ -27,7 +28,6 @@ from cloudpub_models.schema.statements import fetch, fetch_value
 from cloudpub_models.sql.dialects import SQLITE
 from cloudpub_models.sql.text.tokens import code, tokens
 
-_CONSTANTS = frozenset({"null", "true", "false", "current_time", "current_date", "current_timestamp"})
 Statements = list[peewee.Node]
 
 
@@ -134,7 +134,7 @@ class TableRemakingMigrator(MigratorOfEntities, SqliteMigrator):  # type: ignore
             raise ValueError("`default` must be not None/NULL.")
         value = default() if callable(default) else default
         is_expression = isinstance(value, str) and value.endswith((")", "'"))
-        text = _in_default(value) if is_expression else _literal(value)
+        text = as_sqlite_default(value) if is_expression else _literal(value)
         return self._changed_column(table, column, lambda found: found.put("default", f"DEFAULT {text}"))
 
     @operation
@@ -323,13 +323,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
         return f"x'{bytes(value).hex()}'"
     return "'" + str(value).replace("'", "''") + "'"
-
-
-def _in_default(expression: str) -> str:
-    """Return an expression as it may stand behind DEFAULT."""
-    pieces = code(tokens(expression, SQLITE))
-    is_simple = len(pieces) == 1 and (pieces[0].kind in ("string", "number") or pieces[0].name in _CONSTANTS)
-    return expression if is_simple else f"({expression})"
 
 
 def _columns_named(sql: str) -> set[str]:

@@ -2,8 +2,8 @@
 
 It knows which statements of PostgreSQL rewrite or scan a table, or keep others from it while they do; which statements
 of SQLite read or write a whole table while every other writer waits; and which throw data away. It runs nothing and
-asks nothing: what it needs to know of the database comes as `DatabaseFacts`. Statements that it does not know are taken
-for harmless, except those that hide what they do (``DO``, ``CALL``). Words are those of `sql.text.statements`.
+asks nothing: what it needs to know of the database comes as ``DatabaseFacts``. Statements that it does not know are
+taken for harmless, except those that hide what they do (``DO``, ``CALL``). Words are those of ``sql.text.statements``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import Any
 
 import peewee
 
-from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.binding import current_database, sql_dialect_of
 from cloudpub_models.errors import CloudpubError, MigrationError
 from cloudpub_models.schema.catalogue.read import read_facts, reader_of
 from cloudpub_models.schema.migrations.migrator import Migrator
@@ -129,7 +129,8 @@ def _planned(
     recorder.begin()
     with recorder.listening():
         try:
-            getattr(module, direction)(schema_migrator, recorder.database)
+            with current_database.bound_to(recorder.database):
+                getattr(module, direction)(schema_migrator, recorder.database)
         except Exception as error:  # noqa: BLE001 - a script may raise anything
             first_line = (str(error).strip().splitlines() or [""])[0]
             stopped = f"{type(error).__name__}: {first_line}"

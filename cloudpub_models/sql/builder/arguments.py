@@ -1,10 +1,10 @@
-"""The arguments of the builder's clauses, checked and turned into what a `Query` holds.
+"""The arguments of the builder's clauses, checked and turned into what a ``Query`` holds.
 
-For: `builder`. Each function takes whatever a caller passed and returns the right thing or raises a
-typed error that says what was expected. What comes of plain text is kept (`remembered`), so that the clauses that a
+For: ``builder``. Each function takes whatever a caller passed and returns the right thing or raises a
+typed error that says what was expected. What comes of plain text is kept (``remembered``), so that the clauses that a
 program writes down are checked once, not at every call.
 
-Not for: the language inside strings (`language`) and comparisons (`operators`).
+Not for: the language inside strings (``language``) and comparisons (``operators``).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _Item = TypeVar("_Item")
 
 @remembered
 def source_of(table: Any) -> NamedTable | Raw:
-    """Return the table of `table` and `join`."""
+    """Return the table of ``table`` and ``join``."""
     return without_parameters(table) if isinstance(table, Raw) else NamedTable(*parse_table(table))
 
 
 def without_parameters(item: _Item) -> _Item:
-    """Return `item`, unless it is raw SQL that names parameters, which have no values there."""
+    """Return ``item``, unless it is raw SQL that names parameters, which have no values there."""
     if isinstance(item, Raw) and (names := parse(item.sql).names):
         raise ParameterError(
             f"expected no parameters in raw() here; got @{names[0]}: use where_raw() or having(), which take values"
@@ -58,7 +58,7 @@ def flat(items: tuple[Any, ...], what: str) -> list[Any]:
 
 @remembered
 def select_items_of(*items: Any) -> tuple[Expression, ...]:
-    """Return the items of `select`."""
+    """Return the items of ``select``."""
     return tuple([without_parameters(parse_select_item(item)) for item in flat(items, "select")])
 
 
@@ -85,13 +85,13 @@ def join_on_condition(table: Any, condition: Any, type: Any) -> Join:
 
 @remembered
 def group_items_of(*items: Any) -> tuple[Expression, ...]:
-    """Return the items of `group_by`."""
+    """Return the items of ``group_by``."""
     return _items_of(items, "group_by")
 
 
 @remembered
 def order_items_of(column: Any, direction: Any, nulls: Any) -> tuple[OrderBy, ...]:
-    """Return the items of `order_by`."""
+    """Return the items of ``order_by``."""
     way = word_of(direction, ("ASC", "DESC"), "direction")
     place = None if nulls is None else word_of(nulls, ("FIRST", "LAST"), "place for NULLs")
     return tuple([OrderBy(item, way, place) for item in _items_of((column,), "order_by")])
@@ -105,14 +105,14 @@ def _items_of(items: tuple[Any, ...], what: str) -> tuple[Expression, ...]:
 
 
 def word_of(word: Any, known: tuple[str, ...], what: str) -> str:
-    """Return `word` in capitals, if it is one of the known ones."""
+    """Return ``word`` in capitals, if it is one of the known ones."""
     if isinstance(word, str) and exact(word).isascii() and exact(word).upper() in known:
         return exact(word).upper()
     raise InvalidQueryError(f"expected a {what} of {', '.join(known)}; got {shown(word)}")
 
 
 def count_of(count: Any, what: str) -> int:
-    """Return the number of `limit` and `offset`, if it is one."""
+    """Return the number of ``limit`` and ``offset``, if it is one."""
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _LARGEST_COUNT:
         return int(count)
     raise InvalidQueryError(f"expected a non-negative integer for {what}; got {shown(count)}")

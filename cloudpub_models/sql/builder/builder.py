@@ -1,9 +1,9 @@
-"""The query builder: one clause after another, checked as they come, and a `Statement` at the end.
+"""The query builder: one clause after another, checked as they come, and a ``Statement`` at the end.
 
-For: `QueryBuilder`, for users and for the managers' ``query()``. Each clause returns a new builder; nothing is ever
+For: ``QueryBuilder``, for users and for the managers' ``query()``. Each clause returns a new builder; nothing is ever
 changed, so a base query can be shared. It needs no connection and knows no model.
 
-Not for: writing SQL (`render` does, for the managers too), running it, or checking that columns exist.
+Not for: writing SQL (``render`` does, for the managers too), running it, or checking that columns exist.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ ORDER BY f.id DESC LIMIT 20
     >>> query.parameters
     {'param_0': 'active'}
 
-    A condition's `column` is ``name`` or ``table.name``. Strings of other SQL are refused everywhere; where SQL of your
-    own is meant, wrap it in `raw`.
+    A condition's ``column`` is ``name`` or ``table.name``. Strings of other SQL are refused everywhere; where SQL of
+    your own is meant, wrap it in ``raw``.
     """
 
     # What a builder holds; a copy shares all of it but what its clause changed.
@@ -96,7 +96,8 @@ ORDER BY f.id DESC LIMIT 20
         if table is not None:
             name, own_alias = parse_table(table)
             named = own_alias if alias is None else check_identifier(alias, "alias")
-            self.__dict__["_table"] = NamedTable(name, named, schema)
+            checked = None if schema is None else check_identifier(schema, "schema")
+            self.__dict__["_table"] = NamedTable(name, named, checked)
         self.__dict__["_default_columns"] = names_of(default_columns, "default_columns")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -152,21 +153,21 @@ ORDER BY f.id DESC LIMIT 20
     def where(self, column: str | Raw, value: Any, operator: str = "=") -> Self:
         """Add a condition, joined to those before by AND.
 
-        `None` means NULL; a list, tuple or set any of its members; an operator object (``operators.gt(5)``) itself.
+        ``None`` means NULL; a list, tuple or set any of its members; an operator object (``operators.gt(5)``) itself.
 
         >>> query = QueryBuilder().table("functions").where("id", 10, operator=">").where("name", None)
         >>> print(query.build_select())
         SELECT * FROM functions WHERE id > @param_0 AND name IS NULL
 
         Raises:
-            InvalidIdentifierError: when `column` is no column.
+            InvalidIdentifierError: when ``column`` is no column.
             InvalidQueryError: for an operator that is not one of ``= != <> < <= > >= LIKE ILIKE NOT LIKE IN NOT IN IS
                 IS NOT BETWEEN``, or a value that it cannot be used with.
         """
         return self._compare("AND", column, operator_for(value, operator))
 
     def or_where(self, column: str | Raw, value: Any, operator: str = "=") -> Self:
-        """Add a condition like `where`, joined to those before by OR. AND binds closer, as written.
+        """Add a condition like ``where``, joined to those before by OR. AND binds closer, as written.
 
         >>> query = QueryBuilder().table("functions").where("a", 1).or_where("b", 2).where("c", 3)
         >>> print(query.build_select())
@@ -175,7 +176,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._compare("OR", column, operator_for(value, operator))
 
     def where_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
-        """Add the condition that the column is any of `values`; of none, nothing is.
+        """Add the condition that the column is any of ``values``; of none, nothing is.
 
         >>> print(QueryBuilder().table("functions").where_in("status", ["active", "building"]).build_select())
         SELECT * FROM functions WHERE status = ANY(@param_0)
@@ -183,7 +184,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._compare("AND", column, in_(values))
 
     def where_not_in(self, column: str | Raw, values: Iterable[Any]) -> Self:
-        """Add the condition that the column is none of `values`.
+        """Add the condition that the column is none of ``values``.
 
         >>> print(QueryBuilder().table("functions").where_not_in("status", ["failed"]).build_select())
         SELECT * FROM functions WHERE NOT (status = ANY(@param_0))
@@ -217,7 +218,7 @@ ORDER BY f.id DESC LIMIT 20
     def where_raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Self:
         """Add a condition in SQL of your own, taken as it is, with its ``@name`` parameters' values.
 
-        Never put what a user typed into `sql`.
+        Never put what a user typed into ``sql``.
 
         >>> query = QueryBuilder().table("users").where_raw("lower(email) = @email", {"email": "a@b.c"}).where("id", 5)
         >>> print(query.build_select())
@@ -234,7 +235,7 @@ ORDER BY f.id DESC LIMIT 20
         )
 
     def where_group(self, fn: Callable[[Self], Self]) -> Self:
-        """Add conditions in parentheses: those that `fn` adds to the builder it is given and returns.
+        """Add conditions in parentheses: those that ``fn`` adds to the builder it is given and returns.
 
         >>> query = QueryBuilder().table("functions").where("user_id", 1).where_group(
         ...     lambda group: group.where("status", "active").or_where("status", "building")
@@ -279,7 +280,7 @@ ORDER BY f.id DESC LIMIT 20
     # -- joins
 
     def join(self, table: str | Raw, first: str | Raw, second: str | Raw, type: str = "INNER") -> Self:
-        """Join `table` (``name`` or ``name alias``) where the columns `first` and `second` are equal.
+        """Join ``table`` (``name`` or ``name alias``) where the columns ``first`` and ``second`` are equal.
 
         >>> print(QueryBuilder().table("functions f").join("users u", "f.user_id", "u.id").build_select())
         SELECT * FROM functions f INNER JOIN users u ON f.user_id = u.id
@@ -290,7 +291,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._copy(_joins=(*self._joins, join_of(table, first, second, type)))
 
     def join_on(self, table: str | Raw, condition: str, type: str = "INNER") -> Self:
-        """Join `table` on a condition ``a.b = c.d``, or several of them joined by AND.
+        """Join ``table`` on a condition ``a.b = c.d``, or several of them joined by AND.
 
         >>> print(QueryBuilder().table("functions f").join_on("users u", "f.user_id = u.id").build_select())
         SELECT * FROM functions f INNER JOIN users u ON f.user_id = u.id
@@ -298,7 +299,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._copy(_joins=(*self._joins, join_on_condition(table, condition, type)))
 
     def left_join(self, table: str | Raw, first: str | Raw, second: str | Raw) -> Self:
-        """Join `table`, keeping rows that have no match there.
+        """Join ``table``, keeping rows that have no match there.
 
         >>> print(QueryBuilder().table("users u").left_join("functions f", "f.user_id", "u.id").build_select())
         SELECT * FROM users u LEFT JOIN functions f ON f.user_id = u.id
@@ -306,7 +307,7 @@ ORDER BY f.id DESC LIMIT 20
         return self.join(table, first, second, type="LEFT")
 
     def right_join(self, table: str | Raw, first: str | Raw, second: str | Raw) -> Self:
-        """Join `table`, keeping its rows that have no match here.
+        """Join ``table``, keeping its rows that have no match here.
 
         >>> print(QueryBuilder().table("users u").right_join("functions f", "f.user_id", "u.id").build_select())
         SELECT * FROM users u RIGHT JOIN functions f ON f.user_id = u.id
@@ -314,7 +315,7 @@ ORDER BY f.id DESC LIMIT 20
         return self.join(table, first, second, type="RIGHT")
 
     def full_join(self, table: str | Raw, first: str | Raw, second: str | Raw) -> Self:
-        """Join `table`, keeping rows of either side that have no match.
+        """Join ``table``, keeping rows of either side that have no match.
 
         >>> print(QueryBuilder().table("users u").full_join("functions f", "f.user_id", "u.id").build_select())
         SELECT * FROM users u FULL JOIN functions f ON f.user_id = u.id
@@ -351,8 +352,8 @@ ORDER BY f.id DESC LIMIT 20
     ) -> Self:
         """Add columns or calls to order by, all in one direction; several may stand in one string.
 
-        Without `nulls` (``"FIRST"`` or ``"LAST"``), NULLs come last in ascending and first in descending order, on both
-        databases.
+        Without ``nulls`` (``"FIRST"`` or ``"LAST"``), NULLs come last in ascending and first in descending order, on
+        both databases.
 
         >>> print(QueryBuilder().table("functions").order_by("created_at", "DESC").order_by("name, id").build_select())
         SELECT * FROM functions ORDER BY created_at DESC, name ASC, id ASC
@@ -360,7 +361,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._copy(_order_by=self._order_by + order_items_of(column, direction, nulls))
 
     def limit(self, count: int) -> Self:
-        """Give at most `count` rows.
+        """Give at most ``count`` rows.
 
         >>> print(QueryBuilder().table("functions").limit(20).build_select())
         SELECT * FROM functions LIMIT 20
@@ -368,7 +369,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._copy(_limit=count_of(count, "limit"))
 
     def offset(self, count: int) -> Self:
-        """Pass over the first `count` rows.
+        """Pass over the first ``count`` rows.
 
         >>> print(QueryBuilder().table("functions").limit(20).offset(40).build_select())
         SELECT * FROM functions LIMIT 20 OFFSET 40
@@ -415,7 +416,7 @@ ORDER BY f.id DESC LIMIT 20
         SELECT * FROM users WHERE id = @param_0
 
         Raises:
-            InvalidQueryError: without a table; `UnknownTableError` for an alias that no table of the query has.
+            InvalidQueryError: without a table; ``UnknownTableError`` for an alias that no table of the query has.
         """
         return self._statement(self.as_query(), dialect)
 
@@ -440,7 +441,7 @@ ORDER BY f.id DESC LIMIT 20
 
         Args:
             data: values by column; without any, every column takes its default.
-            dialect: the database whose SQL is wanted; a `Statement` can be rendered for the other one later.
+            dialect: the database whose SQL is wanted; a ``Statement`` can be rendered for the other one later.
             returning: columns to give back.
         """
         self._refuse("build_insert", conditions=self._conditions, **self._reading_clauses())
@@ -459,7 +460,7 @@ ORDER BY f.id DESC LIMIT 20
         UPDATE functions SET status = @param_0 WHERE id = @param_1
 
         Raises:
-            UnboundedWriteError: without a condition, unless `all_rows` was called.
+            UnboundedWriteError: without a condition, unless ``all_rows`` was called.
         """
         self._refuse("build_update", **self._reading_clauses())
         columns, values = columns_and_values(data)
@@ -478,7 +479,7 @@ ORDER BY f.id DESC LIMIT 20
         DELETE FROM function_logs WHERE level = @param_0
 
         Raises:
-            UnboundedWriteError: without a condition, unless `all_rows` was called.
+            UnboundedWriteError: without a condition, unless ``all_rows`` was called.
         """
         self._refuse("build_delete", **self._reading_clauses())
         self._check_bounded("delete")
@@ -490,7 +491,7 @@ ORDER BY f.id DESC LIMIT 20
         """Return the SELECT as data, for those who need to know more of it than its SQL; the same object each time.
 
         Raises:
-            InvalidQueryError: as `build_select` does.
+            InvalidQueryError: as ``build_select`` does.
 
         >>> QueryBuilder().table("users").limit(5).as_query().limit
         5
@@ -499,7 +500,7 @@ ORDER BY f.id DESC LIMIT 20
         return self._reading("select", self._limit, self._offset)
 
     def as_shape(self) -> tuple[Query, tuple[Any, ...]]:
-        """Return the SELECT with parameters for `limit` and `offset` too, and the values of all generated parameters.
+        """Return the SELECT with parameters for ``limit`` and ``offset`` too, and the values of all that are generated.
 
         So the pages of a list have one shape.
 
@@ -508,7 +509,7 @@ ORDER BY f.id DESC LIMIT 20
         (PARAMETER, PARAMETER, (5, 20, 40))
 
         Raises:
-            InvalidQueryError: as `build_select` does.
+            InvalidQueryError: as ``build_select`` does.
         """
         values = self._values
         limit: Count = None
@@ -590,8 +591,8 @@ ORDER BY f.id DESC LIMIT 20
     def _refuse(what: str, **clauses: Any) -> None:
         if used := [name for name, clause in clauses.items() if clause]:
             raise InvalidQueryError(
-                f"expected no {' and no '.join(used)} for {what}, which would have no effect there: leave it out, "
-                "or select the ids first"
+                f"expected no {' and no '.join(used)} for {what}; got some, which would have no effect there: "
+                "leave it out, or select the ids first"
             )
 
 

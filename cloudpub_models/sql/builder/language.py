@@ -3,7 +3,7 @@
 For: the parsers of columns, select items, lists of items, HAVING and join conditions. What is not of the language is
 refused with an error that says what was expected at which place.
 
-Not for: what comes of it (`expressions`) and SQL of one's own, which `raw` marks.
+Not for: what comes of it (``expressions``) and SQL of one's own, which ``raw`` marks.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class _Reader:
 
 
 def _item(reader: _Reader, *, star: bool = False) -> Expression:
-    """A column or a call; with `star`, ``alias.*`` too."""
+    """A column or a call; with ``star``, ``alias.*`` too."""
     item = _argument(reader, 0)
     if isinstance(item, Number):
         reader.fail("a column or a call, not a number,")

@@ -1,10 +1,10 @@
 """The conditions of a statement as a tree without values.
 
-For: `Comparison`, `RowComparison`, `RawCondition`, `PositionalCondition` and `Group`, frozen and hashable, so that a
-tree is a shape whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering: one for
-each parameter of each comparison, from left to right.
+For: ``Comparison``, ``RowComparison``, ``RawCondition``, ``PositionalCondition`` and ``Group``, frozen and hashable, so
+that a tree is a shape whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering:
+one for each parameter of each comparison, from left to right.
 
-Not for: values (`operators`) and SQL (`render`).
+Not for: values (``operators``) and SQL (``render``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARAMETER_COUNTS: dict[str, int] = {
 
 
 class Comparison(Record):
-    """A column compared by an operator, one of `PARAMETER_COUNTS`."""
+    """A column compared by an operator, one of ``PARAMETER_COUNTS``."""
 
     column: Column | Raw
     operator: str
@@ -66,7 +66,7 @@ class Group(Record):
 
     @classmethod
     def all(cls, *conditions: Condition) -> Group:
-        """Return the group that is true where each of `conditions` is."""
+        """Return the group that is true where each of ``conditions`` is."""
         return cls(tuple([("AND", condition) for condition in conditions]))
 
 
@@ -76,7 +76,7 @@ NO_CONDITIONS = Group(())
 
 
 def raw_condition(sql: Any, parameters: Mapping[str, Any] | None, what: str = "where_raw()") -> RawCondition:
-    """Return the condition that `sql` is, after checking that `parameters` are those it names.
+    """Return the condition that ``sql`` is, after checking that ``parameters`` are those it names.
 
     Raises:
         InvalidQueryError: when it is not complete SQL text.
@@ -103,7 +103,7 @@ def merge_named(named: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str,
 
 
 def parameter_count(condition: Condition) -> int:
-    """Return how many values beside the tree belong to `condition`.
+    """Return how many values beside the tree belong to ``condition``.
 
     >>> a, b = Column(None, "a"), Column(None, "b")
     >>> parameter_count(Group.all(Comparison(a, "BETWEEN"), Comparison(b, "IS NULL"), RowComparison((a, b), ">")))

@@ -1,9 +1,9 @@
 """What the builder's strings are made of: columns, ``table.column``, calls of known functions.
 
 For: the nodes, frozen, hashable, without values. A string becomes SQL only by way of these, so nothing but names,
-numbers and known functions can come out; `raw` is the one door for anything else.
+numbers and known functions can come out; ``raw`` is the one door for anything else.
 
-Not for: reading strings (`builder.language`) and writing SQL; `render` does that, for each dialect.
+Not for: reading strings (``builder.language``) and writing SQL; ``render`` does that, for each dialect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cloudpub_models.sql.text.parameters import parse
 
 
 class Raw(Record):
-    """SQL that is taken as it is. Made by `raw`."""
+    """SQL that is taken as it is. Made by ``raw``."""
 
     sql: str
 
@@ -28,10 +28,10 @@ class Raw(Record):
 
 
 def raw(sql: str) -> Raw:
-    """Mark `sql` as SQL that is meant as such, where otherwise only names are taken.
+    """Mark ``sql`` as SQL that is meant as such, where otherwise only names are taken.
 
     It reaches the database unchanged, so it must never contain what a user of the program typed; values go into
-    parameters (`where_raw`, `having`).
+    parameters (``where_raw``, ``having``).
 
     >>> from cloudpub_models.sql import QueryBuilder
     >>> print(QueryBuilder().table("functions").select("id", raw("now() - created_at AS age")).build_select())
@@ -44,7 +44,7 @@ def raw(sql: str) -> Raw:
 
 
 def check_raw(sql: Any, what: str) -> None:
-    """Raise `InvalidQueryError` unless `sql` is text that other SQL may be written after."""
+    """Raise ``InvalidQueryError`` unless ``sql`` is text that other SQL may be written after."""
     if not isinstance(sql, str) or not exact(sql).strip():
         raise InvalidQueryError(f"expected SQL text in {what}; got {shown(sql)}")
     if unfinished := parse(sql).unfinished:

@@ -1,9 +1,9 @@
-"""A statement as data: `Query`, frozen and hashable, without the values of its parameters.
+"""A statement as data: ``Query``, frozen and hashable, without the values of its parameters.
 
 For: describing what the builder and the managers want, so that one writer writes it and its SQL can be kept by
 shape.
 
-Not for: SQL (`render`) and values (they travel beside, in the order of rendering).
+Not for: SQL (``render``) and values (they travel beside, in the order of rendering).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ JOIN_TYPES = ("INNER", "LEFT", "RIGHT", "FULL")
 
 
 class Parameter:
-    """The type of `PARAMETER`."""
+    """The type of ``PARAMETER``."""
 
     def __repr__(self) -> str:
         return "PARAMETER"
@@ -58,7 +58,7 @@ class Join(Record):
     """A joined table.
 
     Attributes:
-        kind: one of `JOIN_TYPES`.
+        kind: one of ``JOIN_TYPES``.
         table: the table.
         on: pairs of columns that are equal.
         conditions: what else its rows have to meet to be joined.
@@ -71,9 +71,9 @@ class Join(Record):
 
 
 class OrderBy(Record):
-    """One item of ORDER BY. Without `nulls`, NULLs stand on both databases where PostgreSQL puts them.
+    """One item of ORDER BY. Without ``nulls``, NULLs stand on both databases where PostgreSQL puts them.
 
-    A column that is never NULL is better said to be not `nullable`: where SQLite is told where to put its NULLs, it
+    A column that is never NULL is better said to be not ``nullable``: where SQLite is told where to put its NULLs, it
     sorts what an index on several columns has in order already.
     """
 
@@ -104,7 +104,7 @@ class Conflict(Record):
 
     Attributes:
         columns: those of the unique constraint; for ``"ignore"`` there may be none, which means any constraint.
-        action: ``"ignore"`` keeps the row that is there, ``"update"`` sets `update_columns` to the new values.
+        action: ``"ignore"`` keeps the row that is there, ``"update"`` sets ``update_columns`` to the new values.
         update_columns: for ``"update"``.
         conditions: what the row that is there has to meet to be updated; its columns are those of that row.
     """
@@ -118,13 +118,13 @@ class Conflict(Record):
 class Query(Record):
     """A statement without its values.
 
-    The values belong to the parameters in this order: the list of `first_of_each`; those of an insert row by row, or of
-    `update_columns`; those of the conditions of `conflict`, of `joins`, and of the query; `limit` and `offset` where
-    they are `PARAMETER`.
+    The values belong to the parameters in this order: the list of ``first_of_each``; those of an insert row by row, or
+    of ``update_columns``; those of the conditions of ``conflict``, of ``joins``, and of the query; ``limit`` and
+    ``offset`` where they are ``PARAMETER``.
 
     Attributes:
-        kind: which statement; ``"count"`` counts the rows that the select would give without `limit` and `offset`,
-            ``"exists"`` selects a 1 where there is a row, ``"copy"`` takes rows of `insert_columns` from a stream
+        kind: which statement; ``"count"`` counts the rows that the select would give without ``limit`` and ``offset``,
+            ``"exists"`` selects a 1 where there is a row, ``"copy"`` takes rows of ``insert_columns`` from a stream
             (PostgreSQL).
         table: the table, or SQL that stands for one (not when writing).
         columns: of a select. None mean all (``*``).
@@ -134,9 +134,10 @@ class Query(Record):
         group_by: in order.
         having: conditions joined by AND.
         order_by: in order.
-        limit: the largest number of rows, or `PARAMETER`.
-        offset: the number of rows to pass over, or `PARAMETER`.
-        first_of_each: the rows wanted are the first for each value of a column; `columns` and `order_by` are columns.
+        limit: the largest number of rows, or ``PARAMETER``.
+        offset: the number of rows to pass over, or ``PARAMETER``.
+        first_of_each: the rows wanted are the first for each value of a column; ``columns`` and ``order_by`` are
+            columns.
         lock: how the rows are locked that a select gives, or a delete with a limit chooses.
         key: of a delete with a limit, the column by which the rows are told apart: it deletes the first of them.
         insert_columns: of an insert; none means one row of defaults.

@@ -1,7 +1,7 @@
-"""`Record`: the base of the immutable values that this room's statements are made of.
+"""``Record``: the base of the immutable values that this room's statements are made of.
 
-It is what a frozen dataclass would be, without the code that `dataclasses` generates and compiles for each class: with
-some twenty of them that took a third of this package's time to import. Type checkers treat it as a dataclass.
+It is what a frozen dataclass would be, without the code that ``dataclasses`` generates and compiles for each class:
+with some twenty of them that took a third of this package's time to import. Type checkers treat it as a dataclass.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What needs a whole statement to be checked: which names its tables have, and that columns refer to those.
 
-For: `writer`, which asks as it writes.
+For: ``writer``, which asks as it writes.
 
 Not for: whether a table has a column; that is checked where the models are known.
 """
@@ -15,7 +15,7 @@ from cloudpub_models.sql.nodes.query import NamedTable, Query
 
 
 def names_of_tables(query: Query) -> frozenset[str] | None:
-    """Return the names by which columns of a query may be qualified; `None` where SQL of the caller's own makes some.
+    """Return the names by which columns of a query may be qualified; ``None`` where SQL of the caller's own makes some.
 
     Raises:
         InvalidQueryError: when two tables go by one name.

@@ -1,12 +1,14 @@
-"""The one place where a `Query` becomes SQL, for the builder and the managers alike.
+"""The one place where a ``Query`` becomes SQL, for the builder and the managers alike.
 
-For: `render`, a pure function of a query and a dialect, and `rendered`, which gives all that is known of the result.
+For: ``render``, a pure function of a query and a dialect, and ``rendered``, which gives all that is known of the
+result.
 
 Not for: checking what a caller may ask for (the builder and the managers do), the values.
 
 The writer puts down a statement once, with a mark wherever a value goes, and notes beside it whose value that is. From
 what stands between the marks come both texts: the one with ``@name`` parameters that people read, and the one that the
-driver takes. Neither is ever read again; only what a person wrote (`Raw`, `RawCondition`) is searched for parameters.
+driver takes. Neither is ever read again; only what a person wrote (``Raw``, ``RawCondition``) is searched for
+parameters.
 
 Every string that gets into a statement here is a checked name, a number, a fixed word or SQL that was marked as raw;
 that is why the linter's warnings about SQL made from strings are silenced where they are.
@@ -60,7 +62,7 @@ from cloudpub_models.sql.text.parameters import ParsedSql, parse
 # into parentheses by this many.
 _LONGEST_CHAIN = 200
 
-_COLUMN_TYPE = r"[A-Za-z]+( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
+_COLUMN_TYPE = r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 
 # Stands where a value goes until the statement is complete. No name and no raw SQL may contain it.
 _PLACE = "\0"
@@ -76,10 +78,10 @@ class Rendered(NamedTuple):
         names: of the generated parameters, in the order of their values.
         writes: whether it changes or locks rows, as far as raw SQL in it does not.
         tables: the tables that it touches, with their schema where they have one; raw SQL may touch others.
-        compared: the columns that its conditions compare with values; `None` where raw SQL or arrays take part, so that
-            the type of a value may decide what the statement means.
-        pieces: of `driver_text`, one more than there are places for values between them.
-        places: between each two pieces a generated parameter (`None`), or raw SQL that has parameters of its own.
+        compared: the columns that its conditions compare with values; ``None`` where raw SQL or arrays take part, so
+            that the type of a value may decide what the statement means.
+        pieces: of ``driver_text``, one more than there are places for values between them.
+        places: between each two pieces a generated parameter (``None``), or raw SQL that has parameters of its own.
     """
 
     text: str
@@ -117,7 +119,7 @@ class Rendered(NamedTuple):
 
 
 def render(query: Query, dialect: Dialect) -> str:
-    """Return the SQL of `query`, its parameters written ``@param_0``, ``@param_1`` and so on.
+    """Return the SQL of ``query``, its parameters written ``@param_0``, ``@param_1`` and so on.
 
     >>> from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
     >>> from cloudpub_models.sql.nodes.query import PARAMETER
@@ -135,7 +137,7 @@ def render(query: Query, dialect: Dialect) -> str:
 
 
 def rendered(query: Query, dialect: Dialect) -> Rendered:
-    """Return what a query becomes. The results of many shapes are kept; see `write`."""
+    """Return what a query becomes. The results of many shapes are kept; see ``write``."""
     return _rendered(query, dialect)
 
 
@@ -188,7 +190,7 @@ _READING = frozenset({"select", "count", "exists"})
 
 
 def generated_names(taken: frozenset[str]) -> Iterator[str]:
-    """Return the names of generated parameters, leaving out those that conditions in raw SQL have `taken`."""
+    """Return the names of generated parameters, leaving out those that conditions in raw SQL have ``taken``."""
     names: Iterator[str] = map("param_{}".format, count())
     return filter(lambda name: name not in taken, names) if taken else names
 
@@ -343,7 +345,9 @@ class _Writer:
         columns = [item for item in query.columns if isinstance(item, Column)]
         order = [(item.item, item) for item in query.order_by if isinstance(item.item, Column)]
         if not columns or len(columns) < len(query.columns) or len(order) < len(query.order_by):
-            raise InvalidQueryError("expected columns, to select and to order by, for the first rows of each value")
+            raise InvalidQueryError(
+                "expected columns to select and to order by for the first rows of each value; got something else"
+            )
         taken = self.known or frozenset()
         parent, related = unused_name("parent", taken), unused_name("related", taken)
         self.known = taken | {related}
@@ -498,7 +502,9 @@ class _Writer:
         if conflict.action == "ignore":
             return f" ON CONFLICT{target} DO NOTHING"
         if conflict.action != "update" or not target or not conflict.update_columns:
-            raise InvalidQueryError('expected "ignore", or "update" with conflict columns and columns to update')
+            raise InvalidQueryError(
+                'expected "ignore", or "update" with conflict columns and columns to update; got another rule'
+            )
         names = [self.quoted(name) for name in conflict.update_columns]
         changes = ", ".join([f"{name} = excluded.{name}" for name in names])
         # The row that is there and the one that was to come have the same columns.

@@ -29,6 +29,7 @@ _BUILDER: dict[str, tuple[Callable[[QueryBuilder, str], Any], Accepts, str]] = {
         A_NAME,
         "zz",
     ),
+    "QueryBuilder.__init__(schema)": (lambda q, given: QueryBuilder("t", schema=given), A_NAME, "zz"),
     "QueryBuilder.table(table)": (lambda q, given: q.table(given), JOINABLE, "t"),
     "QueryBuilder.select(items)": (
         lambda q, given: q.select(given),
@@ -67,15 +68,23 @@ _BUILDER: dict[str, tuple[Callable[[QueryBuilder, str], Any], Accepts, str]] = {
         form(rf"{COLUMN}={COLUMN}(and\b{COLUMN}={COLUMN})*"),
         "zz = a",
     ),
-    "Buildable.build_insert(data)": (lambda q, given: q.build_insert({given: 1}), A_NAME, "zz"),
-    "Buildable.build_insert(returning)": (lambda q, given: q.build_insert({"a": 1}, returning=[given]), A_NAME, "zz"),
-    "Buildable.build_update(data)": (lambda q, given: q.all_rows().build_update({given: 1}), A_NAME, "zz"),
-    "Buildable.build_update(returning)": (
+    "QueryBuilder.build_insert(data)": (lambda q, given: q.build_insert({given: 1}), A_NAME, "zz"),
+    "QueryBuilder.build_insert(returning)": (
+        lambda q, given: q.build_insert({"a": 1}, returning=[given]),
+        A_NAME,
+        "zz",
+    ),
+    "QueryBuilder.build_update(data)": (lambda q, given: q.all_rows().build_update({given: 1}), A_NAME, "zz"),
+    "QueryBuilder.build_update(returning)": (
         lambda q, given: q.all_rows().build_update({"a": 1}, returning=[given]),
         A_NAME,
         "zz",
     ),
-    "Buildable.build_delete(returning)": (lambda q, given: q.all_rows().build_delete(returning=[given]), A_NAME, "zz"),
+    "QueryBuilder.build_delete(returning)": (
+        lambda q, given: q.all_rows().build_delete(returning=[given]),
+        A_NAME,
+        "zz",
+    ),
     "Manager.query(alias)": (lambda q, given: QueryBuilder("t", alias=given).select(f"{given}.id"), A_NAME, "zz"),
 }
 for _name, (_build, _accepts, _harmless) in _BUILDER.items():

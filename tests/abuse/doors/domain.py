@@ -96,7 +96,7 @@ for _name, _call in {
     ),
     "FunctionLogManager.append(function)": lambda world, given: world.logs.append(given, "x", "x"),
     "FunctionLogManager.tail(function)": lambda world, given: world.logs.tail(given),
-    "FunctionLogManager.prune(older_than)": lambda world, given: world.logs.prune(given),
+    "FunctionInvocationManager.prune(older_than):logs": lambda world, given: world.logs.prune(given),
     "FunctionInvocationManager.prune(older_than)": lambda world, given: world.managers.function_invocations.prune(
         given
     ),

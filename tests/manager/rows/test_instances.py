@@ -20,6 +20,7 @@ from cloudpub_models.entity.stored_forms import json_reader
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError
 from cloudpub_models.manager.columns.decoding import column_decoder_for, decoder_for
 from cloudpub_models.manager.rows.instances import make_loader
+from cloudpub_models.sql import SQLITE
 
 PACKAGE = str(Path(cloudpub_models.__file__).parent)
 RIGHT = str(uuid.UUID(int=1))
@@ -51,7 +52,7 @@ def log_values(number: int) -> dict[str, Any]:
 
 
 def log_loader(**options: Any) -> Any:
-    return make_loader(FunctionLog, FunctionLog._meta.sorted_fields, "sqlite", partial=False, **options)
+    return make_loader(FunctionLog, FunctionLog._meta.sorted_fields, SQLITE, partial=False, **options)
 
 
 def test_the_loader_of_a_few_rows_writes_the_conversions_out() -> None:
@@ -155,7 +156,7 @@ def test_a_value_that_is_none_is_told(size: int, column: int, stored: Any) -> No
     ],
 )
 def test_what_has_as_many_digits_as_right_uuids_is_told(stored: list[str]) -> None:
-    decode = column_decoder_for(decoder_for(FunctionLog.uuid, "sqlite"))  # type: ignore[arg-type]
+    decode = column_decoder_for(decoder_for(FunctionLog.uuid, SQLITE))  # type: ignore[arg-type]
     assert decode([RIGHT, RIGHT.replace("-", "")]) == [uuid.UUID(RIGHT)] * 2
     with pytest.raises(ValueError, match=r"fromhex|another form"):
         decode([RIGHT, *stored, RIGHT])
@@ -164,7 +165,7 @@ def test_what_has_as_many_digits_as_right_uuids_is_told(stored: list[str]) -> No
 @pytest.mark.parametrize("size", SIZES)
 def test_columns_left_out_are_unloaded(size: int) -> None:
     fields = [FunctionLog.id, FunctionLog.level]
-    loaded = make_loader(FunctionLog, fields, "sqlite", partial=True)([(number, "info") for number in range(size)])
+    loaded = make_loader(FunctionLog, fields, SQLITE, partial=True)([(number, "info") for number in range(size)])
     assert [(log.id, log.level) for log in loaded] == [(number, "info") for number in range(size)]
     with pytest.raises(LazyLoadingError, match="'message' was not loaded"):
         _ = loaded[-1].message
@@ -176,7 +177,7 @@ def function_loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     if request.param == "json":
         monkeypatch.setitem(sys.modules, "orjson", None)
     json_reader.cache_clear()
-    loader = make_loader(Function, Function._meta.sorted_fields, "sqlite", partial=False)
+    loader = make_loader(Function, Function._meta.sorted_fields, SQLITE, partial=False)
     assert ("read_json" if request.param == "orjson" else "scan_json") in loader.sources["few"]
     yield loader
     json_reader.cache_clear()

@@ -169,7 +169,7 @@ def test_a_statement_says_what_it_is() -> None:
             functions.update(("name",), by_id),
             functions.delete(by_id),
             functions.copy(("name",)),
-            functions.select(by_id, skip_locked=True),
+            functions.select(by_id, lock="FOR UPDATE SKIP LOCKED"),
         ]
         for statement in (*reading, *writing):
             assert statement.tables == ("functions",)

@@ -259,6 +259,31 @@ def test_two_migrators_extend_an_old_book_once(
     assert sorted(applied) == ["0001_a", "0002_b", "billing.0001_a", "billing.0002_b"]
 
 
+def test_a_script_may_declare_a_model_of_its_own(empty: peewee.Database, make: Make, tmp_path: Path) -> None:
+    directory = tmp_path / "inline"
+    directory.mkdir()
+    (directory / "0001_notes.py").write_text(
+        "from cloudpub_models.entity import AutoField, Entity, TextField, TimestampField\n"
+        "class Note(Entity):\n"
+        "    id = AutoField()\n"
+        "    text = TextField()\n"
+        "    changed_at = TimestampField(touched_on_update=True)\n"
+        "    class Meta:\n"
+        "        table_name = 'notes'\n"
+        "def up(migrator, db):\n    db.create_tables([Note])\n    Note.create(text='first')\n"
+        "def down(migrator, db):\n    db.drop_tables([Note])\n"
+    )
+    migrator = Migrator(empty, Component("inline", migrations=directory))
+    (planned,) = plan_migrations(migrator, "up")
+    assert planned.statements[0].sql.startswith('CREATE TABLE IF NOT EXISTS "notes"')
+    assert tables(empty) == set()
+    assert migrator.up() == ["inline.0001_notes"]
+    assert empty.execute_sql("SELECT text FROM notes").fetchall() == [("first",)]
+    assert len(read_catalogue(empty).tables["notes"].triggers) == 1
+    assert migrator.down() == ["inline.0001_notes"]
+    assert tables(empty) == set()
+
+
 class Coin(Entity):
     """A table of another component."""
 

@@ -344,8 +344,11 @@ def test_only_columns_have_first_rows() -> None:
     for columns in ((), (Star(None),), (ID, raw("1"))):
         with pytest.raises(InvalidQueryError, match="expected columns"):
             render(first_of_each(T).changed(columns=columns), POSTGRESQL)
-    with pytest.raises(InvalidQueryError, match="type of a column"):
-        render(first_of_each(T).changed(first_of_each=FirstOfEach(A, 1, "int; --")), POSTGRESQL)
+    for kind in ("int; --", "int4[]", "'int'", "int--", "1", ""):
+        with pytest.raises(InvalidQueryError, match="type of a column"):
+            render(first_of_each(T).changed(first_of_each=FirstOfEach(A, 1, kind)), POSTGRESQL)
+    for kind in ("int4", "audit.my_kind", "double precision", "numeric(10, 2)"):
+        assert f" AS {kind}[])" in render(first_of_each(T).changed(first_of_each=FirstOfEach(A, 1, kind)), POSTGRESQL)
 
 
 # -- both texts
@@ -356,7 +359,7 @@ def test_both_texts_say_the_same() -> None:
         for dialect in (POSTGRESQL, SQLITE):
             written = write(query, dialect)
             assert parse(written.text, dialect).driver_text == written.driver_text
-            assert written.writes == (query.kind in ("insert", "update", "delete", "copy") or query.for_update)
+            assert written.writes == (query.kind in ("insert", "update", "delete", "copy") or query.lock is not None)
 
 
 def test_percent_signs_are_doubled_where_values_are_sent() -> None:

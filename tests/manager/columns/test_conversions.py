@@ -1,0 +1,189 @@
+"""A field that converts values in a way of its own is asked, by every way in and out, whatever it is a subclass of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import peewee
+import pytest
+from playhouse.fields import CompressedField, PickleField
+
+from cloudpub_models import Database, Manager, operators
+from cloudpub_models.entity import JsonField, TimestampField, UuidField
+from cloudpub_models.manager.columns.conversions import reads_as, stores_as
+
+
+class Encrypted(peewee.BlobField):
+    def db_value(self, value: Any) -> Any:
+        return super().db_value(None if value is None else value.encode()[::-1])
+
+    def python_value(self, value: Any) -> Any:
+        return None if value is None else bytes(value)[::-1].decode()
+
+
+class Halved(peewee.DoubleField):
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else value / 2
+
+    def python_value(self, value: Any) -> Any:
+        return None if value is None else value * 2
+
+
+class YesOrNo(peewee.BooleanField):
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else value == "yes"
+
+    def python_value(self, value: Any) -> Any:
+        return None if value is None else "yes" if value else "no"
+
+
+class Reversed(peewee.TextField):
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else value[::-1]
+
+    def python_value(self, value: Any) -> Any:
+        return None if value is None else value[::-1]
+
+
+class Shouted(peewee.CharField):
+    def adapt(self, value: Any) -> Any:
+        return str(value).upper()
+
+
+class Hexadecimal(UuidField):
+    def python_value(self, value: Any) -> Any:
+        found = super().python_value(value)
+        return None if found is None else found.hex
+
+
+class Pairs(JsonField):
+    def db_value(self, value: Any) -> Any:
+        return super().db_value(None if value is None else [list(pair) for pair in value])
+
+    def python_value(self, value: Any) -> Any:
+        found = super().python_value(value)
+        return None if found is None else [tuple(pair) for pair in found]
+
+
+FIELDS: dict[str, tuple[peewee.Field[Any], Any, Any]] = {
+    "encrypted": (Encrypted(null=True), "hello", "hello"),
+    "compressed": (CompressedField(null=True), b"page " * 20, b"page " * 20),
+    "pickled": (PickleField(null=True), {"a": (1, 2)}, {"a": (1, 2)}),
+    "binary_uuid": (peewee.BinaryUUIDField(null=True), UUID(int=5), UUID(int=5)),
+    "halved": (Halved(null=True), 3.0, 3.0),
+    "yes_or_no": (YesOrNo(null=True), "yes", "yes"),
+    "reversed": (Reversed(null=True), "abc", "abc"),
+    "shouted": (Shouted(null=True), "abc", "ABC"),
+    "hexadecimal": (Hexadecimal(null=True, default=None, server_default=None), UUID(int=7), UUID(int=7).hex),
+    "pairs": (Pairs(null=True), [("a", 1)], [("a", 1)]),
+}
+
+
+@pytest.fixture
+def things(database: Database) -> Any:
+    class Thing(peewee.Model):
+        class Meta:
+            table_name = "things"
+
+    for name, (field, _, _) in FIELDS.items():
+        Thing._meta.add_field(name, field.clone())
+    with database.engine.bind_ctx([Thing]):
+        Thing.create_table()
+        yield Manager(Thing, database)
+        Thing.drop_table()
+
+
+WRITE: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "insert": lambda manager, row: manager.insert(row),
+    "batch": lambda manager, row: manager.batch_insert([row]),
+    "batch, returning": lambda manager, row: manager.batch_insert([row], returning=True),
+    "batch of unlike rows": lambda manager, row: manager.batch_insert([row, {}]),
+    "update": lambda manager, row: manager.update_by_id(manager.insert({}).id, row),
+    "upsert": lambda manager, row: manager.upsert({"id": 1, **row}, ["id"]),
+}
+
+
+@pytest.mark.parametrize("way", WRITE)
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_way_in_stores_what_peewee_would(things: Any, name: str, way: str) -> None:
+    _, given, expected = FIELDS[name]
+    WRITE[way](things, {name: given})
+    field = getattr(things.model, name)
+    [row] = things.model.select().where(field.is_null(False))
+    assert getattr(row, name) == expected
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_way_out_reads_what_peewee_would(things: Any, name: str) -> None:
+    _, given, expected = FIELDS[name]
+    things.batch_insert([{name: given}] * 40)  # as many as are decoded a column at a time
+    found = [
+        things.find_all(),
+        things.find_all(limit=3),
+        list(things.iterate()),
+        things.paginate_after(page_size=5).items,
+        things.find_all(select=["id", name]),
+    ]
+    assert {repr(getattr(row, name)) for rows in found for row in rows} == {repr(expected)}
+    assert things.execute_query(things.query().select(name).limit(1)) == [{name: expected}]
+
+
+@pytest.mark.parametrize("name", set(FIELDS) - {"pickled", "pairs", "encrypted", "compressed", "binary_uuid"})
+def test_conditions_compare_what_is_stored(things: Any, name: str) -> None:
+    _, given, _ = FIELDS[name]
+    things.insert({name: given})
+    for where in ({name: given}, {name: [given]}, {name: operators.between(given, given)}):
+        assert things.count(where) == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.usefixtures("backend")
+def test_arrays_are_written_by_every_way(database: Database) -> None:
+    from playhouse.postgres_ext import ArrayField
+
+    class Post(peewee.Model):
+        tags = ArrayField(peewee.TextField, index=False, null=True)
+        numbers = ArrayField(peewee.IntegerField, index=False, null=True)
+
+        class Meta:
+            table_name = "posts"
+
+    row = {"tags": ["x", "y,z", 'q"w', "null", ""], "numbers": [1, -2]}
+    with database.engine.bind_ctx([Post]):
+        Post.create_table()
+        posts = Manager(Post, database)
+        posts.insert(row)
+        assert posts.batch_insert([row, {"tags": [], "numbers": None}]) == 2
+        posts.batch_insert([row], returning=True)
+        found = [(post.tags, post.numbers) for post in posts.find_all(order_by="id")]
+        assert found == [(row["tags"], [1, -2])] * 2 + [([], None)] + [(row["tags"], [1, -2])]
+        Post.drop_table()
+
+
+def test_what_is_known_of_a_class_is_not_true_of_a_subclass_with_a_way_of_its_own() -> None:
+    assert stores_as(peewee.CharField(), peewee.CharField)
+    assert not stores_as(Shouted(), peewee.CharField)
+    assert reads_as(UuidField(), UuidField)
+    assert not reads_as(Hexadecimal(), UuidField)
+    assert stores_as(Hexadecimal(), UuidField)
+    assert not stores_as(peewee.DecimalField(), peewee.FloatField)
+    assert stores_as(TimestampField(), TimestampField)
+
+
+@pytest.mark.parametrize("returning", [False, True])
+def test_a_default_of_the_database_is_not_overwritten_by_a_batch(database: Database, *, returning: bool) -> None:
+    class Job(peewee.Model):
+        name = peewee.CharField()
+        state = peewee.CharField(null=True, constraints=[peewee.SQL("DEFAULT 'queued'")])
+
+        class Meta:
+            table_name = "jobs"
+
+    with database.engine.bind_ctx([Job]):
+        Job.create_table()
+        jobs = Manager(Job, database)
+        jobs.batch_insert([{"name": "a", "state": "done"}, {"name": "b"}], returning=returning)
+        assert [job.state for job in jobs.find_all(order_by="name")] == ["done", "queued"]
+        Job.drop_table()
