@@ -40,6 +40,17 @@ def exact(text: str) -> str:
     return text if type(text) is str else str.__str__(text)
 
 
+def printable(text: str) -> str:
+    """Return text on one line, with blanks for what a terminal or a page would obey instead of showing it.
+
+    That is control characters, what turns the direction of writing around, and ends of lines.
+
+    >>> printable("bad\\x1b[2Jname\\u202e")
+    'bad [2Jname '
+    """
+    return text if text.isprintable() else "".join([sign if sign.isprintable() else " " for sign in text])
+
+
 def surrogate_in(text: str) -> int | None:
     """Return where a lone surrogate stands in a text, which no database takes; ``None`` where there is none.
 
