@@ -2,9 +2,10 @@
 
 This room is pure. It knows no connection, no driver, no Peewee and no model; whoever has those calls it.
 
-- what users write: `QueryBuilder`, `operators`, `raw`
-- what comes out: `Statement`
-- what the rooms above share: `query.Query` and `rendering.render`, `parameters.bind`, `values.encode`, `Dialect`
+- what users write: ``QueryBuilder``, ``operators``, ``raw``
+- what comes out: ``Statement``
+- what the rooms above share: ``nodes.query.Query`` and what ``render.writer`` makes of it, ``text.parameters.parse``,
+  ``text.tokens`` for all SQL that a person wrote, ``values.encode``, ``Dialect``
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,9 +1,9 @@
 """What the two databases write differently, as data.
 
 For: quoting names, rendering comparisons, locks, limits and the order of NULLs, and packing parameter values. Code that
-needs to know asks the `Dialect`; nothing else compares a database's name.
+needs to know asks the ``Dialect``; nothing else compares a database's name.
 
-Not for: the structure of statements, which is the same on both and lives in `rendering`.
+Not for: the structure of statements, which is the same on both and lives in ``rendering``.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _Differences(NamedTuple):
 
 
 class Dialect(_Differences):
-    """One of the two databases' ways to write SQL. There are exactly two, `POSTGRESQL` and `SQLITE`."""
+    """One of the two databases' ways to write SQL. There are exactly two, ``POSTGRESQL`` and ``SQLITE``."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class Dialect(_Differences):
     __hash__ = object.__hash__
 
     def quote(self, identifier: str) -> str:
-        """Return `identifier` as it stands in SQL, in quotes only where it must be.
+        """Return ``identifier`` as it stands in SQL, in quotes only where it must be.
 
         >>> POSTGRESQL.quote("status"), POSTGRESQL.quote("user"), SQLITE.quote("createdAt")
         ('status', '"user"', '`createdAt`')
@@ -143,7 +143,7 @@ class Dialect(_Differences):
         return name if self.names_have_case else name.lower()
 
     def comparison(self, column: str, operator: str, parameters: Sequence[str] = ()) -> str:
-        """Return the SQL that compares `column` (already SQL) by one of the fixed operators.
+        """Return the SQL that compares ``column`` (already SQL) by one of the fixed operators.
 
         >>> POSTGRESQL.comparison("status", "IN", ["@param_0"])
         'status = ANY(@param_0)'
@@ -181,7 +181,7 @@ class Dialect(_Differences):
         return f" {strength}{f' OF {of}' if of else ''}{skip}"
 
     def encode(self, value: Any) -> Any:
-        """Return one value as this database's driver takes it; see `values.encode`.
+        """Return one value as this database's driver takes it; see ``values.encode``.
 
         >>> POSTGRESQL.encode(Decimal("1.5")), SQLITE.encode(Decimal("1.5"))
         (Decimal('1.5'), 1.5)

@@ -9,17 +9,18 @@ Not for: whether the named thing exists; that is checked where the model is know
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidIdentifierError
+from cloudpub_models.sql.remembering import Remembered
 
 _LONGEST = 63
 RULE = "a name of ASCII letters, digits and underscores, not starting with a digit, at most 63 characters"
 
 
 def shown(value: Any, limit: int = 60) -> str:
-    """Return `value` for an error message: its representation, cut when it is long.
+    """Return ``value`` for an error message: its representation, cut when it is long.
 
     >>> shown("id; DROP TABLE users"), shown(5)
     ("'id; DROP TABLE users'", '5 (int)')
@@ -35,12 +36,12 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def exact(text: str) -> str:
-    """Return `text` as a plain `str`, also when it is an enum member or another subclass with a mind of its own."""
+    """Return ``text`` as a plain ``str``, also when it is an enum member or another subclass with a mind of its own."""
     return text if type(text) is str else str.__str__(text)
 
 
 def surrogate_in(text: str) -> int | None:
-    """Return where a lone surrogate stands in a text, which no database takes; `None` where there is none.
+    """Return where a lone surrogate stands in a text, which no database takes; ``None`` where there is none.
 
     >>> surrogate_in("a\\udcffb"), surrogate_in("ä")
     (1, None)
@@ -54,14 +55,14 @@ def surrogate_in(text: str) -> int | None:
 
 
 def check_identifier(name: Any, what: str = "column") -> str:
-    """Return `name`, unless it is none.
+    """Return ``name``, unless it is none.
 
     >>> check_identifier("user_id")
     'user_id'
     >>> check_identifier("id; DROP TABLE users", "table")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...), got 'id; DROP TABLE users'...
+    cloudpub_models.errors.InvalidIdentifierError: expected a table name (...); got 'id; DROP TABLE users'...
 
     Args:
         name: anything; only text can be a name.
@@ -75,7 +76,7 @@ def check_identifier(name: Any, what: str = "column") -> str:
         if len(text) <= _LONGEST and text.isascii() and text.isidentifier():
             return text
     raise InvalidIdentifierError(
-        f'expected a {what} name ({RULE}), got {shown(name)}; SQL of your own goes into raw("…") where that is taken'
+        f'expected a {what} name ({RULE}); got {shown(name)}: SQL of your own goes into raw("…") where that is taken'
     )
 
 
@@ -89,8 +90,8 @@ def parse_table(text: Any) -> tuple[str, str | None]:
         InvalidIdentifierError: for anything else.
     """
     if isinstance(text, str):
-        return _parse_table(exact(text))
-    raise InvalidIdentifierError(f'expected a table as "name" or "name alias", got {shown(text)}')
+        return _parsed_tables[exact(text),]
+    raise InvalidIdentifierError(f'expected a table as "name" or "name alias"; got {shown(text)}')
 
 
 @cache
@@ -99,13 +100,15 @@ def _table() -> re.Pattern[str]:
     return re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
 
 
-@lru_cache(maxsize=512)
 def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
-            f'expected a table as "name" or "name alias", got {shown(text)}; '
+            f'expected a table as "name" or "name alias"; got {shown(text)}: '
             'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
         )
     name, alias = match.groups()
     return check_identifier(name, "table"), None if alias is None else check_identifier(alias, "alias")
+
+
+_parsed_tables = Remembered(_parse_table)

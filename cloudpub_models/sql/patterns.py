@@ -1,7 +1,7 @@
 """LIKE and ILIKE in Python, with PostgreSQL's meaning.
 
 For: SQLite, whose own LIKE ignores the case of ASCII letters, that of no others, and knows no escape by default.
-`connection` registers `like_matches` and `ilike_matches` there under `LIKE_FUNCTION` and `ILIKE_FUNCTION`, as
+``connection`` registers ``like_matches`` and ``ilike_matches`` there under ``LIKE_FUNCTION`` and ``ILIKE_FUNCTION``, as
 deterministic functions of two arguments (pattern, text).
 
 Not for: deciding when they are used; the dialects render the calls.
@@ -10,17 +10,17 @@ Not for: deciding when they are used; the dialects render the calls.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.remembering import Remembered
 
 LIKE_FUNCTION = "cloudpub_like"
 ILIKE_FUNCTION = "cloudpub_ilike"
 
 
 def like_matches(pattern: Any, text: Any) -> bool | None:
-    r"""Return whether `text` matches the LIKE `pattern`, case-sensitively; `None` where either is `None`.
+    r"""Return whether ``text`` matches the LIKE ``pattern``, case-sensitively; ``None`` where either is ``None``.
 
     ``%`` stands for any characters, ``_`` for exactly one, and a backslash takes the meaning from the next character.
 
@@ -29,18 +29,18 @@ def like_matches(pattern: Any, text: Any) -> bool | None:
     """
     if pattern is None or text is None:
         return None
-    return _compiled(str(pattern)).match(str(text)) is not None
+    return _compiled[str(pattern),].match(str(text)) is not None
 
 
 def ilike_matches(pattern: Any, text: Any) -> bool | None:
-    """Return whether `text` matches the LIKE `pattern` when the case of letters, all of unicode's, is ignored.
+    """Return whether ``text`` matches the LIKE ``pattern`` when the case of letters, all of unicode's, is ignored.
 
     >>> ilike_matches("ÄRGER%", "ärger im Büro")
     True
     """
     if pattern is None or text is None:
         return None
-    return _compiled(_lower(str(pattern))).match(_lower(str(text))) is not None
+    return _compiled[_lower(str(pattern)),].match(_lower(str(text))) is not None
 
 
 def escaped(text: str) -> str:
@@ -56,18 +56,18 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
 def check_pattern(pattern: str) -> str:
-    r"""Return `pattern`, unless its last backslash has nothing to escape.
+    r"""Return ``pattern``, unless its last backslash has nothing to escape.
 
     PostgreSQL refuses such a pattern only for rows where the match gets as far as its end, so it is refused up front.
 
     >>> check_pattern("a\\")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidValueError: expected a pattern in which a backslash escapes the next character, ...
+    cloudpub_models.errors.InvalidValueError: expected a pattern in which a backslash escapes the next character; ...
     """
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise InvalidValueError(
-            "expected a pattern in which a backslash escapes the next character, got one that ends with a backslash; "
+            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash: "
             "write two for a literal backslash"
         )
     return pattern
@@ -81,8 +81,7 @@ def _lower(text: str) -> str:
     return "".join([character.lower()[0] for character in text])
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     check_pattern(pattern)
     segments: list[str] = [""]
     characters = iter(pattern)
@@ -100,3 +99,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     # find a match where there is one, and keeps a hostile pattern like %a%a%a%a%b from taking forever.
     skipping = "".join([f"(?>.*?{part})" for part in between if part])
     return re.compile(rf"{first}{skipping}.*{last}\Z", re.DOTALL)
+
+
+_compiled = Remembered(_compile)

@@ -4,8 +4,8 @@ What is kept is immutable and may be shared; and because the same text gives the
 behind find by identity what they would otherwise have to compare. However many texts a program makes, and however long
 they are, what is kept stays small.
 
-For: `Remembered`, which keeps what a function makes; `remembered`, for parsers of names; and `remembered_if_short`,
-where the length of the result counts.
+For: ``Remembered``, which keeps what a function makes; ``remembered``, for parsers of names; and
+``remembered_if_short``, where the length of the result counts.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class Remembered(dict[tuple[*Arguments], Result]):
 
 
 def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:
-    """Return `parser` with its results kept where every argument is plain text or `None`.
+    """Return ``parser`` with its results kept where every argument is plain text or ``None``.
 
-    Anything else (raw SQL, lists, subclasses of `str` with a mind of their own, what is wrong altogether) is parsed
+    Anything else (raw SQL, lists, subclasses of ``str`` with a mind of their own, what is wrong altogether) is parsed
     each time.
 
     >>> @remembered
@@ -104,7 +104,7 @@ def remembered(parser: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
 def remembered_if_short(
     make: Callable[[*Arguments], Result], length: Callable[[Result], int]
 ) -> Callable[[*Arguments], Result]:
-    """Return `make` with its results kept where their length, in characters, is not large.
+    """Return ``make`` with its results kept where their length, in characters, is not large.
 
     >>> joined = remembered_if_short(lambda *parts: "".join(parts), len)
     >>> joined("a", "b") is joined("a", "b"), joined("a", "b" * 20_000) is joined("a", "b" * 20_000)

@@ -1,4 +1,4 @@
-"""A statement: its SQL, which is a `str`, with the values of its parameters beside it.
+"""A statement: its SQL, which is a ``str``, with the values of its parameters beside it.
 
 For: handing what a builder made to whoever runs it, rendered for the database that turns out to run it.
 
@@ -23,7 +23,7 @@ class PreparableSql(str):
 
 
 class Statement(str):
-    """SQL with ``@name`` parameters, and their values in `parameters`.
+    """SQL with ``@name`` parameters, and their values in ``parameters``.
 
     >>> from cloudpub_models.sql import SQLITE, QueryBuilder
     >>> statement = QueryBuilder().table("functions").where_in("status", ["active", "building"]).build_select()
@@ -51,7 +51,7 @@ class Statement(str):
         dialect: Dialect = POSTGRESQL,
         renderer: Callable[[Dialect], str] | None = None,
     ) -> Statement:
-        """Make a statement of its text; `renderer` gives the text for another database, where that differs."""
+        """Make a statement of its text; ``renderer`` gives the text for another database, where that differs."""
         statement = super().__new__(cls, text)
         statement.parameters = {} if parameters is None else dict(parameters)
         statement.dialect = dialect
@@ -59,7 +59,7 @@ class Statement(str):
         return statement
 
     def render(self, dialect: Dialect) -> Statement:
-        """Return the statement as `dialect` writes it, with the same parameters.
+        """Return the statement as ``dialect`` writes it, with the same parameters.
 
         >>> from cloudpub_models.sql import SQLITE, QueryBuilder
         >>> print(QueryBuilder().table("users").where_in("id", [1, 2]).build_select().render(SQLITE))
@@ -74,7 +74,7 @@ class Statement(str):
         return f"Statement({str(self)!r}, parameters=[{', '.join(self.parameters)}])"
 
     def __str__(self) -> str:
-        """Return the text as a plain `str`."""
+        """Return the text as a plain ``str``."""
         return str.__str__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Turns Python values into what the drivers take, the same for both databases.
 
-For: checking and converting one value (`encode`), and packing the members of an IN list into a single value
-(`array_literal` for PostgreSQL, `json_array` for SQLite).
+For: checking and converting one value (``encode``), and packing the members of an IN list into a single value
+(``array_literal`` for PostgreSQL, ``json_array`` for SQLite).
 
 Not for: knowing columns. Whether a string fits its column or an integer its range is decided by the managers, who know
 the model; here only what no column of either database can hold is refused.
@@ -65,10 +65,11 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as the drivers of both databases take it.
+    """Return ``value`` as the drivers of both databases take it.
 
-    `UUID` becomes dashed text, an aware `datetime` 26 characters of UTC text, `date` and `time` ISO text, `dict` and
-    `list` JSON text, an enum member its value; `None`, booleans, numbers, text and bytes stay as they are.
+    ``UUID`` becomes dashed text, an aware ``datetime`` 26 characters of UTC text, ``date`` and ``time`` ISO text,
+    ``dict`` and ``list`` JSON text, an enum member its value; ``None``, booleans, numbers, text and bytes stay as they
+    are.
 
     >>> from datetime import timedelta, timezone
     >>> encode(datetime(2024, 5, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))))
@@ -77,15 +78,15 @@ def encode(value: Any) -> Any:
     '{"retries":3}'
 
     Raises:
-        InvalidValueError: for a value that neither database can hold: a naive `datetime`, text with a NUL character or
-            a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
+        InvalidValueError: for a value that neither database can hold: a naive ``datetime``, text with a NUL character
+            or a lone surrogate, an integer beyond 64 bits, NaN, JSON that is none, a type without a meaning in SQL.
     """
     encoder = ENCODERS.get(type(value))
     return encoder(value) if encoder is not None else _encode_subclass(value)
 
 
 def array_literal(values: Iterable[Any]) -> str:
-    r"""Return a PostgreSQL array literal of encoded `values`.
+    r"""Return a PostgreSQL array literal of encoded ``values``.
 
     It is sent as an untyped literal, so that it takes the type of the column it is compared with; an array of typed
     values would need a cast for every type.
@@ -101,7 +102,7 @@ def array_literal(values: Iterable[Any]) -> str:
 
 
 def json_array(values: Iterable[Any]) -> str:
-    """Return a JSON array of encoded `values`, for SQLite's `json_each`.
+    """Return a JSON array of encoded ``values``, for SQLite's ``json_each``.
 
     >>> json_array([1, "a", None, True])
     '[1,"a",null,true]'
@@ -113,8 +114,8 @@ def json_array(values: Iterable[Any]) -> str:
     for element in elements if set(map(type, elements)) - {int, str} else ():
         if not json_holds(element):
             raise InvalidValueError(
-                f"expected values that a list of members can hold on SQLite, got {type(element).__name__} "
-                "(bytes or an infinity); compare them one by one, or in raw SQL with a tuple: column IN @values"
+                f"expected values that a list of members can hold on SQLite; got {type(element).__name__} "
+                "(bytes or an infinity): compare them one by one, or in raw SQL with a tuple: column IN @values"
             )
     return json.dumps(elements, ensure_ascii=False, separators=(",", ":"))
 
@@ -184,12 +185,12 @@ def _unchanged(value: Any) -> Any:
 def _encode_text(value: str) -> str:
     if "\0" in value:
         raise InvalidValueError(
-            f"expected text without NUL characters, got one at position {value.index(chr(0))}; "
+            f"expected text without NUL characters; got one at position {value.index(chr(0))}: "
             "remove it, or store the data as bytes"
         )
     if not value.isascii() and (position := surrogate_in(value)) is not None:
         raise InvalidValueError(
-            f"expected valid Unicode text, got a lone surrogate (U+{ord(value[position]):04X}) at position {position}; "
+            f"expected valid Unicode text; got a lone surrogate (U+{ord(value[position]):04X}) at position {position}: "
             "decode the bytes it came from properly, or with errors='replace'"
         )
     return value
@@ -199,21 +200,21 @@ def _encode_integer(value: int) -> int:
     if SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
         return value
     raise InvalidValueError(
-        f"expected an integer of at most 64 bits, got one of {value.bit_length()} bits; store it as text or Decimal"
+        f"expected an integer of at most 64 bits; got one of {value.bit_length()} bits: store it as text or Decimal"
     )
 
 
 def _encode_float(value: float) -> float:
     if value != value:
         raise InvalidValueError(
-            "expected a number, got nan, which SQLite would store as NULL; pass None where no value is meant"
+            "expected a number; got nan, which SQLite would store as NULL: pass None where no value is meant"
         )
     return value
 
 
 def _encode_decimal(value: Decimal) -> Decimal:
     if not value.is_finite():
-        raise InvalidValueError(f"expected a finite Decimal, got {value}; pass None where no value is meant")
+        raise InvalidValueError(f"expected a finite Decimal; got {value}: pass None where no value is meant")
     return value
 
 
@@ -230,14 +231,14 @@ def moment_to_text(moment: datetime) -> str:
     if moment.tzinfo is not UTC:
         if moment.utcoffset() is None:
             raise InvalidValueError(
-                f"expected an aware datetime, got the naive {moment.isoformat(' ')}: attach its timezone, "
+                f"expected an aware datetime; got the naive {moment.isoformat(' ')}: attach its timezone, "
                 "as in value.replace(tzinfo=datetime.UTC)"
             )
         try:
             moment = moment.astimezone(UTC)
         except (OverflowError, ValueError):
             raise InvalidValueError(
-                f"expected a moment of the years 1 to 9999 in UTC, got {moment.isoformat(' ')}, which lies outside"
+                f"expected a moment of the years 1 to 9999 in UTC; got {moment.isoformat(' ')}, which lies outside"
             ) from None
     # Without the offset, which takes as long to write as all the rest.
     return datetime.combine(moment, moment.time()).isoformat(" ", "microseconds")
@@ -246,7 +247,7 @@ def moment_to_text(moment: datetime) -> str:
 def _encode_time(value: time) -> str:
     if value.tzinfo is not None:
         raise InvalidValueError(
-            "expected a time without a time zone, got one with; use a datetime where the zone matters"
+            "expected a time without a time zone; got one with: use a datetime where the zone matters"
         )
     return value.isoformat()
 
@@ -267,18 +268,18 @@ def json_to_text(value: object) -> str:
     try:
         text = _json_encoder.encode(value)
     except RecursionError:
-        raise InvalidValueError("expected a JSON value, got one nested too deeply, or containing itself") from None
+        raise InvalidValueError("expected a JSON value; got one nested too deeply, or containing itself") from None
     except ValueError:
         raise InvalidValueError(
-            "expected a JSON value, got NaN or one of the infinities, which JSON does not have; use None instead"
+            "expected a JSON value; got NaN or one of the infinities, which JSON does not have: use None instead"
         ) from None
     except TypeError as error:
         raise InvalidValueError(
-            f"expected a JSON value (dict, list, str, int, float, bool, None), got one that is none ({error})"
+            f"expected a JSON value (dict, list, str, int, float, bool, None); got one that is none ({error})"
         ) from None
     if "\\u0000" in text and re.search(_JSON_NUL, text):
         raise InvalidValueError(
-            "expected JSON without NUL characters, got one (\\u0000), which PostgreSQL cannot store"
+            "expected JSON without NUL characters; got one (\\u0000), which PostgreSQL cannot store"
         )
     return _encode_text(text)
 
@@ -293,7 +294,7 @@ def _check_members(value: object) -> None:
                 # json.dumps turns the keys 1, None and True into text in silence.
                 if not isinstance(key, str):
                     raise InvalidValueError(
-                        f"expected JSON objects with strings for keys, got the key {key!r} ({type(key).__name__})"
+                        f"expected JSON objects with strings for keys; got the key {key!r} ({type(key).__name__})"
                     )
             members: Iterable[Any] = item.values()
         elif isinstance(item, (list, tuple)):
@@ -302,7 +303,7 @@ def _check_members(value: object) -> None:
             if isinstance(item, int) and not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
                 # Most readers of JSON take such a number for a float (https://www.rfc-editor.org/rfc/rfc8259#section-6).
                 raise InvalidValueError(
-                    f"expected JSON with integers of at most 64 bits, got one of {item.bit_length()} bits: "
+                    f"expected JSON with integers of at most 64 bits; got one of {item.bit_length()} bits: "
                     "store it as text"
                 )
             continue
@@ -332,12 +333,12 @@ def _encode_subclass(value: Any) -> Any:
             return ENCODERS[kind](value)
     if isinstance(value, (tuple, set, frozenset)):
         raise InvalidValueError(
-            f"expected one value, got a {type(value).__name__}; a list is stored as JSON, "
+            f"expected one value; got a {type(value).__name__}: a list is stored as JSON, "
             "and a tuple is the members of `IN @name` in raw SQL only"
         )
     raise InvalidValueError(
-        "expected None, bool, int, float, Decimal, str, bytes, UUID, datetime, date, time, dict, list or an enum, "
-        f"got {type(value).__module__}.{type(value).__qualname__}; convert it first"
+        "expected None, bool, int, float, Decimal, str, bytes, UUID, datetime, date, time, dict, list or an enum; "
+        f"got {type(value).__module__}.{type(value).__qualname__}: convert it first"
     )
 
 

@@ -95,10 +95,10 @@ for _ in range(20_000):
 
 
 REFUSED: list[Any] = [
-    ("a\0b", "NUL characters, got one at position 1"),
+    ("a\0b", "NUL characters; got one at position 1"),
     ("a\ud800", "lone surrogate .U.D800. at position 1"),
     (Name("a\0"), "NUL"),
-    (2**63, "64 bits, got one of 64 bits"),
+    (2**63, "64 bits; got one of 64 bits"),
     (-(2**63) - 1, "64 bits"),
     (Whole(2**70), "64 bits"),
     (float("nan"), "got nan"),
@@ -114,8 +114,8 @@ REFUSED: list[Any] = [
     ({"a\0": 1}, "NUL"),
     ({"a": "\\\0"}, "NUL"),
     ({"a": "\ud800"}, "surrogate"),
-    ({1: "a"}, "strings for keys, got the key 1"),
-    ([{"a": {None: 1}}], "strings for keys, got the key None"),
+    ({1: "a"}, "strings for keys; got the key 1"),
+    ([{"a": {None: 1}}], "strings for keys; got the key None"),
     ({"a": {1, 2}}, "not JSON serializable"),
     ({"a": UUID_1}, "not JSON serializable"),
     (CIRCULAR, "contains itself|containing itself"),

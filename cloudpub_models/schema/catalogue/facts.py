@@ -30,5 +30,5 @@ class DatabaseFacts:
     complete: bool = False
 
     def name_of(self, table: str) -> str:
-        """Return a table's name as it is among `rows`: without its schema where that is the current one."""
+        """Return a table's name as it is among ``rows``: without its schema where that is the current one."""
         return self.dialect.folded(table).removeprefix(f"{self.schema}.")

@@ -1,6 +1,7 @@
 """``ALTER TABLE`` taken apart, and what its actions cost on PostgreSQL: pure text in, plain values out.
 
-For `hazards`, which judges whole statements. It covers the actions that migrations are made of, not all of the grammar.
+For ``hazards``, which judges whole statements. It covers the actions that migrations are made of, not all of the
+grammar.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def alterations_of(words: Sequence[str]) -> tuple[str, list[Alteration]]:
     """Return the table of an ``ALTER TABLE`` and what is done to it.
 
     Args:
-        words: the statement's, as of `sql.text.statements`.
+        words: the statement's, as of ``sql.text.statements``.
 
     >>> table, found = alterations_of("alter table only a . b add column x int , drop y".split())
     >>> table, [(alteration.column, alteration.drops_column) for alteration in found]

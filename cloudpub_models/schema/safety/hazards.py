@@ -2,8 +2,8 @@
 
 It knows which statements of PostgreSQL rewrite or scan a table, or keep others from it while they do; which statements
 of SQLite read or write a whole table while every other writer waits; and which throw data away. It runs nothing and
-asks nothing: what it needs to know of the database comes as `DatabaseFacts`. Statements that it does not know are taken
-for harmless, except those that hide what they do (``DO``, ``CALL``). Words are those of `sql.text.statements`.
+asks nothing: what it needs to know of the database comes as ``DatabaseFacts``. Statements that it does not know are
+taken for harmless, except those that hide what they do (``DO``, ``CALL``). Words are those of ``sql.text.statements``.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ class HazardFinder:
         name, alterations = alterations_of(words)
         table = self._facts.name_of(name)
         for alteration in alterations:
-            new = alteration.new_table_name
-            if new is None:
+            if alteration.new_table_name is None:
                 continue
+            new = self._facts.name_of(alteration.new_table_name)
             if self._renamed.get(table, table) in self._facts.rows:
                 self._renamed[new] = self._renamed.get(table, table)
             elif table in self._made:

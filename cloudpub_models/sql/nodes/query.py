@@ -20,7 +20,7 @@ JOIN_TYPES = ("INNER", "LEFT", "RIGHT", "FULL")
 
 
 class Parameter:
-    """The type of `PARAMETER`."""
+    """The type of ``PARAMETER``."""
 
     def __repr__(self) -> str:
         return "PARAMETER"

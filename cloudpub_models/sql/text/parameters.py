@@ -5,7 +5,7 @@ names and comments; directly after a letter, digit, ``_`` or ``$`` (``foo@bar``)
 operators of PostgreSQL (``@@``, ``<@``, ``@-@`` …), on both databases. So ``x<@limit`` is the operator ``<@``, and
 ``x < @limit`` a parameter; ``x>@limit`` and ``x=@limit`` are parameters.
 
-For: `parse`, which tells everything that is asked of a raw statement, and `bind`, which puts the values in order.
+For: ``parse``, which tells everything that is asked of a raw statement, and ``bind``, which puts the values in order.
 
 Not for: understanding SQL beyond its tokens, or running it.
 """
@@ -51,14 +51,14 @@ class ParsedSql(NamedTuple):
         pieces: the text between the parameters; always one more than there are names.
         names: the parameters' names in order, repeated ones too.
         distinct_names: each of them once.
-        memberships: for each of `names`, whether an ``IN`` stands before it.
+        memberships: for each of ``names``, whether an ``IN`` stands before it.
         driver_text: the text with the driver's placeholders. Where there are parameters and the driver wants it, every
-            other ``%`` is doubled; without parameters the text stays as it is and has to be sent without any (`None`).
+            other ``%`` is doubled; without parameters the text stays as it is and has to be sent with ``None``.
         command: the word that says what the first statement does, in capitals, as ``SELECT`` in ``WITH … SELECT``.
-        fault: why it cannot be sent as one statement, else `None`.
+        fault: why it cannot be sent as one statement, else ``None``.
         changes_session: whether it may leave something behind in the session that sends it.
         has_semicolon: whether a statement ends in it.
-        unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else `None`.
+        unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else ``None``.
         ends_in_line_comment: whether text appended on the same line would be part of a comment.
     """
 
@@ -76,7 +76,7 @@ class ParsedSql(NamedTuple):
     ends_in_line_comment: bool
 
     def bind(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
-        """Return the text and the values, in order and encoded, as the driver takes them; see `bind`."""
+        """Return the text and the values, in order and encoded, as the driver takes them; see ``bind``."""
         names = self.names
         if values.__class__ is not dict or values.keys() != self.distinct_names:
             check_names(names, values)
@@ -122,7 +122,7 @@ class ParsedSql(NamedTuple):
 
 
 def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
-    """Return everything that is to be known of `sql`. The last few hundred texts are remembered.
+    """Return everything that is to be known of ``sql``. The last few hundred texts are remembered.
 
     >>> parsed = parse("SELECT * FROM users WHERE id = @id AND tags @> '@no' AND n % 2 = 0 -- @neither")
     >>> parsed.names, parsed.command
@@ -133,7 +133,7 @@ def parse(sql: str, dialect: Dialect = POSTGRESQL) -> ParsedSql:
     'expected one statement; got several: send them with batch_execute()'
 
     Raises:
-        InvalidQueryError: when `sql` is not text, or text that no database takes (a NUL character, a lone surrogate).
+        InvalidQueryError: when ``sql`` is not text, or text that no database takes (a NUL character, a lone surrogate).
         ParameterError: for a parameter whose name is not ASCII.
     """
     if sql.__class__ is not str:
@@ -162,7 +162,7 @@ def bind(sql: str, values: Mapping[str, Any] | None, dialect: Dialect) -> tuple[
 
 
 def check_single_statement(sql: str, dialect: Dialect) -> None:
-    """Raise `InvalidQueryError` for SQL that is no statement or several, or one that begins or ends a transaction.
+    """Raise ``InvalidQueryError`` for SQL that is no statement or several, or one that begins or ends a transaction.
 
     A definition (``CREATE …``) may hold statements of its own.
 
@@ -177,7 +177,7 @@ def check_single_statement(sql: str, dialect: Dialect) -> None:
 
 
 def check_names(names: tuple[str, ...] | frozenset[str], values: Any) -> None:
-    """Raise `ParameterError` unless `values` has a value for each of `names` and no other."""
+    """Raise ``ParameterError`` unless ``values`` has a value for each of ``names`` and no other."""
     if not isinstance(values, Mapping):
         raise ParameterError(f"expected the parameters as a mapping of name to value; got {shown(values)}")
     for name in names:

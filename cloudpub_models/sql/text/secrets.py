@@ -1,7 +1,7 @@
 """Values that are never shown: which names promise one, and how one is recognized among a statement's parameters.
 
 A secret travels as an ordinary string or integer of a class of its own, which the drivers bind as any other. Nothing
-here keeps a value from being sent; those who show parameters ask `shown_parameters`.
+here keeps a value from being sent; those who show parameters ask ``shown_parameters``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def as_secret(value: Any) -> Any:
 
 
 def as_named_secret(value: Any) -> Any:
-    """Return the encoded value of a parameter with a secret's name, marked as `as_secret` does."""
+    """Return the encoded value of a parameter with a secret's name, marked as ``as_secret`` does."""
     if type(value) is str:
         return NamedSecretText(value)
     return NamedSecretInteger(value) if type(value) is int else value
