@@ -127,7 +127,6 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
         "schema.migrations.applied schema.migrations.postgresql schema.migrations.run schema.migrations.scripts "
         "schema.migrations.sqlite schema.migrations.status"
     ),
-    "schema/migrations/test_operations.py": "schema.migrations.sqlite_migrator",
     "schema/safety/test_hazards.py": "schema.catalogue.facts",
     "schema/safety/test_plan.py": "schema.safety.alterations",
     "schema/test_0002_indexes_for_common_queries.py": "migrations.0002_indexes_for_common_queries",
