@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
-from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.scope import Scope, refuse
+from cloudpub_models.manager.sending import send_sql
 from cloudpub_models.models import FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
@@ -189,7 +190,8 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         return statistics.series(self._rows_of(statement, parameters), buckets)
 
     def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self.database.engine.fetch_dicts(sql, parameters)
+        refuse(self.scope, "statistics")
+        return send_sql(self.database, sql, parameters)
 
 
 def _end(until: datetime | None) -> datetime:

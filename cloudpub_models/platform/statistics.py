@@ -16,48 +16,47 @@ from cloudpub_models.entity.stored_forms import timestamp_from_database
 from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets
 from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.render.handwritten import in_words_of
 
-SUCCESS: Final = "success"
-
-_COUNTS = (
-    f"COUNT(*) AS total, COUNT(CASE WHEN status = '{SUCCESS}' THEN 1 END) AS successful, "
-    "COUNT(duration_ms) AS timed, SUM(duration_ms) AS duration, "
-    "MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum"
-)
-FUNCTION_STATS: Final = (
-    f"SELECT duration_ms, COUNT(*) AS total, COUNT(CASE WHEN status = '{SUCCESS}' THEN 1 END) AS successful "  # noqa: S608
-    "FROM function_invocations WHERE function_id = @function AND timestamp >= @since GROUP BY duration_ms"
-)
+FUNCTION_STATS: Final = """
+    SELECT duration_ms, COUNT(*) AS total, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful
+    FROM function_invocations WHERE function_id = @function AND timestamp >= @since GROUP BY duration_ms
+"""
 """How often each duration occurred; takes ``function`` and ``since``."""
+
+USER_OVERVIEW: Final = """
+    WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user)
+    SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful,
+        COUNT(duration_ms) AS timed, SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum,
+        MAX(duration_ms) AS maximum, MAX(timestamp) AS last_invocation_at,
+        (SELECT COUNT(*) FROM owned) AS functions,
+        (SELECT COUNT(*) FROM owned WHERE status = 'active') AS active_functions,
+        (SELECT COUNT(*) FROM function_deployments WHERE function_id IN (SELECT id FROM owned)) AS deployments
+    FROM function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since
+"""
+"""Takes ``user`` and ``since``."""
+
+_SERIES: Final = """
+    SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, COUNT(*) AS total,
+        COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, COUNT(duration_ms) AS timed,
+        SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum
+    FROM function_invocations WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end GROUP BY 1
+"""
+_DURATIONS: Final = """
+    SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, duration_ms, COUNT(*) AS invocations
+    FROM function_invocations WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end
+        AND duration_ms IS NOT NULL GROUP BY 1, 2
+"""
 
 
 def series_statement(dialect: Dialect) -> str:
     """Return the statement that counts by slots; takes ``function`` and what ``Buckets.parameters`` gives."""
-    return _by_slot(dialect, _COUNTS, "", "1")
+    return in_words_of(dialect, _SERIES)
 
 
 def durations_statement(dialect: Dialect) -> str:
     """Return the statement that says how often each duration occurred in each slot; takes the same."""
-    return _by_slot(dialect, "duration_ms, COUNT(*) AS invocations", " AND duration_ms IS NOT NULL", "1, 2")
-
-
-def _by_slot(dialect: Dialect, columns: str, condition: str, group: str) -> str:
-    slot = f"({dialect.whole_seconds.format(column='timestamp')} - @origin) / @slot_seconds"
-    return (
-        f"SELECT {slot} AS slot, {columns} FROM function_invocations "  # noqa: S608
-        f"WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end{condition} GROUP BY {group}"
-    )
-
-
-USER_OVERVIEW: Final = (
-    "WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) "  # noqa: S608
-    f"SELECT {_COUNTS}, MAX(timestamp) AS last_invocation_at, "
-    "(SELECT COUNT(*) FROM owned) AS functions, "
-    "(SELECT COUNT(*) FROM owned WHERE status = 'active') AS active_functions, "
-    "(SELECT COUNT(*) FROM function_deployments WHERE function_id IN (SELECT id FROM owned)) AS deployments "
-    "FROM function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since"
-)
-"""Takes ``user`` and ``since``."""
+    return in_words_of(dialect, _DURATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)

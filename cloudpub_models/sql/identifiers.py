@@ -9,10 +9,11 @@ Not for: whether the named thing exists; that is checked where the model is know
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidIdentifierError
+from cloudpub_models.sql.remembering import Remembered
 
 _LONGEST = 63
 RULE = "a name of ASCII letters, digits and underscores, not starting with a digit, at most 63 characters"
@@ -100,7 +101,7 @@ def parse_table(text: Any) -> tuple[str, str | None]:
         InvalidIdentifierError: for anything else.
     """
     if isinstance(text, str):
-        return _parse_table(exact(text))
+        return _parsed_tables[exact(text),]
     raise InvalidIdentifierError(f'expected a table as "name" or "name alias"; got {shown(text)}')
 
 
@@ -110,13 +111,15 @@ def _table() -> re.Pattern[str]:
     return re.compile(r"[ \t\r\n]*([A-Za-z0-9_]+)(?:[ \t\r\n]+(?:[Aa][Ss][ \t\r\n]+)?([A-Za-z0-9_]+))?[ \t\r\n]*")
 
 
-@lru_cache(maxsize=512)
 def _parse_table(text: str) -> tuple[str, str | None]:
     match = _table().fullmatch(text)
     if match is None:
         raise InvalidIdentifierError(
-            f'expected a table as "name" or "name alias"; got {shown(text)}; '
+            f'expected a table as "name" or "name alias"; got {shown(text)}: '
             'SQL of your own goes into raw("…"), as in table(raw("… AS name"))'
         )
     name, alias = match.groups()
     return check_identifier(name, "table"), None if alias is None else check_identifier(alias, "alias")
+
+
+_parsed_tables = Remembered(_parse_table)

@@ -10,10 +10,10 @@ Not for: deciding when they are used; the dialects render the calls.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.remembering import Remembered
 
 LIKE_FUNCTION = "cloudpub_like"
 ILIKE_FUNCTION = "cloudpub_ilike"
@@ -29,7 +29,7 @@ def like_matches(pattern: Any, text: Any) -> bool | None:
     """
     if pattern is None or text is None:
         return None
-    return _compiled(str(pattern)).match(str(text)) is not None
+    return _compiled[str(pattern),].match(str(text)) is not None
 
 
 def ilike_matches(pattern: Any, text: Any) -> bool | None:
@@ -40,7 +40,7 @@ def ilike_matches(pattern: Any, text: Any) -> bool | None:
     """
     if pattern is None or text is None:
         return None
-    return _compiled(_lower(str(pattern))).match(_lower(str(text))) is not None
+    return _compiled[_lower(str(pattern)),].match(_lower(str(text))) is not None
 
 
 def escaped(text: str) -> str:
@@ -63,11 +63,11 @@ def check_pattern(pattern: str) -> str:
     >>> check_pattern("a\\")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    cloudpub_models.errors.InvalidValueError: expected a pattern in which a backslash escapes the next character, ...
+    cloudpub_models.errors.InvalidValueError: expected a pattern in which a backslash escapes the next character; ...
     """
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         raise InvalidValueError(
-            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash; "
+            "expected a pattern in which a backslash escapes the next character; got one that ends with a backslash: "
             "write two for a literal backslash"
         )
     return pattern
@@ -81,8 +81,7 @@ def _lower(text: str) -> str:
     return "".join([character.lower()[0] for character in text])
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     check_pattern(pattern)
     segments: list[str] = [""]
     characters = iter(pattern)
@@ -100,3 +99,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     # find a match where there is one, and keeps a hostile pattern like %a%a%a%a%b from taking forever.
     skipping = "".join([f"(?>.*?{part})" for part in between if part])
     return re.compile(rf"{first}{skipping}.*{last}\Z", re.DOTALL)
+
+
+_compiled = Remembered(_compile)

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from tests.house import not_yet
 from tests.house.package import FACE, circles, imported_in, imports, modules
 
 # From the bottom to the top. Rooms of one floor do not import each other.
@@ -82,7 +81,7 @@ def test_no_imports_between_sub_rooms_run_in_a_circle() -> None:
     for room in (name for name, module in modules().items() if module.is_package and name != FACE):
         of_sub_rooms = {(sub_room(room, name), sub_room(room, imported)) for name, imported in within(room)}
         found |= {(room, *pair) for pair in circles(of_sub_rooms)}
-    not_yet.assert_only(found, not_yet.BETWEEN_SUB_ROOMS, "imports between sub-rooms in a circle")
+    assert found == set()
 
 
 def test_sql_is_a_pipeline() -> None:

@@ -316,5 +316,7 @@ def nothing_kept(database: peewee.Database) -> Iterator[peewee.Database]:
     with suppress(_UndoError), database.atomic():
         run(database, "SET TRANSACTION READ ONLY")
         run(database, "SET LOCAL statement_timeout = 0")
+        # What is one query to us must be one to the server, too: another could end this transaction.
+        run(database, "SET LOCAL standard_conforming_strings = on")
         yield database
         raise _UndoError

@@ -132,9 +132,9 @@ class HazardFinder:
         name, alterations = alterations_of(words)
         table = self._facts.name_of(name)
         for alteration in alterations:
-            new = alteration.new_table_name
-            if new is None:
+            if alteration.new_table_name is None:
                 continue
+            new = self._facts.name_of(alteration.new_table_name)
             if self._renamed.get(table, table) in self._facts.rows:
                 self._renamed[new] = self._renamed.get(table, table)
             elif table in self._made:

@@ -130,7 +130,7 @@ def test_every_way_out_reads_what_peewee_would(things: Any, name: str) -> None:
     assert things.execute_query(things.query().select(name).limit(1)) == [{name: expected}]
 
 
-@pytest.mark.parametrize("name", set(FIELDS) - {"pickled", "pairs", "encrypted", "compressed", "binary_uuid"})
+@pytest.mark.parametrize("name", sorted(set(FIELDS) - {"pickled", "pairs", "encrypted", "compressed", "binary_uuid"}))
 def test_conditions_compare_what_is_stored(things: Any, name: str) -> None:
     _, given, _ = FIELDS[name]
     things.insert({name: given})

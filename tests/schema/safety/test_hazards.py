@@ -137,6 +137,11 @@ def test_a_table_that_was_renamed_on_the_way_is_still_known() -> None:
     assert (hazard.severity, hazard.rows) == ("destructive", 5_000_000)
 
 
+def test_a_table_that_was_renamed_is_known_in_any_case_on_sqlite() -> None:
+    [_, hazard] = hazards("ALTER TABLE logs RENAME TO OldLogs; DELETE FROM users; DROP TABLE [OLDLOGS]", SQLITE)
+    assert (hazard.table, hazard.rows) == ("oldlogs", 5_000_000)
+
+
 def test_what_cannot_run_in_a_transaction() -> None:
     for sql in ("CREATE INDEX CONCURRENTLY i ON logs (id)", "DROP INDEX CONCURRENTLY i", "VACUUM logs"):
         [hazard] = hazards(sql)

@@ -219,6 +219,21 @@ def test_what_begins_with_a_query_and_goes_on_is_not_sent(write: Write, sql: str
     assert migrator.database.table_exists("things")
 
 
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_where_a_string_ends_does_not_depend_on_the_settings_of_the_session(write: Write) -> None:
+    write(THINGS).up()
+    script = r"""
+def up(migrator, db):
+    query = "SELECT '\\', '; COMMIT; DROP TABLE things; --'"
+    assert db.execute_sql(query).fetchone() == ("\\", "; COMMIT; DROP TABLE things; --")
+"""
+    migrator = write(THINGS, script)
+    migrator.database.execute_sql("SET standard_conforming_strings = off")
+    [migration] = plan_migrations(migrator, "up")
+    assert (migration.statements, migration.stopped) == ((), None)
+    assert migrator.database.table_exists("things")
+
+
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
 def test_on_sqlite_a_script_reads_what_it_wrote(write: Write) -> None:
     script = """

@@ -218,4 +218,4 @@ def test_a_demo_that_loses_its_rows_to_another_says_so(run: Run, monkeypatch: py
     monkeypatch.setattr(demo, "_walk", lambda console, managers, _platform: demo._guides(managers, other))
     result = run("demo", "--invocations", "20")
     assert result.exit_code == 1
-    assert "run this one again" in result.stderr
+    assert "run it again" in result.stderr

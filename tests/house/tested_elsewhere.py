@@ -1,42 +1,13 @@
-"""What the house still has that its rules forbid, all of it.
+"""Which modules have no test of their own at the place where one would look for it, and where they are tested.
 
-The tests beside this module hold it strictly: what is not listed here fails, and so does what is listed and no longer
-there. So these lists can only become shorter.
+Held strictly: a module that has neither fails, and so does one that is listed here and has its test by now. So the list
+can only become shorter.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-
-# (room, sub-room, sub-room that it imports): in a circle.
-BETWEEN_SUB_ROOMS = set[tuple[str, ...]]()
-
-# How often a module asks which database it has.
-DIFFERENCES = dict[str, int]()
-
-# How many statements a module sends.
-SENDS = {
-    "platform.invocations": 1,
-}
-
-# How often a module puts SQL together.
-SQL_PUT_TOGETHER = {
-    "platform.statistics": 3,
-}
-
-# How many messages of a module are in another grammar than ``expected X; got Y: what to do``.
-MESSAGES = {
-    "connection.peewee_calls": 2,
-    "sql.identifiers": 1,
-    "sql.patterns": 1,
-}
-
-# How often a module's docstrings write code in single backticks.
-SINGLE_BACKTICKS = dict[str, int]()
-
-# Modules without a test at the mirrored place, by the test that holds them.
-WITHOUT_A_TEST_OF_ITS_OWN = {
+# By the test that holds them.
+TESTED_ELSEWHERE = {
     "abuse/test_value_verdicts.py": "manager.columns.encoding manager.columns.table",
     "cli/commands/demo/test_walk.py": "cli.commands.demo.catalogue cli.commands.demo.command cli.commands.demo.tour",
     "cli/commands/doctor/test_command.py": (
@@ -101,17 +72,3 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "docs/test_import.py": "platform.default",
     "typing/test_row_types.py": "platform.row_types",
 }
-
-
-def assert_only(found: Iterable[object], listed: Iterable[object], rule: str) -> None:
-    """Fail unless ``found`` is what is ``listed``; a thing that is found several times is listed as often."""
-    found, listed = _counted(found), _counted(listed)
-    news, gone = sorted((found - listed).items(), key=str), sorted((listed - found).items(), key=str)
-    assert not news, f"{rule}:\n" + "\n".join(f"    {thing} × {number}" for thing, number in news)
-    assert not gone, "take off the list in tests/house/not_yet.py what is mended:\n" + "\n".join(
-        f"    {thing} × {number}" for thing, number in gone
-    )
-
-
-def _counted(things: Iterable[object]) -> Counter[object]:
-    return Counter(dict(things)) if isinstance(things, Mapping) else Counter(things)
