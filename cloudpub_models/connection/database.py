@@ -92,6 +92,7 @@ class Database:
         self._lock = threading.RLock()
         # Found out when they are first asked for: most programs import few of their models.
         self._components: tuple[Component, ...] | None = None
+        self._models: tuple[type[peewee.Model], ...] | None = None
         self._name_components(components, platform)
         self._listeners: Listeners | None = None
         _databases.add(self)
@@ -191,7 +192,9 @@ class Database:
         >>> User in database.models
         True
         """
-        return tuple(model for component in self.components for model in component.models)
+        if self._models is None:
+            self._models = tuple(model for component in self.components for model in component.models)
+        return self._models
 
     @_opened_on_first_use
     def engine(self) -> Engine:
@@ -504,6 +507,7 @@ class Database:
         self._named_components = tuple(components)
         self._platform = platform
         self._components = None
+        self._models = None
 
     def _known_url(self) -> DatabaseUrl:
         if self._url is None:

@@ -199,7 +199,11 @@ def operator_for(value: Any, symbol: str = "=") -> Operator:
     Raises:
         InvalidQueryError: for a symbol that is not one of ``SYMBOLS``, or a value that it cannot be used with.
     """
-    return Operator(*_meaning_of(value, symbol))
+    name, values = _meaning_of(value, symbol)
+    # What the meaning says needs no check, and builders ask for each of their conditions.
+    operator = object.__new__(Operator)
+    operator.__dict__.update(name=name, values=values)
+    return operator
 
 
 def _meaning_of(value: Any, symbol: str) -> tuple[str, tuple[Any, ...]]:
