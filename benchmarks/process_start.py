@@ -13,7 +13,8 @@ TARGET_MILLISECONDS = 70
 TARGET_MEGABYTES = 22
 
 IMPORTS = {
-    "ours": "import cloudpub_models",
+    # The package alone loads nothing; these are the names that a program begins with.
+    "ours": "from cloudpub_models import Database, Managers",
     "peewee": "import peewee, psycopg2",
     "sqlalchemy": "import sqlalchemy.orm, psycopg2",
     "django": "import django.db.models, psycopg2",

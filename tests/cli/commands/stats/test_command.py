@@ -166,14 +166,16 @@ def test_the_drawing_fits(
 def test_columns_show_how_many_there_were(run: Run, stats_url: str, world: Managers) -> None:
     function = new_function(world, "burst")
     rows = [(1, 10), (3, 40), (5, 20)]
+    # Not HOUR: the hour may have turned since this module was imported.
+    hour = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=2)
     world.function_invocations.batch_insert(
-        {"function_id": function.id, "status": "success", "duration_ms": 5, "timestamp": HOUR - timedelta(hours=ago)}
+        {"function_id": function.id, "status": "success", "duration_ms": 5, "timestamp": hour - timedelta(hours=ago)}
         for ago, count in rows
         for _ in range(count)
     )
     shown = run("stats", "burst", "--database", stats_url).stdout
     chart = [line.partition("│")[2] or line.partition("┤")[2] for line in shown.splitlines() if re.search("[│┤]", line)]
-    # The last bucket is the current hour; two hours lie between it and ``HOUR``.
+    # The last bucket is the current hour; two hours lie between it and ``hour``.
     heights = {ago: sum(line[2 * (21 - ago)] == "█" for line in chart) for ago, _ in rows}
     assert heights == {1: 2, 3: 8, 5: 4}
     assert "no failures" in shown
