@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.house.tested_elsewhere import TESTED_ELSEWHERE
 
 from tests.house.package import ROOT, Module, modules
+from tests.house.tested_elsewhere import TESTED_ELSEWHERE
 
 TESTS = ROOT / "tests"
 
