@@ -400,6 +400,7 @@ class Database:
 
         Raises:
             ParameterError: a name has no value, or a value no name.
+            InvalidQueryError: it is no single statement, or two columns of the result have one name.
 
         >>> database.raw_query_all("SELECT name FROM functions WHERE id IN @ids", {"ids": (resize.id, 99)})
         [{'name': 'resize'}]

@@ -19,7 +19,7 @@ import peewee
 
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
-from cloudpub_models.connection.results import as_dicts, decoded
+from cloudpub_models.connection.results import as_dicts, by_name, decoded
 from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates, aborted
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
@@ -108,7 +108,7 @@ class Engine(peewee.Database, Sender):
     def stream_dicts(self, sql: str, parameters: Mapping[str, Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
         """Like ``fetch_dicts``, but stream the rows; the parameters are checked at once."""
         chunks = self.stream_described(*self.bind_parameters(sql, parameters), chunk_size)
-        return (dict(zip(names, row, strict=True)) for names, rows in chunks for row in rows)
+        return (row for names, rows in chunks for row in by_name(names, rows))
 
     def bind_parameters(
         self, sql: str, parameters: Mapping[str, Any] | None = None

@@ -5,8 +5,10 @@ Only the database knows the types of a result's columns; the engines put a decod
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+from cloudpub_models.errors import InvalidQueryError
 
 Row = tuple[Any, ...]
 
@@ -44,13 +46,46 @@ def as_dicts(columns: ResultColumns, rows: list[Row]) -> list[dict[str, Any]]:
 
     >>> as_dicts((("n", None), ("twice", lambda value: value * 2)), [(1, 1), (2, None)])
     [{'n': 1, 'twice': 2}, {'n': 2, 'twice': None}]
+
+    Raises:
+        InvalidQueryError: two columns have one name.
     """
-    if not rows:
+    if not columns:
         return []
     names, decoders = zip(*columns, strict=True)
-    if any(decoders):
-        rows = decoded(columns, rows)
+    return by_name(names, decoded(columns, rows) if any(decoders) else rows)
+
+
+def by_name(names: Sequence[str], rows: list[Row]) -> list[dict[str, Any]]:
+    """Return rows with values as they should be as dicts by the names of their columns.
+
+    >>> by_name(["id", "name"], [(1, "resize")])
+    [{'id': 1, 'name': 'resize'}]
+
+    Raises:
+        InvalidQueryError: two columns have one name.
+    """
+    require_distinct(names)
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Raise InvalidQueryError where two columns of a result have one name: a dict would lose one of them.
+
+    PostgreSQL calls every ``COUNT(…)`` ``count``, and whatever has no name of its own ``?column?``.
+
+    >>> require_distinct(["id", "name", "id"])
+    Traceback (most recent call last):
+    ...
+    cloudpub_models.errors.InvalidQueryError: expected a name of its own for each column of the result; got id more ...
+    """
+    if len(set(names)) == len(names):
+        return
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    raise InvalidQueryError(
+        f"expected a name of its own for each column of the result; got {', '.join(repeated)} more than once: "
+        "give one an alias, as in 'users.id AS user_id'"
+    )
 
 
 def _decoded_row(row: Row, decoders: list[tuple[int, Callable[[Any], Any]]]) -> Row:

@@ -14,7 +14,7 @@ import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
-from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.results import ResultColumns, Row, by_name
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.arguments.where import Conditions, Where, parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
@@ -93,7 +93,7 @@ def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None 
     """Send a statement with ``@name`` parameters that was written by hand and return its rows as dicts."""
     text, values = database.engine.bind_parameters(sql, parameters)
     names, rows = send(database, Request(text, writes=True, tables=()), values, "fetch_described")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return by_name(names, rows)
 
 
 class _StatementsByDialect(dict[Dialect, Statements[M]]):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -258,6 +259,63 @@ def test_raw_rows_come_as_the_database_has_them(database, managers, backend):
         assert isinstance(row["uuid"], str)
         assert row["analysis_result"] == '{"a":["b",null]}'
         assert len(row["created_at"]) == 26
+
+
+DOORS_THAT_GIVE_ROWS_BY_NAME = {
+    "raw_query_all": lambda database, managers, sql: database.raw_query_all(sql),
+    "raw_query_single": lambda database, managers, sql: database.raw_query_single(sql),
+    "raw_query_iter": lambda database, managers, sql: list(database.raw_query_iter(sql)),
+    "execute": lambda database, managers, sql: _executed(database, sql),
+    "raw": lambda database, managers, sql: managers.users.raw(sql),
+}
+
+
+def _executed(database, sql):
+    with database.transaction() as connection:
+        return connection.execute(sql)
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize("door", DOORS_THAT_GIVE_ROWS_BY_NAME.values(), ids=DOORS_THAT_GIVE_ROWS_BY_NAME)
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("SELECT f.id, u.id FROM functions f JOIN users u ON u.id = f.user_id", "id"),
+        ("SELECT f.id, u.id FROM functions f JOIN users u ON u.id = f.user_id -- ;", "id"),
+        ("SELECT 1 AS v, 2 AS w, 3 AS v", "v"),
+    ],
+)
+def test_columns_of_one_name_are_refused_since_a_dict_would_lose_one(
+    database, managers, door, sql, name, in_transaction
+):
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    managers.functions.insert({"user_id": ada.id, "name": "f"})
+    message = f"got {name} more than once: give one an alias"
+    with pytest.raises(InvalidQueryError, match=message), database.transaction() if in_transaction else nullcontext():
+        door(database, managers, sql)
+
+
+def test_names_that_look_as_if_they_had_been_repeated_stay(database):
+    sql = 'SELECT 1 AS v, 2 AS "v:1"'
+    assert list(database.raw_query_iter(sql)) == database.raw_query_all(sql) == [{"v": 1, "v:1": 2}]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT ';' AS v; -- done",
+        "SELECT ';' AS v; /* done; */",
+        "SELECT ';' AS v -- done;",
+        "-- first;\nSELECT ';' AS v ; ",
+        "VALUES (';')",
+    ],
+)
+def test_a_stream_takes_what_a_list_takes(database, sql, in_transaction):
+    with database.transaction() if in_transaction else nullcontext():
+        expected = database.raw_query_all(sql)
+        assert [list(row.values()) for row in expected] == [[";"]]
+        assert list(database.raw_query_iter(sql)) == expected
 
 
 def test_streaming_gives_every_row_and_lets_others_write_meanwhile(database, managers):

@@ -42,6 +42,7 @@ from cloudpub_models.errors import (
 from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
+from cloudpub_models.sql.text.tokens import tokens
 
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
@@ -283,12 +284,11 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     def stream_described(
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
     ) -> Iterator[tuple[list[str], list[Row]]]:
-        for cursor, rows in self._chunks(sql, parameters, chunk_size):
-            yield _names(cursor), rows
+        yield from self._chunks(sql, parameters, chunk_size)
 
     def _chunks(
         self, sql: str, parameters: Sequence[Any] | None, chunk_size: int
-    ) -> Iterator[tuple[sqlite3.Cursor, list[Row]]]:
+    ) -> Iterator[tuple[list[str], list[Row]]]:
         # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
         # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out: SQLite is told
         # to put the rows aside first, or a loop that inserts what it reads about would never end.
@@ -296,8 +296,12 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         connection = self._connect() if separate else self._usable_connection()
         try:
             cursor = connection.execute(sql if separate else _put_aside(sql), parameters or ())
+            names = _names(cursor)
+            if not separate and any(":" in name for name in names):
+                # A query in another one has its repeated columns renamed, as to "id:1".
+                names = _names(connection.execute(sql, parameters or ()))
             while rows := cursor.fetchmany(chunk_size):
-                yield cursor, rows
+                yield names, rows
             cursor.close()
         except sqlite3.Error as error:
             self.fail(error)
@@ -414,7 +418,7 @@ def _put_aside(sql: str) -> str:
     """
     if parse(sql, SQLITE).command not in ("SELECT", "VALUES"):
         return sql
-    inner = sql.rstrip().removesuffix(";")
+    inner = "".join([token.text for token in tokens(sql, SQLITE) if token.text != ";"])
     aside = f"(SELECT * FROM ({inner}\n) LIMIT -1)"  # noqa: S608 - the caller's own query, whole
     return f"WITH cloudpub_stream AS MATERIALIZED {aside} SELECT * FROM cloudpub_stream"  # noqa: S608 - the same
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import peewee
 
-from cloudpub_models.connection.results import ResultColumns
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.connection.results import ResultColumns, require_distinct
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
@@ -104,7 +103,7 @@ class QueryPlan:
 
     def _make_loader(self, columns: ResultColumns) -> DictLoader:
         names = [name for name, _ in columns]
-        _refuse_repeated(names)
+        require_distinct(names)
         decoders = []
         for name, decode_type in columns:
             source = self._sources.get(name)
@@ -195,15 +194,6 @@ def _flat(condition: Condition) -> Iterator[Condition]:
 
 
 # Columns of the result
-
-
-def _refuse_repeated(names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InvalidQueryError(
-            f"expected a name of its own for each column of the result; got {', '.join(repeated)} more than once: "
-            f"give one an alias, as in 'users.{repeated[0]} AS user_{repeated[0]}'"
-        )
 
 
 def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
