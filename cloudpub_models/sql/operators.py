@@ -153,23 +153,23 @@ def between(low: Any, high: Any) -> Operator:
 def in_(values: Iterable[Any]) -> Operator:
     """Any of ``values``, a list, tuple, set, range or another iterable; of an empty one, nothing.
 
-    A ``None`` among them matches no row, as in SQL; use ``is_null`` for those.
+    A ``None`` among them is NULL.
 
-    >>> in_(["active", "building"])
-    Operator(name='IN', values=(['active', 'building'],))
+    >>> in_(["active", "building"]), in_([5, None])
+    (Operator(name='IN', values=(['active', 'building'],)), Operator(name='IN OR NULL', values=([5],)))
     """
-    return Operator("IN", (_members_of(values),))
+    return Operator(*_membership("IN", values))
 
 
 def not_in(values: Iterable[Any]) -> Operator:
     """None of ``values``; of an empty one, every row is.
 
-    A ``None`` among them makes the condition true of no row, as in SQL.
+    NULL is none of them and yet not found, as in SQL, unless there are none at all. A ``None`` among them says so.
 
-    >>> not_in({"failed"})
-    Operator(name='NOT IN', values=(['failed'],))
+    >>> not_in({"failed"}), not_in([None])
+    (Operator(name='NOT IN', values=(['failed'],)), Operator(name='NOT IN OR NULL', values=([],)))
     """
-    return Operator("NOT IN", (_members_of(values),))
+    return Operator(*_membership("NOT IN", values))
 
 
 def is_null() -> Operator:
@@ -228,11 +228,11 @@ def _meaning_of(value: Any, symbol: str) -> tuple[str, tuple[Any, ...]]:
             raise InvalidQueryError(f"expected two values for BETWEEN, as in (low, high); got {shown(value)}")
         return name, (_operand(value[0], name), _operand(value[1], name))
     if name in ("IN", "NOT IN"):
-        return name, (_members_of(value),)
+        return _membership(name, value)
     if value is None and name in _NEGATABLE:
         return "IS NOT NULL" if _NEGATABLE[name] else "IS NULL", ()
     if isinstance(value, (list, tuple, set, frozenset, range)) and name in _NEGATABLE:
-        return "NOT IN" if _NEGATABLE[name] else "IN", (_members_of(value),)
+        return _membership("NOT IN" if _NEGATABLE[name] else "IN", value)
     return name, (_operand(value, name),)
 
 
@@ -274,14 +274,19 @@ def _no_sql(value: Any, name: str) -> Any:
     return value
 
 
-def _members_of(values: Any) -> Members:
-    """Return the members of an IN list."""
+def _membership(name: str, values: Any) -> tuple[str, tuple[Members]]:
+    """Return the operator for the members of an IN list, and those that are not NULL."""
     if isinstance(values, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(values, Iterable):
         raise InvalidQueryError(
             f"expected several values for IN (a list, tuple, set …); got {shown(values)}: put a single one into a list"
         )
     members = Members(values)
+    has_null = False
     for member in members:
-        if member.__class__ not in _SCALARS:
+        if member is None:
+            has_null = True
+        elif member.__class__ not in _SCALARS:
             _no_sql(member, "IN")
-    return members
+    if has_null:
+        return f"{name} OR NULL", (Members([member for member in members if member is not None]),)
+    return name, (members,)

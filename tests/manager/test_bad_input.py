@@ -211,8 +211,3 @@ def test_messages_help(managers):
             managers.users.find_all(order_by=order)
     with pytest.raises(InvalidQueryError, match="got 'active': a condition is given as column, value, operator"):
         managers.functions.query().where("status", "=", "active")
-
-
-def test_none_in_a_list_matches_nothing_as_in_sql(managers):
-    assert managers.functions.find_all({"active_deployment_id": [1, None]}) == []
-    assert managers.functions.find_all({"active_deployment_id": operators.not_in([1, None])}) == []

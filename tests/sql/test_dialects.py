@@ -142,7 +142,7 @@ def test_every_operator_has_a_text_on_both(dialect: Dialect) -> None:
     for operator, count in PARAMETER_COUNTS.items():
         parameters = [f"@p{number}" for number in range(count)]
         text = dialect.comparison("col", operator, parameters)
-        assert text.count("col") == 1
+        assert text.count("col") == (2 if operator.endswith("OR NULL") else 1)
         assert all(text.count(parameter) == 1 for parameter in parameters)
     assert set(dialect.comparisons) == set(PARAMETER_COUNTS)
 

@@ -18,7 +18,7 @@ from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidQueryError, UnknownTableError
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
-from cloudpub_models.sql.nodes.conditions import Condition, Group, PositionalCondition
+from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Condition, Group, PositionalCondition
 from cloudpub_models.sql.operators import Operator, in_
 from cloudpub_models.sql.patterns import check_pattern
 from cloudpub_models.sql.values import encode
@@ -48,7 +48,6 @@ _MARK = "\0"
 _SCALARS = frozenset({int, str, bool, UUID, datetime})
 _DEEPEST_GROUP = 50
 _PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
-_MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
 
 
 # A column and an operator, or a condition of another kind.
@@ -109,7 +108,7 @@ def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tupl
     if not isinstance(value, Operator):
         return "=", (column.encode(value),)
     operator = value.name
-    if operator in _MEMBERSHIP_OPERATORS:
+    if operator in MEMBERSHIP_OPERATORS:
         return operator, (column.encode_list(value.values[0], dialect),)
     if operator in _PATTERN_OPERATORS:
         return operator, (_pattern(value.values[0], column),)

@@ -24,14 +24,13 @@ from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
 from cloudpub_models.sql.nodes import expressions as nodes
-from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
+from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
 from cloudpub_models.sql.text.parameters import driver_value
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
-_MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN"})
 # Calls whose result is one of the values of their first argument.
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
@@ -180,7 +179,7 @@ def _encoder(condition: Condition, name: str, tables: _Tables, dialect: Dialect)
     if column is not None and isinstance(condition, Comparison):
         if condition.operator in _VALUE_OPERATORS:
             return column.encode
-        if condition.operator in _MEMBERSHIP_OPERATORS:
+        if condition.operator in MEMBERSHIP_OPERATORS:
             return partial(column.encode_list, dialect=dialect)
     return partial(driver_value, name=name, dialect=dialect)
 

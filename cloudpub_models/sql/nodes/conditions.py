@@ -25,7 +25,11 @@ PARAMETER_COUNTS: dict[str, int] = {
     **dict.fromkeys(("=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "IN", "NOT IN"), 1),
     **dict.fromkeys(("IS NULL", "IS NOT NULL", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE"), 0),
     "BETWEEN": 2,
+    # With a None among the members.
+    **dict.fromkeys(("IN OR NULL", "NOT IN OR NULL"), 1),
 }
+# Those whose one parameter is the members of a list.
+MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
 
 
 class Comparison(Record):

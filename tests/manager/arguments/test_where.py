@@ -37,3 +37,56 @@ def test_without_a_condition_nothing_is_written(users: Any) -> None:
         with pytest.raises(UnboundedWriteError):
             users.delete(nothing)
     assert users.count(AllOf()) == 4
+
+
+@pytest.fixture
+def invocations(managers: Managers) -> Any:
+    user = managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    function = managers.functions.insert({"user_id": user.id, "name": "resize"})
+    for duration in (None, 1, 2, 5):
+        row = {"function_id": function.id, "status": "success", "duration_ms": duration}
+        managers.function_invocations.insert(row)
+    return managers.function_invocations
+
+
+LISTS: dict[str, tuple[Any, set[int | None]]] = {
+    "a list": ([None, 5], {None, 5}),
+    "only None": ([None], {None}),
+    "in_": (operators.in_({1, None, 2}), {None, 1, 2}),
+    "without None": ([1, 5], {1, 5}),
+    "empty": ([], set()),
+    "not_in": (operators.not_in([None, 5]), {1, 2}),
+    "ne": (operators.ne((None, 1)), {2, 5}),
+    "not in only None": (operators.not_in([None]), {1, 2, 5}),
+    "not in without None": (operators.not_in([5]), {1, 2}),
+    "not in empty": (operators.not_in([]), {None, 1, 2, 5}),
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), LISTS.values(), ids=LISTS)
+def test_none_in_a_list_is_null_wherever_lists_are_taken(
+    invocations: Any, given: Any, expected: set[int | None]
+) -> None:
+    where = {"duration_ms": given}
+    durations = [row.duration_ms for row in invocations.find_all(where)]
+    assert set(durations) == expected
+    assert len(durations) == invocations.count(where) == len(expected)
+    assert {row.duration_ms for row in invocations.iterate(where)} == expected
+    assert {row.duration_ms for row in invocations.paginate_after(page_size=10, where=where).items} == expected
+    built = invocations.query().select("duration_ms").where("duration_ms", given)
+    assert {row["duration_ms"] for row in invocations.execute_query(built)} == expected
+    # Beside another condition, which the OR must not reach.
+    assert invocations.count(where | {"status": "failed"}) == 0
+    assert invocations.execute_query(built.where("status", "failed")) == []
+    assert invocations.delete(where) == len(expected)
+
+
+def test_none_in_a_list_is_no_member_of_what_is_sent(invocations: Any, statements: Any, backend: str) -> None:
+    members, any_of = ("[5]", "IN (SELECT value FROM json_each(?))") if backend == "sqlite" else ("{5}", "= ANY(%s)")
+    invocations.count({"duration_ms": [None, 5], "status": "success"})
+    sql, values = statements[0]
+    assert sql == (
+        f"SELECT COUNT(*) AS count FROM function_invocations WHERE (duration_ms {any_of} OR duration_ms IS NULL) "
+        f"AND status = {'?' if backend == 'sqlite' else '%s'}"
+    )
+    assert [str(value).replace('"', "") for value in values] == [members, "success"]

@@ -228,6 +228,8 @@ def _without_new_models() -> Iterator[None]:
     yield
     for key in [key for key in User._meta.backrefs if key not in known]:
         del User._meta.backrefs[key]
+        if key.backref in vars(User):
+            delattr(User, key.backref)
 
 
 @pytest.mark.usefixtures("_without_new_models")
