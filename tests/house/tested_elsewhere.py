@@ -33,7 +33,6 @@ TESTED_ELSEWHERE = {
         "connection.postgresql.driver_errors connection.sqlite.driver_errors"
     ),
     "connection/test_engine.py": "connection.peewee_calls connection.sender",
-    "connection/postgresql/test_pool.py": "connection.postgresql.connection",
     "connection/test_observed.py": "connection.listeners",
     "connection/test_transactions.py": "connection.postgresql.engine",
     "connection/test_url.py": "connection.options",

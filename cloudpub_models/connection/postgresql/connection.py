@@ -25,6 +25,15 @@ from cloudpub_models.errors import ConfigurationError, InvalidQueryError, Invali
 
 # Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
 _TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
+# Each with the type of its arrays, and what the driver reads it with.
+_TIMES: dict[str, tuple[int, int, Any]] = {
+    "date": (1082, 1182, extensions.PYDATE),
+    "time": (1083, 1183, extensions.PYTIME),
+    "time with time zone": (1266, 1270, extensions.PYTIME),
+    "interval": (1186, 1187, extensions.PYINTERVAL),
+    "timestamp": (_TIMESTAMP, 1115, extensions.PYDATETIME),
+    "timestamp with time zone": (_TIMESTAMPTZ, 1185, extensions.PYDATETIMETZ),
+}
 
 _LARGEST_RESULT_KEPT = 1000
 # What the loaders read, and how the tokenizer of raw SQL takes a backslash in a string.
@@ -68,7 +77,7 @@ class PostgresqlConnection(extensions.connection):
             cursor = self.cursor()
             extensions.register_type(extensions.UNICODE, cursor)
             types: Any = cursor.string_types
-            types.update(dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE))
+            types.update(_TYPES)
         return cursor
 
     def keep(self, cursor: extensions.cursor) -> None:
@@ -165,13 +174,47 @@ def columns_of(cursor: extensions.cursor) -> ResultColumns:
     return tuple([(column.name, _DECODERS.get(column.type_code)) for column in cursor.description or ()])
 
 
+def _inexpressible(kind: str, text: str) -> InvalidValueError:
+    return InvalidValueError(
+        f"expected a value of type {kind} that Python can express; got {text!r} from the database: cast the column "
+        "to text"
+    )
+
+
+def _checked(kind: str, read: Any) -> Any:
+    """Return what reads a date, time or interval, and refuses what the driver would take for another value."""
+
+    def cast(text: str | None, cursor: Any) -> Any:
+        if text is None:
+            return None
+        # The driver makes the largest date, no time at all and midnight of these.
+        if "infinity" in text or text.startswith("24:"):
+            raise _inexpressible(kind, text)
+        try:
+            return read(text, cursor)
+        except (ValueError, OverflowError):
+            raise _inexpressible(kind, text) from None
+
+    return cast
+
+
+def _types() -> dict[int, Any]:
+    """Return what reads the values of each type: as text what the loaders parse, checked what the driver reads."""
+    types: dict[int, Any] = {}
+    for kind, (type_code, array_code, read) in _TIMES.items():
+        one = types[type_code] = extensions.new_type((type_code,), kind, _checked(kind, read))
+        types[array_code] = extensions.new_array_type((array_code,), f"{kind}[]", one)
+    return types | dict.fromkeys((_TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB), extensions.UNICODE)
+
+
+_TYPES = _types()
+
+
 def _decode_timestamp(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidValueError(
-            f"expected a timestamp between the years 1 and 9999; the database has {text!r}: cast the column to text"
-        ) from None
+        raise _inexpressible("timestamp", text) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
