@@ -53,7 +53,10 @@ def as_dicts(columns: ResultColumns, rows: list[Row]) -> list[dict[str, Any]]:
     if not columns:
         return []
     names, decoders = zip(*columns, strict=True)
-    return by_name(names, decoded(columns, rows) if any(decoders) else rows)
+    require_distinct(names)
+    if any(decoders):
+        rows = decoded(columns, rows)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def by_name(names: Sequence[str], rows: list[Row]) -> list[dict[str, Any]]:

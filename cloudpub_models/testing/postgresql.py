@@ -176,7 +176,7 @@ class ReusedDatabase:
             for table, key in keys
             if isinstance(key, peewee.AutoField)
         ]
-        self._database.raw_query_all(f"SELECT {', '.join(restarted)}")
+        self._database.raw_execute(f"SELECT {', '.join(restarted)}")
 
     def _current_schema_version(self) -> dict[str, Any] | None:
         return self._database.raw_query_single(_SCHEMA_VERSION)
