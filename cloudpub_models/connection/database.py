@@ -400,7 +400,8 @@ class Database:
 
         Raises:
             ParameterError: a name has no value, or a value no name.
-            InvalidQueryError: it is no single statement, or two columns of the result have one name.
+            InvalidQueryError: it is no single statement; or two columns of the result have one name, which is known
+                when the statement has been run, so that a write is undone only inside a transaction.
 
         >>> database.raw_query_all("SELECT name FROM functions WHERE id IN @ids", {"ids": (resize.id, 99)})
         [{'name': 'resize'}]
