@@ -93,7 +93,15 @@ class InvalidValueError(CloudpubError, peewee.DataError, ValueError):
 
 
 class NotFoundError(CloudpubError, peewee.DoesNotExist):
-    """A row that has to exist does not."""
+    """A row that has to exist does not.
+
+    Attributes:
+        table: the table of the row.
+    """
+
+    def __init__(self, message: str, *, table: str | None = None) -> None:
+        super().__init__(message)
+        self.table = table
 
 
 class DomainRuleError(CloudpubError, peewee.PeeweeException):

@@ -72,7 +72,7 @@ class QueryHelpers:
         True
         """
         _warn("users.find_by_email")
-        user = cls.managers.users.find_one({"email": email})
+        user = cls.managers.users.find_by_id(email, id_column="email")
         return None if user is None else _as_row(user)
 
     @classmethod

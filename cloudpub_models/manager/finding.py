@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,19 +10,20 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, NotFoundError
 from cloudpub_models.manager.arguments.order import (
     Direction,
     OrderBy,
     parse_order,
 )
-from cloudpub_models.manager.arguments.where import Where
+from cloudpub_models.manager.arguments.where import AllRows, Where
 from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
 from cloudpub_models.manager.related import RelatedRows
-from cloudpub_models.manager.sending import TableAccess, require_value, send
+from cloudpub_models.manager.sending import SEVERAL, TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.manager.statements.shapes import Select
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
@@ -65,6 +66,44 @@ class Finding(TableAccess[M]):
         ``SELECT id, uuid, … FROM users WHERE uuid = @param_0``
         """
         return self._look_up("uuid", uuid)
+
+    def get_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M:
+        """Return the row with this id, where there has to be one.
+
+        Args:
+            id: as for ``find_by_id``.
+            id_column: as for ``find_by_id``.
+            select: as for ``find_by_id``.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidValueError: the id does not fit the column.
+
+        >>> managers.functions.get_by_id(resize.id) == resize
+        True
+        >>> managers.functions.get_by_id(0)
+        Traceback (most recent call last):
+        ...
+        cloudpub_models.errors.NotFoundError: expected a row of functions with the id 0; there is none
+
+        As ``find_by_id``
+        """
+        return self._required(self._look_up(id_column, id, select), {id_column: id})
+
+    def get_by_uuid(self, uuid: UUID | str) -> M:
+        """Return the row with this public UUID, where there has to be one.
+
+        Raises:
+            NotFoundError: there is none.
+            UnknownColumnError: the table has no ``uuid``.
+            InvalidValueError: the text is no UUID.
+
+        >>> managers.users.get_by_uuid(ada.uuid) == ada
+        True
+
+        As ``find_by_uuid``
+        """
+        return self._required(self._look_up("uuid", uuid), {"uuid": uuid})
 
     def find_all(
         self,
@@ -142,6 +181,30 @@ class Finding(TableAccess[M]):
             where, order_by=order_by, order_direction=order_direction, limit=1, select=select, include=include
         )
         return rows[0] if rows else None
+
+    def get_one(
+        self,
+        where: Where = None,
+        *,
+        order_by: OrderBy = None,
+        order_direction: Direction = "ASC",
+        select: Sequence[str] | None = None,
+        include: Include = (),
+    ) -> M:
+        """Return the first row that ``find_all`` would, where there has to be one.
+
+        Raises:
+            NotFoundError: there is none.
+
+        >>> managers.functions.get_one({"user_id": ada.id, "name": "crop"})
+        Traceback (most recent call last):
+        ...
+        cloudpub_models.errors.NotFoundError: expected a row of functions with the user_id 1 and the name 'crop'; ...
+
+        As ``find_one``
+        """
+        found = self.find_one(where, order_by=order_by, order_direction=order_direction, select=select, include=include)
+        return self._required(found, where)
 
     def count(self, where: Where = None) -> int:
         """Return how many rows meet every condition.
@@ -287,7 +350,9 @@ class Finding(TableAccess[M]):
         """Return the row that has one value in a column."""
         statements = self._statements[self.database.engine.sql_dialect]
         lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
-        encoded = lookup.encode(require_value(value, name) if value is None else value)
+        if value is None or isinstance(value, SEVERAL):
+            require_value(value, name)
+        encoded = lookup.encode(value)
         if select is None and self.scope is None:
             rows = lookup.load(send(self.database, lookup, (encoded,)))
         else:
@@ -295,6 +360,25 @@ class Finding(TableAccess[M]):
             query = statements.select(shape, columns=None if select is None else self.table.selected(select))
             rows = query.load(send(self.database, query, values))
         return rows[0] if rows else None
+
+    def _required(self, found: M | None, where: Where) -> M:
+        if found is None:
+            raise NotFoundError(
+                f"expected a row of {self.table.name}{self._asked_for(where)}; there is none", table=self.table.name
+            )
+        return found
+
+    def _asked_for(self, where: Where) -> str:
+        """Return what conditions ask for, for a message; values only where each stands for itself and is no secret."""
+        if not where or isinstance(where, AllRows):
+            return ""
+        if not isinstance(where, Mapping):
+            return " that meets the conditions"
+        secrets: frozenset[str] = getattr(self.model, "secret_columns", frozenset())
+        named = {self.table.column(name).name: value for name, value in where.items()}
+        return " with " + " and ".join(
+            [f"the {name} {_told(value)}" if name not in secrets else f"this {name}" for name, value in named.items()]
+        )
 
     def _locked(self, where: Where, select: Sequence[str]) -> M | None:
         """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
@@ -325,3 +409,8 @@ class Finding(TableAccess[M]):
                 rows = query.load(chunk[start : start + size])
                 load_included(rows, tree, self._related)
                 yield from rows
+
+
+def _told(value: Any) -> str:
+    is_number = isinstance(value, int) and value.bit_length() <= 64
+    return str(value) if is_number or isinstance(value, UUID) else shown(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import peewee
 
 from cloudpub_models.connection.results import require_distinct
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
@@ -17,9 +17,7 @@ from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.shapes import Request
-from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.expressions import Raw
-from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
@@ -59,7 +57,6 @@ class Relating(Finding[M]):
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
         related = self._finding(related_table)
-        _refuse_several(parent_id, foreign_key)
         return related.find_all(
             {foreign_key: require_value(parent_id, foreign_key)},
             order_by=order_by,
@@ -94,8 +91,9 @@ class Relating(Finding[M]):
         self.table.column(foreign_key)
         if foreign_key_value is None:
             return None
-        _refuse_several(foreign_key_value, foreign_key)
-        return self._finding(related_table).find_one({related_key: foreign_key_value}, select=select)
+        return self._finding(related_table).find_one(
+            {related_key: require_value(foreign_key_value, foreign_key)}, select=select
+        )
 
     def many_to_many(
         self,
@@ -268,12 +266,6 @@ class Relating(Finding[M]):
 
     def _finding(self, table: str) -> Finding[Any]:
         return Finding(self._model_of(table), self.database, scope=self.scope)
-
-
-def _refuse_several(value: Any, column: str) -> None:
-    # Where one row is meant, a list out of a JSON body must not stand for all rows that it names.
-    if isinstance(value, list | tuple | set | frozenset | dict | Operator):
-        raise InvalidValueError(f"expected one value for {column}; got {shown(value)}: use find_all() for several")
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

@@ -21,11 +21,16 @@ from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.scope import Scope, rows_of
 from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.operators import Operator
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.sender import CopySource
 
 M = TypeVar("M", bound=peewee.Model)
+
+# What stands for more than one value, or for a comparison with one.
+SEVERAL = (list, tuple, set, frozenset, dict, Operator)
 
 Way = Literal["fetch", "run", "stream", "fetch_undecoded", "fetch_described", "copy_rows", "run_many"]
 
@@ -150,7 +155,12 @@ class TableAccess(Generic[M]):
 
 
 def require_value(value: Any, column: str) -> Any:
-    """Return the value to look a row up by, or raise InvalidValueError where it is ``None``."""
+    """Return the value to look a row up by, or raise InvalidValueError where it is ``None`` or more than one.
+
+    Where one row is meant, a list out of a JSON body must not stand for all rows that it names.
+    """
     if value is None:
         raise InvalidValueError(f"expected a value for {column}; got None, which no row has: was the row inserted?")
+    if isinstance(value, SEVERAL):
+        raise InvalidValueError(f"expected one value for {column}; got {shown(value)}: use find_all() for several")
     return value

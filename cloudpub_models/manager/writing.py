@@ -19,7 +19,7 @@ from cloudpub_models.manager.arguments.order import Order, OrderBy
 from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
-from cloudpub_models.manager.sending import require_value, send
+from cloudpub_models.manager.sending import SEVERAL, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import ConflictRule
 from cloudpub_models.sql import Conflict
@@ -319,7 +319,9 @@ class Writing(Finding[M]):
     def _one(self, name: str, value: Any) -> Conditions:
         """Return the condition that a column has one value."""
         column = self.table.column(name)
-        encoded = column.encode(require_value(value, name) if value is None else value)
+        if value is None or isinstance(value, SEVERAL):
+            require_value(value, name)
+        encoded = column.encode(value)
         conditions = ((column.name, "="),), (encoded,)
         return conditions if self.scope is None else self._completed(conditions)
 

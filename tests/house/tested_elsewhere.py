@@ -43,7 +43,7 @@ TESTED_ELSEWHERE = {
     "manager/test_included.py": "manager.related",
     "manager/test_bad_input.py": "manager.arguments.order",
     "manager/test_manager.py": (
-        "manager.columns.peewee_encoding manager.finding manager.relating manager.sending manager.statements.pages "
+        "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.pages "
         "manager.statements.results manager.writing"
     ),
     "manager/rows/test_instances.py": "manager.columns.decoding",
