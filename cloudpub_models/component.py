@@ -196,6 +196,24 @@ def in_order(components: Iterable[Component]) -> tuple[Component, ...]:
     return tuple(ordered.values())
 
 
+def with_what_they_are_after(names: Iterable[str], components: Iterable[Component]) -> tuple[Component, ...]:
+    """Return the components of these names and all that they are ``after``, near or far, in the order given.
+
+    >>> billing = Component("billing", after=["cloudpub"])
+    >>> with_what_they_are_after(["billing"], [Component("cloudpub"), Component("flags"), billing])
+    (Component('cloudpub'), Component('billing'))
+    """
+    by_name = {component.name: component for component in components}
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in by_name and name not in found:
+            found.add(name)
+            waiting.extend(by_name[name].after)
+    return tuple(component for name, component in by_name.items() if name in found)
+
+
 def check_tables(components: Iterable[Component]) -> None:
     """Raise ConfigurationError unless all models are models, and each has a table of its own."""
     owners: dict[str, str] = {}

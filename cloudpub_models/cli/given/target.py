@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ import typer
 
 from cloudpub_models.cli.boundary import interruptible
 from cloudpub_models.cli.shown.terminal import print_note
-from cloudpub_models.component import PLATFORM, Component, load_component, project_components
+from cloudpub_models.component import PLATFORM, Component, load_component, project_components, with_what_they_are_after
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import MEMORY_URL, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.sql.identifiers import shown
 
 APPLICATION_NAME = "cloudpub command"
 LOCAL_FILE = "cloudpub.db"
@@ -51,20 +53,40 @@ ComponentOption = Annotated[
         show_default=False,
     ),
 ]
+RestrictingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component",
+        metavar="NAME",
+        help="Only this one of the project's components. MODULE:NAME adds one to them. May be repeated.",
+        show_default=False,
+    ),
+]
 DirectoryOption = Annotated[
     Path | None,
     typer.Option(
-        "--directory", metavar="DIR", help="Where the migrations are, if not the package's own.", show_default=False
+        "--directory",
+        metavar="DIR",
+        help="Where the migrations of the one component are that --component names, else of the platform.",
+        show_default=False,
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the options of the commands so far have named."""
+    """What the options of the commands so far have named.
+
+    Attributes:
+        database: the URL; None where none is given.
+        references: components as ``module:attribute``.
+        names: the components that are meant, by their names; all where there are none.
+        directory: where the migrations of one component are.
+    """
 
     database: str | None = None
     references: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     directory: Path | None = None
 
     @property
@@ -82,11 +104,34 @@ class Target:
         """The models of all components, by the names of their tables."""
         return {model._meta.table_name: model for model in Database(components=self.components).models}
 
-    def with_scripts(self, database: Database) -> tuple[Component, ...]:
-        """Return the components whose migrations are meant: the platform's from ``--directory``, else all of them."""
+    @cached_property
+    def with_scripts(self) -> tuple[Component, ...]:
+        """All components, each with its migrations; where ``--directory`` is given, that of one is there.
+
+        Raises:
+            ConfigurationError: ``--component`` names one that there is not, or several for one directory.
+        """
+        known = Database(components=self.components).components
+        by_name = {component.name: component for component in known}
+        for name in self.names:
+            if name not in by_name:
+                raise ConfigurationError(
+                    f"expected the name of a component; got {shown(name)}: {did_you_mean(name, by_name)}"
+                )
         if self.directory is None:
-            return database.components
-        return (load_component(PLATFORM).with_migrations(self.directory),)
+            return known
+        if len(self.names) > 1:
+            raise ConfigurationError(
+                f"expected one component whose migrations are in --directory; got {', '.join(self.names)}: name one"
+            )
+        moved = by_name[self.names[0]] if self.names else load_component(PLATFORM)
+        needed = with_what_they_are_after(moved.after, known)
+        return (*needed, moved.with_migrations(self.directory))
+
+    @property
+    def meant(self) -> tuple[Component, ...]:
+        """The components that ``--component`` names, else all of them."""
+        return tuple(one for one in self.with_scripts if not self.names or one.name in self.names)
 
     def table(self, name: str) -> Table:
         """Return a table by its name.
@@ -156,21 +201,22 @@ class Target:
             opened.close()
 
 
-def takes_target(*, directory: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_target(*, scripts: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that gives a command the options for its database, in place of its parameter ``target``.
 
     What they do not say, those of the commands in front of it do; a ``typer.Context`` is passed on where the command
     takes one.
 
     Args:
-        directory: whether there is ``--directory`` too.
+        scripts: whether it is about migrations: then there is ``--directory`` too, and ``--component NAME`` restricts
+            it to one component.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         # Evaluated here, in the command's module: Typer reads the signature elsewhere.
         own = inspect.signature(command, eval_str=True).parameters
-        options = {"database": DatabaseOption, "component": ComponentOption}
-        if directory:
+        options = {"database": DatabaseOption, "component": RestrictingOption if scripts else ComponentOption}
+        if scripts:
             options["directory"] = DirectoryOption
         parameters = [
             inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
@@ -185,9 +231,11 @@ def takes_target(*, directory: bool = False) -> Callable[[Callable[..., None]], 
         def run(*, context: typer.Context, **given: Any) -> None:
             outer = context.obj if isinstance(context.obj, Target) else Target()
             url, components, place = given.pop("database"), given.pop("component"), given.pop("directory", None)
+            names = [each for each in components or () if scripts and re.fullmatch(r"\w+", each)]
             context.obj = Target(
                 outer.database if url is None else url,
-                (*outer.references, *(components or ())),
+                (*outer.references, *(each for each in components or () if each not in names)),
+                (*outer.names, *names),
                 outer.directory if place is None else place,
             )
             passed = {"context": context} if "context" in own else {}

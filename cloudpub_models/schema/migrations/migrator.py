@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from cloudpub_models.component import Component
+from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.migrations.applied import AppliedMigration, AppliedMigrations
 from cloudpub_models.schema.migrations.scripts import Script, scripts_of
@@ -84,7 +84,7 @@ class Migrator:
             MigrationError: for an unknown target, and for edited, missing and late migrations.
         """
         scripts = {script.name: script for script in self.scripts()}
-        _require_known(target, scripts)
+        self._require_known(target, scripts)
         statuses = self._sound_statuses()
         if target is not None:
             wanted = self._with_what_it_is_after(scripts[target].component)
@@ -105,21 +105,24 @@ class Migrator:
         Raises:
             MigrationError: for an unknown target, and for edited, missing and late migrations.
         """
-        scripts = {script.name: script for script in self.scripts()}
-        applied = [status for status in self._sound_statuses() if status.state == "applied"]
-        _require_known(target, [status.name for status in applied])
-        moments = _moments_in_order(applied)
-        positions = {component.name: position for position, component in enumerate(self.components)}
-        latest_first = sorted(
-            (scripts[status.name] for status in applied),
-            key=lambda script: (moments[script.name], positions[script.component], script.number),
-            reverse=True,
-        )
+        latest_first = self._latest_first()
+        self._require_known(target, [script.name for script in latest_first])
         if target is None:
             return latest_first[:1]
-        named = scripts[target]
-        behind = {name for name in positions if named.component in self._with_what_it_is_after(name)}
-        return [script for script in latest_first[: latest_first.index(named) + 1] if script.component in behind]
+        position, named = next(
+            (position, script) for position, script in enumerate(latest_first) if script.name == target
+        )
+        behind = {each.name for each in self.components if named.component in self._with_what_it_is_after(each.name)}
+        return [script for script in latest_first[: position + 1] if script.component in behind]
+
+    def last_applied(self, components: Iterable[str]) -> str | None:
+        """Return the name of the migration of these components that was applied last; None where there is none.
+
+        Raises:
+            MigrationError: for edited, missing and late migrations.
+        """
+        named = set(components)
+        return next((script.name for script in self._latest_first() if script.component in named), None)
 
     def up(self, target: str | None = None) -> list[str]:
         """Apply what is pending, in order.
@@ -137,7 +140,7 @@ class Migrator:
         """
         from cloudpub_models.schema.migrations.run import MigrationRun
 
-        _require_known(target, [script.name for script in self.scripts()])
+        self._require_known(target, [script.name for script in self.scripts()])
         with MigrationRun(self.database, self._book, self.lock_timeout) as run:
             return run.up(self.scripts_to_apply(target))
 
@@ -156,7 +159,7 @@ class Migrator:
         """
         from cloudpub_models.schema.migrations.run import MigrationRun
 
-        _require_known(target, self.applied())
+        self._require_known(target, self.applied())
         with MigrationRun(self.database, self._book, self.lock_timeout) as run:
             return run.down(self.scripts_to_revert(target))
 
@@ -180,21 +183,38 @@ class Migrator:
             first = [script for component in adopted for script in scripts_of(component)[:1]]
             return AdoptionReport(tuple(run.record_only(first)), differences)
 
+    def _latest_first(self) -> list[Script]:
+        scripts = {script.name: script for script in self.scripts()}
+        applied = [status for status in self._sound_statuses() if status.state == "applied"]
+        moments = _moments_in_order(applied)
+        positions = {component.name: position for position, component in enumerate(self.components)}
+        return sorted(
+            (scripts[status.name] for status in applied),
+            key=lambda script: (moments[script.name], positions[script.component], script.number),
+            reverse=True,
+        )
+
     def _sound_statuses(self) -> list[MigrationStatus]:
         statuses = self.status()
         require_sound(statuses)
         return statuses
 
+    def _require_known(self, target: str | None, names: Iterable[str]) -> None:
+        known = list(names)
+        if target is None or target in known:
+            return
+        recorded = self.applied().get(target)
+        if recorded is not None and recorded.component not in {component.name for component in self.components}:
+            raise MigrationError(
+                f"expected the name of a migration as target; got {shown(target)}, recorded for the component "
+                f"{recorded.component!r}, which is not known here: name that component too"
+            )
+        of_components = [name for name in known if name.endswith(f".{target}")]
+        hint = did_you_mean(target, of_components or known) if known else "there are none"
+        raise MigrationError(f"expected the name of a migration as target; got {shown(target)}: {hint}")
+
     def _with_what_it_is_after(self, name: str) -> set[str]:
-        by_name = {component.name: component for component in self.components}
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            current = waiting.pop()
-            if current in by_name and current not in found:
-                found.add(current)
-                waiting.extend(by_name[current].after)
-        return found
+        return {component.name for component in with_what_they_are_after([name], self.components)}
 
 
 def _moments_in_order(applied: Iterable[MigrationStatus]) -> dict[str, datetime]:
@@ -210,11 +230,3 @@ def _moments_in_order(applied: Iterable[MigrationStatus]) -> dict[str, datetime]
         times = accumulate((status.applied_at for status in own if status.applied_at is not None), max)
         moments.update(zip((status.name for status in own), times, strict=True))
     return moments
-
-
-def _require_known(target: str | None, names: Iterable[str]) -> None:
-    known = list(names)
-    if target is not None and target not in known:
-        of_components = [name for name in known if name.endswith(f".{target}")]
-        hint = did_you_mean(target, of_components or known) if known else "there are none"
-        raise MigrationError(f"expected the name of a migration as target; got {shown(target)}: {hint}")

@@ -33,7 +33,7 @@ _SLOW_ROUND_TRIP_SECONDS = 0.02
 _STYLES = {Level.OK: "green", Level.NOTICE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def doctor(target: Target, as_json: JsonOption = False) -> None:
     """Examine a database: connection, versions, migrations, drift, indexes, limits, time zone, encoding, the file.
 
@@ -42,7 +42,7 @@ def doctor(target: Target, as_json: JsonOption = False) -> None:
     Exit code: 0; 1 when something is an error.
     """
     with target.opened() as database:
-        found = list(examine(database, target.with_scripts(database)))
+        found = list(examine(database, target.meant))
         url = database.url
     if as_json:
         listed = [{"check": check, **verdict._asdict()} for check, verdict in found]

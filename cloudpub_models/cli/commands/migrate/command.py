@@ -20,7 +20,8 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
-from cloudpub_models.component import PLATFORM, load_component
+from cloudpub_models.component import PLATFORM, Component, load_component, with_what_they_are_after
+from cloudpub_models.connection import Database
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
@@ -39,7 +40,7 @@ migrate = typer.Typer(
 
 
 @migrate.callback()
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def shared(context: typer.Context, target: Target) -> None:
     """Go up where there is no subcommand."""
     if context.invoked_subcommand is None:
@@ -47,7 +48,7 @@ def shared(context: typer.Context, target: Target) -> None:
 
 
 @migrate.command(epilog="Example: cloudpub migrate up --plan")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def up(
     target: Target,
     last: Annotated[
@@ -71,7 +72,7 @@ def up(
 
 
 @migrate.command(epilog="Example: cloudpub migrate down --plan")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def down(
     target: Target,
     last: Annotated[
@@ -95,7 +96,7 @@ def down(
 
 
 @migrate.command(epilog="Example: cloudpub migrate status --exit-code")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def status(
     target: Target,
     exit_code: Annotated[
@@ -109,19 +110,28 @@ def status(
     changed after it had been applied, its file is gone, or it comes late.
     """
     with target.opened() as database:
-        migrations = Migrator(database.engine, target.with_scripts(database)).status()
-        components = [component.name for component in database.components]
+        known = Migrator(database.engine, target.with_scripts).status()
+    components = [component.name for component in target.meant]
+    migrations = [each for each in known if each.component in components or not target.names]
     if as_json:
-        print_document({"components": components, "migrations": [dataclasses.asdict(known) for known in migrations]})
+        print_document({"components": components, "migrations": [dataclasses.asdict(each) for each in migrations]})
     else:
         print_note(f"components: {', '.join(components)}")
         rows = [
-            {"migration": known.name, "state": known.state, "applied at (UTC)": known.applied_at or ""}
-            for known in migrations
+            {
+                "component": each.component,
+                "migration": each.name,
+                "state": each.state,
+                "applied at (UTC)": each.applied_at or "",
+            }
+            for each in migrations
         ]
         print_table(rows)
-    broken = [known.name for known in migrations if known.is_broken]
-    pending = [known.name for known in migrations if known.state == "pending"]
+        foreign = dict.fromkeys(each.component for each in migrations if each.state == "foreign")
+        if foreign:
+            print_note(f"foreign: of components that are not known here, and left alone: {', '.join(foreign)}")
+    broken = [each.name for each in migrations if each.is_broken]
+    pending = [each.name for each in migrations if each.state == "pending"]
     if broken:
         raise RefusedError(
             f"expected files and database to agree; got {', '.join(broken)}: 'cloudpub migrate up' says more"
@@ -131,7 +141,7 @@ def status(
 
 
 @migrate.command(epilog="Example: cloudpub migrate new add user locale")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def new(
     target: Target,
     name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],
@@ -149,7 +159,7 @@ def new(
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def check(
     target: Target,
     as_json: JsonOption = False,
@@ -158,23 +168,24 @@ def check(
 
     Exit code: 0 when they agree, 1 when they do not.
     """
+    models = [model for component in target.meant for model in component.models]
     with target.opened() as database:
-        models, dialect = database.models, database.engine.sql_dialect
+        dialect = database.engine.sql_dialect
         differences = find_drift(database.engine, models)
     if as_json:
-        print_document({"differences": [_difference_document(difference) for difference in differences]})
+        print_document({"differences": _difference_documents(differences, target.meant)})
     elif not differences:
         print_line("no drift: the database is what the models say")
     elif [difference.kind for difference in differences] == ["table"] * len(models):
         print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(differences, dialect)
+        _print_differences(differences, dialect, target.meant)
     if differences:
         raise typer.Exit(FAILED)
 
 
 @migrate.command(epilog="Example: cloudpub migrate adopt --database postgresql://localhost/cloud")
-@takes_target(directory=True)
+@takes_target(scripts=True)
 def adopt(
     target: Target,
     as_json: JsonOption = False,
@@ -188,9 +199,9 @@ def adopt(
     """
     with target.opened() as database:
         dialect = database.engine.sql_dialect
-        adopted = Migrator(database.engine, target.with_scripts(database)).adopt()
+        adopted = Migrator(database.engine, target.meant).adopt()
     if as_json:
-        differences = [_difference_document(difference) for difference in adopted.differences]
+        differences = _difference_documents(adopted.differences, target.meant)
         print_document({"recorded": ", ".join(adopted.recorded) or None, "differences": differences})
         return
     if not adopted.recorded:
@@ -198,14 +209,15 @@ def adopt(
     else:
         print_line(f"adopted: {', '.join(adopted.recorded)} recorded as applied")
     if adopted.differences:
-        _print_differences(adopted.differences, dialect)
+        _print_differences(adopted.differences, dialect, target.meant)
     else:
         print_line("nothing is missing")
 
 
 def _plan(target: Target, direction: Direction, last: str | None, *, as_json: bool) -> None:
     with target.opened(empty_if_missing=direction == "up") as database:
-        planned = plan_migrations(Migrator(database.engine, target.with_scripts(database)), direction, last)
+        migrator = _migrator(target, direction, database)
+        planned = _planned(target, migrator, direction, last)
         dialect = database.engine.sql_dialect
     if as_json:
         print_document(plan_document(planned))
@@ -223,23 +235,46 @@ _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to
 def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
     with target.opened(creates=direction == "up") as database:
-        migrator = Migrator(database.engine, target.with_scripts(database))
-        while planned := plan_migrations(migrator, direction, last):
+        migrator = _migrator(target, direction, database)
+        while planned := _planned(target, migrator, direction, last):
             certain = _certain(planned)
             # Of one that was tried and failed nothing is kept, unless it ends its transaction itself.
             lasting = [one for one in certain if not (one.stopped and not one.doubt and one.tried)]
             _ask_before_losses(lasting, yes=yes)
-            finished = migrator.up(certain[-1].name) if direction == "up" else migrator.down(certain[-1].name)
-            done.extend(finished)
-            if not as_json:
-                for name in finished:
-                    print_line(f"{_DONE[direction]} {name}")
+            for each in certain:
+                # No other than what was asked about; a target of one component says nothing of the others.
+                finished = migrator.up(each.name) if direction == "up" else migrator.down(each.name)
+                done.extend(finished)
+                if not as_json:
+                    for name in finished:
+                        print_line(f"{_DONE[direction]} {name}")
             if len(certain) == len(planned):
                 break
     if as_json:
         print_document({_DONE[direction]: done})
     elif not done:
         print_line(_NOTHING[direction])
+
+
+def _migrator(target: Target, direction: Direction, database: Database) -> Migrator:
+    """Return the migrator of the components that are meant, and of those that are touched with them."""
+    if not target.names:
+        return Migrator(database.engine, target.with_scripts)
+    # Going up needs what they are after; going back, those that are after them, whose own that may be.
+    behind = [
+        one.name
+        for one in target.with_scripts
+        if direction == "down" and set(target.meant) & set(with_what_they_are_after([one.name], target.with_scripts))
+    ]
+    return Migrator(database.engine, with_what_they_are_after([*target.names, *behind], target.with_scripts))
+
+
+def _planned(target: Target, migrator: Migrator, direction: Direction, last: str | None) -> list[PlannedMigration]:
+    if direction == "down" and last is None and target.names:
+        last = migrator.last_applied(target.names)
+        if last is None:
+            return []
+    return plan_migrations(migrator, direction, last)
 
 
 def _certain(planned: Sequence[PlannedMigration]) -> list[PlannedMigration]:
@@ -260,10 +295,11 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(differences: Iterable[Difference], dialect: Dialect) -> None:
-    console, listed = HarmlessConsole(), list(differences)
+def _print_differences(differences: Iterable[Difference], dialect: Dialect, components: Iterable[Component]) -> None:
+    console, listed, owners = HarmlessConsole(), list(differences), _owners(components)
     rows = [
         {
+            "component": owners[difference.table],
             "table": difference.table,
             "what": f"{difference.kind} {difference.subject}".strip(),
             "expected": difference.expected,
@@ -286,16 +322,26 @@ def _print_differences(differences: Iterable[Difference], dialect: Dialect) -> N
             console.print(f"  {difference.description}", soft_wrap=True)
 
 
-def _difference_document(difference: Difference) -> dict[str, Any]:
-    return {
-        "kind": difference.kind,
-        "table": difference.table,
-        "subject": difference.subject,
-        "expected": difference.expected,
-        "found": difference.found,
-        "blocking": difference.blocking,
-        "statements": difference.statements,
-    }
+def _difference_documents(differences: Iterable[Difference], components: Iterable[Component]) -> list[dict[str, Any]]:
+    owners = _owners(components)
+    return [
+        {
+            "component": owners[difference.table],
+            "kind": difference.kind,
+            "table": difference.table,
+            "subject": difference.subject,
+            "expected": difference.expected,
+            "found": difference.found,
+            "blocking": difference.blocking,
+            "statements": difference.statements,
+        }
+        for difference in differences
+    ]
+
+
+def _owners(components: Iterable[Component]) -> dict[str, str]:
+    """Return the components' names by their tables."""
+    return {table: component.name for component in components for table in component.tables}
 
 
 def _is_in_checkout(directory: Path | None) -> bool:

@@ -1,0 +1,211 @@
+"""``cloudpub migrate`` on a database of several components: what it names, and what ``--component`` restricts it to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from cloudpub_models import Database
+from cloudpub_models.schema import read_catalogue
+from tests.cli.talk import talk
+
+Run = Callable[..., Result]
+
+MODULE = """
+from pathlib import Path
+from cloudpub_models import Component
+from cloudpub_models.entity import AutoField, CharField, Entity
+
+
+class Row(Entity):
+    id = AutoField()
+    name = CharField(max_length=20)
+
+    class Meta:
+        table_name = "{name}_rows"
+
+
+component = Component("{name}", [Row], Path(__file__).parent / "{name}_scripts", after={after!r})
+"""
+FIRST = """
+def up(migrator, db):
+    key = "SERIAL PRIMARY KEY" if "Postgres" in type(db).__name__ else "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"
+    db.execute_sql(f"CREATE TABLE {name}_rows (id {{key}}, name VARCHAR(20) NOT NULL)")
+def down(migrator, db):
+    db.execute_sql("DROP TABLE {name}_rows")
+"""
+SECOND = """
+def up(migrator, db):
+    db.execute_sql("CREATE TABLE {name}_more (id INTEGER PRIMARY KEY)")
+def down(migrator, db):
+    db.execute_sql("DROP TABLE {name}_more")
+"""
+
+
+@pytest.fixture
+def project(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Write a project that uses these components; each refers to the platform but for ``flags``."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(*names: str) -> None:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        for name in names:
+            after = {"flags": [], "dunning": ["billing"]}.get(name, ["cloudpub"])
+            (workplace / f"{name}_of_tests.py").write_text(MODULE.format(name=name, after=after))
+            monkeypatch.delitem(sys.modules, f"{name}_of_tests", raising=False)
+            scripts = workplace / f"{name}_scripts"
+            scripts.mkdir(exist_ok=True)
+            (scripts / "0001_rows.py").write_text(FIRST.format(name=name))
+            (scripts / "0002_more.py").write_text(SECOND.format(name=name))
+        listed = [f"{name}_of_tests:component" for name in names]
+        (workplace / "pyproject.toml").write_text(f"[tool.cloudpub]\ncomponents = {json.dumps(listed)}\n")
+
+    yield write
+    for module in [name for name in sys.modules if name.endswith("_of_tests")]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def option(cli_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", cli_database_url)
+
+
+def states(run: Run, *arguments: str) -> dict[str, str]:
+    result = run("migrate", "status", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return {each["name"]: each["state"] for each in json.loads(result.stdout)["migrations"]}
+
+
+def test_up_restricted_takes_what_it_is_after_and_nothing_else(run: Run, project, option, cli_database_url) -> None:
+    project("billing", "flags", "dunning")
+    plan = json.loads(run("migrate", "up", "--plan", "--json", "--component", "billing").stdout)
+    planned = ["0001_initial", "0002_indexes_for_common_queries", "billing.0001_rows", "billing.0002_more"]
+    assert [each["name"] for each in plan["migrations"]] == planned
+    applied = run("migrate", "up", "--component", "billing")
+    assert applied.stdout.splitlines() == [f"applied {name}" for name in planned]
+    assert states(run, "--component", "billing") == {"billing.0001_rows": "applied", "billing.0002_more": "applied"}
+    assert states(run, "--component", "flags") == {"flags.0001_rows": "pending", "flags.0002_more": "pending"}
+    alone = run("migrate", "--component", "flags")
+    assert alone.stdout.splitlines() == ["applied flags.0001_rows", "applied flags.0002_more"]
+    assert json.loads(run("migrate", "up", "--json").stdout) == {"applied": ["dunning.0001_rows", "dunning.0002_more"]}
+    assert "│ flags     │ flags.0001_rows " in run("migrate", "status").stdout
+
+
+def test_up_applies_all_whether_one_is_after_the_other_or_not(run: Run, project, option) -> None:
+    project("billing", "flags")
+    assert [line.removeprefix("applied ") for line in run("migrate", "up").stdout.splitlines()] == [
+        "0001_initial",
+        "0002_indexes_for_common_queries",
+        "billing.0001_rows",
+        "billing.0002_more",
+        "flags.0001_rows",
+        "flags.0002_more",
+    ]
+
+
+def test_down_restricted_takes_back_the_last_of_its_own(run: Run, project, option) -> None:
+    project("billing", "flags")
+    run("migrate", "up")
+    assert run("migrate", "down", "--component", "billing", "--yes").stdout == "reverted billing.0002_more\n"
+    plan = run("migrate", "down", "--component", "billing", "--plan")
+    assert "-- billing.0001_rows: one transaction" in plan.stdout
+    assert run("migrate", "down", "--component", "billing", "--yes").stdout == "reverted billing.0001_rows\n"
+    nothing = run("migrate", "down", "--component", "billing")
+    assert (nothing.exit_code, nothing.stdout) == (0, "nothing to revert\n")
+    assert states(run, "--component", "flags") == {"flags.0001_rows": "applied", "flags.0002_more": "applied"}
+
+
+def test_down_restricted_takes_back_first_what_came_after_it(run: Run, project, option) -> None:
+    project("billing", "flags", "dunning")
+    run("migrate", "up")
+    reverted = run("migrate", "down", "--component", "billing", "--yes").stdout.splitlines()
+    assert reverted == ["reverted dunning.0002_more", "reverted dunning.0001_rows", "reverted billing.0002_more"]
+
+
+def test_an_edited_script_of_another_component_is_none_of_its_business(run: Run, project, option, workplace) -> None:
+    project("billing", "flags")
+    run("migrate", "up")
+    with (workplace / "flags_scripts" / "0001_rows.py").open("a") as file:
+        file.write("# changed\n")
+    assert run("migrate", "up", "--component", "billing").exit_code == 0
+    assert run("migrate", "down", "--component", "billing", "--yes").stdout == "reverted billing.0002_more\n"
+    assert run("migrate", "status", "--component", "billing").exit_code == 0
+    refused = run("migrate", "up")
+    assert refused.exit_code == 1
+    assert "error: expected flags.0001_rows as it was applied; got another file" in refused.stderr
+
+
+def test_two_services_leave_each_other_alone(run: Run, project, option, cli_database_url) -> None:
+    project("billing")
+    run("migrate", "up")
+    project("flags")
+    assert run("migrate", "up").stdout.splitlines() == ["applied flags.0001_rows", "applied flags.0002_more"]
+    status = run("migrate", "status")
+    assert status.exit_code == 0
+    listed = [line.replace("│", "").split()[:3] for line in status.stdout.splitlines() if "billing" in line]
+    assert listed == [["billing", "billing.0001_rows", "foreign"], ["billing", "billing.0002_more", "foreign"]]
+    assert "foreign: of components that are not known here, and left alone: billing" in status.stderr
+    named = run("migrate", "down", "billing.0001_rows", "--yes")
+    assert named.exit_code == 1
+    assert "got 'billing.0001_rows', recorded for the component 'billing', which is not known here" in named.stderr
+    assert run("migrate", "down", "0001_initial", "--yes").exit_code == 0
+    database = Database(cli_database_url)
+    # Nothing of flags refers to the platform, so it stands too.
+    assert {"billing_rows", "flags_rows"} <= set(read_catalogue(database.engine).tables)
+    database.close()
+    project("billing", "flags")
+    assert states(run, "--component", "billing") == {"billing.0001_rows": "applied", "billing.0002_more": "applied"}
+
+
+def test_check_and_adopt_say_whose_table_it_is(run: Run, project, option, cli_database_url) -> None:
+    project("billing", "flags")
+    run("migrate", "up")
+    database = Database(cli_database_url)
+    database.batch_execute(["DROP TABLE flags_rows", "DROP TABLE cloudpub_migrations"])
+    assert run("migrate", "check", "--component", "billing").stdout == "no drift: the database is what the models say\n"
+    [difference] = json.loads(run("migrate", "check", "--json").stdout)["differences"]
+    assert (difference["component"], difference["table"]) == ("flags", "flags_rows")
+    assert "component" in run("migrate", "check").stdout
+    adopted = json.loads(run("migrate", "adopt", "--component", "billing", "--json").stdout)
+    assert adopted == {"recorded": "billing.0001_rows", "differences": []}
+    nothing = run("migrate", "adopt", "--component", "flags")
+    assert nothing.exit_code == 1
+    assert "expected the tables flags_rows; got none of them" in nothing.stderr
+    database.close()
+
+
+def test_a_directory_is_that_of_the_component_named(run: Run, project, option, workplace) -> None:
+    project("billing", "flags")
+    (workplace / "elsewhere").mkdir()
+    (workplace / "elsewhere" / "0001_other.py").write_text(FIRST.format(name="other"))
+    applied = run("migrate", "up", "--component", "flags", "--directory", "elsewhere")
+    assert applied.stdout == "applied flags.0001_other\n"
+    several = run("migrate", "up", "--component", "flags", "--component", "billing", "--directory", "elsewhere")
+    assert several.exit_code == 1
+    assert "expected one component whose migrations are in --directory; got flags, billing: name one" in several.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (("up", "--component", "biling"), "expected the name of a component; got 'biling': did you mean 'billing'?"),
+        (("status", "--component", "nothing"), "expected the name of a component; got 'nothing': known are: billing, "),
+        (("up", "flags.0001_rows", "--component", "billing"), "got 'flags.0001_rows': "),
+        (("up", "0001_rows"), "got '0001_rows': did you mean '"),
+        (("up", "crm.0001_rows"), "expected the name of a migration as target; got 'crm.0001_rows'"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line(run: Run, project, option, cli_database_url, arguments, answer) -> None:
+    project("billing", "flags")
+    Database(cli_database_url).ping()  # which makes the file
+    result = run("migrate", *arguments)
+    assert result.exit_code == 1
+    assert answer in result.stderr
+    assert talk(result).count("error: ") == 1
+    assert "Traceback" not in result.output
+    assert not [name for name, state in states(run).items() if state != "pending"]
