@@ -108,7 +108,12 @@ class JoinedSelect:
                 conditions=Group((*own.items, *query.conditions.items)),
             )
         columns = [Column(table.name, name) for table in tables for name in table.column_names]
-        written = write(query.changed(columns=tuple(columns)), dialect)
+        by_name = {table.name: table for table in tables}
+        written = write(
+            query.changed(columns=tuple(columns)),
+            dialect,
+            lambda column: by_name[column.table].columns[column.name].compared_as if column.table else None,
+        )
         return Request(written.driver_text, written.writes, written.tables), self._splitter(dialect)
 
     def _splitter(self, dialect: Dialect) -> _Split:

@@ -112,12 +112,13 @@ class Writing(Finding[M]):
         self.table.require(names, row)
         self.table.fill_defaults(row, dialect)
         conflict = Conflict(names, "ignore")
-        key = {column.name: value for name, value in data.items() if (column := self.table.column(name)).name in names}
         statements = self._statements[dialect]
+        shape, values = self._completed(_equal(names, row))
+        existing = statements.select(shape, limit=True)
         for _ in range(_FIND_OR_INSERT_ATTEMPTS):
-            found = self.find_one(key)
-            if found is not None:
-                return found, False
+            found = existing.load(send(self.database, existing, [*values, 1]))
+            if found:
+                return found[0], False
             rows = send(self.database, statements.insert(tuple(row), conflict), list(row.values()))
             if rows:
                 return statements.load(rows)[0], True
@@ -392,3 +393,9 @@ class Writing(Finding[M]):
         if on_conflict not in ("ignore", "update"):
             raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {shown(on_conflict)}")
         return ConflictRule.of(self.table, on_conflict, conflict_columns, update_columns)
+
+
+def _equal(names: Sequence[str], row: Mapping[str, Any]) -> Conditions:
+    """Return the condition that some columns have an encoded row's values, NULLs too."""
+    shape = tuple([(name, "IS NULL" if row[name] is None else "=") for name in names])
+    return shape, [row[name] for name in names if row[name] is not None]

@@ -14,9 +14,13 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
+from cloudpub_models.sql.documents import DOCUMENT_FUNCTION, DOCUMENTS_FUNCTION
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
 DialectName = Literal["postgresql", "sqlite"]
+# Columns whose values do not compare as the forms do in which they are stored or sent: numbers of 32 bits, documents.
+ComparedKind = Literal["real", "json"]
+_MEMBERSHIP = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
 # The last one lets others refer to the rows meanwhile.
 Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
 
@@ -50,12 +54,22 @@ _RESERVED_BY_SQLITE = """
 """
 
 
+class ComparedAs(NamedTuple):
+    """What is compared in place of a column, of a value, and of the members of a list."""
+
+    column: str
+    value: str
+    members: str
+
+
 class _Differences(NamedTuple):
     name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
     reserved: frozenset[str]
     comparisons: Mapping[str, str]
+    # How columns are compared whose values do not compare as their forms do, by the kind of column.
+    compared_as: Mapping[ComparedKind, ComparedAs]
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
@@ -146,18 +160,41 @@ class Dialect(_Differences):
         """
         return name if self.names_have_case else name.lower()
 
-    def comparison(self, column: str, operator: str, parameters: Sequence[str] = ()) -> str:
+    def comparison(
+        self, column: str, operator: str, parameters: Sequence[str] = (), kind: ComparedKind | None = None
+    ) -> str:
         """Return the SQL that compares ``column`` (already SQL) by one of the fixed operators.
+
+        Args:
+            column: the column.
+            operator: the operator.
+            parameters: the places of its operands.
+            kind: what kind of column it is, where values do not compare as their forms do.
 
         >>> POSTGRESQL.comparison("status", "IN", ["@param_0"])
         'status = ANY(@param_0)'
         >>> SQLITE.comparison("status", "IN", ["@param_0"])
         'status IN (SELECT value FROM json_each(@param_0))'
+        >>> POSTGRESQL.comparison("weight", ">=", ["@param_0"], "real")
+        'weight >= CAST(@param_0 AS real)'
         """
         template = self.comparisons.get(operator)
         if template is None:
             raise InvalidQueryError(f"expected one of the operators {', '.join(self.comparisons)}; got {operator!r}")
+        compared = None if kind is None else self.compared_as.get(kind)
+        if compared is not None and "{0}" in template:
+            operand = compared.members if operator in _MEMBERSHIP else compared.value
+            column, parameters = compared.column.format(column), [operand.format(place) for place in parameters]
         return template.format(*parameters, column=column)
+
+    def operand(self, place: str, kind: ComparedKind | None) -> str:
+        """Return what stands for a value that is compared with a column of some kind.
+
+        >>> POSTGRESQL.operand("@param_0", "real"), SQLITE.operand("@param_0", "real")
+        ('CAST(@param_0 AS real)', '@param_0')
+        """
+        compared = None if kind is None else self.compared_as.get(kind)
+        return place if compared is None else compared.value.format(place)
 
     def nulls(self, direction: str, wanted: str | None, *, nullable: bool = True) -> str:
         """Return the NULLS clause of one ORDER BY item; without a wish it makes both databases sort like PostgreSQL.
@@ -228,6 +265,8 @@ POSTGRESQL = Dialect(
         "IN OR NULL": "({column} = ANY({0}) OR {column} IS NULL)",
         "NOT IN OR NULL": "(NOT ({column} = ANY({0})) AND {column} IS NOT NULL)",
     },
+    # 0.1 in 32 bits is another number than in 64; an array takes the type of the column by itself.
+    compared_as={"real": ComparedAs("{0}", "CAST({0} AS real)", "{0}")},
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
     in_query="{column} = ANY(ARRAY({query}))",
@@ -273,6 +312,10 @@ SQLITE = Dialect(
         "NOT IN": "{column} NOT IN (SELECT value FROM json_each({0}))",
         "IN OR NULL": "({column} IN (SELECT value FROM json_each({0})) OR {column} IS NULL)",
         "NOT IN OR NULL": "({column} NOT IN (SELECT value FROM json_each({0})) AND {column} IS NOT NULL)",
+    },
+    # As text, documents differ by their spaces, by the order of their keys, and 1 from 1.0.
+    compared_as={
+        "json": ComparedAs(f"{DOCUMENT_FUNCTION}({{0}})", f"{DOCUMENT_FUNCTION}({{0}})", f"{DOCUMENTS_FUNCTION}({{0}})")
     },
     empty_in="IN ()",
     empty_not_in="NOT IN ()",

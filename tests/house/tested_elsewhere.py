@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # By the test that holds them.
 TESTED_ELSEWHERE = {
-    "abuse/test_value_verdicts.py": "manager.columns.encoding manager.columns.table",
+    "abuse/test_value_verdicts.py": "manager.columns.encoding",
     "cli/commands/demo/test_walk.py": "cli.commands.demo.catalogue cli.commands.demo.command cli.commands.demo.tour",
     "cli/commands/doctor/test_command.py": (
         "cli.commands.doctor.postgresql cli.commands.doctor.sqlite cli.commands.doctor.tables "

@@ -40,7 +40,13 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
 )
 from cloudpub_models.sql import SQLITE
-from cloudpub_models.sql.patterns import ilike_matches, like_matches
+from cloudpub_models.sql.documents import (
+    DOCUMENT_FUNCTION,
+    DOCUMENTS_FUNCTION,
+    comparable_document,
+    comparable_documents,
+)
+from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION, ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.tokens import tokens
 
@@ -132,8 +138,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
 
     def _configure(self, connection: SqliteConnection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.create_function("cloudpub_like", 2, like_matches, deterministic=True)
-        connection.create_function("cloudpub_ilike", 2, ilike_matches, deterministic=True)
+        connection.create_function(LIKE_FUNCTION, 2, like_matches, deterministic=True)
+        connection.create_function(ILIKE_FUNCTION, 2, ilike_matches, deterministic=True)
+        connection.create_function(DOCUMENT_FUNCTION, 1, comparable_document, deterministic=True)
+        connection.create_function(DOCUMENTS_FUNCTION, 1, comparable_documents, deterministic=True)
         self._add_conn_hooks(connection)  # type: ignore[attr-defined]
         if not self._in_memory:
             # Reading the setting first spares a read-only file, and a lock where it is WAL already.

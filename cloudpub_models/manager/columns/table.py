@@ -25,11 +25,15 @@ from cloudpub_models.errors import (
 from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for, kind_of
 from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
 from cloudpub_models.sql import Dialect, NamedTable
+from cloudpub_models.sql.dialects import ComparedKind
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.text.secrets import declare_secret_columns
 
 # A program writes down few combinations of columns; one that computes them must stay bounded too.
 _MOST_COMBINATIONS = 4096
+
+# By Peewee's names for what columns hold.
+_COMPARED_AS: dict[str, ComparedKind] = {"FLOAT": "real", "JSON": "json", "JSONB": "json"}
 
 
 class Column(NamedTuple):
@@ -83,12 +87,12 @@ class Column(NamedTuple):
         return dialect.encode_list(encoded) if self.kind == "other" else dialect.pack_members(encoded)
 
     @property
-    def is_preparable(self) -> bool:
-        """Whether it compares with a prepared statement's parameter as it does with a number that is written out.
-
-        What a ``real`` column holds is near 0.1 and not equal to it; but a parameter would be rounded likewise.
-        """
-        return not isinstance(self.field, peewee.FloatField) or isinstance(self.field, peewee.DoubleField)
+    def compared_as(self) -> ComparedKind | None:
+        """What kind of column it is, where values do not compare as the forms do in which they are stored and sent."""
+        field = self.field
+        while isinstance(field, peewee.ForeignKeyField):
+            field = field.rel_field
+        return _COMPARED_AS.get(field.field_type)
 
     @property
     def python_default(self) -> Callable[[], Any] | None:

@@ -23,6 +23,7 @@ from cloudpub_models.manager.columns.table import Column, Table, models_by_table
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
+from cloudpub_models.sql.dialects import ComparedKind
 from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.remembering import remembered_if_short
@@ -59,12 +60,12 @@ class QueryPlan:
 
     def __init__(self, query: Query, dialect: Dialect, models: Mapping[str, type[peewee.Model]]) -> None:
         self._dialect = dialect
-        self.rendered = write(query, dialect)
         tables = _Tables(query, models)
+        self.rendered = write(query, dialect, tables.compared_as)
         # Every parameter has to be of the type of its column, which encoders see to.
         compared = self.rendered.compared
         columns = [None] if compared is None else [tables.column(column) for column in compared]
-        preparable = all(column is not None and column.is_preparable for column in columns)
+        preparable = None not in columns
         text = self.rendered.driver_text
         text = PreparableSql(text) if preparable and dialect.prepared_statements else text
         self._request = Request(text, self.rendered.writes, self.rendered.tables)
@@ -147,6 +148,11 @@ class _Tables:
             return None
         found = [table.columns[name] for table in self._tables.values() if name in table.columns]
         return found[0] if len(found) == 1 else None
+
+    def compared_as(self, item: nodes.Column) -> ComparedKind | None:
+        """Return what kind of column a query compares, where values do not compare as their forms do."""
+        column = self.column(item)
+        return None if column is None else column.compared_as
 
     def column_compared(self, condition: Condition) -> Column | None:
         """Return the column that a condition compares, or ``None`` where there is none, or none that is known."""

@@ -18,7 +18,7 @@ from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
-from cloudpub_models.sql.dialects import Lock
+from cloudpub_models.sql.dialects import ComparedKind, Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
@@ -396,18 +396,16 @@ class Statements(Generic[M]):
     def _request(self, kind: Kind, **clauses: Any) -> Request:
         from cloudpub_models.sql.render.writer import write
 
-        written = write(Query(kind, self.table.node, **clauses), self._dialect)
+        written = write(Query(kind, self.table.node, **clauses), self._dialect, self._compared_as)
         sql = written.driver_text
-        if self._dialect.prepared_statements and self._is_preparable(written.compared):
+        # In an expression of Peewee's it may be the type of a value that decides what an operator means.
+        if self._dialect.prepared_statements and written.compared is not None:
             sql = PreparableSql(sql)
         return Request(sql, written.writes, written.tables)
 
-    def _is_preparable(self, compared: Sequence[Column] | None) -> bool:
-        # In an expression of Peewee's it may be the type of a value that decides what an operator means.
-        columns = self.table.columns
-        return compared is not None and all(
-            column.name not in columns or columns[column.name].is_preparable for column in compared
-        )
+    def _compared_as(self, column: Column) -> ComparedKind | None:
+        is_own = column.table in (None, self.table.node.known_as) and column.name in self.table.columns
+        return self.table.columns[column.name].compared_as if is_own else None
 
     def _whole_rows(self, request: Request) -> Select[M]:
         return Select(request.sql, self.load, request.writes, request.tables)
@@ -441,4 +439,4 @@ def _array_type(field: peewee.Field[Any]) -> str:
     if isinstance(target, peewee.CharField | peewee.TextField):
         return "text"
     name: str = peewee.PostgresqlDatabase.field_types.get(target.field_type, target.field_type)
-    return {"SERIAL": "integer", "BIGSERIAL": "bigint", "INT": "integer"}.get(name, name.lower())
+    return {"SERIAL": "integer", "BIGSERIAL": "bigint", "INT": "integer", "FLOAT": "real"}.get(name, name.lower())

@@ -17,13 +17,13 @@ that is why the linter's warnings about SQL made from strings are silenced where
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
-from cloudpub_models.sql.dialects import Dialect, Lock
+from cloudpub_models.sql.dialects import ComparedKind, Dialect, Lock
 from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
@@ -67,6 +67,14 @@ _COLUMN_TYPE = r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 # Stands where a value goes until the statement is complete. No name and no raw SQL may contain it.
 _PLACE = "\0"
 _TWO_PLACES = (_PLACE, _PLACE)
+
+
+# Returns the kind of a column whose values do not compare as their forms do, or None.
+ComparedAs = Callable[[Column], ComparedKind | None]
+
+
+def compared_plainly(_column: Column) -> None:
+    """Say of a column that nothing is known of it."""
 
 
 class Rendered(NamedTuple):
@@ -138,11 +146,16 @@ def render(query: Query, dialect: Dialect) -> str:
 
 def rendered(query: Query, dialect: Dialect) -> Rendered:
     """Return what a query becomes. The results of many shapes are kept; see ``write``."""
-    return _rendered(query, dialect)
+    return _rendered(query, dialect, compared_plainly)
 
 
-def write(query: Query, dialect: Dialect) -> Rendered:
+def write(query: Query, dialect: Dialect, compared_as: ComparedAs = compared_plainly) -> Rendered:
     """Return what a query becomes, for those who keep the result themselves.
+
+    Args:
+        query: the query.
+        dialect: the database that it is for.
+        compared_as: what is known of a column that values are compared with.
 
     >>> from cloudpub_models.sql.dialects import POSTGRESQL
     >>> written = write(Query("delete", NamedTable("users"), conditions=Group.all(RawCondition("id % 2 = @rest"))), POSTGRESQL)
@@ -154,7 +167,7 @@ def write(query: Query, dialect: Dialect) -> Rendered:
     Raises:
         InvalidQueryError: for a query that is none, such as one with an unknown operator or alias.
     """  # noqa: E501 - a doctest
-    writer = _Writer(query, dialect)
+    writer = _Writer(query, dialect, compared_as)
     pieces = writer.statement(query).split(_PLACE)
     places = writer.places
     if len(pieces) != len(places) + 1:
@@ -219,9 +232,10 @@ class _Writer:
     be written in the order in which they stand.
     """
 
-    def __init__(self, query: Query, dialect: Dialect) -> None:
+    def __init__(self, query: Query, dialect: Dialect, compared_as: ComparedAs) -> None:
         self.query = query
         self.dialect = dialect
+        self.compared_as = compared_as
         # The names that may qualify a column; None where any may. What qualifies a column without a table.
         self.known = names_of_tables(query)
         self.tables = tuple([table.full_name for table in query.tables if isinstance(table, NamedTable)])
@@ -457,7 +471,8 @@ class _Writer:
             self.compared = None
         elif self.compared is not None:
             self.compared.append(column)
-        text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES)
+        compared_as = self.compared_as(column) if isinstance(column, Column) else None
+        text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, compared_as)
         self.places += (None,) * PARAMETER_COUNTS[condition.operator]
         return text
 
@@ -466,7 +481,7 @@ class _Writer:
             raise InvalidQueryError(f"expected < or > between rows; got {condition.operator!r}")
         if self.compared is not None:
             self.compared += condition.columns
-        values = ", ".join([self.place() for _ in condition.columns])
+        values = ", ".join([self.dialect.operand(self.place(), self.compared_as(item)) for item in condition.columns])
         return f"({self.items(condition.columns)}) {condition.operator} ({values})"
 
     # -- writing

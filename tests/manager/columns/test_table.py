@@ -1,0 +1,151 @@
+"""Columns whose values do not compare as their forms do: numbers of 32 bits, and JSON documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import peewee
+import pytest
+
+from cloudpub_models import Database, Manager, operators
+from cloudpub_models.entity import JsonField
+from tests.conftest import StatementRecord
+
+NUMBERS = (0.1, 0.2, 0.3, -1.5, float("inf"), None)
+
+
+class Reading(peewee.Model):
+    value = peewee.FloatField(null=True)
+    document = JsonField(null=True)
+
+    class Meta:
+        table_name = "reading"
+
+
+@pytest.fixture
+def readings(database: Database) -> Iterator[Manager[Reading]]:
+    with database.engine.bind_ctx([Reading]):
+        Reading.create_table()
+        yield Manager(Reading, database)
+        Reading.drop_table()
+
+
+@pytest.fixture
+def numbers(readings: Manager[Reading]) -> Manager[Reading]:
+    readings.batch_insert([{"value": value} for value in NUMBERS])
+    return readings
+
+
+@pytest.mark.parametrize("value", [number for number in NUMBERS if number is not None])
+def test_a_number_of_32_bits_equals_what_was_stored(numbers: Manager[Reading], value: float) -> None:
+    conditions = [value, operators.eq(value), operators.between(value, value)]
+    if value != float("inf"):  # which JSON does not have
+        conditions.append([value, 77.0])
+    for condition in conditions:
+        assert [row.value for row in numbers.find_all({"value": condition})] == [value]
+        assert numbers.execute_query(numbers.query().select("value").where("value", condition)) == [{"value": value}]
+    smaller = [other for other in NUMBERS if other is not None and other < value]
+    assert numbers.count({"value": operators.lt(value)}) == len(smaller)
+    assert numbers.count({"value": operators.le(value)}) == len(smaller) + 1
+    assert numbers.count({"value": operators.ge(value)}) == len(NUMBERS) - 1 - len(smaller)
+    assert numbers.count({"value": operators.gt(value)}) == len(NUMBERS) - 2 - len(smaller)
+    assert numbers.count({"value": operators.ne(value)}) == len(NUMBERS) - 2
+    assert len(numbers.update({"document": [1]}, {"value": value})) == 1
+    assert numbers.delete({"value": value}) == 1
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize("nullable", [False, True])
+def test_pages_by_a_number_of_32_bits_give_every_row_once(
+    numbers: Manager[Reading], direction: Any, *, nullable: bool
+) -> None:
+    where = None if nullable else {"value": operators.lt(1)}
+    found: list[float | None] = []
+    cursor = None
+    for _ in range(len(NUMBERS) + 1):
+        page = numbers.paginate_after(cursor, 1, where, order_by="value", order_direction=direction)
+        found += [row.value for row in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert found == [row.value for row in numbers.find_all(where, order_by="value", order_direction=direction)]
+
+
+def test_a_foreign_key_compares_as_the_column_that_it_refers_to(database: Database) -> None:
+    class Size(peewee.Model):
+        width = peewee.FloatField(primary_key=True)
+
+        class Meta:
+            table_name = "sizes"
+
+    class Box(peewee.Model):
+        size = peewee.ForeignKeyField(Size, backref="boxes")
+
+        class Meta:
+            table_name = "boxes"
+
+    with database.engine.bind_ctx([Size, Box]):
+        Size.create_table()
+        Box.create_table()
+        sizes, boxes = Manager(Size, database), Manager(Box, database)
+        sizes.insert({"width": 0.1})
+        boxes.insert({"size": 0.1})
+        assert boxes.count({"size": 0.1}) == 1
+        assert sizes.find_by_id(0.1, id_column="width").width == 0.1
+        assert [len(size.boxes) for size in sizes.find_all(include=("boxes",))] == [1]
+        Box.drop_table()
+        Size.drop_table()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.usefixtures("backend")
+def test_the_value_becomes_what_the_column_is(readings: Manager[Reading], statements: StatementRecord) -> None:
+    readings.count({"value": 0.1})
+    readings.count({"value": [0.1]})
+    assert statements.sql == [
+        "SELECT COUNT(*) AS count FROM reading WHERE value = CAST(%s AS real)",
+        "SELECT COUNT(*) AS count FROM reading WHERE value = ANY(%s)",
+    ]
+
+
+SAME = [
+    ({"b": 1, "a": [True, None, "é"]}, '{ "a": [true,null,"\\u00e9"],  "b": 1.0 }'),
+    ([2.5, 100], "[2.50, 1e2]"),
+    ({"n": 0}, '{"n": -0.0}'),
+    ("text", '"t\\u0065xt"'),
+    ([12345678901234567890.0], "[12345678901234567000]"),
+]
+
+
+@pytest.mark.parametrize(("document", "text"), SAME)
+def test_equal_documents_are_found_however_they_are_written(
+    readings: Manager[Reading], document: Any, text: str
+) -> None:
+    # As another program would have written it.
+    readings.database.raw_execute("INSERT INTO reading (document) VALUES (@text)", {"text": text})
+    readings.insert({"document": {"another": 1}})
+    readings.insert({"document": None})
+    # A list by itself is several values.
+    plain = () if isinstance(document, list) else (document, operators.eq(document))
+    for condition in (*plain, [document], operators.in_([document, {"b": 2}])):
+        assert [row.id for row in readings.find_all({"document": condition})] == [1]
+        assert readings.execute_query(readings.query().select("id").where("document", condition)) == [{"id": 1}]
+    assert readings.count({"document": operators.ne([document])}) == 1
+    assert readings.count({"document": operators.not_in([document])}) == 1
+    assert readings.count({"document": operators.in_([document, None])}) == 2
+    assert readings.find_or_insert({"document": document}, ["document"]) == (readings.find_by_id(1), False)
+    assert readings.delete({"document": [document]}) == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [([1], [True]), ([0], [False]), (["1"], [1]), ([], {}), ([1, 2], [2, 1])])
+def test_documents_that_differ_do_so_to_the_database(readings: Manager[Reading], first: Any, second: Any) -> None:
+    readings.insert({"document": first})
+    assert (readings.count({"document": [first]}), readings.count({"document": [second]})) == (1, 0)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.usefixtures("backend")
+def test_text_that_is_no_document_equals_nothing_and_breaks_nothing(readings: Manager[Reading]) -> None:
+    readings.database.raw_execute("INSERT INTO reading (document) VALUES ('{no json')")
+    assert readings.count({"document": {"a": 1}}) == 0
