@@ -11,13 +11,16 @@ The migrations do not use this module: they are frozen. A test proves that both 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 import peewee
 
-from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
 from cloudpub_models.entity.fields import UTC_NOW, TimestampField, is_default, name_of_part, server_default
+from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.identifiers import shown
 
 
 class Trigger(NamedTuple):
@@ -119,6 +122,62 @@ def _plain_unique_columns(index: object) -> tuple[str, ...] | None:
     if isinstance(index, peewee.ModelIndex) and index._unique and index._where is None:  # type: ignore[attr-defined]
         return _indexed_columns(index)
     return None
+
+
+def condition_of_unique_index(model: type[peewee.Model], columns: Sequence[str], dialect: Dialect) -> str | None:
+    """Return the WHERE of the unique index over some columns; ``None`` where one without it is there, or there is none.
+
+    >>> class Address(peewee.Model):
+    ...     email, left = peewee.CharField(), peewee.DateTimeField(null=True)
+    >>> Address.add_index(Address.index(Address.email, unique=True, where=Address.left.is_null()))
+    >>> from cloudpub_models.sql import SQLITE
+    >>> condition_of_unique_index(Address, ["email"], SQLITE)
+    '("left" IS NULL)'
+
+    Raises:
+        InvalidQueryError: there are several, or its WHERE has a value that cannot be written down.
+    """
+    wanted = set(columns)
+    if any(set(unique) == wanted for unique in unique_constraints(model)):
+        return None
+    found = [
+        index._where  # type: ignore[attr-defined]
+        for index in model._meta.fields_to_index()
+        if isinstance(index, peewee.ModelIndex)
+        and index._unique  # type: ignore[attr-defined]
+        and index._where is not None  # type: ignore[attr-defined]
+        and set(_indexed_columns(index) or ()) == wanted
+    ]
+    if len(found) > 1:
+        raise InvalidQueryError(
+            f"expected one unique index of {model._meta.table_name} over {', '.join(columns)}; got {len(found)} with a "
+            "WHERE each: write such rows in raw SQL, which names the one that is meant"
+        )
+    return _written_out(found[0], dialect) if found else None
+
+
+def _written_out(condition: peewee.Node, dialect: Dialect) -> str:
+    """Return a condition with its values in it: databases find an index by the text of its WHERE."""
+    database: Any = unconnected(dialect)
+    with current_database.bound_to(database):
+        context: Any = peewee.Context(**database.get_context_options() | {"param": "\0"})
+        with context.scope_values():
+            text, values = context.sql(condition).query()
+    first, *pieces = text.split("\0")
+    return str(first) + "".join([_literal(value, dialect) + piece for value, piece in zip(values, pieces, strict=True)])
+
+
+def _literal(value: Any, dialect: Dialect) -> str:
+    if isinstance(value, bool):
+        return str(value).upper() if dialect.typed_numbers else str(int(value))
+    if isinstance(value, str) and "\0" not in value:
+        return "'" + value.replace("'", "''") + "'"
+    if type(value) in (int, float, Decimal):
+        return str(value)
+    raise InvalidQueryError(
+        f"expected text, numbers and booleans in the WHERE of a unique index; got {shown(value)}: "
+        "write such rows in raw SQL"
+    )
 
 
 class TableSchema(peewee.SchemaManager):

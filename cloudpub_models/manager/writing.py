@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import peewee
 
+from cloudpub_models.connection.results import Row
 from cloudpub_models.errors import (
     InvalidQueryError,
     NotFoundError,
@@ -21,7 +22,7 @@ from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
 from cloudpub_models.manager.sending import SEVERAL, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
-from cloudpub_models.manager.statements.shapes import ConflictRule
+from cloudpub_models.manager.statements.shapes import ConflictRule, Upsert
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.operators import Operator
@@ -69,9 +70,13 @@ class Writing(Finding[M]):
     ) -> M:
         """Insert a row, or update the one that has the same values in some unique columns; return it.
 
+        NULL is the same as NULL here, as in ``find_or_insert``. No unique constraint says so by itself: such a row is
+        looked for first, so two callers at the same time may both insert one.
+
         Args:
             data: column → value.
-            conflict_columns: the columns of a unique constraint.
+            conflict_columns: the columns of a unique constraint, or of a unique index of the model, one with a
+                condition (``where=``) too.
             update_columns: what to update in an existing row; all other columns of ``data`` when left out.
 
         >>> row = {"user_id": ada.id, "name": "resize", "status": "inactive"}
@@ -87,7 +92,10 @@ class Writing(Finding[M]):
         statements = self._statements[dialect]
         shape, held = self._completed(NO_CONDITIONS)
         request = statements.upsert(tuple(row), given, conflict_columns, update_columns, shape)
-        rows = send(self.database, request, [*row.values(), *held])
+        if request.decides_alone and None not in row.values():
+            rows = send(self.database, request, [*row.values(), *held])
+        else:
+            rows = self._upserted(row, request, held)
         if not rows:
             raise self._not_in_scope(conflict_columns)
         return statements.load(rows)[0]
@@ -95,9 +103,13 @@ class Writing(Finding[M]):
     def find_or_insert(self, data: Mapping[str, Any], key_columns: Sequence[str]) -> tuple[M, bool]:
         """Return the row with these values in some unique columns, inserting it where there is none.
 
+        NULL is the same as NULL here, as in ``upsert``. No unique constraint says so by itself: of rows with NULL, two
+        callers at the same time may both insert one.
+
         Args:
             data: column → value for the row to insert; has to include the key columns.
-            key_columns: the columns of a unique constraint.
+            key_columns: the columns of a unique constraint, or of a unique index of the model; of one with a condition
+                (``where=``), the row is looked for among those that meet it.
 
         Returns:
             the row, and whether it was inserted.
@@ -111,9 +123,9 @@ class Writing(Finding[M]):
         row = self.table.encode_row(data)
         self.table.require(names, row)
         self.table.fill_defaults(row, dialect)
-        conflict = Conflict(names, "ignore")
+        conflict = Conflict(names, "ignore", where=self.table.unique_index(names, dialect))
         statements = self._statements[dialect]
-        shape, values = self._completed(_equal(names, row))
+        shape, values = self._completed(_equal(conflict, row))
         existing = statements.select(shape, limit=True)
         for _ in range(_FIND_OR_INSERT_ATTEMPTS):
             found = existing.load(send(self.database, existing, [*values, 1]))
@@ -269,7 +281,8 @@ class Writing(Finding[M]):
             rows: dicts of column → value, from any iterable; a column left out takes its default.
             on_conflict: what to do with a row that exists already: ``None`` raises, ``"ignore"`` keeps the old one,
                 ``"update"`` updates it.
-            conflict_columns: the columns of the unique constraint meant; needed to update.
+            conflict_columns: the columns of the unique constraint meant, or of a unique index of the model, one with a
+                condition too; needed to update. A row with NULL in one of them is always inserted.
             update_columns: what to update; all other columns given when left out.
             returning: return the instances instead of their number, which takes memory for all of them.
             chunk_size: how many rows are held in memory at a time.
@@ -306,6 +319,17 @@ class Writing(Finding[M]):
         statements = self._statements[self.database.engine.sql_dialect]
         request = statements.update(tuple(row), shape)
         return statements.load(send(self.database, request, [*row.values(), *values]))
+
+    def _upserted(self, row: Mapping[str, Any], request: Upsert, held: Sequence[Any]) -> list[Row]:
+        """Update the row in a row's place, or insert it, where the unique index alone may not tell which that is."""
+        conflict, insert = request.conflict, [*row.values(), *held]
+        if request.decides_alone and all(row[name] is not None for name in conflict.columns):
+            return send(self.database, request, insert)
+        with self.database.transaction():
+            shape, values = self._completed(_equal(conflict, row))
+            changes = [row[name] for name in conflict.update_columns]
+            update = self._statements[self.database.engine.sql_dialect].update(conflict.update_columns, shape)
+            return send(self.database, update, [*changes, *values]) or send(self.database, request, insert)
 
     def _delete(self, shape: Shape, values: Sequence[Any]) -> int:
         request = self._statements[self.database.engine.sql_dialect].delete(shape)
@@ -392,10 +416,12 @@ class Writing(Finding[M]):
             return None
         if on_conflict not in ("ignore", "update"):
             raise InvalidQueryError(f"expected on_conflict to be None, 'ignore' or 'update'; got {shown(on_conflict)}")
-        return ConflictRule.of(self.table, on_conflict, conflict_columns, update_columns)
+        dialect = self.database.engine.sql_dialect
+        return ConflictRule.of(self.table, dialect, on_conflict, conflict_columns, update_columns)
 
 
-def _equal(names: Sequence[str], row: Mapping[str, Any]) -> Conditions:
-    """Return the condition that some columns have an encoded row's values, NULLs too."""
-    shape = tuple([(name, "IS NULL" if row[name] is None else "=") for name in names])
-    return shape, [row[name] for name in names if row[name] is not None]
+def _equal(conflict: Conflict, row: Mapping[str, Any]) -> Conditions:
+    """Return the condition on rows that are in an encoded row's place: equal in the unique columns, NULLs too."""
+    shape = tuple([(name, "IS NULL" if row[name] is None else "=") for name in conflict.columns])
+    own = () if conflict.where is None else (conflict.where,)
+    return (*shape, *own), [row[name] for name in conflict.columns if row[name] is not None]

@@ -187,6 +187,15 @@ class Dialect(_Differences):
             column, parameters = compared.column.format(column), [operand.format(place) for place in parameters]
         return template.format(*parameters, column=column)
 
+    def tells_apart(self, kind: ComparedKind | None) -> bool:
+        """Return whether a unique index tells values of a kind of column apart as conditions do.
+
+        >>> POSTGRESQL.tells_apart("json"), SQLITE.tells_apart("json")
+        (True, False)
+        """
+        compared = None if kind is None else self.compared_as.get(kind)
+        return compared is None or compared.column == "{0}"
+
     def operand(self, place: str, kind: ComparedKind | None) -> str:
         """Return what stands for a value that is compared with a column of some kind.
 

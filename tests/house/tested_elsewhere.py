@@ -44,7 +44,7 @@ TESTED_ELSEWHERE = {
     "manager/test_bad_input.py": "manager.arguments.order",
     "manager/test_manager.py": (
         "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.pages "
-        "manager.statements.results manager.writing"
+        "manager.statements.results"
     ),
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import peewee
 
+from cloudpub_models.entity.ddl import condition_of_unique_index
 from cloudpub_models.entity.fields import TimestampField, server_default
 from cloudpub_models.errors import (
     InvalidQueryError,
@@ -27,6 +28,7 @@ from cloudpub_models.manager.columns.many import around_nones, moment_texts, uui
 from cloudpub_models.sql import Dialect, NamedTable
 from cloudpub_models.sql.dialects import ComparedKind
 from cloudpub_models.sql.identifiers import shown, surrogate_in
+from cloudpub_models.sql.nodes.conditions import RawCondition
 from cloudpub_models.sql.text.secrets import declare_secret_columns
 
 # A program writes down few combinations of columns; one that computes them must stay bounded too.
@@ -209,6 +211,20 @@ class Table:
         if not names:
             raise InvalidQueryError(f"expected {argument} to name at least one column; got none")
         return tuple(dict.fromkeys(self.column(name).name for name in names))
+
+    @lru_cache(maxsize=256)  # noqa: B019 - as below
+    def unique_index(self, names: tuple[str, ...], dialect: Dialect) -> RawCondition | None:
+        """Return the WHERE of the unique index over some columns, where it has one.
+
+        Raises:
+            InvalidQueryError: there are several.
+        """
+        condition = condition_of_unique_index(self.model, names, dialect)
+        return None if condition is None else RawCondition(condition)
+
+    def tells_apart(self, names: Iterable[str], dialect: Dialect) -> bool:
+        """Return whether a unique index over some columns tells values apart as conditions do, NULLs left aside."""
+        return all(dialect.tells_apart(self.columns[name].compared_as) for name in names)
 
     def require(self, names: Iterable[str], row: Collection[str]) -> None:
         """Raise InvalidValueError where a row lacks one of the columns that rows are told apart by."""

@@ -19,7 +19,7 @@ from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
-from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group
+from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
 from cloudpub_models.sql.remembering import Remembered
@@ -61,6 +61,21 @@ class Lookup(NamedTuple, Generic[M]):
     tables: tuple[str, ...]
 
 
+class Upsert(NamedTuple):
+    """A ``Request`` that inserts a row or updates the one in its place.
+
+    Attributes:
+        conflict: what decides which row that is, and what is updated in it.
+        decides_alone: whether the unique index finds that row, as long as none of its columns is NULL.
+    """
+
+    sql: str
+    writes: bool
+    tables: tuple[str, ...]
+    conflict: Conflict
+    decides_alone: bool
+
+
 class ConflictRule(NamedTuple):
     """What an insert does with rows that exist already, before it is known which columns it names.
 
@@ -69,17 +84,20 @@ class ConflictRule(NamedTuple):
         columns: the columns of the unique constraint; none for any constraint.
         update_columns: what to update; ``None`` for every column given that is not of the constraint.
         touched: the columns that every update sets.
+        where: the WHERE of the unique index over ``columns``, where it has one.
     """
 
     action: Literal["ignore", "update"]
     columns: tuple[str, ...]
     update_columns: tuple[str, ...] | None
     touched: tuple[str, ...]
+    where: RawCondition | None
 
     @classmethod
     def of(
         cls,
         table: Table,
+        dialect: Dialect,
         action: Literal["ignore", "update"],
         conflict_columns: Sequence[str],
         update_columns: Sequence[str] | None,
@@ -90,11 +108,14 @@ class ConflictRule(NamedTuple):
             UnknownColumnError: a name is no column.
             InvalidQueryError: the arguments are no lists of names, or name none where some are needed.
         """
+        needed = bool(conflict_columns) or action == "update"
+        columns = table.named(conflict_columns, "conflict_columns") if needed else ()
         return cls(
             action,
-            table.named(conflict_columns, "conflict_columns") if conflict_columns or action == "update" else (),
+            columns,
             update_columns if update_columns is None else table.named(update_columns, "update_columns"),
             tuple(column.name for column in table.touched),
+            table.unique_index(columns, dialect),
         )
 
     def for_columns(self, given: Sequence[str], conditions: Shape = ()) -> Conflict:
@@ -108,7 +129,7 @@ class ConflictRule(NamedTuple):
             InvalidQueryError: a column that is to be updated is not given.
         """
         if self.action == "ignore":
-            return Conflict(self.columns, "ignore")
+            return Conflict(self.columns, "ignore", where=self.where)
         chosen = [name for name in given if name not in self.columns]
         if self.update_columns is not None:
             chosen = [*self.update_columns, *(name for name in self.touched if name not in self.update_columns)]
@@ -118,7 +139,8 @@ class ConflictRule(NamedTuple):
                     f"expected a value for {name!r}, which decides about or takes part in the update; got none"
                 )
         # With nothing to update the row still has to come back, so one column is set to the value that it has.
-        return Conflict(self.columns, "update", tuple(chosen) or self.columns[:1], group_of(conditions))
+        changed = tuple(chosen) or self.columns[:1]
+        return Conflict(self.columns, "update", changed, group_of(conditions), self.where)
 
 
 class Statements(Generic[M]):
@@ -309,7 +331,7 @@ class Statements(Generic[M]):
         conflict_columns: Sequence[str],
         update_columns: Sequence[str] | None,
         conditions: Shape = (),
-    ) -> Request:
+    ) -> Upsert:
         """Return the INSERT of one row that updates the one in its place, and gives it back.
 
         Args:
@@ -337,10 +359,12 @@ class Statements(Generic[M]):
         conflict_columns: Sequence[str],
         update_columns: Sequence[str] | None,
         conditions: Shape,
-    ) -> Request:
-        rule = ConflictRule.of(self.table, "update", conflict_columns, update_columns)
+    ) -> Upsert:
+        rule = ConflictRule.of(self.table, self._dialect, "update", conflict_columns, update_columns)
         self.table.require(rule.columns, given)
-        return self._make_insert(columns, 1, rule.for_columns(given, conditions), True)
+        conflict = rule.for_columns(given, conditions)
+        request = self._make_insert(columns, 1, conflict, True)
+        return Upsert(*request, conflict, self.table.tells_apart(rule.columns, self._dialect))
 
     def copy(self, columns: tuple[str, ...]) -> Request:
         """Return PostgreSQL's COPY of rows in text format."""
@@ -414,7 +438,7 @@ class Statements(Generic[M]):
         return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
 
 
-def _length(made: Request | Select[Any]) -> int:
+def _length(made: Request | Select[Any] | Upsert) -> int:
     return len(made.sql)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from cloudpub_models.sql.dialects import Lock
-from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group
+from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, Raw
 from cloudpub_models.sql.nodes.records import Record
 
@@ -107,12 +107,14 @@ class Conflict(Record):
         action: ``"ignore"`` keeps the row that is there, ``"update"`` sets ``update_columns`` to the new values.
         update_columns: for ``"update"``.
         conditions: what the row that is there has to meet to be updated; its columns are those of that row.
+        where: the WHERE of the unique index that is meant, where it has one.
     """
 
     columns: tuple[str, ...]
     action: Literal["ignore", "update"]
     update_columns: tuple[str, ...] = ()
     conditions: Group = NO_CONDITIONS
+    where: RawCondition | None = None
 
 
 class Query(Record):

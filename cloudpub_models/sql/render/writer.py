@@ -514,6 +514,8 @@ class _Writer:
 
     def conflict(self, query: Query, conflict: Conflict) -> str:
         target = f" ({self.names_of(conflict.columns)})" if conflict.columns else ""
+        if conflict.where is not None:
+            target += f" WHERE {self.condition(conflict.where, alone=True)}"
         if conflict.action == "ignore":
             return f" ON CONFLICT{target} DO NOTHING"
         if conflict.action != "update" or not target or not conflict.update_columns:
