@@ -11,12 +11,13 @@ import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
 from cloudpub_models.errors import InvalidQueryError, NotFoundError
+from cloudpub_models.manager.arguments.conditions import AllRows, Where
+from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import (
     Direction,
     OrderBy,
     parse_order,
 )
-from cloudpub_models.manager.arguments.where import AllRows, Where
 from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
 from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.sending import SEVERAL, TableAccess, require_value, send
@@ -374,11 +375,13 @@ class Finding(TableAccess[M]):
             return ""
         if not isinstance(where, Mapping):
             return " that meets the conditions"
-        secrets: frozenset[str] = getattr(self.model, "secret_columns", frozenset())
-        named = {self.table.column(name).name: value for name, value in where.items()}
-        return " with " + " and ".join(
-            [f"the {name} {_told(value)}" if name not in secrets else f"this {name}" for name, value in named.items()]
-        )
+        told = []
+        for key, value in where.items():
+            relations, _, column = related_column(self.model, key)
+            name = ".".join((*relations, column.name))
+            is_secret = column.name in getattr(column.field.model, "secret_columns", ())
+            told.append(f"this {name}" if is_secret else f"the {name} {_told(value)}")
+        return f" with {' and '.join(told)}"
 
     def _locked(self, where: Where, select: Sequence[str]) -> M | None:
         """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""

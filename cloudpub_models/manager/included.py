@@ -15,10 +15,11 @@ import peewee
 
 from cloudpub_models.entity.base import BackLink, Entity
 from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAccessor
-from cloudpub_models.errors import InvalidQueryError, UnknownColumnError, did_you_mean
+from cloudpub_models.errors import InvalidQueryError, did_you_mean
 from cloudpub_models.manager.arguments.order import Order, parse_order
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.related import RelatedRows
+from cloudpub_models.manager.relations import find_relation
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import check_count
 
@@ -240,24 +241,12 @@ def relation_of(model: type[peewee.Model], name: str) -> Relation:
     Raises:
         UnknownColumnError: the model has no such relation.
     """
-    key = model._meta.fields.get(name)
-    if isinstance(key, peewee.ForeignKeyField):
-        return _Reference(key)
-    found = getattr(model, name, None) if name.isidentifier() and not name.startswith("_") else None
+    found = find_relation(model, name)
     if isinstance(found, ManyThrough):
         return _Connected(found)
     if isinstance(found, peewee.BackrefAccessor):
         return _Referring(name, found.field, many=not isinstance(found, OneToOneAccessor))
-    raise UnknownColumnError(
-        f"expected a relation of {model.__name__}; got {shown(name)}: {did_you_mean(name, relation_names(model))}"
-    )
-
-
-def relation_names(model: type[peewee.Model]) -> list[str]:
-    """Return the names of a model's relations: its references first, then what refers to it."""
-    keys = [name for name, own in model._meta.fields.items() if isinstance(own, peewee.ForeignKeyField)]
-    others = [name for name, found in vars(model).items() if isinstance(found, ManyThrough | peewee.BackrefAccessor)]
-    return keys + others
+    return _Reference(found)
 
 
 def _distinct(keys: Iterable[Any]) -> list[Any]:

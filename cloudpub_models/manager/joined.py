@@ -12,12 +12,13 @@ import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.results import Row
-from cloudpub_models.manager.arguments.where import Shape, parse_where
+from cloudpub_models.manager.arguments.shape import Shape, group_of
+from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.manager.scope import Scope, rows_of
 from cloudpub_models.manager.sending import send
-from cloudpub_models.manager.statements.shapes import Request, group_of
+from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, Join, Query
 from cloudpub_models.sql.nodes.conditions import Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column

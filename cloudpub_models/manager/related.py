@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import peewee
 
 from cloudpub_models.manager.arguments.order import Order
-from cloudpub_models.manager.arguments.where import NO_CONDITIONS
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.scope import require_all_rows

@@ -11,9 +11,10 @@ from typing import Any
 import peewee
 
 from cloudpub_models.errors import UnguardedError
-from cloudpub_models.manager.arguments.where import ALL_ROWS, AllRows
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, AllRows, Combined
+from cloudpub_models.manager.arguments.dotted import is_dotted
 
-Rows = Mapping[str, Any] | peewee.Node | AllRows
+Rows = Mapping[str, Any] | peewee.Node | Combined | AllRows
 
 
 class Scope:
@@ -25,8 +26,8 @@ class Scope:
     of the builder) is refused, and so is a table that the scope does not name.
 
     Attributes:
-        rows: for each model its rows: a dict of column → value as ``find_all`` takes it, a Peewee expression, or
-            ``ALL_ROWS`` for a table that is not limited.
+        rows: for each model its rows: conditions as ``find_all`` takes them, or ``ALL_ROWS`` for a table that is not
+            limited.
         name: what error messages call it.
 
     >>> from cloudpub_models import Function, Manager
@@ -71,7 +72,7 @@ def conditions_of(scope: Scope, model: type[peewee.Model]) -> Mapping[str, Any]:
         UnguardedError: its condition is of another kind, so that nothing tells which rows may be written.
     """
     rows = rows_of(scope, model)
-    if isinstance(rows, Mapping):
+    if isinstance(rows, Mapping) and not is_dotted(rows):
         return rows
     if rows is ALL_ROWS:
         return {}

@@ -16,7 +16,9 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
-from cloudpub_models.manager.arguments.where import Conditions, Where, parse_where
+from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.shape import Conditions
+from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.scope import Scope, rows_of
 from cloudpub_models.manager.statements.shapes import Request, Statements
@@ -131,27 +133,33 @@ class TableAccess(Generic[M]):
         self.table: Table = table_of(model)
         self.scope = scope
         self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table)
-        self._scope_conditions: dict[Dialect, Conditions] = {}
+        self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__})"
 
     def _conditions(self, where: Where) -> Conditions:
         """Return the conditions of a ``where`` argument and of the scope."""
-        conditions = parse_where(where, self.table, self.database.engine)
-        return conditions if self.scope is None else self._completed(conditions)
+        if self.scope is None:
+            return parse_where(where, self.table, self.database.engine)
+        return self._completed(parse_where(where, self.table, self.database.engine, self._held_to))
 
     def _completed(self, conditions: Conditions) -> Conditions:
         """Return conditions with those of the scope behind them."""
         if self.scope is None:
             return conditions
-        engine = self.database.engine
-        own = self._scope_conditions.get(engine.sql_dialect)
-        if own is None:
-            own = self._scope_conditions[engine.sql_dialect] = parse_where(
-                rows_of(self.scope, self.model), self.table, engine
-            )
+        own = self._held_to(self.model)
         return (*conditions[0], *own[0]), (*conditions[1], *own[1])
+
+    def _held_to(self, model: type[peewee.Model]) -> Conditions:
+        """Return what the scope says of a model's rows, wherever a statement looks at them."""
+        assert self.scope is not None
+        engine = self.database.engine
+        own = self._scope_conditions.get((engine.sql_dialect, model))
+        if own is None:
+            own = parse_where(rows_of(self.scope, model), table_of(model), engine)
+            self._scope_conditions[engine.sql_dialect, model] = own
+        return own
 
 
 def require_value(value: Any, column: str) -> Any:

@@ -16,8 +16,10 @@ from cloudpub_models.errors import (
     UnguardedError,
     UniqueViolationError,
 )
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Where
 from cloudpub_models.manager.arguments.order import Order, OrderBy
-from cloudpub_models.manager.arguments.where import ALL_ROWS, NO_CONDITIONS, Conditions, Shape, Where, parse_where
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
+from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
 from cloudpub_models.manager.sending import SEVERAL, require_value, send
@@ -399,7 +401,8 @@ class Writing(Finding[M]):
         return row
 
     def _bounded(self, where: Where, verb: str) -> Conditions:
-        conditions = parse_where(where, self.table, self.database.engine)
+        held = None if self.scope is None else self._held_to
+        conditions = parse_where(where, self.table, self.database.engine, held)
         if not conditions[0] and where is not ALL_ROWS:
             raise UnboundedWriteError(
                 f"expected a condition; this would {verb} every row of {self.table.name}: "

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.arguments.where import Where
+from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope

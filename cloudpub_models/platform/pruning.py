@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import peewee
 
-from cloudpub_models.manager.arguments.where import Shape
+from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.platform.periods import moment
 from cloudpub_models.sql.values import check_count

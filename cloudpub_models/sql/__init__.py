@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
-from cloudpub_models.sql.nodes.expressions import raw
-from cloudpub_models.sql.nodes.query import PARAMETER, Conflict, Join, NamedTable, OrderBy, Query
+from cloudpub_models.sql.nodes.expressions import NamedTable, raw
+from cloudpub_models.sql.nodes.query import PARAMETER, Conflict, Join, OrderBy, Query
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members, encode
 

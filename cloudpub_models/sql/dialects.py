@@ -75,6 +75,8 @@ class _Differences(NamedTuple):
     empty_not_in: str
     # How a column is compared with the rows of a query that is run once, however the statement around it is planned.
     in_query: str
+    # Whether EXISTS is planned like a join, from either side; otherwise it is asked of each row of the outer table.
+    joins_exists: bool
     # What a non-empty tuple becomes after IN in raw SQL; None where it becomes one placeholder for each member.
     member_query: str | None
     # How the members of an IN list, encoded, become one value.
@@ -279,6 +281,7 @@ POSTGRESQL = Dialect(
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
     in_query="{column} = ANY(ARRAY({query}))",
+    joins_exists=True,
     member_query=None,
     pack_members=values.array_literal,
     encoders=values.ENCODERS,
@@ -329,6 +332,7 @@ SQLITE = Dialect(
     empty_in="IN ()",
     empty_not_in="NOT IN ()",
     in_query="{column} IN ({query})",
+    joins_exists=False,
     # One value, however many members: SQLite limits the number of placeholders.
     member_query="(SELECT value FROM json_each(?))",
     pack_members=values.json_array,

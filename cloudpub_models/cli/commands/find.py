@@ -33,10 +33,11 @@ from cloudpub_models.cli.shown.terminal import data_console, print_line, print_n
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
 from cloudpub_models.entity.base import loaded_values, shown_values
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
-from cloudpub_models.manager.arguments.where import AllOf
+from cloudpub_models.manager.arguments.conditions import Combined
 from cloudpub_models.manager.columns.table import Table, table_of
-from cloudpub_models.manager.included import Relation, relation_names, relation_of
+from cloudpub_models.manager.included import Relation, relation_of
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.relations import relation_names
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.identifiers import shown as shortened
 
@@ -155,7 +156,7 @@ def _order(order_by: Sequence[str] | None, descending: bool, table: Table) -> li
 
 def _rows(
     manager: Manager[Any],
-    where: AllOf | None,
+    where: Combined | None,
     names: Sequence[str],
     order: Sequence[tuple[str, str]],
     limit: int | None,

@@ -14,7 +14,7 @@ import typer
 
 from cloudpub_models.cli.given.cells import KeyLookup, reader_from_text
 from cloudpub_models.errors import CloudpubError, InvalidQueryError
-from cloudpub_models.manager.arguments.where import AllOf
+from cloudpub_models.manager.arguments.conditions import Combined, all_of
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
@@ -32,7 +32,7 @@ FiltersArgument = Annotated[
 ]
 
 
-def parse_filters(arguments: Sequence[str] | None, table: Table, managers: Managers) -> AllOf | None:
+def parse_filters(arguments: Sequence[str] | None, table: Table, managers: Managers) -> Combined | None:
     """Return the conditions that arguments say, or ``None`` where there are none.
 
     Args:
@@ -45,7 +45,7 @@ def parse_filters(arguments: Sequence[str] | None, table: Table, managers: Manag
     """
     keys = KeyLookup(managers)
     try:
-        return AllOf(*[_parse(argument, table, keys) for argument in arguments]) if arguments else None
+        return all_of(*[_parse(argument, table, keys) for argument in arguments]) if arguments else None
     except CloudpubError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""The ``where`` argument of the managers: a dict or a Peewee expression becomes a shape and its values.
+"""The ``where`` argument of the managers: a dict, a Peewee expression or several of them become a shape and its values.
 
 The shape (columns and operators) decides the SQL and is what statements are cached by; the values travel beside it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import call
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import peewee
@@ -16,74 +16,67 @@ import peewee
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidQueryError, UnknownTableError
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Combined, Where
+from cloudpub_models.manager.arguments.dotted import HeldTo, is_dotted, keys_of, shape_of, values_of
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Part, Shape, condition_of, group_of
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
-from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Condition, Group, PositionalCondition
+from cloudpub_models.sql.nodes.conditions import (
+    MEMBERSHIP_OPERATORS,
+    Condition,
+    Group,
+    Negation,
+    Never,
+    PositionalCondition,
+)
 from cloudpub_models.sql.operators import Operator, in_
 from cloudpub_models.sql.patterns import check_pattern
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.values import encode
-
-
-class AllRows:
-    """The type of ``ALL_ROWS``, which says of an update or delete that every row is meant."""
-
-    def __repr__(self) -> str:
-        return "ALL_ROWS"
-
-
-ALL_ROWS: Final = AllRows()
-
-
-class AllOf:
-    """Several ``where`` arguments that all have to hold; a column may come in more than one of them."""
-
-    def __init__(self, *parts: Where) -> None:
-        self.parts = parts
-
-
-Where = Mapping[str, Any] | peewee.Node | AllOf | AllRows | None
 
 _MARK = "\0"
 # Values of these types are compared for equality, without another look at them.
 _SCALARS = frozenset({int, str, bool, UUID, datetime})
 _DEEPEST_GROUP = 50
+# SQLite's parser goes no deeper than about fifteen pairs of parentheses, each of which AND and OR stand around.
+_DEEPEST_COMBINATION = 8
 _PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 
 
-# A column and an operator, or a condition of another kind.
-Part = tuple[str, str] | Condition
-Shape = tuple[Part, ...]
-
-
-# Conditions that all hold, and the encoded values of their parameters in order.
-Conditions = tuple[Shape, Sequence[Any]]
-NO_CONDITIONS: Final[Conditions] = ((), ())
-
-
-def parse_where(where: Where, table: Table, engine: Engine) -> Conditions:
+def parse_where(where: Where, table: Table, engine: Engine, held: HeldTo | None = None, depth: int = 0) -> Conditions:
     """Return the shape and the values of a ``where`` argument.
 
+    Args:
+        where: the argument.
+        table: the table whose rows it is about.
+        engine: the database.
+        held: gives what the rows of related tables have to meet as well, where a scope limits them.
+        depth: how many conditions it is nested in.
+
     Raises:
-        UnknownColumnError: a key is no column of the table.
+        UnknownColumnError: a key is no column of the table or of a related one.
         UnknownTableError: a Peewee expression names columns of another table.
         InvalidValueError: a value does not fit its column.
-        InvalidQueryError: the argument is of no kind that conditions can be read from.
+        InvalidQueryError: the argument is of no kind that conditions can be read from, or nested too deep.
     """
     if where is None or where is ALL_ROWS:
         return NO_CONDITIONS
     if type(where) is not dict:
         if isinstance(where, peewee.Node):
             return _from_expression(where, table, engine)
-        if isinstance(where, AllOf):
-            parsed = [parse_where(part, table, engine) for part in where.parts]
-            shape = tuple(part for shape, _ in parsed for part in shape)
-            return shape, [value for _, values in parsed for value in values]
+        if isinstance(where, Combined):
+            return _combined(where, table, engine, held, depth + 1)
         if not isinstance(where, Mapping):
+            hint = ": write any_of(*conditions) or all_of(*conditions)" if isinstance(where, list | tuple) else ""
             raise InvalidQueryError(
-                f"expected where to be a dict of column name to value, or a Peewee expression; "
-                f"got {type(where).__name__}"
+                "expected where to be a dict of column name to value, a Peewee expression, or any_of, all_of, none_of "
+                f"of those; got {type(where).__name__}{hint}"
             )
-    columns = table.columns_of(where)
+    columns = table.by_keys.get(tuple(where))
+    if columns is None:
+        if is_dotted(where):
+            return _across_relations(where, table, engine, held)
+        columns = table.columns_of(where)
     for value in where.values():
         if type(value) not in _SCALARS:
             return _compared(columns.names, where.values(), table, engine.sql_dialect)
@@ -94,25 +87,79 @@ def _compared(names: Sequence[str], operands: Iterable[Any], table: Table, diale
     shape: list[Part] = []
     values: list[Any] = []
     for name, value in zip(names, operands, strict=True):
-        operator, encoded = _operator_and_operands(value, table.columns[name], dialect)
-        shape.append((name, operator))
+        part, encoded = _part_and_values(value, table.columns[name], dialect)
+        shape.append(part)
         values.extend(encoded)
     return tuple(shape), values
 
 
-def _operator_and_operands(value: Any, column: Column, dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+def _across_relations(where: Mapping[str, Any], table: Table, engine: Engine, held: HeldTo | None) -> Conditions:
+    keys = tuple(where)
+    compared = [
+        _related_part_and_values(value, column, engine.sql_dialect)
+        for column, value in zip(keys_of(table.model, keys).columns, where.values(), strict=True)
+    ]
+    shape, sources = shape_of(table.model, keys, tuple([part for part, _ in compared]), held)
+    return shape, values_of(sources, [values for _, values in compared])
+
+
+def _related_part_and_values(value: Any, column: Column, dialect: Dialect) -> tuple[Part, Sequence[Any]]:
+    part, values = _part_and_values(value, column, dialect)
+    if part == (column.name, "NOT IN") and not value.values[0]:
+        # None of no values is true of NULL, too, which the operator does not show.
+        part = Negation(condition_of((column.name, "IN")))
+    return part, values
+
+
+def _combined(where: Combined, table: Table, engine: Engine, held: HeldTo | None, depth: int) -> Conditions:
+    if depth > _DEEPEST_COMBINATION:
+        raise InvalidQueryError(
+            f"expected any_of, all_of and none_of at most {_DEEPEST_COMBINATION} deep in each other; got them deeper: "
+            "use a list of values, or several queries"
+        )
+    parsed = [parse_where(condition, table, engine, held, depth) for condition in where.conditions]
+    shape = _COMBINATIONS[where.how][tuple([own for own, _ in parsed]),]
+    # What holds for every row leaves nothing to compare.
+    return shape, [value for _, values in parsed for value in values] if shape else ()
+
+
+def _all(shapes: tuple[Shape, ...]) -> Shape:
+    return tuple([part for shape in shapes for part in shape])
+
+
+def _any(shapes: tuple[Shape, ...]) -> Shape:
+    if not all(shapes):
+        return ()
+    return (Group(tuple([("OR", _one(shape)) for shape in shapes])) if shapes else Never(),)
+
+
+def _none(shapes: tuple[Shape, ...]) -> Shape:
+    return tuple([Negation(_one(shape)) if shape else Never() for shape in shapes])
+
+
+_COMBINATIONS = {"all": Remembered(_all), "any": Remembered(_any), "none": Remembered(_none)}
+
+
+def _one(shape: Shape) -> Condition:
+    return condition_of(shape[0]) if len(shape) == 1 else group_of(shape)
+
+
+def _part_and_values(value: Any, column: Column, dialect: Dialect) -> tuple[Part, Sequence[Any]]:
+    """Return how a column is compared with what ``where`` has for it, and the encoded values."""
+    if type(value) in _SCALARS:
+        return (column.name, "="), (column.encode(value),)
     if value is None:
-        return "IS NULL", ()
+        return (column.name, "IS NULL"), ()
     if isinstance(value, list | tuple | set | frozenset):
         value = in_(value)
     if not isinstance(value, Operator):
-        return "=", (column.encode(value),)
-    operator = value.name
-    if operator in MEMBERSHIP_OPERATORS:
-        return operator, (column.encode_list(value.values[0], dialect),)
-    if operator in _PATTERN_OPERATORS:
-        return operator, (_pattern(value.values[0], column),)
-    return operator, tuple(column.encode(operand) for operand in value.values)
+        return (column.name, "="), (column.encode(value),)
+    part = (column.name, value.name)
+    if value.name in MEMBERSHIP_OPERATORS:
+        return part, (column.encode_list(value.values[0], dialect),)
+    if value.name in _PATTERN_OPERATORS:
+        return part, (_pattern(value.values[0], column),)
+    return part, tuple([column.encode(operand) for operand in value.values])
 
 
 def _pattern(pattern: Any, column: Column) -> str:

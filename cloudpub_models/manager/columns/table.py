@@ -137,7 +137,8 @@ class Table:
         self.column_names: tuple[str, ...] = tuple(self.columns)
         # A foreign key answers to its column name and to its field name.
         self._by_any_name = {field.name: self.columns[field.column_name] for field in meta.sorted_fields} | self.columns
-        self._by_keys: dict[tuple[Any, ...], NamedColumns] = {}
+        # What ``columns_of`` has found already.
+        self.by_keys: dict[tuple[Any, ...], NamedColumns] = {}
         self.touched: tuple[Column, ...] = tuple(
             column
             for column in self.columns.values()
@@ -173,7 +174,7 @@ class Table:
             UnknownColumnError: a key is no column.
         """
         keys = tuple(data)
-        found = self._by_keys.get(keys)
+        found = self.by_keys.get(keys)
         if found is None:
             columns = [self.column(key) for key in keys]
             found = NamedColumns(
@@ -181,9 +182,9 @@ class Table:
                 tuple(column.encode for column in columns),
                 tuple((column.name, "=") for column in columns),
             )
-            if len(self._by_keys) >= _MOST_COMBINATIONS:
-                self._by_keys.clear()
-            self._by_keys[keys] = found
+            if len(self.by_keys) >= _MOST_COMBINATIONS:
+                self.by_keys.clear()
+            self.by_keys[keys] = found
         return found
 
     def selected(self, select: Iterable[str]) -> tuple[str, ...]:

@@ -13,13 +13,13 @@ import peewee
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order
-from cloudpub_models.manager.arguments.where import Shape
+from cloudpub_models.manager.arguments.shape import Shape, group_of
 from cloudpub_models.manager.columns.encoding import Encoder
-from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.columns.table import Table, models_by_table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
-from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group, RawCondition
+from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
 from cloudpub_models.sql.remembering import Remembered
@@ -428,8 +428,13 @@ class Statements(Generic[M]):
         return Request(sql, written.writes, written.tables)
 
     def _compared_as(self, column: Column) -> ComparedKind | None:
-        is_own = column.table in (None, self.table.node.known_as) and column.name in self.table.columns
-        return self.table.columns[column.name].compared_as if is_own else None
+        table = self.table
+        if column.table not in (None, table.node.known_as):
+            related = models_by_table(self._model, ()).get(str(column.table))
+            if related is None:
+                return None
+            table = table_of(related)
+        return table.columns[column.name].compared_as if column.name in table.columns else None
 
     def _whole_rows(self, request: Request) -> Select[M]:
         return Select(request.sql, self.load, request.writes, request.tables)
@@ -444,14 +449,6 @@ def _length(made: Request | Select[Any] | Upsert) -> int:
 
 def _fixed(names: Any) -> Any:
     return tuple(names) if type(names) is list else names
-
-
-def group_of(shape: Shape, table: str | None = None) -> Group:
-    """Return the conditions of a shape; a column without a table of its own is that one's."""
-    if not shape:
-        return NO_CONDITIONS
-    conditions = [Comparison(Column(table, part[0]), part[1]) if isinstance(part, tuple) else part for part in shape]
-    return Group(tuple([("AND", condition) for condition in conditions]))
 
 
 def _array_type(field: peewee.Field[Any]) -> str:

@@ -16,8 +16,8 @@ from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, In
 from cloudpub_models.sql.builder.language import parse_column, parse_items, parse_join_condition, parse_select_item
 from cloudpub_models.sql.identifiers import check_identifier, exact, parse_table, shown
 from cloudpub_models.sql.nodes.conditions import Comparison, Connector
-from cloudpub_models.sql.nodes.expressions import Expression, Raw
-from cloudpub_models.sql.nodes.query import JOIN_TYPES, Join, NamedTable, OrderBy
+from cloudpub_models.sql.nodes.expressions import Expression, NamedTable, Raw
+from cloudpub_models.sql.nodes.query import JOIN_TYPES, Join, OrderBy
 from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement

@@ -30,8 +30,16 @@ from cloudpub_models.sql.builder.language import parse_having
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect, Lock
 from cloudpub_models.sql.identifiers import check_identifier, parse_table, shown
 from cloudpub_models.sql.nodes.conditions import Condition, Connector, Group, merge_named, raw_condition
-from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, NamedParameter, Raw, Star
-from cloudpub_models.sql.nodes.query import PARAMETER, Count, Join, Kind, NamedTable, OrderBy, Query
+from cloudpub_models.sql.nodes.expressions import (
+    Column,
+    Expression,
+    Having,
+    NamedParameter,
+    NamedTable,
+    Raw,
+    Star,
+)
+from cloudpub_models.sql.nodes.query import PARAMETER, Count, Join, Kind, OrderBy, Query
 from cloudpub_models.sql.operators import Operator, between, in_, is_not_null, is_null, not_in, operator_for
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import generated_names, render, rendered

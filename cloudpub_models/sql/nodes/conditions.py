@@ -1,8 +1,8 @@
 """The conditions of a statement as a tree without values.
 
-For: ``Comparison``, ``RowComparison``, ``RawCondition``, ``PositionalCondition`` and ``Group``, frozen and hashable, so
-that a tree is a shape whose SQL can be kept. The values travel beside it, a flat sequence in the order of rendering:
-one for each parameter of each comparison, from left to right.
+For: ``Comparison`` and the other kinds of ``Condition``, frozen and hashable, so that a tree is a shape whose SQL can
+be kept. The values travel beside it, a flat sequence in the order of rendering: one for each parameter of each
+comparison, from left to right.
 
 Not for: values (``operators``) and SQL (``render``).
 """
@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.identifiers import exact
-from cloudpub_models.sql.nodes.expressions import Column, Raw, check_raw
+from cloudpub_models.sql.nodes.expressions import Column, NamedTable, Raw, check_raw
 from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.text.parameters import check_names, parse
 
@@ -74,7 +74,37 @@ class Group(Record):
         return cls(tuple([("AND", condition) for condition in conditions]))
 
 
-Condition: TypeAlias = Comparison | RowComparison | RawCondition | PositionalCondition | Group
+class Negation(Record):
+    """That a condition does not hold: it is false, or neither true nor false because of a NULL."""
+
+    condition: Condition
+
+
+class Never(Record):
+    """A condition that holds for no row."""
+
+
+class Related(Record):
+    """That a row of another table has this row's value in a column, and meets conditions.
+
+    Attributes:
+        column: the column of this row.
+        table: the other table.
+        key: its column.
+        many: whether several of its rows may have the value.
+        conditions: what the other row has to meet, all of it; columns without a table are that table's.
+    """
+
+    column: Column
+    table: NamedTable
+    key: str
+    many: bool
+    conditions: Group
+
+
+Condition: TypeAlias = (
+    Comparison | RowComparison | RawCondition | PositionalCondition | Group | Negation | Never | Related
+)
 
 NO_CONDITIONS = Group(())
 
@@ -123,4 +153,8 @@ def parameter_count(condition: Condition) -> int:
         return PARAMETER_COUNTS[condition.operator]
     if isinstance(condition, RowComparison):
         return len(condition.columns)
+    if isinstance(condition, Negation):
+        return parameter_count(condition.condition)
+    if isinstance(condition, Related):
+        return parameter_count(condition.conditions)
     return len(condition.pieces) - 1 if isinstance(condition, PositionalCondition) else 0

@@ -1,4 +1,4 @@
-"""What the builder's strings are made of: columns, ``table.column``, calls of known functions.
+"""What queries and the builder's strings are made of: tables, columns, calls of known functions.
 
 For: the nodes, frozen, hashable, without values. A string becomes SQL only by way of these, so nothing but names,
 numbers and known functions can come out; ``raw`` is the one door for anything else.
@@ -51,6 +51,28 @@ def check_raw(sql: Any, what: str) -> None:
         raise InvalidQueryError(
             f"expected complete SQL in {what}; got text that ends inside a {unfinished}: {shown(sql)}"
         )
+
+
+class NamedTable(Record):
+    """A table by its name, which columns are qualified by unless it has an alias.
+
+    >>> NamedTable("event", schema="audit").full_name, NamedTable("functions", "f").known_as
+    ('audit.event', 'f')
+    """
+
+    name: str
+    alias: str | None = None
+    schema: str | None = None
+
+    @property
+    def known_as(self) -> str:
+        """What its columns are qualified by."""
+        return self.alias or self.name
+
+    @property
+    def full_name(self) -> str:
+        """Its name with that of its schema, where it is in a certain one."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
 class Column(Record):

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group, RawCondition
-from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, Raw
+from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, NamedTable, Raw
 from cloudpub_models.sql.nodes.records import Record
 
 Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete", "copy"]
@@ -30,28 +30,6 @@ class Parameter:
 PARAMETER: Final = Parameter()
 
 Count: TypeAlias = int | Parameter | None
-
-
-class NamedTable(Record):
-    """A table by its name, which columns are qualified by unless it has an alias.
-
-    >>> NamedTable("event", schema="audit").full_name, NamedTable("functions", "f").known_as
-    ('audit.event', 'f')
-    """
-
-    name: str
-    alias: str | None = None
-    schema: str | None = None
-
-    @property
-    def known_as(self) -> str:
-        """What its columns are qualified by."""
-        return self.alias or self.name
-
-    @property
-    def full_name(self) -> str:
-        """Its name with that of its schema, where it is in a certain one."""
-        return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
 class Join(Record):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cloudpub_models.errors import InvalidQueryError, UnknownTableError
-from cloudpub_models.sql.nodes.expressions import Column, Raw, Star
-from cloudpub_models.sql.nodes.query import NamedTable, Query
+from cloudpub_models.sql.nodes.expressions import Column, NamedTable, Raw, Star
+from cloudpub_models.sql.nodes.query import Query
 
 
 def names_of_tables(query: Query) -> frozenset[str] | None:

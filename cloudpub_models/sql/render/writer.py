@@ -30,8 +30,11 @@ from cloudpub_models.sql.nodes.conditions import (
     Comparison,
     Condition,
     Group,
+    Negation,
+    Never,
     PositionalCondition,
     RawCondition,
+    Related,
     RowComparison,
 )
 from cloudpub_models.sql.nodes.expressions import (
@@ -40,6 +43,7 @@ from cloudpub_models.sql.nodes.expressions import (
     Column,
     Expression,
     Having,
+    NamedTable,
     Number,
     Raw,
     Star,
@@ -50,7 +54,6 @@ from cloudpub_models.sql.nodes.query import (
     Count,
     FirstOfEach,
     Join,
-    NamedTable,
     OrderBy,
     Query,
 )
@@ -86,8 +89,8 @@ class Rendered(NamedTuple):
         names: of the generated parameters, in the order of their values.
         writes: whether it changes or locks rows, as far as raw SQL in it does not.
         tables: the tables that it touches, with their schema where they have one; raw SQL may touch others.
-        compared: the columns that its conditions compare with values; ``None`` where raw SQL or arrays take part, so
-            that the type of a value may decide what the statement means.
+        compared: the columns that its conditions compare with values, those of related tables with their table;
+            ``None`` where raw SQL or arrays take part, so that the type of a value may decide what the statement means.
         pieces: of ``driver_text``, one more than there are places for values between them.
         places: between each two pieces a generated parameter (``None``), or raw SQL that has parameters of its own.
     """
@@ -191,7 +194,7 @@ def write(query: Query, dialect: Dialect, compared_as: ComparedAs = compared_pla
         _woven(pieces, sent),
         tuple(names),
         query.kind not in _READING or query.lock is not None,
-        writer.tables,
+        tuple(dict.fromkeys(writer.tables)),
         None if writer.compared is None else tuple(writer.compared),
         tuple(pieces),
         tuple(places),
@@ -238,7 +241,7 @@ class _Writer:
         self.compared_as = compared_as
         # The names that may qualify a column; None where any may. What qualifies a column without a table.
         self.known = names_of_tables(query)
-        self.tables = tuple([table.full_name for table in query.tables if isinstance(table, NamedTable)])
+        self.tables = [table.full_name for table in query.tables if isinstance(table, NamedTable)]
         self.qualifier: str | None = None
         # For each mark a generated parameter (None), or raw SQL that has parameters of its own.
         self.places: list[str | None] = []
@@ -453,6 +456,12 @@ class _Writer:
             return f"({self.group(condition)})"
         if isinstance(condition, RowComparison):
             return self.row_comparison(condition)
+        if isinstance(condition, Related):
+            return self.related(condition)
+        if isinstance(condition, Negation):
+            return self.negation(condition.condition)
+        if isinstance(condition, Never):
+            return "FALSE"
         if isinstance(condition, RawCondition):
             text = self.raw_with_parameters(condition.sql)
         elif isinstance(condition, PositionalCondition):
@@ -466,15 +475,53 @@ class _Writer:
         return text if alone else f"({text})"
 
     def comparison(self, condition: Comparison) -> str:
-        column = condition.column
-        if not isinstance(column, Column):
+        column, kind = condition.column, None
+        if isinstance(column, Column):
+            if column.table is None and self.qualifier is not None:
+                column = Column(self.qualifier, column.name)
+            if self.compared is not None:
+                self.compared.append(column)
+            kind = self.compared_as(column)
+        else:
             self.compared = None
-        elif self.compared is not None:
-            self.compared.append(column)
-        compared_as = self.compared_as(column) if isinstance(column, Column) else None
-        text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, compared_as)
+        text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, kind)
         self.places += (None,) * PARAMETER_COUNTS[condition.operator]
         return text
+
+    def negation(self, condition: Condition) -> str:
+        if isinstance(condition, Related) and self.is_correlated(condition):
+            return f"NOT {self.related(condition)}"
+        text = self.condition(condition, True)
+        return f"{text if isinstance(condition, Group) else f'({text})'} IS NOT TRUE"
+
+    def related(self, condition: Related) -> str:
+        is_correlated = self.is_correlated(condition)
+        outer = self.expression(
+            Column(self.row_of(condition.column), condition.column.name) if is_correlated else condition.column
+        )
+        table = self.table(condition.table)
+        self.tables.append(condition.table.full_name)
+        known, qualifier = self.known, self.qualifier
+        name = self.qualifier = condition.table.known_as
+        self.known = None if known is None else known | {name}
+        key = self.expression(Column(name, condition.key))
+        # Each for itself in parentheses where need be, since more conditions stand beside it.
+        terms = [self.condition(each, False) for _, each in condition.conditions.items]
+        self.known, self.qualifier = known, qualifier
+        if is_correlated:
+            return f"EXISTS (SELECT 1 FROM {table} WHERE {_chain([f'{key} = {outer}', *terms], ' AND ')})"  # noqa: S608
+        where = f" WHERE {_chain(terms, ' AND ')}" if terms else ""
+        return f"{outer} IN (SELECT {key} FROM {table}{where})"  # noqa: S608
+
+    def is_correlated(self, condition: Related) -> bool:
+        """Whether the other rows are looked for once for each row, which takes a name that tells them from it."""
+        wanted = condition.many or self.dialect.joins_exists
+        return wanted and self.row_of(condition.column) not in (None, condition.table.known_as)
+
+    def row_of(self, column: Column) -> str | None:
+        """Return the name of the table whose row a column belongs to."""
+        own = self.query.table
+        return column.table or self.qualifier or (own.known_as if isinstance(own, NamedTable) else None)
 
     def row_comparison(self, condition: RowComparison) -> str:
         if condition.operator not in ("<", ">"):

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Managers, User, operators
+from cloudpub_models import ALL_ROWS, Managers, User, all_of, operators
 from cloudpub_models.errors import UnboundedWriteError
-from cloudpub_models.manager.arguments.where import AllOf
 
 
 @pytest.fixture
@@ -19,24 +18,24 @@ def users(managers: Managers) -> Any:
 
 def test_a_column_may_come_in_more_than_one(users: Any, statements: Any, backend: str) -> None:
     mark = "?" if backend == "sqlite" else "%s"
-    between = AllOf({"id": operators.gt(1)}, {"id": operators.lt(4)})
+    between = all_of({"id": operators.gt(1)}, {"id": operators.lt(4)})
     assert users.count(between) == 2
     assert statements == [(f"SELECT COUNT(*) AS count FROM users WHERE id > {mark} AND id < {mark}", (1, 4))]
 
 
 def test_they_may_be_of_every_kind(users: Any) -> None:
-    chosen = AllOf({"id": operators.gt(1)}, User.id < 4, AllOf({"email": operators.like("c%")}), None, ALL_ROWS)
+    chosen = all_of({"id": operators.gt(1)}, User.id < 4, all_of({"email": operators.like("c%")}), None, ALL_ROWS)
     assert [user.email for user in users.find_all(chosen)] == ["c@example.com"]
     assert [user.email for user in users.iterate(chosen)] == ["c@example.com"]
     assert users.update({"email": "z@example.com"}, chosen)[0].id == 3
-    assert users.delete(AllOf({"id": 3})) == 1
+    assert users.delete(all_of({"id": 3})) == 1
 
 
 def test_without_a_condition_nothing_is_written(users: Any) -> None:
-    for nothing in (AllOf(), AllOf(None, {})):
+    for nothing in (all_of(), all_of(None, {})):
         with pytest.raises(UnboundedWriteError):
             users.delete(nothing)
-    assert users.count(AllOf()) == 4
+    assert users.count(all_of()) == 4
 
 
 @pytest.fixture
