@@ -26,6 +26,7 @@ from cloudpub_models.connection.transactions import (
     IsolationLevel,
     Transaction,
     check_takes_connection,
+    fetch_whole,
     left_elsewhere,
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
@@ -400,13 +401,13 @@ class Database:
 
         Raises:
             ParameterError: a name has no value, or a value no name.
-            InvalidQueryError: it is no single statement; or two columns of the result have one name, which is known
-                when the statement has been run, so that a write is undone only inside a transaction.
+            InvalidQueryError: it is no single statement; or two columns of the result have one name, and then nothing
+                that it has written is kept.
 
         >>> database.raw_query_all("SELECT name FROM functions WHERE id IN @ids", {"ids": (resize.id, 99)})
         [{'name': 'resize'}]
         """
-        return self.engine.fetch_dicts(sql, parameters)
+        return fetch_whole(self.engine, sql, parameters)
 
     def raw_query_single(self, sql: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Like ``raw_query_all``, but return the first row, or ``None`` when there is none.
@@ -414,7 +415,7 @@ class Database:
         >>> database.raw_query_single("SELECT email FROM users WHERE id = @id", {"id": ada.id})
         {'email': 'ada@example.com'}
         """
-        rows = self.engine.fetch_dicts(sql, parameters)
+        rows = fetch_whole(self.engine, sql, parameters)
         return rows[0] if rows else None
 
     def raw_query_iter(
@@ -428,7 +429,7 @@ class Database:
             chunk_size: how many rows are fetched at a time.
 
         Raises:
-            InvalidQueryError: ``chunk_size`` is no positive integer.
+            InvalidQueryError: ``chunk_size`` is no positive integer, or the statement writes.
             ParameterError: a name has no value, or a value no name.
 
         >>> [row["n"] for row in database.raw_query_iter("SELECT 1 AS n UNION ALL SELECT 2")]

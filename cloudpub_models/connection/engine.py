@@ -19,7 +19,7 @@ import peewee
 
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
-from cloudpub_models.connection.results import as_dicts, by_name, decoded
+from cloudpub_models.connection.results import by_name, decoded
 from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates, aborted
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
@@ -30,6 +30,7 @@ from cloudpub_models.sql.text.parameters import parse
 F = TypeVar("F", bound=Callable[[], object])
 
 STREAM_CHUNK_SIZE = 2000
+_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "MERGE"})
 
 
 class Location(NamedTuple):
@@ -101,13 +102,13 @@ class Engine(peewee.Database, Sender):
         columns, rows = self.fetch_undecoded(sql, parameters)
         return [name for name, _ in columns], decoded(columns, rows)
 
-    def fetch_dicts(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run one statement with ``@name`` parameters and return its rows as dicts."""
-        return as_dicts(*self.fetch_undecoded(*self.bind_parameters(sql, parameters)))
-
     def stream_dicts(self, sql: str, parameters: Mapping[str, Any] | None, chunk_size: int) -> Iterator[dict[str, Any]]:
-        """Like ``fetch_dicts``, but stream the rows; the parameters are checked at once."""
-        chunks = self.stream_described(*self.bind_parameters(sql, parameters), chunk_size)
+        """Stream the rows of a statement with ``@name`` parameters as dicts; the parameters are checked at once."""
+        text, values = self.bind_parameters(sql, parameters)
+        command = parse(text, self.sql_dialect).command
+        if command in _WRITES:
+            raise InvalidQueryError(f"expected a query to stream; got {command}: send it with raw_query_all()")
+        chunks = self.stream_described(text, values, chunk_size)
         return (row for names, rows in chunks for row in by_name(names, rows))
 
     def bind_parameters(

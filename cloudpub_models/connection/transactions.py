@@ -11,13 +11,16 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.results import as_dicts, require_distinct
 from cloudpub_models.connection.scopes import Scope, aborted
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.text.returning import returned_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +28,33 @@ R = TypeVar("R")
 _log = logging.getLogger("cloudpub_models")
 
 IsolationLevel = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+# The block of a statement that is whole by itself.
+_WHOLE = nullcontext()
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+
+def whole(engine: Engine, sql: str) -> AbstractContextManager[object]:
+    """Return a block in which a statement is sent whose rows may be refused: what it has written goes with them.
+
+    Args:
+        engine: the database.
+        sql: the statement, as the driver takes it.
+
+    Raises:
+        InvalidQueryError: it gives back two columns of one name.
+    """
+    names = returned_names(sql, engine.sql_dialect)
+    if names is None:
+        return Transaction(engine, None, False)
+    require_distinct(names)
+    return _WHOLE
+
+
+def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Run one statement with ``@name`` parameters and return its rows as dicts; of one that is refused keep nothing."""
+    text, values = engine.bind_parameters(sql, parameters)
+    with whole(engine, text):
+        return as_dicts(*engine.fetch_undecoded(text, values))
 
 
 class Connection:
@@ -51,7 +80,7 @@ class Connection:
                 "expected a connection whose transaction is open in this thread; got one whose transaction is over, or "
                 "another thread's: use the one that the innermost transaction() gives"
             )
-        return self._engine.fetch_dicts(sql, parameters)
+        return fetch_whole(self._engine, sql, parameters)
 
 
 class Transaction:

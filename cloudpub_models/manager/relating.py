@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import peewee
 
 from cloudpub_models.connection.results import require_distinct
+from cloudpub_models.connection.transactions import whole
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
@@ -142,7 +143,8 @@ class Relating(Finding[M]):
         """Send one statement with ``@name`` parameters and return its rows as instances.
 
         Columns that the model does not know become plain attributes; reading one of the model's that the statement did
-        not return raises LazyLoadingError. Each column has a name of its own, or InvalidQueryError is raised.
+        not return raises LazyLoadingError. Each column has a name of its own, or InvalidQueryError is raised and
+        nothing that the statement has written is kept.
 
         >>> managers.functions.raw("SELECT id, name FROM functions WHERE name LIKE @name", {"name": "re%"})
         [<Function id=1 name='resize'>]
@@ -150,8 +152,9 @@ class Relating(Finding[M]):
         refuse(self.scope, "raw()")
         engine = self.database.engine
         text, values = engine.bind_parameters(sql, parameters)
-        names, rows = send(self.database, Request(text, writes=True, tables=()), values, "fetch_described")
-        require_distinct(names)
+        with whole(engine, text):
+            names, rows = send(self.database, Request(text, writes=True, tables=()), values, "fetch_described")
+            require_distinct(names)
         known = [(position, name) for position, name in enumerate(names) if name in self.table.columns]
         extra = [(position, name) for position, name in enumerate(names) if name not in self.table.columns]
         found = [name for _, name in known]

@@ -113,6 +113,8 @@ class _Differences(NamedTuple):
     locks_tables: bool
     # Whether names that differ in nothing but the case of their letters, in quotes, are different names.
     names_have_case: bool
+    # Whether `RETURNING *` gives the columns of the tables that an UPDATE or DELETE joins too.
+    returns_joined_rows: bool
     # What keeps a primary key that counts by itself from using a number twice.
     never_reuses_ids: str
     # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
@@ -301,6 +303,7 @@ POSTGRESQL = Dialect(
     triggers_call_functions=True,
     locks_tables=True,
     names_have_case=True,
+    returns_joined_rows=True,
     never_reuses_ids="",
     prefixed_strings=True,
     dollar_quotes=True,
@@ -353,6 +356,7 @@ SQLITE = Dialect(
     triggers_call_functions=False,
     locks_tables=False,
     names_have_case=False,
+    returns_joined_rows=False,
     never_reuses_ids="AUTOINCREMENT",
     prefixed_strings=False,
     dollar_quotes=False,

@@ -295,6 +295,56 @@ def test_columns_of_one_name_are_refused_since_a_dict_would_lose_one(
         door(database, managers, sql)
 
 
+WRITES_OF_ONE_NAME_TWICE = [
+    "UPDATE users SET password_hash = 'y' RETURNING id, id",
+    "UPDATE users SET password_hash = 'y' RETURNING id, users.ID;",
+    "UPDATE users SET password_hash = 'y' RETURNING id, lower(email) AS id",
+    "UPDATE users SET password_hash = 'y' RETURNING 1 AS v, 2 v",
+    "DELETE FROM users RETURNING email, upper(email) AS e, email",
+    "INSERT INTO users (email, password_hash) VALUES ('b@x', 'h') RETURNING *, id",
+]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize("door", DOORS_THAT_GIVE_ROWS_BY_NAME.values(), ids=DOORS_THAT_GIVE_ROWS_BY_NAME)
+@pytest.mark.parametrize("sql", WRITES_OF_ONE_NAME_TWICE)
+def test_a_write_whose_rows_are_refused_is_not_kept(database, managers, door, sql, in_transaction):
+    managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    with database.transaction() if in_transaction else nullcontext():
+        with pytest.raises(InvalidQueryError):
+            door(database, managers, sql)
+        assert [user.password_hash for user in managers.users.find_all()] == ["x"]
+    assert [user.password_hash for user in managers.users.find_all()] == ["x"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE functions SET status = 'y' FROM users WHERE users.id = user_id RETURNING *",
+        "WITH changed AS (UPDATE functions SET status = 'y' RETURNING id) SELECT id, id FROM changed",
+    ],
+)
+def test_a_write_whose_names_only_the_server_knows_is_not_kept(database, managers, backend, sql):
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    managers.functions.insert({"user_id": ada.id, "name": "f"})
+    with pytest.raises(InvalidQueryError, match="more than once"):
+        database.raw_query_all(sql)
+    assert managers.functions.find_one().status == "active"
+
+
+def test_a_write_whose_names_are_known_takes_no_transaction(database, managers):
+    managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    sent = []
+    stop = database.on_query(lambda event: sent.append(event.sql.split()[0]))
+    database.raw_query_all("UPDATE users SET password_hash = 'y' RETURNING id, lower(email) AS email")
+    database.raw_query_all("UPDATE users SET password_hash = 'y' RETURNING *")
+    database.raw_query_all("UPDATE users SET password_hash = 'y' RETURNING lower(email)")
+    stop()
+    assert [word for word in sent if word not in ("BEGIN", "COMMIT")] == ["UPDATE"] * 3
+    assert sent.index("BEGIN") == 2
+
+
 def test_names_that_look_as_if_they_had_been_repeated_stay(database):
     sql = 'SELECT 1 AS v, 2 AS "v:1"'
     assert list(database.raw_query_iter(sql)) == database.raw_query_all(sql) == [{"v": 1, "v:1": 2}]

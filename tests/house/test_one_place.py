@@ -37,7 +37,7 @@ _SENDING_METHODS = {
     "executemany",
     "fetch",
     "fetch_described",
-    "fetch_dicts",
+    "fetch_whole",
     "fetch_undecoded",
     "raw_execute",
     "raw_query_all",

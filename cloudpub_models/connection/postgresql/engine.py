@@ -193,10 +193,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         quoted = POSTGRESQL.quote(table)
         sequence = "pg_get_serial_sequence(@table, @column)::regclass"
         maximum = f"(SELECT MAX({POSTGRESQL.quote(column)}) FROM {quoted})"  # noqa: S608 - names of a model
-        self.fetch_dicts(
+        sql, values = self.bind_parameters(
             f"SELECT setval({sequence}, {maximum}) WHERE {maximum} > COALESCE(pg_sequence_last_value({sequence}), 0)",
             {"table": quoted, "column": column},
         )
+        self.run(sql, values)
 
     def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
         """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
