@@ -11,11 +11,13 @@ import peewee
 from cloudpub_models.connection.results import Row
 from cloudpub_models.errors import (
     InvalidQueryError,
+    InvalidValueError,
     NotFoundError,
     UnboundedWriteError,
     UnguardedError,
     UniqueViolationError,
 )
+from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_computed, split_changes
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Where
 from cloudpub_models.manager.arguments.order import Order, OrderBy
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
@@ -24,9 +26,10 @@ from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import conditions_of, refuse
 from cloudpub_models.manager.sending import SEVERAL, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
-from cloudpub_models.manager.statements.shapes import ConflictRule, Upsert
+from cloudpub_models.manager.statements.shapes import ConflictRule, Request, Upsert
 from cloudpub_models.sql import Conflict
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.nodes.expressions import Assignment, Value
 from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.values import check_count
 
@@ -68,7 +71,11 @@ class Writing(Finding[M]):
         return statements.load(send(self.database, request, list(row.values()) or None))[0]
 
     def upsert(
-        self, data: Mapping[str, Any], conflict_columns: Sequence[str], *, update_columns: Sequence[str] | None = None
+        self,
+        data: Mapping[str, Any],
+        conflict_columns: Sequence[str],
+        *,
+        update_columns: Sequence[str] | Mapping[str, Any] | None = None,
     ) -> M:
         """Insert a row, or update the one that has the same values in some unique columns; return it.
 
@@ -76,10 +83,12 @@ class Writing(Finding[M]):
         looked for first, so two callers at the same time may both insert one.
 
         Args:
-            data: column → value.
+            data: column → value. Where it is ``operators.increment(n)``, a row that is there is given n more, and one
+                that is not begins with n.
             conflict_columns: the columns of a unique constraint, or of a unique index of the model, one with a
                 condition (``where=``) too.
-            update_columns: what to update in an existing row; all other columns of ``data`` when left out.
+            update_columns: what to update in an existing row: columns of ``data``, all others when left out; or
+                column → value, as ``update`` takes it.
 
         >>> row = {"user_id": ada.id, "name": "resize", "status": "inactive"}
         >>> managers.functions.upsert(row, ["user_id", "name"])
@@ -90,6 +99,11 @@ class Writing(Finding[M]):
         dialect = self.database.engine.sql_dialect
         row = self._changes(data if self.scope is None else self._held(data))
         given = tuple(row)
+        for value in row.values():
+            if type(value) is Computed:
+                return self._upsert_computed(row, conflict_columns, update_columns)
+        if update_columns is not None and isinstance(update_columns, Mapping):
+            return self._upsert_computed(row, conflict_columns, update_columns)
         self.table.fill_defaults(row, dialect)
         statements = self._statements[dialect]
         shape, held = self._completed(NO_CONDITIONS)
@@ -147,14 +161,20 @@ class Writing(Finding[M]):
         """Update every row that meets the conditions and return them as they are now.
 
         Args:
-            data: column → new value.
+            data: column → new value; ``operators.increment(n)`` adds to the one that is there, and a Peewee expression
+                over the table's own columns is computed by the database.
             where: as for ``find_all``; ``ALL_ROWS`` for every row.
 
         Raises:
             UnboundedWriteError: there is no condition, and ``ALL_ROWS`` was not said.
+            InvalidValueError: a value does not fit its column, be it given or computed; no row is updated then.
+            UnknownTableError: an expression names columns of another table.
 
         >>> managers.functions.update({"status": "inactive"}, {"user_id": ada.id})
         [<Function id=1 uuid=... name='resize' status='inactive'>]
+        >>> from peewee import fn
+        >>> managers.functions.update({"name": fn.UPPER(Function.name)}, {"user_id": ada.id})
+        [<Function id=1 uuid=... name='RESIZE' status='inactive'>]
 
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE user_id = @param_2 RETURNING id, …``
         """
@@ -206,7 +226,7 @@ class Writing(Finding[M]):
 
         Args:
             where: which rows may be claimed, as for ``find_all``.
-            changes: column → new value.
+            changes: column → new value, as for ``update``.
             limit: how many rows to claim at most.
             order_by: which rows to claim first, as for ``find_all``; the primary key when left out.
 
@@ -318,6 +338,9 @@ class Writing(Finding[M]):
         return instances if returning else written
 
     def _update(self, row: dict[str, Any], shape: Shape, values: Sequence[Any]) -> list[M]:
+        for value in row.values():
+            if type(value) is Computed:
+                return self._update_computed(row, shape, values)
         statements = self._statements[self.database.engine.sql_dialect]
         request = statements.update(tuple(row), shape)
         return statements.load(send(self.database, request, [*row.values(), *values]))
@@ -332,6 +355,62 @@ class Writing(Finding[M]):
             changes = [row[name] for name in conflict.update_columns]
             update = self._statements[self.database.engine.sql_dialect].update(conflict.update_columns, shape)
             return send(self.database, update, [*changes, *values]) or send(self.database, request, insert)
+
+    def _update_computed(self, row: dict[str, Any], shape: Shape, values: Sequence[Any]) -> list[M]:
+        assignments, parameters = _assigned(row)
+        request = self._statements[self.database.engine.sql_dialect].update(assignments, shape)
+        return self._send_computed(request, [*parameters, *values], row.values())
+
+    def _upsert_computed(self, row: dict[str, Any], conflict_columns: Sequence[str], update_columns: Any) -> M:
+        """Insert a row, or change the one in its place to something else than what was to be inserted."""
+        dialect = self.database.engine.sql_dialect
+        for name, value in row.items():
+            if type(value) is Computed and value.first is None:
+                raise InvalidValueError(
+                    f"{self.table.name}.{name}: expected a value to insert; got an expression over a row that may not "
+                    "be there: give update_columns a dict, with the expression in it"
+                )
+        inserted = {name: value.first if type(value) is Computed else value for name, value in row.items()}
+        only_columns = None if isinstance(update_columns, Mapping) else update_columns
+        rule = ConflictRule.of(self.table, dialect, "update", conflict_columns, only_columns)
+        self.table.require(rule.columns, row)
+        shape, held = self._completed(NO_CONDITIONS)
+        conflict = rule.for_columns(tuple(row), shape)
+        if isinstance(update_columns, Mapping):
+            changes = self._changes(update_columns)
+            assigned, parameters = _assigned(changes)
+            assignments = [Assignment(item, Value()) if isinstance(item, str) else item for item in assigned]
+            conflict = conflict.changed(update_columns=(), assignments=tuple(assignments))
+        else:
+            changes, parameters = {name: row[name] for name in conflict.update_columns}, []
+            sums = [value.added_to_row_in_place for value in changes.values() if type(value) is Computed]
+            plain = [name for name, value in changes.items() if type(value) is not Computed]
+            conflict = conflict.changed(update_columns=tuple(plain), assignments=tuple(sums))
+        self.table.fill_defaults(inserted, dialect)
+        insert = self._statements[dialect].insert(tuple(inserted), conflict)
+        values = [*inserted.values(), *parameters, *held]
+        if self.table.tells_apart(rule.columns, dialect) and all(inserted[name] is not None for name in rule.columns):
+            rows = self._send_computed(insert, values, changes.values())
+        else:
+            with self.database.transaction():
+                in_place = self._completed(_equal(conflict, inserted))
+                rows = self._update_computed(changes, *in_place) or self._send_computed(insert, values, ())
+        if not rows:
+            raise self._not_in_scope(conflict_columns)
+        return rows[0]
+
+    def _send_computed(self, request: Request, values: Sequence[Any], changes: Iterable[Any]) -> list[M]:
+        """Send a statement that computes values, and see that they fit where the database does not itself."""
+        statements = self._statements[self.database.engine.sql_dialect]
+        if self.database.engine.sql_dialect.checks_values:
+            return statements.load(send(self.database, request, values))
+        columns = [value.column for value in changes if type(value) is Computed]
+        with self.database.transaction():
+            rows = statements.load(send(self.database, request, values))
+            for row in rows:
+                for column in columns:
+                    column.encode(row.__data__[column.field.name])
+        return rows
 
     def _delete(self, shape: Shape, values: Sequence[Any]) -> int:
         request = self._statements[self.database.engine.sql_dialect].delete(shape)
@@ -373,7 +452,7 @@ class Writing(Finding[M]):
         named = {self.table.column(name): value for name, value in data.items()}
         for column in conditions.keys() & named.keys():
             wanted, value = conditions[column], named[column]
-            if isinstance(wanted, _SEVERAL) or column.encode(value) != column.encode(wanted):
+            if isinstance(wanted, _SEVERAL) or is_computed(value) or column.encode(value) != column.encode(wanted):
                 raise UnguardedError(
                     f"expected the one value of {self.table.name}.{column.name} that {self.scope.name} has; got "
                     "another, or there are several: leave it out, or write with a manager that has no scope"
@@ -392,7 +471,15 @@ class Writing(Finding[M]):
     def _changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         if self.scope is not None and isinstance(data, Mapping):
             self._refuse_to_leave(data)
+        computed: dict[str, Computed] = {}
+        if type(data) is dict or isinstance(data, Mapping):
+            for value in data.values():
+                if isinstance(value, COMPUTED) and not isinstance(value, peewee.Model):
+                    data, computed = split_changes(data, self.table, self.database.engine)
+                    break
         row = self.table.encode_row(data)
+        if computed:
+            row |= computed
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
         for column in self.table.touched:
@@ -428,3 +515,17 @@ def _equal(conflict: Conflict, row: Mapping[str, Any]) -> Conditions:
     shape = tuple([(name, "IS NULL" if row[name] is None else "=") for name in conflict.columns])
     own = () if conflict.where is None else (conflict.where,)
     return (*shape, *own), [row[name] for name in conflict.columns if row[name] is not None]
+
+
+def _assigned(changes: Mapping[str, Any]) -> tuple[tuple[str | Assignment, ...], list[Any]]:
+    """Return what a statement sets, with the values of its parameters."""
+    assignments: list[str | Assignment] = []
+    values: list[Any] = []
+    for name, value in changes.items():
+        if type(value) is Computed:
+            assignments.append(Assignment(name, value.node))
+            values += value.values
+        else:
+            assignments.append(name)
+            values.append(value)
+    return tuple(assignments), values

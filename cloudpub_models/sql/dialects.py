@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
+from cloudpub_models.sql.decimals import ADD_DECIMALS, SUM_DECIMALS
 from cloudpub_models.sql.documents import DOCUMENT_FUNCTION, DOCUMENTS_FUNCTION
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 
@@ -102,6 +103,13 @@ class _Differences(NamedTuple):
     limit_for_offset: str
     # Whether the driver gives JSON documents decoded.
     decodes_json: bool
+    # Whether a column takes no value that its type does not allow; otherwise whoever has one computed has to look.
+    checks_values: bool
+    # How two decimals are added, rounded to places after the point, and how those of many rows are.
+    add_decimals: str
+    sum_decimals: str
+    # The mean of a column of whole numbers, as a double.
+    average: str
     # Whether booleans come as such, and whole numbers of a float column as floats; otherwise both are integers.
     typed_numbers: bool
     # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
@@ -209,6 +217,16 @@ class Dialect(_Differences):
         compared = None if kind is None else self.compared_as.get(kind)
         return place if compared is None else compared.value.format(place)
 
+    def sum(self, first: str, second: str, decimal_places: int | None) -> str:
+        """Return the SQL that adds two numbers, decimals where a number of decimal places is given.
+
+        >>> POSTGRESQL.sum("runs", "@param_0", None), SQLITE.sum("price", "@param_0", 2)
+        ('runs + @param_0', 'cloudpub_add_decimals(price, @param_0, 2)')
+        """
+        if decimal_places is None:
+            return f"{first} + {second}"
+        return self.add_decimals.format(first, second, int(decimal_places))
+
     def nulls(self, direction: str, wanted: str | None, *, nullable: bool = True) -> str:
         """Return the NULLS clause of one ORDER BY item; without a wish it makes both databases sort like PostgreSQL.
 
@@ -298,6 +316,10 @@ POSTGRESQL = Dialect(
     nulls_are_largest=True,
     limit_for_offset="",
     decodes_json=True,
+    checks_values=True,
+    add_decimals="{0} + {1}",
+    sum_decimals="SUM",
+    average="AVG(CAST({0} AS DOUBLE PRECISION))",
     typed_numbers=True,
     alters_tables=True,
     triggers_call_functions=True,
@@ -351,6 +373,10 @@ SQLITE = Dialect(
     nulls_are_largest=False,
     limit_for_offset="LIMIT -1",
     decodes_json=False,
+    checks_values=False,
+    add_decimals=f"{ADD_DECIMALS}({{0}}, {{1}}, {{2}})",
+    sum_decimals=SUM_DECIMALS,
+    average="AVG({0})",
     typed_numbers=False,
     alters_tables=False,
     triggers_call_functions=False,

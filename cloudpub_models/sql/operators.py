@@ -1,7 +1,8 @@
-"""How a column is compared with a value, where it is not simply equal: ``{"created_at": operators.gt(cutoff)}``.
+"""What stands in a dict in place of a value: how a column is compared, and what it is changed to.
 
 For: the functions that make an ``Operator``, taken as a value in the managers' ``where`` and in the builder's
-``where``; and ``operator_for``, which says what a plain value means.
+``where``, as in ``{"created_at": operators.gt(cutoff)}``; ``increment``, taken in what is updated; and
+``operator_for``, which says what a plain value means.
 
 Not for: columns (``nodes.conditions`` joins the two) and SQL (``dialects`` has the text of each operator).
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.sql.identifiers import exact, shown
 from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.nodes.expressions import Raw
@@ -188,6 +191,33 @@ def is_not_null() -> Operator:
     Operator(name='IS NOT NULL', values=())
     """
     return Operator("IS NOT NULL")
+
+
+class Increment(Record):
+    """A number to add to what a column has. Made by ``increment``."""
+
+    amount: int | float | Decimal
+
+    def _check(self) -> None:
+        """Check that it is a number."""
+        amount: Any = self.amount
+        is_number = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
+        if not is_number or not (isinstance(amount, int) or isfinite(amount)):
+            raise InvalidValueError(f"expected a number to add; got {shown(amount)}")
+
+
+def increment(amount: int | float | Decimal) -> Increment:
+    """Add ``amount`` to what the column has, in the database; a negative one is taken away. NULL stays NULL.
+
+    For ``update``, ``update_by_id``, ``claim`` and ``upsert``, whose new row has the amount itself.
+
+    >>> increment(1), increment(-2)
+    (Increment(amount=1), Increment(amount=-2))
+
+    Raises:
+        InvalidValueError: it is no number.
+    """
+    return Increment(amount)
 
 
 def operator_for(value: Any, symbol: str = "=") -> Operator:

@@ -211,13 +211,31 @@ def _from_expression(expression: peewee.Node, table: Table, engine: Engine) -> C
 
 
 def _rendered(expression: peewee.Node, table: Table, engine: Engine, values: list[Any]) -> PositionalCondition:
+    return PositionalCondition(pieces_of(expression, table, engine, values, "a condition"))
+
+
+def pieces_of(
+    expression: peewee.Node, table: Table, engine: Engine, values: list[Any], what: str = "an expression"
+) -> tuple[str, ...]:
+    """Let Peewee render an expression over one table's columns; return its SQL, cut where parameters stand.
+
+    Args:
+        expression: the expression.
+        table: the table.
+        engine: the database, which ``current_database`` has to be bound to.
+        values: where those of the parameters are added.
+        what: what the expression is for, for the message.
+
+    Raises:
+        UnknownTableError: it names columns of another table.
+    """
     options = engine.get_context_options() | {"param": _MARK}
     context = _ConditionContext(table.model._meta.table, **options)
     text, parameters = context.scope_normal(subquery=True).sql(expression).query()
     if foreign := context.referred - context.brought:
         names = ", ".join(sorted(map(_name_of, foreign)))
         raise UnknownTableError(
-            f"expected a condition on columns of {table.name}; got columns of {names}: ask for them in a subquery, "
+            f"expected {what} on columns of {table.name}; got columns of {names}: ask for them in a subquery, "
             "as in Function.user.in_(User.select().where(…))"
         )
     pieces = tuple(text.split(_MARK))
@@ -225,7 +243,7 @@ def _rendered(expression: peewee.Node, table: Table, engine: Engine, values: lis
         raise InvalidQueryError("expected a Peewee expression without NUL characters in its SQL; got one: remove them")
     # Peewee's fields have converted them, but not checked them; what else they may be (bytes, dates) is the driver's.
     values += [encode(value) if isinstance(value, str | int | float) else value for value in parameters]
-    return PositionalCondition(pieces)
+    return pieces
 
 
 def _name_of(source: Any) -> str:

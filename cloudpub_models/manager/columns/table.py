@@ -207,7 +207,7 @@ class Table:
             UnknownColumnError: a name is no column.
             InvalidQueryError: it is no list of names, or names none.
         """
-        if isinstance(names, str) or not isinstance(names, Iterable):
+        if isinstance(names, str | Mapping) or not isinstance(names, Iterable):
             raise InvalidQueryError(f"expected {argument} to be a list of column names; got {shown(names)}")
         if not names:
             raise InvalidQueryError(f"expected {argument} to name at least one column; got none")

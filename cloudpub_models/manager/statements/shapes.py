@@ -20,7 +20,7 @@ from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
 from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
-from cloudpub_models.sql.nodes.expressions import Column
+from cloudpub_models.sql.nodes.expressions import Assignment, Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
 from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.statement import PreparableSql
@@ -370,11 +370,11 @@ class Statements(Generic[M]):
         """Return PostgreSQL's COPY of rows in text format."""
         return self._request("copy", insert_columns=columns)
 
-    def update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
+    def update(self, columns: tuple[str | Assignment, ...], conditions: Shape) -> Request:
         """Return the UPDATE that gives the rows back."""
         return self._updates[columns, conditions]
 
-    def _make_update(self, columns: tuple[str, ...], conditions: Shape) -> Request:
+    def _make_update(self, columns: tuple[str | Assignment, ...], conditions: Shape) -> Request:
         return self._request(
             "update", update_columns=columns, conditions=group_of(conditions), returning=self._all_columns
         )

@@ -124,4 +124,35 @@ class Having(Record):
     operand: Number | NamedParameter
 
 
-Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw
+class Positional(Record):
+    """SQL that is an expression, in pieces between which its parameters stand, one value each; as Peewee renders it."""
+
+    pieces: tuple[str, ...]
+
+
+class Value(Record):
+    """A value, which becomes a parameter."""
+
+
+class Sum(Record):
+    """Two numbers added.
+
+    Attributes:
+        first: one of them.
+        second: the other.
+        decimal_places: of decimals those after the point, to which the sum is rounded; ``None`` of other numbers.
+    """
+
+    first: Expression
+    second: Expression
+    decimal_places: int | None = None
+
+
+class Assignment(Record):
+    """What an update sets a column to, where that is no parameter."""
+
+    column: str
+    value: Expression
+
+
+Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw | Positional | Value | Sum

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group, RawCondition
-from cloudpub_models.sql.nodes.expressions import Column, Expression, Having, NamedTable, Raw
+from cloudpub_models.sql.nodes.expressions import Assignment, Column, Expression, Having, NamedTable, Raw
 from cloudpub_models.sql.nodes.records import Record
 
 Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete", "copy"]
@@ -86,6 +86,7 @@ class Conflict(Record):
         update_columns: for ``"update"``.
         conditions: what the row that is there has to meet to be updated; its columns are those of that row.
         where: the WHERE of the unique index that is meant, where it has one.
+        assignments: what else the row that is there is set to; their columns are those of that row too.
     """
 
     columns: tuple[str, ...]
@@ -93,14 +94,15 @@ class Conflict(Record):
     update_columns: tuple[str, ...] = ()
     conditions: Group = NO_CONDITIONS
     where: RawCondition | None = None
+    assignments: tuple[Assignment, ...] = ()
 
 
 class Query(Record):
     """A statement without its values.
 
     The values belong to the parameters in this order: the list of ``first_of_each``; those of an insert row by row, or
-    of ``update_columns``; those of the conditions of ``conflict``, of ``joins``, and of the query; ``limit`` and
-    ``offset`` where they are ``PARAMETER``.
+    of ``update_columns``; those of the assignments and of the conditions of ``conflict``; of ``joins``; of the query's
+    conditions; of ``order_by``; ``limit`` and ``offset`` where they are ``PARAMETER``.
 
     Attributes:
         kind: which statement; ``"count"`` counts the rows that the select would give without ``limit`` and ``offset``,
@@ -123,7 +125,7 @@ class Query(Record):
         insert_columns: of an insert; none means one row of defaults.
         rows: how many rows an insert has.
         array_types: the type of each column of an insert whose rows come as one array for each column (PostgreSQL).
-        update_columns: of an update.
+        update_columns: of an update; an assignment sets a column to something else than a parameter.
         conflict: of an insert.
         returning: the columns that a writing statement gives back.
     """
@@ -145,7 +147,7 @@ class Query(Record):
     insert_columns: tuple[str, ...] = ()
     rows: int = 1
     array_types: tuple[str, ...] = ()
-    update_columns: tuple[str, ...] = ()
+    update_columns: tuple[str | Assignment, ...] = ()
     conflict: Conflict | None = None
     returning: tuple[Expression, ...] = ()
 

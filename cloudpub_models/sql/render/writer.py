@@ -39,14 +39,18 @@ from cloudpub_models.sql.nodes.conditions import (
 )
 from cloudpub_models.sql.nodes.expressions import (
     Aliased,
+    Assignment,
     Call,
     Column,
     Expression,
     Having,
     NamedTable,
     Number,
+    Positional,
     Raw,
     Star,
+    Sum,
+    Value,
 )
 from cloudpub_models.sql.nodes.query import (
     JOIN_TYPES,
@@ -70,6 +74,9 @@ _COLUMN_TYPE = r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z]+)*(\([0-9]+(, ?[0-9]+)?\))?"
 # Stands where a value goes until the statement is complete. No name and no raw SQL may contain it.
 _PLACE = "\0"
 _TWO_PLACES = (_PLACE, _PLACE)
+
+# What both databases call the row that was to be inserted.
+_EXCLUDED = "excluded"
 
 
 # Returns the kind of a column whose values do not compare as their forms do, or None.
@@ -465,11 +472,7 @@ class _Writer:
         if isinstance(condition, RawCondition):
             text = self.raw_with_parameters(condition.sql)
         elif isinstance(condition, PositionalCondition):
-            self.compared = None
-            text = _PLACE.join(condition.pieces)
-            if surrogate_in(text) is not None:
-                raise InvalidQueryError("expected a condition in SQL; got one with a lone surrogate, as in a JSON key")
-            self.places += [None] * (len(condition.pieces) - 1)
+            text = self.positional(condition.pieces)
         else:
             raise InvalidQueryError(f"expected a condition; got {type(condition).__name__}")
         return text if alone else f"({text})"
@@ -565,22 +568,31 @@ class _Writer:
             target += f" WHERE {self.condition(conflict.where, alone=True)}"
         if conflict.action == "ignore":
             return f" ON CONFLICT{target} DO NOTHING"
-        if conflict.action != "update" or not target or not conflict.update_columns:
+        if conflict.action != "update" or not target or not (conflict.update_columns or conflict.assignments):
             raise InvalidQueryError(
                 'expected "ignore", or "update" with conflict columns and columns to update; got another rule'
             )
-        names = [self.quoted(name) for name in conflict.update_columns]
-        changes = ", ".join([f"{name} = excluded.{name}" for name in names])
         # The row that is there and the one that was to come have the same columns.
         self.qualifier = query.table.known_as if isinstance(query.table, NamedTable) else None
+        self.known = None if self.known is None else self.known | {_EXCLUDED}
+        assignments = [Assignment(name, Column(_EXCLUDED, name)) for name in conflict.update_columns]
+        changes = ", ".join([self.change(assignment) for assignment in (*assignments, *conflict.assignments)])
         where = self.where(conflict.conditions)
         self.qualifier = None
         return f" ON CONFLICT{target} DO UPDATE SET {changes}{where}"
 
+    def change(self, assignment: Assignment) -> str:
+        return f"{self.quoted(assignment.column)} = {self.expression(assignment.value)}"
+
     def update(self, query: Query) -> str:
         if not query.update_columns:
             raise InvalidQueryError("expected at least one column to update; got none")
-        changes = ", ".join([f"{self.quoted(name)} = {self.place()}" for name in query.update_columns])
+        changes = ", ".join(
+            [
+                f"{self.quoted(item)} = {self.place()}" if isinstance(item, str) else self.change(item)
+                for item in query.update_columns
+            ]
+        )
         return f"UPDATE {self.written_table(query)} SET {changes}{self.where(query.conditions)}{self.returning(query)}"  # noqa: S608
 
     def delete(self, query: Query) -> str:
@@ -654,7 +666,21 @@ class _Writer:
             return item.text
         if isinstance(item, Raw):
             return self.raw(item.sql)
+        if isinstance(item, Positional):
+            return self.positional(item.pieces)
+        if isinstance(item, Value):
+            return self.place()
+        if isinstance(item, Sum):
+            return self.dialect.sum(self.expression(item.first), self.expression(item.second), item.decimal_places)
         raise InvalidQueryError(f"expected a column, a call or raw SQL; got {type(item).__name__}")
+
+    def positional(self, pieces: Sequence[str]) -> str:
+        self.compared = None
+        text = _PLACE.join(pieces)
+        if surrogate_in(text) is not None:
+            raise InvalidQueryError("expected an expression in SQL; got one with a lone surrogate, as in a JSON key")
+        self.places += [None] * (len(pieces) - 1)
+        return text
 
     # -- what a person wrote
 
