@@ -49,11 +49,11 @@ class AppliedMigrations:
         columns = self._columns()
         if not columns:
             return {}
-        known = [field for name, field in self._row._meta.columns.items() if name in columns]
-        return {
-            row.name: AppliedMigration(row.name, row.component or FIRST_COMPONENT, row.checksum, row.applied_at)
-            for row in self._row.select(*known)
-        }
+        found = self._read(columns)
+        if "component" not in columns and "component" in (columns := self._columns()):
+            # It came meanwhile, and with it, perhaps, rows of other components.
+            found = self._read(columns)
+        return found
 
     def has(self, script: Script) -> bool:
         """Whether a script is among them."""
@@ -72,6 +72,13 @@ class AppliedMigrations:
     def remove(self, script: Script) -> None:
         """Forget a script."""
         self._row.delete().where(self._row.name == script.name).execute()
+
+    def _read(self, columns: set[str]) -> dict[str, AppliedMigration]:
+        known = [field for name, field in self._row._meta.columns.items() if name in columns]
+        return {
+            row.name: AppliedMigration(row.name, row.component or FIRST_COMPONENT, row.checksum, row.applied_at)
+            for row in self._row.select(*known)
+        }
 
     def _columns(self) -> set[str]:
         return {column.name for column in self._database.get_columns(HISTORY_TABLE)}

@@ -259,6 +259,29 @@ def test_two_migrators_extend_an_old_book_once(
     assert sorted(applied) == ["0001_a", "0002_b", "billing.0001_a", "billing.0002_b"]
 
 
+def test_a_book_that_gets_its_column_while_it_is_read_is_read_again(
+    connect: Callable[[], peewee.Database],
+    empty: peewee.Database,
+    both: tuple[Component, Component],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty.execute_sql(OLD_TABLE)
+    looked = empty.get_columns
+
+    def look(table: str) -> object:
+        columns = looked(table)
+        monkeypatch.undo()
+        other = connect()
+        Migrator(other, both).up()
+        other.close()
+        return columns
+
+    monkeypatch.setattr(empty, "get_columns", look)
+    assert states(Migrator(empty, both)) == dict.fromkeys(
+        ("0001_a", "0002_b", "billing.0001_a", "billing.0002_b"), "applied"
+    )
+
+
 def test_a_script_may_declare_a_model_of_its_own(empty: peewee.Database, make: Make, tmp_path: Path) -> None:
     directory = tmp_path / "inline"
     directory.mkdir()
