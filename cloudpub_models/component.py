@@ -36,7 +36,8 @@ class Component:
         after: the names of the components to whose tables these models refer.
 
     Raises:
-        ConfigurationError: a name is malformed, a model is none, or two models have one table.
+        ConfigurationError: a name is malformed, a model is none, two models have one table, or one refers to a model
+            without a key of one column.
 
     >>> Component("billing", after=("cloudpub",))
     Component('billing')
@@ -215,7 +216,7 @@ def with_what_they_are_after(names: Iterable[str], components: Iterable[Componen
 
 
 def check_tables(components: Iterable[Component]) -> None:
-    """Raise ConfigurationError unless all models are models, and each has a table of its own."""
+    """Raise ConfigurationError unless all are models with a table of their own, and refer to keys of one column."""
     owners: dict[str, str] = {}
     for component in components:
         for model in component.models:
@@ -230,6 +231,16 @@ def check_tables(components: Iterable[Component]) -> None:
                     f"{owners[table]!r} and {component.name!r}"
                 )
             owners[table] = component.name
+            for reference in model._meta.refs:
+                if not isinstance(reference.rel_field, peewee.Field) or isinstance(
+                    reference.rel_field, peewee.CompositeKey
+                ):
+                    target = reference.rel_model
+                    raise ConfigurationError(
+                        f"expected a key of one column in {target._meta.table_name!r}, to which "
+                        f"{table}.{reference.name} refers; got none: give {target.__name__} a primary key, or name a "
+                        "unique column by field=…"
+                    )
 
 
 def _checked_name(name: Any) -> str:

@@ -45,6 +45,35 @@ def test_what_is_no_model_is_refused() -> None:
         Component("billing", models=("invoices",))  # type: ignore[arg-type]
 
 
+class Keyless(peewee.Model):
+    class Meta:
+        table_name = "keyless"
+        primary_key = False
+
+
+class OfTwo(peewee.Model):
+    left = peewee.IntegerField()
+    right = peewee.IntegerField()
+
+    class Meta:
+        table_name = "of_two"
+        primary_key = peewee.CompositeKey("left", "right")
+
+
+@pytest.mark.parametrize("target", [Keyless, OfTwo])
+def test_a_reference_to_a_model_without_a_key_of_one_column_is_refused(target: type[peewee.Model]) -> None:
+    class Line(peewee.Model):
+        of = peewee.ForeignKeyField(target, backref="+")
+
+        class Meta:
+            table_name = "lines"
+
+    table = target._meta.table_name  # type: ignore[attr-defined]
+    with pytest.raises(errors.ConfigurationError, match=f"a key of one column in '{table}', to which lines.of refers"):
+        Component("billing", [Line])
+    assert Component("billing", [target]).tables == (table,)
+
+
 @pytest.mark.parametrize(
     ("components", "message"),
     [

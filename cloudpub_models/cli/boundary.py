@@ -28,6 +28,8 @@ PENDING = 3
 _SAID_OTHERWISE = {
     "send them with batch_execute()": "send each with a command of its own",
     "call database.migrate()": "run 'cloudpub migrate up'",
+    "run `migrate adopt`": "run 'cloudpub migrate adopt'",
+    "run `migrate up`": "run 'cloudpub migrate up'",
 }
 
 

@@ -17,6 +17,26 @@ from tests.cli.talk import talk
 
 Run = Callable[..., Result]
 
+MISFITS = """
+from cloudpub_models import Component
+from cloudpub_models.entity import AutoField, Entity, ForeignKey, TextField
+class Row(Entity):
+    id = AutoField()
+    class Meta:
+        table_name = "rows"
+class Users(Entity):
+    id = AutoField()
+    class Meta:
+        table_name = "users"
+class Keyless(Entity):
+    text = TextField()
+    class Meta:
+        table_name = "keyless"
+        primary_key = False
+class Line(Entity):
+    of = ForeignKey(Keyless, backref="+")
+"""
+
 OURS = ("--component", "tests.cli.billing:component")
 HASH = "!hash-that-nobody-sees"
 
@@ -184,6 +204,55 @@ def test_a_broken_one_is_an_error_that_names_it(
     assert "pyproject.toml" in result.stderr
     assert talk(result).count("\n") == 1
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("module", "answer"),
+    [
+        ("a, b = Component('own'), Component('own')", "expected a name of its own for each component; got 'own' twice"),
+        ("a, b = Component('own', [Row]), Component('more', [Row])", "got 'rows' in the components 'own' and 'more'"),
+        (
+            "a, b = Component('own', after=['more']), Component('more', after=['own'])",
+            "expected components that do not wait for each other; got the circle own → more → own",
+        ),
+        ("a, b = Component('own', after=['gone']), Component('more')", "expected the component 'gone', since 'own'"),
+        ("a, b = Component('own', [Keyless, Line]), Component('more')", "expected a key of one column in 'keyless'"),
+        ("a, b = Component('own', [Users]), Component('more')", "got 'users' in the components 'cloudpub' and 'own'"),
+    ],
+)
+@pytest.mark.parametrize("command", [("find", "users"), ("migrate", "up"), ("schema",), ("doctor",)], ids=" ".join)
+def test_components_that_do_not_fit_together_are_one_line_and_nothing_is_done(
+    run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], module: str, answer: str
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "misfits_5e", raising=False)
+    (workplace / "misfits_5e.py").write_text(f"{MISFITS}\n{module}\n")
+    (workplace / "pyproject.toml").write_text('[tool.cloudpub]\ncomponents = ["misfits_5e:a", "misfits_5e:b"]\n')
+    result = run(*command, "--database", "sqlite:///none.db")
+    monkeypatch.delitem(sys.modules, "misfits_5e", raising=False)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert answer in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (workplace / "none.db").exists()
+
+
+def test_a_table_without_a_key_in_every_command(run: Run, data_url: str, workplace: Path) -> None:
+    database = Database(data_url)
+    database.raw_execute("CREATE TABLE tags (name VARCHAR(20) NOT NULL, note TEXT)")
+    database.close()
+    option = ("--component", "tests.cli.keyless:component")
+    assert run("load", "tags", "-", *option, stdin='{"name": "a"}\n{"name": "b"}').exit_code == 0
+    assert rows_of(run("find", "tags", "--json", *option)) == [{"name": "a", "note": None}, {"name": "b", "note": None}]
+    assert json.loads(run("show", "tags", "b", "--json", *option).stdout) == {"name": "b", "note": None}
+    assert run("count", "tags", "name=a", *option).stdout == "1\n"
+    assert len(rows_of(run("dump", "tags", *option))) == 2
+    updating = run("load", "tags", "-", "--on-conflict", "update", *option, stdin='{"name": "a"}')
+    assert updating.exit_code == 2
+    assert "expected --key NAME,…, since tags has no key" in " ".join(updating.stderr.replace("│", " ").split())
+    assert run("migrate", "check", *option).exit_code == 0
+    assert run("doctor", *option).exit_code == 0
+    assert "CREATE TABLE tags" in run("schema", "--format", "sql", *option).stdout.replace('"', "")
 
 
 def test_a_component_whose_module_raises_is_named(run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from cloudpub_models import Database
-from cloudpub_models.platform.component import component
+from cloudpub_models import Component, Database
 from cloudpub_models.schema.migrations.migrator import Migrator
 
 pytestmark = pytest.mark.alone
@@ -32,14 +31,19 @@ def up(migrator, db):
 MIGRATE = """
 import sys
 from pathlib import Path
-from cloudpub_models import Database
-from cloudpub_models.platform.component import component
+from cloudpub_models import Component, Database
 from cloudpub_models.schema.migrations.migrator import Migrator
 
 database = Database(sys.argv[1])
 print("begun", flush=True)
-Migrator(database.engine, component.with_migrations(Path(sys.argv[2]))).up()
+Migrator(database.engine, Component(sys.argv[3], migrations=Path(sys.argv[2]))).up()
 """
+
+
+@pytest.fixture(params=["cloudpub", "billing"])
+def component(request):
+    """Whose the steps are: the platform's, or those of somebody's own."""
+    return request.param
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def empty_url(request, tmp_path):
     return url
 
 
-def check_steps(url, complete):
+def check_steps(url, component, complete):
     """Assert that steps were taken in order, once and whole; return how many."""
     database = Database(url)
     taken = [row["n"] for row in database.raw_query_all("SELECT n FROM steps ORDER BY n")]
@@ -78,34 +82,40 @@ def check_steps(url, complete):
     recorded = []
     if database.engine.table_exists("cloudpub_migrations"):
         recorded = database.raw_query_all("SELECT name FROM cloudpub_migrations ORDER BY name")
-    assert [row["name"] for row in recorded] == [f"{number:04d}_step" for number in taken]
+    assert [row["name"] for row in recorded] == names(component, len(taken))
     if complete:
         assert len(taken) == STEPS
     database.close()
     return len(taken)
 
 
-def migrate(number, url, directory):
+def names(component, count):
+    prefix = "" if component == "cloudpub" else f"{component}."
+    return [f"{prefix}{number:04d}_step" for number in range(1, count + 1)]
+
+
+def migrate(number, url, directory, component):
     database = Database(url)
-    applied = Migrator(database.engine, component.with_migrations(directory)).up()
+    applied = Migrator(database.engine, Component(component, migrations=directory)).up()
     database.close()
     return applied
 
 
-def test_ten_migrators_at_once_apply_each_step_once(empty_url, steps, start_workers):
+def test_ten_migrators_at_once_apply_each_step_once(empty_url, steps, start_workers, component):
     directory = steps(pause=0)
-    results = start_workers(10, migrate, empty_url, directory).results(60)
-    applied = sorted(name for names in results for name in names)
-    assert applied == [f"{number:04d}_step" for number in range(1, STEPS + 1)]
-    check_steps(empty_url, complete=True)
+    results = start_workers(10, migrate, empty_url, directory, component).results(60)
+    assert sorted(name for applied in results for name in applied) == names(component, STEPS)
+    check_steps(empty_url, component, complete=True)
 
 
-def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, steps, scale):
+def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, steps, scale, component):
     directory = steps(pause=0.02)
     kills, points = scale(4, 30), []
     while len(points) < kills:
         process = subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, empty_url, str(directory)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", MIGRATE, empty_url, str(directory), component],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout.readline() == "begun\n"
         # Before the first step, or somewhere inside one of the next.
@@ -117,7 +127,7 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
         process.wait()
         process.stdout.close()
         if empty_url.startswith("sqlite"):
-            points.append(check_steps(empty_url, complete=False))
+            points.append(check_steps(empty_url, component, complete=False))
         else:
             # The server may take a moment to notice; the next migrator waits for the lock until it has.
             points.append(None)
@@ -128,7 +138,7 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
                 assert time.monotonic() < deadline
                 time.sleep(0.005)
             database.close()
-            points[-1] = check_steps(empty_url, complete=False)
+            points[-1] = check_steps(empty_url, component, complete=False)
         if points[-1] > STEPS - 10:
             # Begin again, so that every kill hits a run that has something to do.
             database = Database(empty_url)
@@ -138,5 +148,5 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
             database.close()
     print(f"steps taken at each kill: {points}")
     assert max(points) > 0
-    migrate(0, empty_url, directory)
-    check_steps(empty_url, complete=True)
+    migrate(0, empty_url, directory, component)
+    check_steps(empty_url, component, complete=True)

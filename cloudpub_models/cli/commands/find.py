@@ -24,6 +24,8 @@ from cloudpub_models.cli.given.options import (
     TableArgument,
     chosen_columns,
     chosen_format,
+    nearest_of,
+    uuid_in,
 )
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document, print_rows, print_table
@@ -31,18 +33,20 @@ from cloudpub_models.cli.shown.row_files import FileFormat
 from cloudpub_models.cli.shown.tables import table_of_record
 from cloudpub_models.cli.shown.terminal import data_console, print_line, print_note
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
-from cloudpub_models.entity.base import loaded_values, shown_values
+from cloudpub_models.entity.base import loaded_values, secret_columns, shown_values
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
 from cloudpub_models.manager.arguments.conditions import Combined
-from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.columns.table import Column, Table, table_of
 from cloudpub_models.manager.included import Relation, relation_of
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.relations import relation_names
 from cloudpub_models.platform.registry import Managers
+from cloudpub_models.sql.identifiers import printable
 from cloudpub_models.sql.identifiers import shown as shortened
 
 # As many as somebody looks through; whoever wants all of them has a program look.
 _ROWS_OF_A_TABLE = 100
+_MOST_LISTED = 5
 
 
 @takes_target()
@@ -119,7 +123,12 @@ def count(
 def show(
     target: Target,
     table: TableArgument,
-    key: Annotated[str, typer.Argument(metavar="UUID", help="The row's public UUID, or its internal id.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="The row's public UUID, its internal id, or its name if no other has it (an email too)."
+        ),
+    ],
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="At most N rows of each relation, the latest.")
     ] = 5,
@@ -177,24 +186,76 @@ def _relations(model: type[peewee.Model], models: Collection[type[peewee.Model]]
 
 
 def _find_one(manager: Manager[peewee.Model], key: str, relations: Sequence[Relation], limit: int) -> peewee.Model:
-    include = {relation.name: _latest(relation, limit) for relation in relations}
     table = manager.table
-    column = "uuid" if "uuid" in table.columns else table.key_names[0]
+    ways = _ways_to_name(table)
+    if not ways:
+        raise typer.BadParameter(
+            f"expected a table with a key; got {table.name}, which has none: use 'cloudpub find {table.name}'"
+        )
+    for column in ways:
+        value = _value_for(column, key)
+        try:
+            found = [] if value is None else manager.find_all({column.name: value}, limit=_MOST_LISTED + 1)
+        except InvalidValueError:
+            continue  # as a text too long for a name
+        if len(found) > 1:
+            raise NotFoundError(_several(table, column, key, found))
+        if found:
+            include = {relation.name: _latest(relation, limit) for relation in relations}
+            known = {name: loaded_values(found[0])[name] for name in table.key_names or (column.name,)}
+            if (row := manager.find_one(known, include=include)) is not None:
+                return row
+    raise NotFoundError(_none(manager, ways, key))
+
+
+def _ways_to_name(table: Table) -> list[Column]:
+    """Return the columns by which a person names a row: its uuid, its key, what is unique, its name."""
+    named = [
+        column.name
+        for column in table.columns.values()
+        if column.is_text
+        and (column.field.unique or column.name == "name")
+        and column.name not in secret_columns(table.model)
+    ]
+    uuid = ["uuid"] if "uuid" in table.columns else []
+    return [table.columns[name] for name in dict.fromkeys((*uuid, *table.key_names[:1], *named))]
+
+
+def _value_for(column: Column, text: str) -> Any:
+    """Return what a text means in a column; None where it can mean nothing there."""
+    if column.is_text:
+        return text
+    if isinstance(column.field, peewee.UUIDField):
+        return uuid_in(text)
     try:
-        number = read_integer(key)
-        column = column if number is None else table.key_names[0]
-        found = manager.find_one({column: key if number is None else number}, include=include)
+        return read_integer(text)
     except InvalidValueError:
-        raise typer.BadParameter(f"expected the UUID of a row, or its id; got {shortened(key)}") from None
-    if found is None:
-        raise NotFoundError(f"expected a row of {table.name}; got the {column} {key}, which none has")
-    return found
+        return None
+
+
+def _several(table: Table, column: Column, key: str, found: Sequence[peewee.Model]) -> str:
+    names = [name for name in ("uuid", *table.key_names) if name in table.columns][:1]
+    listed = [f"  {shown_values(row)[name]}" for row in found[:_MOST_LISTED] for name in names]
+    more = ["  and more"] if len(found) > _MOST_LISTED else []
+    told = f"expected one row of {table.name}; got the {column.name} {shortened(key)} of several"
+    return "\n".join([f"{told}: give its {names[0]}:" if names else told, *listed, *more])
+
+
+def _none(manager: Manager[Any], ways: Sequence[Column], key: str) -> str:
+    table = manager.table.name
+    meant = [column for column in ways if not column.is_text and _value_for(column, key) is not None] or ways
+    if len(meant) == 1:
+        return f"expected a row of {table}; got the {meant[0].name} {printable(key)}, which none has"
+    hint = next((nearest_of(manager, column.name, key) for column in ways if column.is_text), "give that of one")
+    names = ", ".join(column.name for column in ways[:-1])
+    return f"expected a row of {table} by its {names} or {ways[-1].name}; got {shortened(key)}, which none has: {hint}"
 
 
 def _latest(relation: Relation, limit: int) -> dict[str, Any]:
     if not relation.many:
         return {}
-    return {"limit": limit, "order_by": table_of(relation.related).key_names[:1], "order_direction": "DESC"}
+    key = table_of(relation.related).key_names[:1]
+    return {"limit": limit, **({"order_by": key, "order_direction": "DESC"} if key else {})}
 
 
 def _related(row: peewee.Model, name: str, with_secrets: bool) -> Any:

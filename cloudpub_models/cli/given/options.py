@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -17,9 +17,11 @@ from cloudpub_models.cli.shown.terminal import print_note
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.errors import CloudpubError, NotFoundError
 from cloudpub_models.manager.columns.table import Table
+from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import printable, shown
 
 if TYPE_CHECKING:
+    from cloudpub_models.manager.manager import Manager
     from cloudpub_models.models import Function
     from cloudpub_models.platform.registry import Managers
 
@@ -165,9 +167,8 @@ def find_function(managers: Managers, text: str) -> Function:
         )
     if uuid is not None:
         raise NotFoundError(f"expected a function; got the uuid {uuid}, which none here has: give the uuid of one")
-    raise NotFoundError(
-        f"expected a function; got {shown(text)}, which none is called: {_nearest_name(managers, text)}"
-    )
+    hint = nearest_of(managers.functions, "name", text)
+    raise NotFoundError(f"expected a function; got {shown(text)}, which none is called: {hint}")
 
 
 def uuid_in(text: str) -> UUID | None:
@@ -182,7 +183,8 @@ def _matching(managers: Managers, where: dict[str, object]) -> list[Function]:
     return managers.functions.find_all(where, order_by="id", limit=_MOST_LISTED + 1, include=("user",))
 
 
-def _nearest_name(managers: Managers, text: str) -> str:
-    names = [function.name for function in managers.functions.find_all(select=["id", "name"], limit=_MOST_COMPARED)]
-    nearest = difflib.get_close_matches(text, names, n=1)
-    return f"did you mean {shown(nearest[0])}?" if nearest else "give the uuid or the name of one"
+def nearest_of(manager: Manager[Any], column: str, text: str) -> str:
+    """Return a hint for a text that no row has in a column: the nearest that one has."""
+    rows = manager.find_all({column: operators.is_not_null()}, select=[column], limit=_MOST_COMPARED)
+    nearest = difflib.get_close_matches(text, [getattr(row, column) for row in rows], n=1)
+    return f"did you mean {shown(nearest[0])}?" if nearest else "give that of one"

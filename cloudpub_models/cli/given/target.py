@@ -23,7 +23,14 @@ import typer
 
 from cloudpub_models.cli.boundary import interruptible
 from cloudpub_models.cli.shown.terminal import print_note
-from cloudpub_models.component import PLATFORM, Component, load_component, project_components, with_what_they_are_after
+from cloudpub_models.component import (
+    PLATFORM,
+    Component,
+    in_order,
+    load_component,
+    project_components,
+    with_what_they_are_after,
+)
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import MEMORY_URL, parse_url
@@ -96,8 +103,14 @@ class Target:
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
-        """The project's components, beside the platform's."""
-        return project_components(self.references)
+        """The project's components, beside the platform's.
+
+        Raises:
+            ConfigurationError: one cannot be had, or they do not fit together.
+        """
+        found = project_components(self.references)
+        in_order((load_component(PLATFORM), *found))
+        return found
 
     @cached_property
     def models(self) -> dict[str, type[peewee.Model]]:
@@ -165,6 +178,7 @@ class Target:
             ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not
                 there.
         """
+        components = self.components
         url = self.url
         if url is None:
             if not local_default and not Path(LOCAL_FILE).exists():
@@ -179,7 +193,7 @@ class Target:
         # between two of them, when rows come from a slow pipe or go into one.
         opened = (database or Database()).initialize(
             MEMORY_URL if missing and empty_if_missing else url,
-            components=self.components,
+            components=components,
             statement_timeout=0,
             idle_in_transaction_timeout=0,
             application_name=APPLICATION_NAME,

@@ -11,9 +11,13 @@ from playhouse.migrate import Operation  # type: ignore[import-untyped]
 from playhouse.migrate import operation as playhouse_operation
 
 from cloudpub_models.entity.fields import EnumField, ServerDefault, is_default, name_of_part, server_default
+from cloudpub_models.errors import MigrationError
 
 P = ParamSpec("P")
 M = TypeVar("M", bound="MigratorOfEntities")
+
+REMADE_SUFFIX = "__new"
+"""What the name of a table ends in while it is made anew."""
 
 
 def operation(fn: Callable[Concatenate[M, P], Any]) -> Callable[Concatenate[M, P], Operation]:
@@ -67,7 +71,7 @@ class ColumnToAdd:
         index_name: the name of the index.
 
     Raises:
-        ValueError: it may not be NULL and has no default.
+        MigrationError: it may not be NULL and has no default.
     """
 
     def __init__(
@@ -87,7 +91,10 @@ class ColumnToAdd:
         self.default: ServerDefault | None = server_default(own)
         value = own.default() if callable(own.default) else own.default
         if self.not_null and self.default is None and value is None and not allow_not_null:
-            raise ValueError(f"{name} is not null but has no default")
+            raise MigrationError(
+                f"expected a default for {table}.{name}, which may not be NULL; got none for the rows that are there: "
+                "give it one, or add it with null=True, fill it, and call add_not_null"
+            )
         self.value = own.db_value(value) if self.not_null and self.default is None else None
         constraints = [constraint for constraint in own.constraints or () if not is_default(constraint)]
         if isinstance(own, EnumField):

@@ -17,12 +17,18 @@ import peewee
 
 from cloudpub_models.entity.binding import current_database, sql_dialect_of
 from cloudpub_models.errors import (
+    CheckViolationError,
     ConnectionFailedError,
     ConnectionLostError,
+    ConstraintError,
+    ForeignKeyViolationError,
     LockNotAvailableError,
     MigrationError,
+    NotNullViolationError,
+    UniqueViolationError,
 )
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
+from cloudpub_models.schema.migrations.operations import REMADE_SUFFIX
 from cloudpub_models.schema.migrations.scripts import Direction, Script
 
 
@@ -133,7 +139,7 @@ class MigrationRun:
                 return self._attempt(step)
             with self._session.no_transaction():
                 return step()
-        except (MigrationError, ConnectionLostError, ConnectionFailedError):
+        except (ConnectionLostError, ConnectionFailedError):
             raise
         except Exception as error:
             raise MigrationError(_failure(script, direction, error)) from error
@@ -165,9 +171,32 @@ def _is_lock_timeout(error: Exception) -> bool:
     )
 
 
+_ABOUT_ROWS: dict[type[ConstraintError], str] = {
+    NotNullViolationError: "{rows} have no {columns}: give them one first, in the same script",
+    UniqueViolationError: "{rows} have the same {columns}: change or merge them first, in the same script",
+    CheckViolationError: "{rows} break {constraint}: change them first, in the same script",
+    ForeignKeyViolationError: (
+        "{rows} refer to rows that do not exist, or are referred to: change them first, in the same script"
+    ),
+}
+
+
 def _failure(script: Script, direction: Direction, error: Exception) -> str:
+    failed = f"{script.name} failed ({direction}): "
+    if isinstance(error, MigrationError):
+        return f"{failed}{error}"
+    if type(error) in _ABOUT_ROWS and isinstance(error, ConstraintError):
+        # The error speaks to whoever writes a row; here the rule comes to rows that are there.
+        told = _ABOUT_ROWS[type(error)].format(
+            rows=f"rows of {error.table.removesuffix(REMADE_SUFFIX)}" if error.table else "rows",
+            columns=", ".join(error.columns) or "value",
+            constraint=error.constraint or "a check",
+        )
+        return f"{failed}{type(error).__name__}: {told}"
     text = str(error).strip().splitlines()
-    message = f"{script.name} failed ({direction}): {type(error).__name__}: {text[0] if text else ''}"
-    if direction == "up" and "already exists" in str(error):
+    message = f"{failed}{type(error).__name__}: {text[0] if text else ''}"
+    if "cannot be cast automatically" in message:
+        message += ": say how by cast=… of alter_column_type"
+    if direction == "up" and "already exists" in message:
         message += "; if another backend has made these tables, run `migrate adopt`"
     return message

@@ -8,6 +8,7 @@ that was ever given stay. That takes a transaction in which foreign keys are not
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from playhouse.migrate import SqliteMigrator  # type: ignore[import-untyped]
 
 from cloudpub_models.entity.fields import as_sqlite_default
 from cloudpub_models.errors import MigrationError, did_you_mean
-from cloudpub_models.schema.migrations.operations import ColumnToAdd, MigratorOfEntities, operation
+from cloudpub_models.schema.migrations.operations import REMADE_SUFFIX, ColumnToAdd, MigratorOfEntities, operation
 from cloudpub_models.schema.migrations.sqlite_definition import (
     Clause,
     ColumnDefinition,
@@ -29,6 +30,8 @@ from cloudpub_models.sql.dialects import SQLITE
 from cloudpub_models.sql.text.tokens import code, tokens
 
 Statements = list[peewee.Node]
+
+_NUMBERS = re.compile(r"INT|REAL|FLOA|DOUB|DECIMAL|NUMERIC", re.IGNORECASE)
 
 
 class _Part(NamedTuple):
@@ -120,7 +123,18 @@ class TableRemakingMigrator(MigratorOfEntities, SqliteMigrator):  # type: ignore
             column: the column.
             field: a field of the type.
             cast: an expression over the old row that gives the value; SQLite's own conversion when None.
+
+        Raises:
+            MigrationError: the type is a number's, and there are values that are none, which SQLite would keep.
         """
+        if cast is None and _NUMBERS.search(self.type_of(field)):
+            # A number is less than a text, whatever it is; a text that is a number is compared as one.
+            counted = f"SELECT COUNT(*) FROM {quoted(table)} WHERE CAST(9e999 AS NUMERIC) < {quoted(column)}"  # noqa: S608 - quoted
+            if others := fetch_value(self.database, counted):
+                raise MigrationError(
+                    f"expected numbers in {table}.{column}, which becomes {self.type_of(field)}; got {others} other "
+                    "value(s): change them first, in the same script, or say how by cast=…"
+                )
 
         def change(definition: TableDefinition) -> None:
             definition.column(column).type = self.type_of(field)
@@ -288,7 +302,7 @@ class TableRemakingMigrator(MigratorOfEntities, SqliteMigrator):  # type: ignore
 
     def _unused_name(self, table: str) -> str:
         known = {name.lower() for (name,) in fetch(self.database, "SELECT name FROM sqlite_master")}
-        name = f"{table}__new"
+        name = f"{table}{REMADE_SUFFIX}"
         while name.lower() in known:
             name += "_"
         return name

@@ -158,8 +158,9 @@ def test_a_mistake_is_answered(run: Run, data: Managers, arguments: tuple[str, .
 @pytest.mark.parametrize("number", ["9" * 30, "9" * 5000])
 def test_an_id_that_none_can_have(run: Run, data: Managers, number: str) -> None:
     result = run("show", "functions", number)
-    assert result.exit_code == 2
-    assert "expected the UUID of a row, or its id" in " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 1
+    assert talk(result).startswith("error: expected a row of functions")
+    assert "999" in talk(result)
 
 
 def test_many_rows_are_limited_as_few_are(run: Run, data: Managers, resize: Function) -> None:
@@ -281,9 +282,35 @@ def test_show_of_nothing(run: Run, data: Managers, ada: User) -> None:
     assert missing.exit_code == 1
     assert talk(missing) == f"error: expected a row of users; got the uuid {UUID(int=7)}, which none has\n"
     assert "got the id 7000, which none has" in talk(run("show", "users", "7000"))
-    mistyped = run("show", "users", "ada")
-    assert mistyped.exit_code == 2
-    assert "expected the UUID of a row, or its id" in mistyped.stderr
+    mistyped = run("show", "users", "ada@exmple.com")
+    assert mistyped.exit_code == 1
+    assert talk(mistyped) == (
+        "error: expected a row of users by its uuid, id or email; got 'ada@exmple.com', which none has: "
+        f"did you mean '{ada.email}'?\n"
+    )
+    no_name = talk(run("show", "function_logs", "ada"))
+    assert no_name == (
+        "error: expected a row of function_logs by its uuid or id; got 'ada', which none has: give that of one\n"
+    )
+    assert "got 'aaa" in talk(run("show", "users", "a" * 3_000))
+    assert "which none has" in talk(run("show", "users", "9" * 2_000))
+
+
+def test_show_takes_names(run: Run, data: Managers, ada: User, resize: Function) -> None:
+    assert json.loads(run("show", "users", ada.email, "--json").stdout)["uuid"] == str(ada.uuid)
+    assert json.loads(run("show", "functions", resize.name, "--json").stdout)["user"]["email"] == ada.email
+    bob = data.users.insert({"email": "bob@example.com", "password_hash": "x"})
+    other = data.functions.insert({"user_id": bob.id, "name": resize.name})
+    several = run("show", "functions", resize.name)
+    assert several.exit_code == 1
+    assert talk(several) == (
+        f"error: expected one row of functions; got the name '{resize.name}' of several: give its uuid:\n"
+        f"  {resize.uuid}\n  {other.uuid}\n"
+    )
+    # A name may look like an id or a uuid.
+    data.functions.insert({"user_id": ada.id, "name": "4711"})
+    assert json.loads(run("show", "functions", "4711", "--json").stdout)["name"] == "4711"
+    assert "did you mean" in talk(run("show", "functions", f"{resize.name}x"))
 
 
 def test_count_as_a_program_wants_it(run: Run, data: Managers, ada: User) -> None:

@@ -266,7 +266,10 @@ def test_an_index_over_some_rows_is_kept(filled: peewee.Database, tmp_path: Path
         ("migrator.drop_not_null('function', 'name')", "function"),
         ("migrator.drop_foreign_key_constraint('functions', 'name')", "name"),
         ("migrator.add_column('functions', 'name', TextField(null=True))", "name"),
-        ("migrator.add_column('functions', 'other', TextField())", "other is not null but has no default"),
+        (
+            "migrator.add_column('functions', 'other', TextField())",
+            "expected a default for functions.other, which may not be NULL; got none",
+        ),
     ],
 )
 def test_what_cannot_be_done_leaves_everything(

@@ -164,9 +164,12 @@ def _known_rows(action: OnConflict | None, key: str | None, table: Table) -> Kno
         raise typer.BadParameter("expected --on-conflict update beside --key; got none: add it, or leave --key out")
     if action is not OnConflict.UPDATE:
         return KnownRows(action and action.value)
-    return KnownRows(
-        action.value, named_columns(key, table) or (("uuid",) if "uuid" in table.columns else table.key_names)
-    )
+    known = named_columns(key, table) or (("uuid",) if "uuid" in table.columns else table.key_names)
+    if not known:
+        raise typer.BadParameter(
+            f"expected --key NAME,…, since {table.name} has no key; got none: name its unique columns"
+        )
+    return KnownRows(action.value, known)
 
 
 @contextmanager

@@ -209,3 +209,38 @@ def test_a_name_that_is_none_is_one_line(run: Run, project, option, cli_database
     assert talk(result).count("error: ") == 1
     assert "Traceback" not in result.output
     assert not [name for name, state in states(run).items() if state != "pending"]
+
+
+@pytest.mark.parametrize("whose", ["cloudpub", "billing"])
+def test_rows_of_the_history_that_somebody_removed(run: Run, project, option, cli_database_url, whose: str) -> None:
+    project("billing")
+    run("migrate", "up")
+    database = Database(cli_database_url)
+    database.raw_execute("DELETE FROM cloudpub_migrations WHERE component = @whose", {"whose": whose})
+    before = read_catalogue(database.engine).tables
+    refused = run("migrate", "up", "--yes")
+    assert refused.exit_code == 1
+    first = "0001_initial" if whose == "cloudpub" else "billing.0001_rows"
+    assert f"error: {first} failed (up): " in refused.stderr
+    assert "if another backend has made these tables, run 'cloudpub migrate adopt'" in refused.stderr
+    assert read_catalogue(database.engine).tables == before
+    assert json.loads(run("migrate", "adopt", "--json").stdout) == {"recorded": first, "differences": []}
+    other = {name: state for name, state in states(run).items() if name.startswith("billing.") != (whose == "billing")}
+    assert set(other.values()) == {"applied"}
+    database.close()
+
+
+def test_a_late_script_of_a_component(run: Run, project, option, workplace: Path) -> None:
+    project("billing")
+    scripts = workplace / "billing_scripts"
+    (scripts / "0002_more.py").rename(scripts / "0003_more.py")
+    run("migrate", "up")
+    (scripts / "0002_late.py").write_text(SECOND.format(name="late"))
+    refused = run("migrate", "up")
+    assert refused.exit_code == 1
+    assert "error: expected billing.0002_late before the migrations with higher numbers" in refused.stderr
+    assert "give it the next free number" in refused.stderr
+    (scripts / "0003_late.py").write_text(SECOND.format(name="late"))
+    twice = run("migrate", "up")
+    assert twice.exit_code == 1
+    assert "got one for both billing.0003_late and billing.0003_more: renumber" in twice.stderr

@@ -1,0 +1,82 @@
+"""What a script that fails says and leaves behind: one line that tells what to do, and nothing of the script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudpub_models import Database
+from cloudpub_models.component import Component
+from cloudpub_models.errors import MigrationError
+from cloudpub_models.schema import Migrator, read_catalogue
+
+FIRST = """
+from cloudpub_models.entity import AutoField, Entity, TextField
+class Coin(Entity):
+    id = AutoField()
+    value = TextField(null=True)
+    class Meta:
+        table_name = "coins"
+def up(migrator, db):
+    db.create_tables([Coin])
+    for value in ("abc", None, "abc"):
+        Coin.create(value=value)
+"""
+ROWS = [{"value": "abc"}, {"value": None}, {"value": "abc"}]
+SECOND = """
+from peewee import SQL
+from cloudpub_models.entity import IntegerField
+def up(m, db):
+    db.execute_sql("CREATE TABLE half (i INT)")
+    {change}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ('m.migrate(m.add_not_null("coins", "value"))', "rows of coins have no value: give them one first"),
+        ('m.migrate(m.add_unique("coins", "value"))', "rows of coins have the same value: change or merge them first"),
+        (
+            'm.migrate(m.add_constraint("coins", "long", SQL("CHECK (id < 0)")))',
+            "break long: change them first, in the same script",
+        ),
+        (
+            'm.migrate(m.alter_column_type("coins", "value", IntegerField(null=True)))',
+            "(expected numbers in coins.value, which becomes INTEGER; got 2 other|cannot be cast automatically to type "
+            "integer: say how by cast=)",
+        ),
+        ('m.migrate(m.add_column("coins", "more", IntegerField()))', "expected a default for coins.more"),
+        (
+            'm.migrate(m.add_column("coins", "user_id", IntegerField(default=7)));'
+            ' m.migrate(m.add_foreign_key_constraint("coins", "user_id", "coins", "id"))',
+            "(rows of coins refer to rows that do not exist|expected no reference to rows that do not exist; got 3)",
+        ),
+    ],
+)
+def test_what_rows_stand_in_the_way_of(database: Database, tmp_path: Path, change: str, answer: str) -> None:
+    (tmp_path / "0001_coins.py").write_text(FIRST)
+    migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
+    assert migrator.up() == ["coins.0001_coins"]
+    before = read_catalogue(database.engine).tables["coins"]
+    (tmp_path / "0002_more.py").write_text(SECOND.format(change=change))
+    with pytest.raises(MigrationError, match=rf"^coins.0002_more failed \(up\): .*{answer}") as raised:
+        migrator.up()
+    assert "\n" not in str(raised.value)
+    assert "__new" not in str(raised.value)
+    assert read_catalogue(database.engine).tables["coins"] == before
+    assert "half" not in read_catalogue(database.engine).tables
+    assert database.raw_query_all("SELECT value FROM coins ORDER BY id") == ROWS
+    assert migrator.pending() == ["coins.0002_more"]
+
+
+@pytest.mark.parametrize("text", ["12", "-1.5", "1e3", " 7 "])
+def test_texts_that_are_numbers_become_numbers(database: Database, tmp_path: Path, text: str) -> None:
+    (tmp_path / "0001_coins.py").write_text(FIRST.replace('("abc", None, "abc")', f"({text!r}, None)"))
+    change = 'm.migrate(m.alter_column_type("coins", "value", FloatField(null=True), cast="value::float8"))'
+    if database.dialect == "sqlite":
+        change = change.replace(', cast="value::float8"', "")
+    (tmp_path / "0002_more.py").write_text(SECOND.replace("IntegerField", "FloatField").format(change=change))
+    Migrator(database.engine, Component("coins", migrations=tmp_path)).up()
+    assert database.raw_query_all("SELECT value FROM coins ORDER BY id") == [{"value": float(text)}, {"value": None}]
