@@ -51,7 +51,7 @@ TESTED_ELSEWHERE = {
     "platform/test_invocations.py": "platform.statistics",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
     "schema/migrations/test_migrator.py": (
-        "schema.migrations.applied schema.migrations.postgresql schema.migrations.run schema.migrations.scripts "
+        "schema.migrations.applied schema.migrations.postgresql schema.migrations.scripts "
         "schema.migrations.sqlite schema.migrations.status"
     ),
     "schema/safety/test_hazards.py": "schema.catalogue.facts",
