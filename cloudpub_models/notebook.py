@@ -110,7 +110,7 @@ def send(text: str, variables: Mapping[str, Any]) -> list[dict[str, Any]] | int:
     parameters = {name: variables[name] for name in names if name in variables}
     if writes:
         return database.raw_execute(sql, parameters)
-    with database.transaction(read_only=True) as connection:
+    with database.transaction(read_only=True) as connection, database.engine.only_reading():
         return connection.execute(sql, parameters)
 
 

@@ -35,7 +35,7 @@ class Ours(Library):
         self.ours = Database(self.database.url, statement_timeout=600, **self.options)
         if self.database.dialect == "sqlite":
             for name, value in SQLITE_PRAGMAS.items():
-                self.ours.raw_query_all(f"PRAGMA {name} = {value}")
+                self.ours.engine.execute_sql(f"PRAGMA {name} = {value}")
         managers = Managers(self.ours)
         self.functions = managers.functions
         self.logs = managers.function_logs

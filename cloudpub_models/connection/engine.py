@@ -12,7 +12,7 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
@@ -121,8 +121,6 @@ class Engine(peewee.Database, Sender):
         parsed = parse(sql, self.sql_dialect)
         if parsed.fault is not None:
             raise InvalidQueryError(parsed.fault)
-        if parsed.changes_session:
-            self._threads.current.session_changed = True
         text, values = parsed.bind(parameters or {})
         return text, values or None
 
@@ -227,12 +225,13 @@ class Engine(peewee.Database, Sender):
             self._in_transaction.discard(thread)
         thread.scopes.clear()
 
+    @abstractmethod
     def only_reading(self) -> AbstractContextManager[None]:
-        """Refuse, inside a block of a read-only transaction, what such a transaction does not count as a write.
+        """Have the database itself refuse, inside a block of a read-only transaction, all raw SQL but a single query.
 
-        Nothing on PostgreSQL; on SQLite other files, and settings.
+        That is a second statement, and what such a transaction does not count as a write: on PostgreSQL what gives no
+        rows, as LOCK or NOTIFY; on SQLite other files, and settings.
         """
-        return nullcontext()
 
     def after_transaction(self) -> None:
         """Leave this thread's connection, if it keeps one, in a state to go on with."""

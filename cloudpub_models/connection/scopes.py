@@ -38,18 +38,19 @@ class ThreadState:
     Attributes:
         connection: the driver's connection that the thread keeps, if it does; Peewee's own record has it as well.
         scopes: the open transaction and its savepoints, outermost first.
-        session_changed: whether raw SQL has left something behind in the connection's session, which nobody else should
-            get.
+        pinned: whether a session or a transaction keeps the connection; SQLite's, where a thread keeps it in any case.
+        only_reads: whether raw SQL has to be a single query, of which the server itself makes sure; PostgreSQL's.
         lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
     """
 
-    __slots__ = ("__weakref__", "connection", "cursor", "lease", "scopes", "session_changed")
+    __slots__ = ("__weakref__", "connection", "cursor", "lease", "only_reads", "pinned", "scopes")
 
     def __init__(self) -> None:
         self.connection: Any = None
         self.scopes: list[Scope] = []
-        self.session_changed = False
+        self.pinned = False
+        self.only_reads = False
         self.lease: Any = None
         self.cursor: Any = None
 

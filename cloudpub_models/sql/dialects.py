@@ -123,6 +123,8 @@ class _Differences(NamedTuple):
     names_have_case: bool
     # Whether `RETURNING *` gives the columns of the tables that an UPDATE or DELETE joins too.
     returns_joined_rows: bool
+    # Whether a function that a query calls may change the session; otherwise only a few commands do.
+    functions_change_sessions: bool
     # What keeps a primary key that counts by itself from using a number twice.
     never_reuses_ids: str
     # What the tokenizer has to know: whether there are E'…' with backslashes, U&'…', and strings that go on on the next
@@ -326,6 +328,7 @@ POSTGRESQL = Dialect(
     locks_tables=True,
     names_have_case=True,
     returns_joined_rows=True,
+    functions_change_sessions=True,
     never_reuses_ids="",
     prefixed_strings=True,
     dollar_quotes=True,
@@ -383,6 +386,7 @@ SQLITE = Dialect(
     locks_tables=False,
     names_have_case=False,
     returns_joined_rows=False,
+    functions_change_sessions=False,
     never_reuses_ids="AUTOINCREMENT",
     prefixed_strings=False,
     dollar_quotes=False,

@@ -514,10 +514,11 @@ def test_a_read_only_file_is_a_storage_error(tmp_path):
     writer.raw_execute("CREATE TABLE numbers (n INTEGER)")
     writer.close()
     reader = Database(f"sqlite:///{path}")
-    reader.raw_execute("PRAGMA query_only = ON")
-    assert reader.raw_query_all("SELECT * FROM numbers") == []
-    with pytest.raises(StorageError, match="permissions"):
-        reader.raw_execute("INSERT INTO numbers VALUES (1)")
+    with reader.session():
+        reader.raw_execute("PRAGMA query_only = ON")
+        assert reader.raw_query_all("SELECT * FROM numbers") == []
+        with pytest.raises(StorageError, match="permissions"):
+            reader.raw_execute("INSERT INTO numbers VALUES (1)")
     reader.close()
 
 

@@ -122,6 +122,66 @@ def test_only_reading_refuses_settings_and_lets_questions_through(database: Data
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1; DELETE FROM users",
+        "SELECT 1; COMMIT; DELETE FROM users",
+        "COMMIT; DELETE FROM users",
+        "SELECT 1 $q$; DELETE FROM users; $q$; SELECT 2",
+        "NOTIFY news",
+        "LOCK TABLE users",
+        "SET search_path = audit",
+        "DELETE FROM users",
+        "DELETE FROM users RETURNING id",
+        "WITH gone AS (DELETE FROM users RETURNING id) SELECT id FROM gone",
+        "DO $$ BEGIN DELETE FROM users; END $$",
+        "PRAGMA query_only = OFF",
+        "ATTACH ':memory:' AS other",
+    ],
+)
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_database_itself_refuses_all_but_one_query(
+    database: Database, managers: Managers, text: str, streams: bool
+) -> None:
+    """The texts are sent as they are, as if none of them had been looked at before."""
+    managers.users.insert({"email": "a@b.c", "password_hash": "x"})
+    engine = database.engine
+    with pytest.raises(errors.CloudpubError), database.transaction(read_only=True), engine.only_reading():
+        list(engine.stream_described(text, None, 10)) if streams else engine.fetch_undecoded(text, None)
+    assert managers.users.count() == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("sql", "names", "rows"),
+    [
+        ("SELECT id, email FROM users WHERE email = @v ORDER BY id", ["id", "email"], [(1, "$a$ '; \\ %")]),
+        ("SELECT 1 AS n; -- that is all", ["n"], [(1,)]),
+        ("VALUES (1), (2)", ["column1"], [(1,), (2,)]),
+        ("TABLE function_logs", None, []),
+        ("SHOW transaction_read_only", ["transaction_read_only"], [("on",)]),
+        ("WITH n AS (SELECT generate_series(1, 12) AS n) SELECT SUM(n) AS s FROM n", ["s"], [(78,)]),
+        ("SELECT '%' AS a, 5 % 3 AS b, $q$ ; $q$ AS c", ["a", "b", "c"], [("%", 2, " ; ")]),
+    ],
+)
+def test_one_query_gives_what_it_gives_elsewhere(
+    database: Database, managers: Managers, sql: str, names: list[str] | None, rows: list[Any], streams: bool
+) -> None:
+    managers.users.insert({"email": "$a$ '; \\ %", "password_hash": "x"})
+    engine = database.engine
+    text, values = engine.bind_parameters(sql, {"v": "$a$ '; \\ %"} if "@v" in sql else None)
+    with database.transaction(read_only=True), engine.only_reading():
+        if streams:
+            chunks = list(engine.stream_described(text, values, 10))
+            assert [row for _, chunk in chunks for row in chunk] == rows
+        else:
+            found, given = engine.fetch_described(text, values)
+            assert given == rows
+            assert names is None or found == names
+
+
+@pytest.mark.parametrize(
     ("url", "location"),
     [
         ("sqlite:///data/cloud.db", Location("data/cloud.db")),

@@ -119,13 +119,13 @@ def test_a_full_disk_is_a_storage_error_and_keeps_what_was_there(url):
     database = Database(url)
     database.raw_execute("CREATE TABLE rows (text TEXT)")
     database.raw_execute("INSERT INTO rows VALUES ('kept')")
-    database.raw_query_all("PRAGMA max_page_count = 10")
-    with pytest.raises(StorageError, match="disk's space"):
-        with database.transaction() as connection:
-            for _ in range(100):
-                connection.execute("INSERT INTO rows VALUES (@text)", {"text": "x" * 4000})
-    assert database.raw_query_all("SELECT text FROM rows") == [{"text": "kept"}]
-    database.raw_query_all("PRAGMA max_page_count = 1000000")
+    with database.session():
+        database.raw_query_all("PRAGMA max_page_count = 10")
+        with pytest.raises(StorageError, match="disk's space"):
+            with database.transaction() as connection:
+                for _ in range(100):
+                    connection.execute("INSERT INTO rows VALUES (@text)", {"text": "x" * 4000})
+        assert database.raw_query_all("SELECT text FROM rows") == [{"text": "kept"}]
     with database.transaction() as connection:
         connection.execute("INSERT INTO rows VALUES ('also')")
     assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 2}
@@ -239,7 +239,7 @@ from cloudpub_models import Database
 database = Database(sys.argv[1])
 database.raw_execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
 # What a transaction writes does not fit into so little memory, so it is in the log before the commit.
-database.raw_query_all("PRAGMA cache_size = 5")
+database.engine.execute_sql("PRAGMA cache_size = 5")
 for round in range(10):
     with database.transaction() as connection:
         for n in range(50):

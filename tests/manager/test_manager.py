@@ -494,6 +494,12 @@ def test_raw_maps_rows_to_instances(managers, ada, functions):
     assert not found[0].is_dirty()
 
 
+@pytest.mark.parametrize("sql", ["SELECT 1 AS one", "UPDATE users SET email = 'x' WHERE id < 0"])
+def test_raw_without_a_column_of_the_model(managers, sql):
+    found = managers.users.raw(sql)
+    assert [row.one for row in found] == ([1] if "one" in sql else [])
+
+
 def test_raw_with_some_columns(managers, functions):
     (function,) = managers.functions.raw("SELECT id, created_at FROM functions WHERE name = @name", {"name": "alpha"})
     assert function.created_at == NOON

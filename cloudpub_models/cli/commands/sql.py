@@ -1,6 +1,7 @@
 """``cloudpub sql``: one statement of the user's own, read-only unless they say otherwise.
 
-The database itself refuses writes, in a read-only transaction; the text is not looked at.
+The database itself refuses writes, in a read-only transaction, and all but a single query; for that the text is not
+looked at.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.postgresql.commit_outcome import TransactionMark
 from cloudpub_models.connection.results import ResultColumns
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
+from cloudpub_models.sql import POSTGRESQL
+from cloudpub_models.sql.text.statements import Aftermath, aftermaths
 
 # Object identifiers of pg_type, fixed by PostgreSQL (src/include/catalog/pg_type.dat).
 _TIMESTAMP, _TIMESTAMPTZ, _UUID, _JSON, _JSONB = 1114, 1184, 2950, 114, 3802
@@ -44,13 +46,28 @@ _FIXED = {
     "standard_conforming_strings": "on",
 }
 
+# What DISCARD ALL does, in one message and without DEALLOCATE ALL. Settings become those of the session's beginning,
+# the URL's own among them. The count at the end tells of what others have prepared.
+_RESET = (
+    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; "
+    "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; SELECT COUNT(*) FROM pg_prepared_statements"
+)
+
 
 class PostgresqlConnection(extensions.connection):
-    """A driver connection with the little that the pool and the engine remember about it."""
+    """A driver connection with the little that the pool and the engine remember about it.
+
+    Attributes:
+        idle_since: see ``PoolableConnection``.
+        lent_by: see ``PoolableConnection``.
+        transaction_mark: what its open transaction is known by.
+        aftermath: what the statements since it was borrowed may have left in its session.
+    """
 
     idle_since: float = 0.0
     lent_by: object | None = None
     transaction_mark: TransactionMark | None = None
+    aftermath: Aftermath = Aftermath.NONE
     _kept_cursor: extensions.cursor | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -137,13 +154,28 @@ def is_usable(connection: PostgresqlConnection) -> bool:
     return True
 
 
-def check_strings(connection: PostgresqlConnection, sql: str) -> None:
-    """Refuse a statement whose strings the server would read otherwise than the tokenizer of raw SQL has.
+def check_settings(connection: PostgresqlConnection) -> None:
+    """Refuse a session whose strings are not read as the driver and the tokenizer have to rely on from its beginning.
 
-    Else a setting that a statement before it has changed would let a second statement hide in a string of this one.
+    The driver looks at the setting once, as it connects, and by it puts the values of all later statements into text.
 
     Raises:
-        InvalidQueryError: it has a backslash, and the session takes those for escapes.
+        ConfigurationError: the server takes a backslash in every string for an escape, and a pooler keeps it at that.
+    """
+    if connection.get_parameter_status("standard_conforming_strings") == "off":
+        connection.close()
+        raise ConfigurationError(
+            "expected standard_conforming_strings = on; got off from the server: change it there, as by "
+            "ALTER DATABASE … SET standard_conforming_strings = on"
+        )
+
+
+def look_at(connection: PostgresqlConnection, sql: str) -> None:
+    """Look at a statement that is not by shape before it is sent: may it be, and what may it leave behind?
+
+    Raises:
+        InvalidQueryError: it has a backslash, and the session takes those for escapes. Else a setting that a statement
+            before it has changed would let a second statement hide in a string of this one.
     """
     # What the server reports of itself, unasked; libpq has it at hand.
     if "\\" in sql and connection.get_parameter_status("standard_conforming_strings") == "off":
@@ -151,6 +183,27 @@ def check_strings(connection: PostgresqlConnection, sql: str) -> None:
             "expected standard_conforming_strings = on where a statement has a backslash; got off: leave that setting "
             "as it is, and write a string with escapes as E'…'"
         )
+    aftermath = aftermaths[sql, POSTGRESQL]
+    if aftermath.value > connection.aftermath.value:
+        connection.aftermath = aftermath
+
+
+def reset_session(connection: PostgresqlConnection) -> bool:
+    """Undo what statements have left in a session, as DISCARD ALL would, but keep what ``prepared`` has prepared.
+
+    Returns:
+        whether the session is as it was when it began.
+    """
+    if connection.aftermath is Aftermath.LASTING:
+        return False
+    cursor = connection.text_cursor()
+    try:
+        cursor.execute(_RESET)
+        (prepared,) = cursor.fetchone() or (None,)
+    except psycopg2.Error:
+        return False
+    connection.aftermath = Aftermath.NONE
+    return bool(prepared == len(connection.prepared) + len(connection.outdated))
 
 
 def discard(connection: PostgresqlConnection) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 import peewee
@@ -24,19 +25,21 @@ from cloudpub_models.connection.postgresql.attempts import limit_for
 from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
 from cloudpub_models.connection.postgresql.connection import (
     PostgresqlConnection,
-    check_strings,
+    check_settings,
     columns_of,
     connection_settings,
     discard,
     has_input,
     is_usable,
+    look_at,
+    reset_session,
     settings_of_a_transaction,
 )
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
-from cloudpub_models.connection.scopes import Scope, ThreadState
+from cloudpub_models.connection.scopes import Scope
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.errors import (
     CloudpubError,
@@ -46,10 +49,14 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
 )
 from cloudpub_models.sql import POSTGRESQL
+from cloudpub_models.sql.statement import PreparableSql
+from cloudpub_models.sql.text.statements import Aftermath
 
 T = TypeVar("T")
 
 _COPY_READ_BYTES = 65_536
+# What the server says of a text that is no single query, when a cursor is to be opened for it.
+_NO_CURSOR = "42P11"
 _USUAL_PORT = "5432"
 
 
@@ -91,6 +98,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             )
         except psycopg2.Error as error:
             raise classify_failed_connect(error, self.masked_url) from None
+        check_settings(connection)
         connection.autocommit = True
         connection.idle_since = time.monotonic()
         if self.server_version is None:
@@ -109,7 +117,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def unpin(self) -> None:
         connection = self._forget_connection()
         if connection is not None:
-            self._give_back(connection, self._threads.current)
+            self._give_back(connection)
 
     def _forget_connection(self) -> PostgresqlConnection | None:
         lease = self._threads.current.lease
@@ -118,12 +126,23 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         kept: PostgresqlConnection | None = super()._forget_connection()
         return kept
 
-    def _give_back(self, connection: PostgresqlConnection, thread: ThreadState) -> None:
-        if connection.closed or connection.get_transaction_status() or thread.session_changed:
-            thread.session_changed = False
+    def _give_back(self, connection: PostgresqlConnection) -> None:
+        if (
+            connection.closed
+            or connection.get_transaction_status()
+            or (connection.aftermath is not Aftermath.NONE and not self._is_clean(connection))
+        ):
             self._pool.remove(connection)
         else:
             self._pool.release(connection)
+
+    def _is_clean(self, connection: PostgresqlConnection) -> bool:
+        """Undo what raw SQL has left in a session, and return whether somebody else may have it."""
+        if self.options.transaction_pooler:
+            # It belongs to the pooler, and the next statement might get another one.
+            connection.aftermath = Aftermath.NONE
+            return True
+        return reset_session(connection)
 
     def dispose_all(self) -> None:
         self._pool.close()
@@ -167,7 +186,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         try:
             return self._fetch_on(connection, sql, parameters)
         finally:
-            self._give_back(connection, thread)
+            self._give_back(connection)
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         return self._on_a_connection(self._run_on, sql, parameters)
@@ -181,6 +200,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def _perform_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> StatementResult:
+        look_at(connection, sql)
+
         def execute(cursor: extensions.cursor) -> StatementResult:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall() if cursor.description is not None else []
@@ -211,9 +232,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         try:
             return work(connection, sql, values)
         finally:
-            self._give_back(connection, thread)
+            self._give_back(connection)
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
+        if sql.__class__ is not PreparableSql:
+            look_at(connection, sql)
         cursor = connection.take_cursor()
         try:
             cursor.execute(*filled(sql, parameters))
@@ -224,7 +247,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return rows
 
     def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
-        check_strings(connection, sql)
+        if sql.__class__ is not PreparableSql:
+            look_at(connection, sql)
 
         def execute(cursor: extensions.cursor) -> int:
             cursor.execute(sql, parameters)
@@ -235,7 +259,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def _fetch_undecoded_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> tuple[ResultColumns, list[Row]]:
-        check_strings(connection, sql)
+        look_at(connection, sql)
+        if self._threads.current.only_reads:
+            name = self._next_cursor_name()
+            self._open_cursor(connection, name, sql, parameters)
+            sql, parameters = f"FETCH ALL FROM {name}", None
         cursor = connection.take_cursor()
         try:
             cursor.execute(sql, parameters)
@@ -315,25 +343,52 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         Inside a transaction the server's cursor belongs to it. Outside, it gets a connection and a read-only
         transaction of its own, so that whatever the caller does between two chunks does not disturb it.
         """
-        name = f"cloudpub_stream_{next(self._stream_numbers)}"
+        name = self._next_cursor_name()
         declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
         fetch = f"FETCH FORWARD {chunk_size} FROM {name}"
-        if self._threads.current.scopes:
-            scope = self._threads.current.scopes[0]
-            self.run(declare, parameters)
-            yield from self._fetch_chunks(self._threads.current.connection, fetch, chunk_size, scope)
+        thread = self._threads.current
+        if thread.scopes:
+            scope = thread.scopes[0]
+            if thread.only_reads:
+                self.check_usable()
+                self._open_cursor(thread.connection, name, sql, parameters)
+            else:
+                self.run(declare, parameters)
+            yield from self._fetch_chunks(thread.connection, fetch, chunk_size, scope)
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
         connection = self._pool.acquire()
         begin = f"BEGIN READ ONLY{self._after_begin}; SET LOCAL idle_in_transaction_session_timeout = 0; "
         try:
-            check_strings(connection, sql)
+            look_at(connection, sql)
             self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
             yield from self._fetch_chunks(connection, fetch, chunk_size)
         finally:
             self._roll_back(connection)
-            self._give_back(connection, self._threads.current)
+            self._give_back(connection)
+
+    def _next_cursor_name(self) -> str:
+        return f"cloudpub_stream_{next(self._stream_numbers)}"
+
+    def _open_cursor(
+        self, connection: PostgresqlConnection, name: str, sql: str, parameters: Sequence[Any] | None
+    ) -> None:
+        """Have the server open a cursor for a text that it refuses unless it is one query, as it reads it."""
+        look_at(connection, sql)
+        cursor = connection.take_cursor()
+        try:
+            text = cursor.mogrify(sql, parameters).decode()
+            cursor.execute(_opening(name, text))
+        except psycopg2.Error as error:
+            if error.pgcode != _NO_CURSOR:
+                self.fail(error)
+            typed = InvalidQueryError(
+                "expected a single query where SQL is read-only; got several statements, or one that gives no rows"
+            )
+            self._remember(typed)
+            raise typed from error
+        connection.keep(cursor)
 
     def _fetch_chunks(
         self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
@@ -441,6 +496,15 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             self.classify(error)
             connection.close()
 
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        thread = self._threads.current
+        thread.only_reads = True
+        try:
+            yield
+        finally:
+            thread.only_reads = False
+
     def run_control(self, sql: str) -> None:
         self._execute_on(self._threads.current.connection, sql)
 
@@ -455,10 +519,21 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
         pinned = self.pin()
         try:
+            look_at(self._threads.current.connection, sql)
             return super().execute_cursor(sql, parameters, **cursor_options)
         finally:
             if pinned:
                 self.unpin()
+
+
+def _opening(name: str, sql: str) -> str:
+    """Return what has the server open a cursor for a text that it gets as a value, so that nothing of it is behind.
+
+    PL/pgSQL opens cursors for single queries only. Nobody can guess the tags, which do not depend on any setting.
+    """
+    block, inner = (f"$cloudpub_{secrets.token_hex(8)}$" for _ in range(2))
+    opened = f"DECLARE opened refcursor := '{name}'; BEGIN OPEN opened NO SCROLL FOR EXECUTE {inner}{sql}{inner}; END"
+    return f"DO {block}{opened}{block}"
 
 
 def _has_transaction_to_end(connection: PostgresqlConnection) -> bool:

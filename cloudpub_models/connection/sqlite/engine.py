@@ -49,31 +49,23 @@ from cloudpub_models.sql.documents import (
 )
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION, ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
+from cloudpub_models.sql.text.statements import PRAGMAS_THAT_ASK, Aftermath, aftermaths
 from cloudpub_models.sql.text.tokens import tokens
 
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
-# What a PRAGMA may be asked about; anything else that is given to one sets it.
-_ASKED_WITH_A_NAME = frozenset(
-    {
-        "foreign_key_check",
-        "foreign_key_list",
-        "index_info",
-        "index_list",
-        "index_xinfo",
-        "integrity_check",
-        "quick_check",
-        "table_info",
-        "table_list",
-        "table_xinfo",
-    }
-)
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A driver connection that closes itself when its thread has ended."""
+    """A driver connection that closes itself when its thread has ended.
+
+    Attributes:
+        closed: whether it has been closed.
+        changed: whether raw SQL has left something behind in it: a setting, another file, a temporary table.
+    """
 
     closed = False
+    changed = False
 
     def close(self) -> None:
         self.closed = True
@@ -168,16 +160,38 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             time.sleep(random.uniform(0.001, 0.02))
 
     def pin(self, *, check: bool = False) -> bool:
-        if self._threads.current.connection is not None:
-            return False
-        self._keep_connection(self._connect())
-        return True
+        thread = self._threads.current
+        self._kept_connection()
+        first, thread.pinned = not thread.pinned, True
+        return first
 
     def unpin(self) -> None:
         # A thread keeps its connection: opening one costs more than keeping it, and nobody waits for it.
-        connection = self._threads.current.connection
+        thread = self._threads.current
+        thread.pinned = False
+        connection = thread.connection
         if connection is not None and connection.in_transaction:
             self.rollback_transaction()
+        if connection is not None and connection.changed:
+            self._let_go()
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        # Peewee connects by itself where it has to, and nobody lets go of that then.
+        if self.is_closed():
+            self._kept_connection()
+            return True
+        return super().connect(reuse_if_open)
+
+    def _kept_connection(self) -> SqliteConnection:
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None:
+            connection = self._connect()
+            self._keep_connection(connection)
+        return connection
+
+    def _let_go(self) -> None:
+        """Have this thread begin with another connection; this one closes itself when no stream reads from it."""
+        self._forget_connection()
 
     def close(self) -> bool:
         """Close this thread's connection."""
@@ -263,6 +277,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         except OverflowError as error:
             raise _too_large(error) from error
         self._threads.current.cursor = cursor
+        if aftermaths[sql, SQLITE] is not Aftermath.NONE:
+            self._note_change()
         return names, rows, count
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
@@ -286,6 +302,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         except OverflowError as error:
             raise _too_large(error) from error
         self._threads.current.cursor = cursor
+        if aftermaths[sql, SQLITE] is not Aftermath.NONE:
+            self._note_change()
         return tuple(zip(_names(cursor), itertools.repeat(None))), rows
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
@@ -321,6 +339,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         finally:
             if separate:
                 connection.close()
+            elif aftermaths[sql, SQLITE] is not Aftermath.NONE:
+                self._note_change()
 
     def _take_cursor(self) -> sqlite3.Cursor:
         """Return this thread's cursor, or another one: a signal handler may send a statement while it is in use."""
@@ -334,12 +354,15 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     def _usable_connection(self) -> SqliteConnection:
         if self._threads.current.scopes:
             self.check_usable()
-        connection: SqliteConnection | None = self._threads.current.connection
-        if connection is None:
-            self.pin()
-            connection = self._threads.current.connection
-            assert connection is not None
-        return connection
+        return self._kept_connection()
+
+    def _note_change(self) -> None:
+        """Have what raw SQL has changed in this thread's connection end with its block; where there is none, at once."""
+        thread = self._threads.current
+        if thread.connection is not None:
+            thread.connection.changed = True
+        if not thread.pinned:
+            self._let_go()
 
     # Transactions
 
@@ -435,7 +458,7 @@ def _put_aside(sql: str) -> str:
 
 
 def _authorize(action: int, subject: str | None, value: str | None, _schema: str | None, _trigger: str | None) -> int:
-    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in _ASKED_WITH_A_NAME
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and (subject or "").lower() not in PRAGMAS_THAT_ASK
     if sets or action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK

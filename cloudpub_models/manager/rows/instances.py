@@ -211,7 +211,7 @@ def _json_lines(column: str, value: str) -> list[str]:
 
 
 def _unpacked(fields: Sequence[peewee.Field[Any]]) -> str:
-    return "".join([f"c{position}, " for position in range(len(fields))]).rstrip()
+    return "".join([f"c{position}, " for position in range(len(fields))]).rstrip() or "[]"
 
 
 def _made(

@@ -23,7 +23,6 @@ from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.text.secrets import as_named_secret, is_secret_name
 from cloudpub_models.sql.text.statements import (
     command_of,
-    may_change_session,
     statements_in,
     transaction_control,
     words_of,
@@ -56,7 +55,6 @@ class ParsedSql(NamedTuple):
             other ``%`` is doubled; without parameters the text stays as it is and is to be sent without any (``None``).
         command: the word that says what the first statement does, in capitals, as ``SELECT`` in ``WITH … SELECT``.
         fault: why it cannot be sent as one statement, else ``None``.
-        changes_session: whether it may leave something behind in the session that sends it.
         has_semicolon: whether a statement ends in it.
         unfinished: what is still open at the end of the text (``"string"``, ``"comment"`` …), else ``None``.
         ends_in_line_comment: whether text appended on the same line would be part of a comment.
@@ -70,7 +68,6 @@ class ParsedSql(NamedTuple):
     driver_text: str
     command: str
     fault: str | None
-    changes_session: bool
     has_semicolon: bool
     unfinished: str | None
     ends_in_line_comment: bool
@@ -267,7 +264,6 @@ def _parse(sql: str, dialect: Dialect) -> ParsedSql:
         driver_text=dialect.placeholder.join([_escape(piece, dialect) for piece in pieces]) if names else sql,
         command=command_of(statements[0]).upper() if statements else "",
         fault=_fault(sql, statements, [token.text for token in found if token.kind not in BLANK]),
-        changes_session=any(map(may_change_session, statements)),
         has_semicolon=any(token.text == ";" for token in found),
         unfinished=None if last is None or last.finished else _UNFINISHED[last.kind],
         ends_in_line_comment=last is not None and last.kind == "line_comment",

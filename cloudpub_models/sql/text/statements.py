@@ -6,9 +6,12 @@ Its words are in lower case; names in quotes keep a pair of double quotes, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from itertools import pairwise
 
-from cloudpub_models.sql.text.tokens import Token, code
+from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.remembering import Remembered
+from cloudpub_models.sql.text.tokens import Token, code, tokens
 
 # Whose definitions may hold statements of their own.
 WITH_STATEMENTS_INSIDE = frozenset({"function", "procedure", "trigger", "rule", "aggregate"})
@@ -19,13 +22,62 @@ _OPTIONS_OF_EXPLAIN = frozenset({"analyze", "analyse", "verbose", "query", "plan
 _TRANSACTION_CONTROL = frozenset(
     {"begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare transaction"}
 )
-# The code that DO and CALL run cannot be looked into.
-_SESSION_COMMANDS = frozenset(
-    {"set", "reset", "listen", "unlisten", "load", "prepare", "deallocate", "declare", "discard", "do", "call"}
-)
-_ENDS_WITH_THE_TRANSACTION = frozenset({"set local", "set transaction", "set constraints"})
-_SESSION_FUNCTIONS = frozenset({"set_config", "setseed", "dblink_connect", "dblink_connect_u"})
 _TEMPORARY = frozenset({"temp", "temporary"})
+
+# What PostgreSQL's own reset of a session leaves as it is.
+_OUTLASTS_A_RESET = frozenset({"setseed", "dblink_connect", "dblink_connect_u"})
+_OF_A_CURSOR = frozenset({"fetch", "move", "close"})
+_ROWS = frozenset({"select", "insert", "update", "delete", "merge", "values", "table"})
+# What may stand before a bracket and leaves every session alone: words of SQL, types, and its usual functions.
+_HARMLESS = """
+    all and any array as between by case check conflict cross cube distinct else except exists filter from grouping
+    having ilike in inner intersect is join key lateral left like limit materialized not offset on or over
+    partition returning right rollup row select set sets similar some then union unique using values when where
+    with within
+    bit bpchar char character decimal dec float interval nchar numeric time timestamp timestamptz timetz varbit
+    varchar varying
+    abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil ceiling char_length coalesce
+    concat concat_ws corr count cume_dist date date_bin date_part date_trunc dense_rank every exp extract
+    first_value floor format gen_random_uuid generate_series greatest hex ifnull iif initcap instr json_agg
+    json_array_elements json_array_length json_build_object json_each json_extract json_object_agg json_typeof
+    jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_object jsonb_each
+    jsonb_each_text jsonb_object_agg jsonb_set jsonb_typeof julianday lag last_value lead least length ln log lower
+    lpad ltrim make_interval max md5 min mod now ntile nullif octet_length overlay percent_rank percentile_cont
+    percentile_disc position power random rank regexp_matches regexp_replace repeat replace reverse round
+    row_number rpad rtrim sign split_part sqrt starts_with stddev strftime string_agg string_to_array strpos substr
+    substring sum to_char to_date to_json to_jsonb to_timestamp translate trim trunc typeof unnest upper var_pop
+    variance
+"""
+_HARMLESS_BEFORE_A_BRACKET = frozenset(_HARMLESS.split())
+# What a PRAGMA of SQLite may be asked about; anything else that is given to one sets it.
+PRAGMAS_THAT_ASK = frozenset(
+    {
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
+
+
+class Aftermath(Enum):
+    """What a statement may leave in the session that has sent it.
+
+    Attributes:
+        NONE: nothing: it reads or writes rows, and calls nothing but SQL's usual functions.
+        RESET: what the database's own reset of a session undoes: a setting, a role, a temporary table, a lock.
+        LASTING: what only the session's end undoes.
+    """
+
+    NONE = 0
+    RESET = 1
+    LASTING = 2
 
 
 def words_of(found: Iterable[Token]) -> list[str]:
@@ -156,24 +208,58 @@ def transaction_control(words: Sequence[str]) -> str | None:
     return None
 
 
-def may_change_session(words: Sequence[str]) -> bool:
-    """Return whether a statement may leave something behind in its session: a setting, a temporary table, a lock.
+def aftermath_of(words: Sequence[str], dialect: Dialect) -> Aftermath:
+    """Return what a statement may leave behind, which is not told by what it begins with: a function may do anything.
 
-    >>> may_change_session(["set", "search_path", "=", "audit"]), may_change_session(["select", "1"])
-    (True, False)
+    >>> from cloudpub_models.sql.dialects import POSTGRESQL
+    >>> aftermath_of("select count ( * ) from users".split(), POSTGRESQL).name
+    'NONE'
+    >>> aftermath_of("select set_config ( 'role' , 'audit' , false )".split(), POSTGRESQL).name
+    'RESET'
     """
+    if not dialect.functions_change_sessions:
+        return Aftermath.LASTING if _changes_connection(words) else Aftermath.NONE
     position = command_position(words)
     command = "".join(words[position : position + 1])
-    if command in _SESSION_COMMANDS:
-        return " ".join(words[position : position + 2]) not in _ENDS_WITH_THE_TRANSACTION
-    if command == "create" and not _TEMPORARY.isdisjoint(words[position + 1 : position + 4]):
-        return True
-    if command == "select" and any(first == "into" and word in _TEMPORARY for first, word in pairwise(words)):
-        return True
-    names = set(map(plain, words))
-    return (
-        "pg_temp" in names
-        or not _SESSION_FUNCTIONS.isdisjoint(names)
-        or (command == "update" and "pg_settings" in names)
-        or any("advisory" in name and name.startswith("pg_") and "xact" not in name for name in names)
-    )
+    if command == "load" or not _OUTLASTS_A_RESET.isdisjoint(map(plain, words)):
+        return Aftermath.LASTING
+    if command == "declare" and "hold" not in words and "for" in words:
+        # It ends with its transaction; what its query does may stay.
+        return aftermath_of(words[words.index("for") + 1 :], dialect)
+    if command in _OF_A_CURSOR:
+        return Aftermath.NONE
+    into = command == "select" and "into" in words
+    return Aftermath.RESET if command not in _ROWS or into or _calls_others(words) else Aftermath.NONE
+
+
+def _changes_connection(words: Sequence[str]) -> bool:
+    """Return whether a statement of SQLite changes its connection, and not only rows and tables that all see."""
+    position = command_position(words)
+    command = "".join(words[position : position + 1])
+    if command == "pragma":
+        name = plain(words[position + (3 if words[position + 2 : position + 3] == ["."] else 1)])
+        return not {"=", "("}.isdisjoint(words) and name not in PRAGMAS_THAT_ASK
+    temporary = any(first in _TEMPORARY and second == "." for first, second in pairwise(map(plain, words)))
+    created = command == "create" and not _TEMPORARY.isdisjoint(words[position + 1 : position + 2])
+    return command in ("attach", "detach") or temporary or created
+
+
+def _calls_others(words: Sequence[str]) -> bool:
+    """Return whether a statement calls a function that is none of the usual ones; rather one too many."""
+    for position, (word, following) in enumerate(pairwise(words)):
+        if following != "(" or not (word.startswith('"') or word.isidentifier()):
+            continue
+        # INSERT INTO users (…)
+        before = words[position - 1] if position else ""
+        if before != "into" and (before == "." or word not in _HARMLESS_BEFORE_A_BRACKET):
+            return True
+    return False
+
+
+def _aftermath_of_text(sql: str, dialect: Dialect) -> Aftermath:
+    found = [aftermath_of(words_of(statement), dialect) for statement in statements_in(tokens(sql, dialect))]
+    return max(found, key=lambda aftermath: aftermath.value, default=Aftermath.NONE)
+
+
+aftermaths = Remembered(_aftermath_of_text)
+"""What a text, in a driver's notation too, may leave behind: ``aftermaths[sql, dialect]``."""

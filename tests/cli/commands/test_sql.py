@@ -250,11 +250,14 @@ def test_what_only_postgresql_has(run: Run, users: Managers) -> None:
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
-@pytest.mark.parametrize(
-    "sql", ["LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "NOTIFY news", "SELECT pg_advisory_xact_lock(1)"]
-)
-def test_what_the_page_says_of_a_read_only_transaction(run: Run, users: Managers, sql: str) -> None:
-    assert run("sql", sql).exit_code == 0
+def test_what_the_page_says_of_a_read_only_transaction(run: Run, users: Managers) -> None:
+    assert run("sql", "SELECT pg_advisory_xact_lock(1)").exit_code == 0
+    for sql in ("LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "NOTIFY news", "SET search_path = audit"):
+        refused = run("sql", sql)
+        assert refused.exit_code == 1
+        assert "expected a single query" in refused.stderr
+        assert "--write lets a statement" in " ".join(refused.stderr.split())
+        assert run("sql", sql, "--write").exit_code == 0
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])

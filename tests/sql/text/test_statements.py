@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Dialect
-from cloudpub_models.sql.text.statements import command_of, may_change_session, statements_in, words_of
+from cloudpub_models.sql.text.statements import Aftermath, aftermaths, command_of, statements_in, words_of
 from cloudpub_models.sql.text.tokens import tokens
 
 
@@ -57,48 +57,85 @@ def test_what_a_statement_is(sql: str, command: str, dialect: Dialect) -> None:
     assert [command_of(words) for words in statements(sql, dialect)][:1] == [command]
 
 
-LEAVES_SOMETHING_BEHIND = [
-    "SET search_path = audit",
-    "/* so */ set /* */ role admin",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-    "RESET ALL",
-    "DISCARD TEMP",
-    "LISTEN a",
-    "UNLISTEN *",
-    "PREPARE a AS SELECT 1",
-    "DEALLOCATE ALL",
-    "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
-    "DO $$ BEGIN PERFORM tidy(); END $$",
-    "CALL tidy()",
-    "CREATE TEMP TABLE a (b INT)",
-    "CREATE OR REPLACE TEMPORARY VIEW a AS SELECT 1",
-    "CREATE LOCAL TEMP SEQUENCE a",
-    "CREATE TABLE pg_temp.a (b INT)",
-    "EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1",
-    "SELECT 1 AS b INTO TEMP a",
-    "(SELECT 1 INTO TEMPORARY TABLE a)",
-    "WITH x AS (SELECT 1) SELECT * INTO TEMP a FROM x",
-    "SELECT set_config('role', @a, false)",
-    "SELECT pg_catalog.\"set_config\"('role', 'a', false)",
-    "UPDATE pg_settings SET setting = 'a' WHERE name = 'role'",
-    "SELECT 1 WHERE pg_try_advisory_lock(1)",
-    "SELECT pg_advisory_unlock_all()",
-    "SELECT setseed(0.5)",
-]
-LEAVES_NOTHING_BEHIND = [
-    "SELECT 1",
-    "SELECT 'SET role admin' -- SET role",
-    'SELECT "set" FROM "temp"',
-    "UPDATE a SET b = 1",
-    "INSERT INTO temp (a) VALUES (1)",
-    "SET LOCAL lock_timeout = '1s'",
-    "SET TRANSACTION READ ONLY",
-    "SELECT pg_advisory_xact_lock(1)",
-    "CREATE TABLE a (temp INT)",
-    "WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x",
-]
+AFTERMATHS: dict[Aftermath, list[str]] = {
+    Aftermath.RESET: [
+        "SET search_path = audit",
+        "/* so */ set /* */ role admin",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "RESET ALL",
+        "DISCARD TEMP",
+        "LISTEN a",
+        "UNLISTEN *",
+        "PREPARE a AS SELECT 1",
+        "DEALLOCATE ALL",
+        "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
+        "DECLARE a CURSOR FOR SELECT set_config('role', 'a', false)",
+        "DO $$ BEGIN PERFORM tidy(); END $$",
+        "CALL tidy()",
+        "CREATE TEMP TABLE a (b INT)",
+        "EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1",
+        "SELECT 1 AS b INTO TEMP a",
+        "SELECT 1 AS b INTO a",
+        "(SELECT 1 INTO TEMPORARY TABLE a)",
+        "WITH x AS (SELECT 1) SELECT * INTO TEMP a FROM x",
+        "SELECT set_config('role', @a, false)",
+        "SELECT pg_catalog.\"set_config\"('role', 'a', false)",
+        'SELECT "count"(*) FROM a',
+        "SELECT audit.count(*) FROM a",
+        "SELECT SET_CONFIG /* here */ ('role', 'a', false)",
+        "SELECT 1 WHERE pg_try_advisory_lock(1)",
+        "SELECT tidy()",
+        "SELECT 1 FROM tidy() AS t",
+        "INSERT INTO a (b) SELECT tidy()",
+        "WITH x AS (SELECT tidy()) SELECT 1",
+        "SELECT U&\"\\0073et_config\"('role', 'a', false)",
+    ],
+    Aftermath.LASTING: ["LOAD 'auto_explain'", "SELECT setseed(0.5)", "SELECT dblink_connect('other', '')"],
+    Aftermath.NONE: [
+        "SELECT 1",
+        "SELECT 'SET role admin' -- SET role",
+        'SELECT "set" FROM "temp"',
+        "SELECT COUNT(*), max(b) FROM a WHERE c IN (1, 2) AND EXISTS (SELECT 1) GROUP BY (d)",
+        "UPDATE a SET b = 1",
+        "INSERT INTO temp (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET (a) = (1) RETURNING a",
+        "WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x",
+        "DECLARE a NO SCROLL CURSOR FOR SELECT lower(b) FROM a",
+        "FETCH FORWARD 5 FROM a",
+        "VALUES (1)",
+        "TABLE a",
+    ],
+}
+ON_SQLITE: dict[Aftermath, list[str]] = {
+    Aftermath.LASTING: [
+        "PRAGMA query_only = ON",
+        "pragma main.foreign_keys(0)",
+        "ATTACH 'other.db' AS other",
+        "DETACH other",
+        "CREATE TEMP TABLE a (b)",
+        "CREATE TEMPORARY VIEW a AS SELECT 1",
+        "CREATE TABLE temp.a (b)",
+        "DROP TABLE [temp].a",
+    ],
+    Aftermath.NONE: [
+        "PRAGMA user_version",
+        "PRAGMA table_info(users)",
+        "PRAGMA main.table_info('users')",
+        "CREATE TABLE a (temp)",
+        "SELECT anything(1)",
+        "INSERT INTO temporary (a) VALUES (1)",
+    ],
+}
 
 
-def test_what_may_leave_something_behind_in_its_session() -> None:
-    assert [sql for sql in LEAVES_SOMETHING_BEHIND if not may_change_session(statements(sql)[0])] == []
-    assert [sql for sql in LEAVES_NOTHING_BEHIND if may_change_session(statements(sql)[0])] == []
+@pytest.mark.parametrize("aftermath", Aftermath)
+def test_what_a_statement_may_leave_in_its_session(aftermath: Aftermath) -> None:
+    assert {sql: aftermaths[sql, POSTGRESQL] for sql in AFTERMATHS[aftermath]} == dict.fromkeys(
+        AFTERMATHS[aftermath], aftermath
+    )
+    listed = ON_SQLITE.get(aftermath, [])
+    assert {sql: aftermaths[sql, SQLITE] for sql in listed} == dict.fromkeys(listed, aftermath)
+
+
+def test_of_several_the_worst_counts() -> None:
+    assert aftermaths["SELECT 1; SELECT tidy(); SELECT 2", POSTGRESQL] is Aftermath.RESET
+    assert aftermaths["", POSTGRESQL] is Aftermath.NONE

@@ -45,8 +45,9 @@ def worse_than_ok(found: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
 
 def change(url: str, *statements: str) -> None:
     database = Database(url)
-    for statement in statements:
-        database.raw_execute(statement)
+    with database.session():
+        for statement in statements:
+            database.raw_execute(statement)
     database.close()
 
 
