@@ -357,7 +357,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return self._kept_connection()
 
     def _note_change(self) -> None:
-        """Have what raw SQL has changed in this thread's connection end with its block; where there is none, at once."""
+        """Have what raw SQL has changed in this thread's connection end with its block, or at once."""
         thread = self._threads.current
         if thread.connection is not None:
             thread.connection.changed = True
