@@ -16,7 +16,9 @@ from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import (
     Direction,
     OrderBy,
+    OrderWithValues,
     parse_order,
+    require_own_columns,
 )
 from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
 from cloudpub_models.manager.related import RelatedRows
@@ -122,8 +124,9 @@ class Finding(TableAccess[M]):
         Args:
             where: column → value; ``None`` is ``IS NULL``, a list ``IN``, an operator object that operator. A Peewee
                 expression is taken too.
-            order_by: a column, or a sequence of columns and ``(column, direction)`` pairs.
-            order_direction: ``"ASC"`` or ``"DESC"``, for the columns without one of their own.
+            order_by: a column, ``"-column"`` for descending, ``"user.email"`` for one of a row referred to, a Peewee
+                expression; or a sequence of those and of ``(column, direction)`` pairs.
+            order_direction: ``"ASC"`` or ``"DESC"``, for what has none of its own.
             limit: how many rows at most.
             offset: how many rows to skip.
             select: the columns to load; reading another one raises LazyLoadingError.
@@ -145,14 +148,19 @@ class Finding(TableAccess[M]):
         ``SELECT id, uuid, … FROM functions WHERE user_id = @param_0 ORDER BY created_at DESC LIMIT @param_1``
         """
         shape, values = self._conditions(where)
-        tree = parse_include(include, self.model) if include != () else ()
+        tree = parse_include(include, self.model, self.database.engine) if include != () else ()
+        order = parse_order(order_by, order_direction, self.table, self.database.engine)
         query = self._statements[self.database.engine.sql_dialect].select(
             shape,
             columns=None if select is None else self.table.selected(select),
-            order=parse_order(order_by, order_direction, self.table),
+            order=order,
             limit=limit is not None,
             offset=offset is not None,
         )
+        if order and self.scope is not None:
+            self._hold_order(order)
+        if type(order) is OrderWithValues:
+            values = [*values, *order.values]
         if limit is not None:
             values = [*values, check_count(limit, "limit")]
         if offset is not None:
@@ -262,7 +270,7 @@ class Finding(TableAccess[M]):
         """
         check_count(page, "page", smallest=1)
         check_count(page_size, "page_size", smallest=1)
-        order = complete_order(order_by, order_direction, self.table)
+        order = complete_order(order_by, order_direction, self.table, self.database.engine)
         return PaginatedResult(
             items=self.find_all(where, order_by=order, limit=page_size, offset=(page - 1) * page_size, include=include),
             total=self.count(where),
@@ -288,7 +296,7 @@ class Finding(TableAccess[M]):
             cursor: ``next_cursor`` of the page before; ``None`` for the first page.
             page_size: how many rows a page has, at least 1.
             where: as for ``find_all``; the same for each page.
-            order_by: as for ``find_all``; the primary key breaks ties.
+            order_by: as for ``find_all``, but for the table's own columns only; the primary key breaks ties.
             order_direction: as for ``find_all``.
             include: as for ``find_all``.
 
@@ -303,11 +311,12 @@ class Finding(TableAccess[M]):
         """
         check_count(page_size, "page_size", smallest=1)
         dialect = self.database.engine.sql_dialect
-        order = complete_order(order_by, order_direction, self.table)
+        order = complete_order(order_by, order_direction, self.table, self.database.engine)
+        require_own_columns(order, "pages after a cursor")
         if not order:
             raise InvalidQueryError(f"expected a column to order by; got none, as {self.table.name} has no key")
         shape, values = self._conditions(where)
-        tree = parse_include(include, self.model)
+        tree = parse_include(include, self.model, self.database.engine)
         if cursor is not None:
             after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
@@ -340,8 +349,12 @@ class Finding(TableAccess[M]):
         ['ada@example.com', 'grace@example.com']
         """
         shape, values = self._conditions(where)
-        order = parse_order(order_by, "ASC", self.table)
-        tree = parse_include(include, self.model)
+        order = parse_order(order_by, "ASC", self.table, self.database.engine)
+        if order and self.scope is not None:
+            self._hold_order(order)
+        if type(order) is OrderWithValues:
+            values = [*values, *order.values]
+        tree = parse_include(include, self.model, self.database.engine)
         query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
         rows_at_a_time = check_count(chunk_size, "chunk_size", smallest=1)
         chunks = send(self.database, query, values or None, "stream", rows_at_a_time)

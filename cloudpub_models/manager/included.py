@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import peewee
 
+from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.base import BackLink, Entity
 from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAccessor
 from cloudpub_models.errors import InvalidQueryError, did_you_mean
-from cloudpub_models.manager.arguments.order import Order, parse_order
+from cloudpub_models.manager.arguments.order import Order, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.relations import find_relation
@@ -49,13 +50,14 @@ class Included(NamedTuple):
 Tree = tuple[Included, ...]
 
 
-def parse_include(include: Include, model: type[peewee.Model]) -> Tree:
+def parse_include(include: Include, model: type[peewee.Model], engine: Engine) -> Tree:
     """Return the tree of relations that an ``include`` argument names, checked before anything is sent.
 
     Args:
         include: relation names, or a dict of name to options; ``"deployments.function"`` names a relation of a
             relation.
         model: what the relations are of.
+        engine: the database.
 
     Raises:
         InvalidQueryError: the argument is of another kind, or has an option that is unknown.
@@ -63,12 +65,13 @@ def parse_include(include: Include, model: type[peewee.Model]) -> Tree:
     """
     if type(include) is tuple and set(map(type, include)) == {str}:
         return _of_names(include, model)
-    return _resolved(_named(include), model)
+    return _resolved(_named(include), model, engine)
 
 
 @lru_cache(maxsize=1024)
 def _of_names(names: tuple[str, ...], model: type[peewee.Model]) -> Tree:
-    return _resolved(_named(names), model)
+    # Names alone ask nothing of the database, which is not to be kept alive by being remembered here.
+    return _resolved(_named(names), model, None)
 
 
 class _Named:
@@ -107,26 +110,30 @@ def _named(include: Include) -> dict[str, _Named]:
     return tree
 
 
-def _resolved(named: Mapping[str, _Named], model: type[peewee.Model]) -> Tree:
+def _resolved(named: Mapping[str, _Named], model: type[peewee.Model], engine: Engine | None) -> Tree:
     relations = [(relation_of(model, name), node) for name, node in named.items()]
     tree = [
-        Included(relation, _limits(relation, node.options), _resolved(node.children, relation.related))
+        Included(relation, _limits(relation, node.options, engine), _resolved(node.children, relation.related, engine))
         for relation, node in relations
     ]
     # Rows that refer back come last, lists of them at the very end: they keep what this row has by then.
     return tuple(sorted(tree, key=lambda node: (isinstance(node.relation, _Referring), node.relation.many)))
 
 
-def _limits(relation: Relation, options: Mapping[str, Any]) -> Limits:
-    if not options:
+def _limits(relation: Relation, options: Mapping[str, Any], engine: Engine | None) -> Limits:
+    if not options or engine is None:
         return Limits()
     if not relation.many:
         raise InvalidQueryError(
             f"expected no options of include {relation.name!r}, which is one row; got {', '.join(options)}"
         )
     limit = options.get("limit")
+    direction = options.get("order_direction", "ASC")
+    order = parse_order(options.get("order_by"), direction, table_of(relation.related), engine)
+    if limit is not None:
+        require_own_columns(order, f"a limited include {relation.name!r}")
     return Limits(
-        parse_order(options.get("order_by"), options.get("order_direction", "ASC"), table_of(relation.related)),
+        order,
         None if limit is None else check_count(limit, f"the limit of include {relation.name!r}"),
     )
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import peewee
 
-from cloudpub_models.manager.arguments.order import Order
+from cloudpub_models.manager.arguments.order import Order, prefixed, values_of_order
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import table_of
@@ -23,16 +23,17 @@ class RelatedRows(TableAccess[M]):
     def having(self, column: str, keys: Sequence[Any], order: Order = ()) -> list[M]:
         """Return the rows that have one of the keys in a column."""
         dialect = self.database.engine.sql_dialect
+        self._hold_order(order)
         shape, values = self._completed((((column, "IN"),), (self.table.columns[column].encode_list(keys, dialect),)))
         select = self._statements[dialect].select(shape, order=order)
-        return select.load(send(self.database, select, values))
+        return select.load(send(self.database, select, [*values, *values_of_order(order)]))
 
     def referring(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
         """Return the rows that have one of the keys in a column, at most ``limit`` for each key."""
         order = order or self.table.key_order
         if limit is None:
             # An index on the column has the rows in about this order; sorting all of them costs more.
-            return self.having(column, keys, ((column, "ASC"), *order))
+            return self.having(column, keys, prefixed((column, "ASC"), order))
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed(NO_CONDITIONS)
         select = self._statements[dialect].select_for_each(column, order, limit, shape)
@@ -58,11 +59,12 @@ class RelatedRows(TableAccess[M]):
         """
         if self.scope is not None:
             require_all_rows(self.scope, near.model)
+        self._hold_order(order)
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed(NO_CONDITIONS)
         select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
         listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
-        rows = send(self.database, select, [listed, *values])
+        rows = send(self.database, select, [listed, *values, *values_of_order(order)])
         decode = decoder_for(near, dialect) or (lambda key: key)
         instances = select.load([row[:-1] for row in rows])
         return [(decode(row[-1]), instance) for row, instance in zip(rows, instances, strict=True)]

@@ -11,7 +11,7 @@ import peewee
 from cloudpub_models.connection.results import require_distinct
 from cloudpub_models.connection.transactions import whole
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
+from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.instances import make_loader
@@ -135,8 +135,10 @@ class Relating(Finding[M]):
                 f"it refers to {far.rel_model._meta.table_name}"
             )
         keys = [require_value(parent_id, foreign_key)]
-        order = parse_order(order_by, order_direction, related.table)
+        order = parse_order(order_by, order_direction, related.table, self.database.engine)
         most = None if limit is None else check_count(limit, "limit")
+        if most is not None:
+            require_own_columns(order, "a limited many_to_many")
         return [row for _, row in related.connected(near, far, keys, order, most)]
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
@@ -246,7 +248,7 @@ class Relating(Finding[M]):
         for column, value in (where or {}).items():
             query = query.where(column, value)
         if order_by is None:
-            parse_order(None, order_direction, self.table)  # refuses a direction for nothing
+            parse_order(None, order_direction, self.table, self.database.engine)  # refuses a direction for nothing
         else:
             query = query.order_by(order_by, order_direction)
         if limit is not None:

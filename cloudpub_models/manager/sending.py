@@ -17,10 +17,12 @@ from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.dotted import related_column
+from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.shape import Conditions
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
-from cloudpub_models.manager.scope import Scope, rows_of
+from cloudpub_models.manager.scope import Scope, require_all_rows, rows_of
 from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
@@ -150,6 +152,13 @@ class TableAccess(Generic[M]):
             return conditions
         own = self._held_to(self.model)
         return (*conditions[0], *own[0]), (*conditions[1], *own[1])
+
+    def _hold_order(self, order: Order) -> None:
+        """Raise UnguardedError where rows are ordered by those of a table of which the scope has not all rows."""
+        for item, _ in order:
+            if self.scope is not None and isinstance(item, str):
+                for link in related_column(self.model, item).links:
+                    require_all_rows(self.scope, link.model)
 
     def _held_to(self, model: type[peewee.Model]) -> Conditions:
         """Return what the scope says of a model's rows, wherever a statement looks at them."""

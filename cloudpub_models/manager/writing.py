@@ -19,7 +19,7 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_computed, split_changes
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Where
-from cloudpub_models.manager.arguments.order import Order, OrderBy
+from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.finding import Finding
@@ -246,14 +246,17 @@ class Writing(Finding[M]):
                 f"expected a table with a primary key of one column to claim from; got {self.table.name}"
             )
         key = self.table.columns[self.table.key_names[0]]
-        order = complete_order(order_by, "ASC", self.table)
+        order = complete_order(order_by, "ASC", self.table, self.database.engine)
+        if self.scope is not None:
+            self._hold_order(order)
         dialect = self.database.engine.sql_dialect
         shape, values = self._conditions(where)
         chosen = self._statements[dialect].select(
             shape, columns=(key.name,), order=order, limit=True, lock="FOR UPDATE SKIP LOCKED"
         )
         with self.database.transaction():
-            keys = chosen.load(send(self.database, chosen, [*values, limit]))
+            ordering = order.values if isinstance(order, OrderWithValues) else ()
+            keys = chosen.load(send(self.database, chosen, [*values, *ordering, limit]))
             places = {row.__data__[key.field.name]: place for place, row in enumerate(keys)}
             if not places:
                 return []

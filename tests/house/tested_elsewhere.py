@@ -41,7 +41,6 @@ TESTED_ELSEWHERE = {
     "faults/test_retries.py": "connection.retrying",
     "faults/test_sqlite_files.py": "connection.sqlite.engine",
     "manager/test_included.py": "manager.related",
-    "manager/test_bad_input.py": "manager.arguments.order",
     "manager/test_manager.py": (
         "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.pages "
         "manager.statements.results"

@@ -16,8 +16,9 @@ from typing import Any
 
 import peewee
 
+from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
-from cloudpub_models.manager.arguments.order import Order, OrderBy, parse_order
+from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues, parse_order
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import SQLITE
@@ -27,16 +28,18 @@ from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, R
 _CHECKSUM_BYTES = 8
 
 
-def complete_order(order_by: OrderBy, order_direction: str, table: Table) -> Order:
+def complete_order(order_by: OrderBy, order_direction: str, table: Table, engine: Engine) -> Order:
     """Return the order with the primary key at its end, so that no two rows are equal in it.
 
     Raises:
         UnknownColumnError, InvalidQueryError: see ``parse_order``.
     """
-    order = parse_order(table.key_names if order_by in (None, [], ()) else order_by, order_direction, table)
+    nothing = order_by is None or (isinstance(order_by, list | tuple) and not order_by)
+    order = parse_order(table.key_names if nothing else order_by, order_direction, table, engine)
     named = {name for name, _ in order}
     last = order[-1][1] if order else "ASC"
-    return order + tuple((name, last) for name in table.key_names if name not in named)
+    completed = tuple(order) + tuple((name, last) for name in table.key_names if name not in named)
+    return OrderWithValues(completed, order.values) if isinstance(order, OrderWithValues) else completed
 
 
 def encode_cursor(row: peewee.Model, order: Order, table: Table) -> str:

@@ -12,12 +12,12 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.order import Order
+from cloudpub_models.manager.arguments.order import Order, order_nodes
 from cloudpub_models.manager.arguments.shape import Shape, group_of
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, models_by_table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
-from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, OrderBy, Query
+from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
 from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column
@@ -209,7 +209,7 @@ class Statements(Generic[M]):
             "select",
             columns=self._all_columns if columns is None else tuple([self._columns[name] for name in columns]),
             conditions=group_of(conditions),
-            order_by=self._order_by(order),
+            order_by=order_nodes(order, self.table),
             limit=PARAMETER if limit else None,
             offset=PARAMETER if offset else None,
             lock=lock,
@@ -238,7 +238,7 @@ class Statements(Generic[M]):
             "select",
             columns=self._all_columns,
             conditions=group_of(conditions),
-            order_by=self._order_by(order),
+            order_by=order_nodes(order, self.table),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
         return self._whole_rows(request)
@@ -282,7 +282,7 @@ class Statements(Generic[M]):
             columns=(*[Column(own, name) for name in self._columns], key),
             joins=(Join("INNER", between, (pair,)),),
             conditions=held if limit is not None else Group((("AND", Comparison(key, "IN")), *held.items)),
-            order_by=self._order_by(order, own),
+            order_by=order_nodes(order, self.table, own),
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
         return self._whole_rows(request)
@@ -398,19 +398,13 @@ class Statements(Generic[M]):
         request = self._request(
             "delete",
             conditions=group_of(conditions),
-            order_by=self._order_by(order),
+            order_by=order_nodes(order, self.table),
             limit=PARAMETER,
             lock="FOR UPDATE SKIP LOCKED",
             key=key,
             returning=tuple([self._columns[name] for name in columns]),
         )
         return self._rows_of(columns, request)
-
-    def _order_by(self, order: Order, table: str | None = None) -> tuple[OrderBy, ...]:
-        columns = self.table.columns
-        return tuple(
-            [OrderBy(Column(table, name), direction, None, bool(columns[name].field.null)) for name, direction in order]
-        )
 
     def _first_of_each(self, column: Column, field: peewee.Field[Any], limit: int) -> FirstOfEach:
         names = self.table.key_names

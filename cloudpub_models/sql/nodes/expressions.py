@@ -130,6 +130,22 @@ class Positional(Record):
     pieces: tuple[str, ...]
 
 
+class RelatedValue(Record):
+    """A value of the row of another table that a column leads to; NULL where there is none.
+
+    Attributes:
+        column: the column that leads there.
+        table: the other table.
+        key: its column that has the same value.
+        value: what is wanted of its row; a column without a table is one of it.
+    """
+
+    column: Column
+    table: NamedTable
+    key: str
+    value: Expression
+
+
 class Value(Record):
     """A value, which becomes a parameter."""
 
@@ -155,4 +171,4 @@ class Assignment(Record):
     value: Expression
 
 
-Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw | Positional | Value | Sum
+Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw | Positional | RelatedValue | Value | Sum

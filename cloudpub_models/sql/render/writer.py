@@ -48,6 +48,7 @@ from cloudpub_models.sql.nodes.expressions import (
     Number,
     Positional,
     Raw,
+    RelatedValue,
     Star,
     Sum,
     Value,
@@ -668,11 +669,27 @@ class _Writer:
             return self.raw(item.sql)
         if isinstance(item, Positional):
             return self.positional(item.pieces)
+        if isinstance(item, RelatedValue):
+            return self.related_value(item)
         if isinstance(item, Value):
             return self.place()
         if isinstance(item, Sum):
             return self.dialect.sum(self.expression(item.first), self.expression(item.second), item.decimal_places)
         raise InvalidQueryError(f"expected a column, a call or raw SQL; got {type(item).__name__}")
+
+    def related_value(self, item: RelatedValue) -> str:
+        row = self.row_of(item.column)
+        outer = self.expression(Column(row, item.column.name))
+        taken = self.known or frozenset()
+        name = unused_name(item.table.name, {*taken, *([] if row is None else [row])})
+        table = item.table if name == item.table.name else item.table.changed(alias=name)
+        source = self.table(table)
+        self.tables.append(item.table.full_name)
+        known, qualifier = self.known, self.qualifier
+        self.known, self.qualifier = None if known is None else known | {name}, name
+        value, key = self.expression(item.value), self.expression(Column(name, item.key))
+        self.known, self.qualifier = known, qualifier
+        return f"(SELECT {value} FROM {source} WHERE {key} = {outer})"  # noqa: S608
 
     def positional(self, pieces: Sequence[str]) -> str:
         self.compared = None
