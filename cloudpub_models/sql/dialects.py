@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
+from string import Formatter
 from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
@@ -55,6 +57,65 @@ _RESERVED_BY_SQLITE = """
 """
 
 
+@lru_cache(maxsize=256)
+def _fields(template: str) -> tuple[str, ...]:
+    return tuple([field for _, field, _, _ in Formatter().parse(template) if field is not None])
+
+
+_ORDERS = {
+    **{sign: f"{sign} {{operand}}" for sign in ("<", "<=", ">", ">=")},
+    "BETWEEN": "BETWEEN {operand} AND {second}",
+}
+
+
+def _jsonb_comparisons() -> dict[str, str]:
+    text = "({at} #>> '{{}}')"
+    is_text, is_number = "jsonb_typeof({at}) = 'string'", "jsonb_typeof({at}) = 'number'"
+    found = {
+        "IS NULL": "COALESCE(jsonb_typeof({at}), 'null') = 'null'",
+        "IS NOT NULL": "jsonb_typeof({at}) != 'null'",
+        "MISSING": "{at} IS NULL",
+    }
+    for kind, type_name in (("text", "text"), ("number", "numeric"), ("boolean", "boolean")):
+        members = f"SELECT to_jsonb(member) FROM unnest(CAST({{0}} AS {type_name}[])) AS member"  # noqa: S608
+        found[f"{kind} ="] = f"{{at}} = to_jsonb(CAST({{0}} AS {type_name}))"
+        found[f"{kind} IN"] = f"{{at}} = ANY(ARRAY({members}))"
+    for sign, order in _ORDERS.items():
+        # By code points, as SQLite compares, whatever the database's collation.
+        texts = order.format(operand="{0}", second="{1}")
+        numbers = order.format(operand="to_jsonb(CAST({0} AS numeric))", second="to_jsonb(CAST({1} AS numeric))")
+        found[f"text {sign}"] = f'({is_text} AND {text} COLLATE "C" {texts})'
+        found[f"number {sign}"] = f"({is_number} AND {{at}} {numbers})"
+    for operator in ("LIKE", "NOT LIKE", "ILIKE"):
+        found[f"text {operator}"] = f"({is_text} AND {text} {operator} {{0}})"
+    return found
+
+
+def _json_text_comparisons() -> dict[str, str]:
+    value = "json_extract({at})"
+    is_text, is_number = "json_type({at}) = 'text'", "json_type({at}) IN ('integer', 'real')"
+    member = "SELECT value FROM json_each({0})"
+    found = {
+        "IS NULL": "COALESCE(json_type({at}), 'null') = 'null'",
+        "IS NOT NULL": "json_type({at}) != 'null'",
+        "MISSING": "json_type({at}) IS NULL",
+        "boolean =": "json_type({at}) = CASE WHEN {0} THEN 'true' ELSE 'false' END",
+        "boolean IN": "json_type({at}) IN (SELECT CASE WHEN value THEN 'true' ELSE 'false' END FROM json_each({0}))",
+    }
+    for kind, is_kind in (("text", is_text), ("number", is_number)):
+        found[f"{kind} ="] = f"({is_kind} AND {value} = {{0}})"
+        found[f"{kind} IN"] = f"({is_kind} AND {value} IN ({member}))"
+        for sign, order in _ORDERS.items():
+            found[f"{kind} {sign}"] = f"({is_kind} AND {value} {order.format(operand='{0}', second='{1}')})"
+    for operator, function in (
+        ("LIKE", LIKE_FUNCTION),
+        ("NOT LIKE", f"NOT {LIKE_FUNCTION}"),
+        ("ILIKE", ILIKE_FUNCTION),
+    ):
+        found[f"text {operator}"] = f"({is_text} AND {function}({{0}}, {value}))"
+    return found
+
+
 class ComparedAs(NamedTuple):
     """What is compared in place of a column, of a value, and of the members of a list."""
 
@@ -71,6 +132,11 @@ class _Differences(NamedTuple):
     comparisons: Mapping[str, str]
     # How columns are compared whose values do not compare as their forms do, by the kind of column.
     compared_as: Mapping[ComparedKind, ComparedAs]
+    # How what stands at a path in a JSON document is compared; operators begin with the kind of the value.
+    document_comparisons: Mapping[str, str]
+    # What stands at a path in a document, or the arguments of the functions that look there; and how a path is written.
+    at_path: str
+    path_text: Callable[[Sequence[str | int]], str]
     # What stands for IN and NOT IN in raw SQL when the tuple is empty.
     empty_in: str
     empty_not_in: str
@@ -201,6 +267,34 @@ class Dialect(_Differences):
             column, parameters = compared.column.format(column), [operand.format(place) for place in parameters]
         return template.format(*parameters, column=column)
 
+    def document_comparison(self, column: str, operator: str, place: str) -> str:
+        """Return the SQL that compares what stands at a path in a document.
+
+        Args:
+            column: the column (already SQL).
+            operator: one of ``document_comparisons``.
+            place: what stands for each value; ``document_values`` arranges them.
+
+        >>> SQLITE.document_comparison("result", "number >", "?")
+        "(json_type(result, ?) IN ('integer', 'real') AND json_extract(result, ?) > ?)"
+        >>> POSTGRESQL.document_comparison("result", "MISSING", "%s")
+        "jsonb_path_query_first(result, CAST(%s AS jsonpath), '{}', TRUE) IS NULL"
+        """
+        at = self.at_path.format(column, place)
+        return self.document_comparisons[operator].format(place, place, at=at)
+
+    def document_values(self, operator: str, path: Sequence[str | int], operands: Sequence[Any]) -> list[Any]:
+        """Return the values of the parameters of ``document_comparison``, in their order.
+
+        >>> SQLITE.document_values("number >", ["size", 0], [5])
+        ['$."size"[0]', '$."size"[0]', 5]
+        >>> POSTGRESQL.document_values("MISSING", ["size", -1], [])
+        ['strict $."size"[last]']
+        """
+        at = self.path_text(path)
+        fields = _fields(self.document_comparisons[operator])
+        return [at if field == "at" else operands[int(field)] for field in fields]
+
     def tells_apart(self, kind: ComparedKind | None) -> bool:
         """Return whether a unique index tells values of a kind of column apart as conditions do.
 
@@ -300,6 +394,9 @@ POSTGRESQL = Dialect(
     },
     # 0.1 in 32 bits is another number than in 64; an array takes the type of the column by itself.
     compared_as={"real": ComparedAs("{0}", "CAST({0} AS real)", "{0}")},
+    document_comparisons=_jsonb_comparisons(),
+    at_path="jsonb_path_query_first({0}, CAST({1} AS jsonpath), '{{}}', TRUE)",
+    path_text=values.jsonpath,
     empty_in="= ANY('{}')",
     empty_not_in="<> ALL('{}')",
     in_query="{column} = ANY(ARRAY({query}))",
@@ -357,6 +454,9 @@ SQLITE = Dialect(
     compared_as={
         "json": ComparedAs(f"{DOCUMENT_FUNCTION}({{0}})", f"{DOCUMENT_FUNCTION}({{0}})", f"{DOCUMENTS_FUNCTION}({{0}})")
     },
+    document_comparisons=_json_text_comparisons(),
+    at_path="{0}, {1}",
+    path_text=values.json_path,
     empty_in="IN ()",
     empty_not_in="NOT IN ()",
     in_query="{column} IN ({query})",

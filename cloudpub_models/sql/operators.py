@@ -9,15 +9,16 @@ Not for: columns (``nodes.conditions`` joins the two) and SQL (``dialects`` has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
-from cloudpub_models.sql.identifiers import exact, shown
+from cloudpub_models.sql.identifiers import exact, shown, surrogate_in
 from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.nodes.expressions import Raw
 from cloudpub_models.sql.nodes.records import Record
@@ -32,6 +33,9 @@ SYMBOLS = (
 )
 _PLAIN = frozenset(["=", "!=", "<>", "<", "<=", ">", ">="])
 _NEGATABLE = {"=": False, "!=": True, "<>": True}
+_LONGEST_PATH = 50
+# What a key in a path of SQLite's cannot have.
+_NO_KEY = re.compile(r'["\\\x00-\x1f]')
 _SCALARS = frozenset([str, int, float, bool, UUID, datetime])
 
 
@@ -175,6 +179,89 @@ def not_in(values: Iterable[Any]) -> Operator:
     return Operator(*_membership("NOT IN", values))
 
 
+class Missing:
+    """The type of ``MISSING``, which says that a document has nothing at a path, not even ``null``."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+class At(Operator):
+    """A comparison of what stands at a path in a JSON document. Made by ``at``.
+
+    Attributes:
+        name: ``"AT"``.
+        values: the one operator that compares it, or ``MISSING``.
+        path: keys of objects (text) and positions in lists (integers).
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    path: tuple[str | int, ...]
+
+    def _check(self) -> None:
+        """Check that it compares something."""
+        if self.name != "AT" or len(self.values) != 1 or not self.path:
+            raise InvalidQueryError(
+                f"expected a path and a value; got {shown(self.name)}: use operators.at(path, value)"
+            )
+
+
+def at(path: str | Sequence[str | int], value: Any) -> Operator:
+    """Of a JSON document, what stands at ``path``: equal to ``value``, or compared by it where it is an operator.
+
+    Values compare with values of their own kind only: 5 equals 5.0, but neither ``"5"`` nor ``True``; ``gt("b")`` finds
+    texts, in the order of their code points, and ``gt(5)`` numbers. JSON ``null`` is as NULL in a column: found by
+    ``None`` and ``is_null()``, and by no other comparison. So is what a path does not lead to; ``MISSING`` finds that
+    alone.
+
+    Args:
+        path: keys, with dots in between; digits are a position in a list, from 0. As a list, ``["a.b", -1]``, keys may
+            have dots or be digits, and integers are positions, negative ones from the end.
+        value: text, a number, a boolean or ``None``; several of them; another operator; ``MISSING``.
+
+    >>> from cloudpub_models import operators
+    >>> managers.functions.update_by_id(resize.id, {"analysis_result": {"language": {"name": "dart", "version": None}}})
+    <Function id=1 uuid=... name='resize' status='active'>
+    >>> managers.functions.count({"analysis_result": operators.at("language.name", "dart")})
+    1
+    >>> managers.functions.count({"analysis_result": operators.at("language.version", operators.MISSING)})
+    0
+
+    Raises:
+        InvalidQueryError: the path is none, or what it is compared with cannot be compared there.
+    """
+    compared = value if value is MISSING or isinstance(value, Operator) else operator_for(value)
+    if isinstance(compared, At):
+        raise InvalidQueryError("expected a value or another operator in at(); got at() again: write one longer path")
+    return At("AT", (compared,), _path(path))
+
+
+def _path(path: Any) -> tuple[str | int, ...]:
+    steps = [_step(step) for step in exact(path).split(".")] if isinstance(path, str) else path
+    if not isinstance(steps, list | tuple) or not 0 < len(steps) <= _LONGEST_PATH:
+        raise InvalidQueryError(
+            f"expected a path of 1 to {_LONGEST_PATH} keys and positions, as in 'language.name' or ['tags', 0]; "
+            f"got {shown(path)}"
+        )
+    for step in steps:
+        if isinstance(step, str) and not _NO_KEY.search(step) and step and surrogate_in(step) is None:
+            continue
+        if isinstance(step, bool) or not isinstance(step, int) or not -(2**31) < step < 2**31:
+            raise InvalidQueryError(
+                "expected a path of keys without quotation marks, backslashes and control characters, and of "
+                f"positions; got {shown(step)} in it: compare such documents in Python, or in SQL of your own"
+            )
+    return tuple([exact(step) if isinstance(step, str) else int(step) for step in steps])
+
+
+def _step(text: str) -> str | int:
+    return int(text) if text.isascii() and text.isdecimal() and text == str(int(text)) else text
+
+
 def is_null() -> Operator:
     """NULL.
 
@@ -242,6 +329,11 @@ def _meaning_of(value: Any, symbol: str) -> tuple[str, tuple[Any, ...]]:
         if name in _PLAIN:
             return name, (value,)
     elif isinstance(value, Operator):
+        if isinstance(value, At):
+            raise InvalidQueryError(
+                "expected an operator that compares a column; got at(), which the managers' where takes: "
+                "use where_raw() in a builder"
+            )
         if name != "=":
             raise InvalidQueryError(
                 f"expected an operator once; got {name} and the operator object {value.name}: leave one out"

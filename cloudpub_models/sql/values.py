@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -282,6 +282,32 @@ def json_to_text(value: object) -> str:
             "expected JSON without NUL characters; got one (\\u0000), which PostgreSQL cannot store"
         )
     return _encode_text(text)
+
+
+def json_path(path: Sequence[str | int]) -> str:
+    """Return a path into a JSON document as SQLite takes it, of keys that have no quotation marks.
+
+    >>> json_path(["tags", 0, "a.b", -1])
+    '$."tags"[0]."a.b"[#-1]'
+    """
+    steps = [f'."{step}"' if isinstance(step, str) else f"[{step}]" if step >= 0 else f"[#{step}]" for step in path]
+    return "$" + "".join(steps)
+
+
+def jsonpath(path: Sequence[str | int]) -> str:
+    """Return a path into a JSON document as PostgreSQL takes it, of keys that have no quotation marks.
+
+    It is strict: what is no list has no positions, and a list no keys.
+
+    >>> jsonpath(["tags", 0, "a.b", -2])
+    'strict $."tags"[0]."a.b"[last-1]'
+    """
+    steps = [f'."{step}"' if isinstance(step, str) else f"[{_position(step)}]" for step in path]
+    return "strict $" + "".join(steps)
+
+
+def _position(step: int) -> str:
+    return str(step) if step >= 0 else f"last{step + 1}" if step < -1 else "last"
 
 
 def _check_members(value: object) -> None:

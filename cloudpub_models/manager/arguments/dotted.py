@@ -18,7 +18,7 @@ from cloudpub_models.manager.columns.table import Column, table_of
 from cloudpub_models.manager.relations import Link, links_of
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes import expressions
-from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, Negation, Related
+from cloudpub_models.sql.nodes.conditions import Comparison, Condition, DocumentComparison, Group, Negation, Related
 from cloudpub_models.sql.remembering import Remembered
 
 # What else the rows of a model have to meet wherever they are looked at.
@@ -27,7 +27,7 @@ HeldTo = Callable[[type[peewee.Model]], Conditions]
 # SQLite's parser goes no deeper than about ten subqueries in each other, and a table in between takes one, too.
 _MOST_RELATIONS = 5
 # Those that are true of a column that is NULL, as all columns of a row are that does not exist.
-_TRUE_OF_NULL = frozenset({"IS NULL", "IN OR NULL", "IS NOT TRUE", "IS NOT FALSE"})
+_TRUE_OF_NULL = frozenset({"IS NULL", "IN OR NULL", "IS NOT TRUE", "IS NOT FALSE", "MISSING"})
 
 
 class RelatedColumn(NamedTuple):
@@ -205,7 +205,7 @@ def _negated(group: Group) -> Condition:
 
 def _is_true_of_nothing(part: Part) -> bool:
     condition = condition_of(part)
-    if isinstance(condition, Comparison):
+    if isinstance(condition, Comparison | DocumentComparison):
         return condition.operator in _TRUE_OF_NULL
     if isinstance(condition, Negation):
         return not _is_true_of_nothing(condition.condition)

@@ -17,6 +17,7 @@ from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidQueryError, UnknownTableError
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Combined, Where
+from cloudpub_models.manager.arguments.documents import part_inside
 from cloudpub_models.manager.arguments.dotted import HeldTo, is_dotted, keys_of, shape_of, values_of
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Part, Shape, condition_of, group_of
 from cloudpub_models.manager.columns.table import Column, Table
@@ -29,7 +30,7 @@ from cloudpub_models.sql.nodes.conditions import (
     Never,
     PositionalCondition,
 )
-from cloudpub_models.sql.operators import Operator, in_
+from cloudpub_models.sql.operators import At, Operator, in_
 from cloudpub_models.sql.patterns import check_pattern
 from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.values import encode
@@ -154,6 +155,8 @@ def _part_and_values(value: Any, column: Column, dialect: Dialect) -> tuple[Part
         value = in_(value)
     if not isinstance(value, Operator):
         return (column.name, "="), (column.encode(value),)
+    if isinstance(value, At):
+        return part_inside(value, column, dialect)
     part = (column.name, value.name)
     if value.name in MEMBERSHIP_OPERATORS:
         return part, (column.encode_list(value.values[0], dialect),)

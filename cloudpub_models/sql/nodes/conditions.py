@@ -74,6 +74,16 @@ class Group(Record):
         return cls(tuple([("AND", condition) for condition in conditions]))
 
 
+class DocumentComparison(Record):
+    """What stands at a path in a column's JSON document, compared by an operator of ``Dialect.document_comparisons``.
+
+    Its values are those that ``Dialect.document_values`` arranges.
+    """
+
+    column: Column
+    operator: str
+
+
 class Negation(Record):
     """That a condition does not hold: it is false, or neither true nor false because of a NULL."""
 
@@ -103,7 +113,15 @@ class Related(Record):
 
 
 Condition: TypeAlias = (
-    Comparison | RowComparison | RawCondition | PositionalCondition | Group | Negation | Never | Related
+    Comparison
+    | RowComparison
+    | DocumentComparison
+    | RawCondition
+    | PositionalCondition
+    | Group
+    | Negation
+    | Never
+    | Related
 )
 
 NO_CONDITIONS = Group(())

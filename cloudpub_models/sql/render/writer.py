@@ -29,6 +29,7 @@ from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
     Comparison,
     Condition,
+    DocumentComparison,
     Group,
     Negation,
     Never,
@@ -464,6 +465,8 @@ class _Writer:
             return f"({self.group(condition)})"
         if isinstance(condition, RowComparison):
             return self.row_comparison(condition)
+        if isinstance(condition, DocumentComparison):
+            return self.document_comparison(condition)
         if isinstance(condition, Related):
             return self.related(condition)
         if isinstance(condition, Negation):
@@ -490,6 +493,12 @@ class _Writer:
             self.compared = None
         text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, kind)
         self.places += (None,) * PARAMETER_COUNTS[condition.operator]
+        return text
+
+    def document_comparison(self, condition: DocumentComparison) -> str:
+        column = self.expression(condition.column)
+        text = self.dialect.document_comparison(column, condition.operator, _PLACE)
+        self.places += (None,) * text.count(_PLACE)
         return text
 
     def negation(self, condition: Condition) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from cloudpub_models import Function, FunctionLog, operators
+from cloudpub_models import Function, FunctionLog, all_of, any_of, none_of, operators
 from cloudpub_models.sql import SQLITE
 from tests.abuse.payloads import storable
 from tests.abuse.world import World
@@ -97,6 +97,32 @@ def _(world: World, given: str) -> Any:
     # SQLite (3.40) compares a path's key with the JSON text as it is written, so it finds none that is escaped there.
     escaped_in_json = world.dialect is SQLITE and (re.search(r'["\x00-\x1f]', given) is not None)
     assert found == expected or (escaped_in_json and found == [])
+
+
+def in_a_path(given: str) -> bool:
+    return storable(given) and re.fullmatch(r'[^"\\\x00-\x1f]+', given) is not None
+
+
+@DOORS.door("operators.at(path)", harmless=("k", "other"), accepts=in_a_path)
+def _(world: World, given: str) -> Any:
+    found = ids(world.functions.find_all({"analysis_result": operators.at([given], "v")}))
+    assert found == [world.function.id] * (given in world.function.analysis_result)
+    missing = ids(world.functions.find_all({"analysis_result": operators.at([given], operators.MISSING)}))
+    assert found != missing
+
+
+@DOORS.door("operators.at(value)", **VALUE)
+def _(world: World, given: str) -> Any:
+    where = {"analysis_result": operators.at("k", given), "user.email": operators.ne(given)}
+    assert world.functions.count(where) == (given == "v")
+    assert world.functions.count({"analysis_result": operators.at("k", operators.ge(given))}) == (given <= "v")
+    assert world.functions.count({"analysis_result": operators.at("k", [given, 5])}) == (given == "v")
+
+
+@DOORS.door("Manager.find_all(where): any_of, all_of, none_of", **VALUE, expects=matching)
+def _(world: World, given: str) -> Any:
+    wanted = all_of({"message": given}, {"function.name": "resize"}, none_of({"function.user.email": given}))
+    return ids(world.logs.find_all(any_of(wanted, {"function.deployments.s3_key": given})))
 
 
 @DOORS.door("Manager.find_one(where)", "Manager.count(where)", "Manager.exists(where)", **VALUE, expects=matching)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from cloudpub_models import User, operators
+from cloudpub_models import Function, User, operators
 from cloudpub_models.models import ALL_MODELS
 from tests.abuse.world import World
 
-from .accepted import DIRECTION, LOG_COLUMN_NAMES, LOG_COLUMNS, never
+from .accepted import DIRECTION, LOG_COLUMN_NAMES, LOG_COLUMNS, never, one_of
 from .door import Call, Door, Doors
 
 DOORS = Doors()
@@ -23,6 +23,23 @@ _ROW = {"function_id": 1, "level": "info", "message": "x"}
 _refused_name("Manager.find_all(where)", lambda world, given: world.logs.find_all({given: operators.is_not_null()}))
 _refused_name("Manager.count(where)", lambda world, given: world.logs.count({given: None}))
 _refused_name("Manager.exists(where)", lambda world, given: world.logs.exists({given: None}))
+_FUNCTION_COLUMNS = (*Function._meta.columns, "user", "active_deployment")
+DOORS.append(
+    Door(
+        ("Manager.find_all(where): relation",),
+        lambda world, given: world.logs.find_all({f"{given}.name": operators.is_not_null()}),
+        ("function",),
+        one_of("function"),
+    )
+)
+DOORS.append(
+    Door(
+        ("Manager.find_all(where): related column",),
+        lambda world, given: world.logs.find_all({f"function.{given}": operators.is_not_null()}),
+        _FUNCTION_COLUMNS,
+        one_of(*_FUNCTION_COLUMNS),
+    )
+)
 _refused_name(
     "Manager.find_all(select)",
     lambda world, given: world.logs.find_all(select=[given], limit=1),
