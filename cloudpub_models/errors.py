@@ -11,7 +11,8 @@
     │   ├── UnboundedWriteError
     │   ├── UnguardedError
     │   ├── ParameterError
-    │   └── InvalidCursorError
+    │   ├── InvalidCursorError
+    │   └── RefusedQueryError       the database could not run it
     ├── InvalidValueError           a value that its column cannot hold
     ├── NotFoundError
     ├── DomainRuleError
@@ -51,6 +52,12 @@ import peewee
 class CloudpubError(Exception):
     """The base of every error that the library raises."""
 
+    @property
+    def orig(self) -> BaseException | None:
+        """The driver's error behind this one, as Peewee's errors have it; None where there is none."""
+        cause = self.__cause__
+        return cause.orig if isinstance(cause, CloudpubError) else cause
+
 
 class ConfigurationError(CloudpubError, peewee.ImproperlyConfigured):
     """The library was asked to work without knowing how: no database URL, a malformed one, a missing driver."""
@@ -86,6 +93,13 @@ class ParameterError(InvalidQueryError):
 
 class InvalidCursorError(InvalidQueryError):
     """A page cursor that was tampered with or that belongs to another order."""
+
+
+class RefusedQueryError(InvalidQueryError, peewee.OperationalError):
+    """A query that the database could not run: a missing table or column, a mistake in its text.
+
+    It is also the error that Peewee has for these on SQLite; ``InvalidQueryError`` is its error on PostgreSQL.
+    """
 
 
 class InvalidValueError(CloudpubError, peewee.DataError, ValueError):

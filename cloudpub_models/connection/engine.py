@@ -66,6 +66,13 @@ class Engine(peewee.Database, Sender):
     # Peewee's record of each thread's connection.
     _state: Any
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # Peewee's pwiz and reflection write this name into the code that they make, where only Peewee's is known.
+        for base in cls.__bases__:
+            if base.__module__ == "peewee":
+                cls.__name__ = base.__name__
+
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
         self.options = options
@@ -244,6 +251,10 @@ class Engine(peewee.Database, Sender):
         """Return this thread's open scopes, outermost first."""
         return self._threads.current.scopes
 
+    def levels(self) -> list[Any]:
+        """Return what Peewee's own calls have begun or joined in this thread, outermost first."""
+        return self._threads.current.levels
+
     def check_usable(self) -> None:
         """Refuse a statement in a scope in which one has already failed.
 
@@ -325,6 +336,7 @@ def _after_fork_in_child() -> None:
         for engine in list(_engines):
             engine.forget_transactions()
             engine.scopes().clear()
+            engine.levels().clear()
             engine.after_fork_in_child()
     finally:
         _fork_lock.release()

@@ -18,15 +18,17 @@ class Scope:
     Attributes:
         failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
         callbacks: what to run once the outermost transaction has committed.
+        isolation: the level that the outermost transaction was begun with, if it was said.
         read_only: whether the outermost transaction was declared read-only.
         left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
     """
 
-    __slots__ = ("callbacks", "failure", "left", "number", "read_only")
+    __slots__ = ("callbacks", "failure", "isolation", "left", "number", "read_only")
 
-    def __init__(self, number: int, read_only: bool) -> None:
+    def __init__(self, number: int, read_only: bool, isolation: str | None = None) -> None:
         self.number = number
         self.read_only = read_only
+        self.isolation = isolation
         self.left = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
@@ -38,17 +40,19 @@ class ThreadState:
     Attributes:
         connection: the driver's connection that the thread keeps, if it does; Peewee's own record has it as well.
         scopes: the open transaction and its savepoints, outermost first.
+        levels: what Peewee's own calls have begun or joined that is no scope of its own, outermost first.
         pinned: whether a session or a transaction keeps the connection; SQLite's, where a thread keeps it in any case.
         only_reads: whether raw SQL has to be a single query, of which the server itself makes sure; PostgreSQL's.
         lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
     """
 
-    __slots__ = ("__weakref__", "connection", "cursor", "lease", "only_reads", "pinned", "scopes")
+    __slots__ = ("__weakref__", "connection", "cursor", "lease", "levels", "only_reads", "pinned", "scopes")
 
     def __init__(self) -> None:
         self.connection: Any = None
         self.scopes: list[Scope] = []
+        self.levels: list[Any] = []
         self.pinned = False
         self.only_reads = False
         self.lease: Any = None

@@ -58,7 +58,7 @@ def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) 
 
 
 class Connection:
-    """The connection of an open transaction, for raw SQL in it."""
+    """The connection of an open transaction or savepoint: raw SQL in it, and ends to it before its block's."""
 
     def __init__(self, engine: Engine, scope: Scope) -> None:
         self._engine = engine
@@ -81,6 +81,94 @@ class Connection:
                 "another thread's: use the one that the innermost transaction() gives"
             )
         return fetch_whole(self._engine, sql, parameters)
+
+    def commit(self) -> None:
+        """Keep what has been done so far, and go on in another transaction or savepoint of the same kind.
+
+        What waits for ``on_commit`` runs where this is the outermost transaction.
+
+        Raises:
+            InvalidQueryError: the transaction is over, another thread's, or has another one open inside.
+            TransactionAbortedError: a statement of the transaction failed, so nothing of it can be kept.
+
+        >>> with database.transaction() as connection:
+        ...     _ = managers.functions.insert({"user_id": ada.id, "name": "crop"})
+        ...     connection.commit()  # COMMIT, BEGIN
+        ...     _ = managers.functions.insert({"user_id": ada.id, "name": "blur"})
+        ...     connection.rollback()  # ROLLBACK, BEGIN
+        >>> managers.functions.exists({"name": "crop"}), managers.functions.exists({"name": "blur"})
+        (True, False)
+        """
+        scope = self._innermost("commit")
+        self._engine.check_usable()
+        if scope.number:
+            self._engine.run_control(f"RELEASE SAVEPOINT {savepoint_name(scope)}")
+            self._engine.scopes()[-2].callbacks.extend(scope.callbacks)
+            scope.callbacks.clear()
+            self._engine.run_control(f"SAVEPOINT {savepoint_name(scope)}")
+            return
+        try:
+            self._engine.commit_transaction(scope)
+        except CloudpubError as error:
+            scope.failure = scope.failure or error
+            raise
+        self._begin_again(scope)
+
+    def rollback(self) -> None:
+        """Undo what has been done since the block began or was last committed, and go on in it.
+
+        An error that a statement has raised meanwhile is undone with it: what follows can be committed.
+
+        Raises:
+            InvalidQueryError: the transaction is over, another thread's, or has another one open inside.
+            ConnectionLostError: the connection broke.
+
+        >>> with database.transaction() as connection:
+        ...     _ = managers.functions.insert({"user_id": ada.id, "name": "sharpen"})
+        ...     connection.rollback()  # ROLLBACK, BEGIN
+        >>> managers.functions.exists({"name": "sharpen"})
+        False
+        """
+        scope = self._innermost("rollback")
+        if isinstance(scope.failure, ConnectionLostError):
+            raise scope.failure
+        if scope.number:
+            scope.failure = None
+            scope.callbacks.clear()
+            self._engine.run_control(f"ROLLBACK TO SAVEPOINT {savepoint_name(scope)}")
+            return
+        self._engine.rollback_transaction()
+        scope.failure = None
+        scope.callbacks.clear()
+        self._begin_again(scope)
+
+    def _innermost(self, what: str) -> Scope:
+        scopes = self._engine.scopes()
+        if self._scope not in scopes:
+            raise InvalidQueryError(
+                f"expected {what}() of a transaction that is open in this thread; got one that is over, or another "
+                "thread's: call it inside the block"
+            )
+        if scopes[-1] is not self._scope:
+            raise InvalidQueryError(
+                f"expected {what}() of the innermost transaction; got one with another one open inside: call it after "
+                "that block, or on what that block gives"
+            )
+        return self._scope
+
+    def _begin_again(self, scope: Scope) -> None:
+        callbacks = scope.callbacks.copy()
+        scope.callbacks.clear()
+        # Meanwhile nothing is open, so that a callback may begin a transaction of its own.
+        self._engine.transaction_ends()
+        run_callbacks(callbacks)
+        try:
+            self._engine.begin_transaction(scope.isolation, scope.read_only)
+            self._engine.transaction_begins(scope)
+        except CloudpubError as error:
+            self._engine.rollback_transaction()
+            scope.failure = error
+            raise
 
 
 class Transaction:
@@ -117,7 +205,7 @@ class Transaction:
 
         @functools.wraps(function)
         def in_transaction(*arguments: P.args, **keywords: P.kwargs) -> R:
-            with Transaction(self._engine, self._isolation, self._read_only):
+            with type(self)(self._engine, self._isolation, self._read_only):
                 return function(*arguments, **keywords)
 
         return in_transaction
@@ -137,10 +225,10 @@ class Transaction:
                 )
             self._engine.check_usable()
             scope = Scope(len(scopes), scopes[0].read_only)
-            self._engine.run_control(f"SAVEPOINT cloudpub_{scope.number}")
+            self._engine.run_control(f"SAVEPOINT {savepoint_name(scope)}")
             scopes.append(scope)
         else:
-            scope = Scope(0, self._read_only)
+            scope = Scope(0, self._read_only, self._isolation)
             self._opened_connection = self._engine.pin()
             try:
                 self._engine.begin_transaction(self._isolation, self._read_only)
@@ -200,7 +288,7 @@ class Transaction:
             if error is None:
                 raise scope.failure
             return
-        name = f"cloudpub_{scope.number}"
+        name = savepoint_name(scope)
         if error is None and scope.failure is None:
             self._engine.run_control(f"RELEASE SAVEPOINT {name}")
             parent.callbacks.extend(scope.callbacks)
@@ -237,6 +325,11 @@ class Transaction:
         if self._opened_connection:
             self._opened_connection = False
             self._engine.unpin()
+
+
+def savepoint_name(scope: Scope) -> str:
+    """Return the name of a scope that is a savepoint, in the database."""
+    return f"cloudpub_{scope.number}"
 
 
 def left_elsewhere(what: str) -> InvalidQueryError:

@@ -217,7 +217,7 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
     (errors.ConnectionFailedError, lambda _: Database(f"postgresql://ada:{PASSWORD}@127.0.0.1:1/cloud").ping()),
     (errors.TransactionAbortedError, swallowed),
     (errors.MigrationError, lambda database: database.migrate("nothing")),
-    (errors.InvalidQueryError, lambda database: database.raw_query_all("SELECT nothing, @hash", {"hash": HASH})),
+    (errors.RefusedQueryError, lambda database: database.raw_query_all("SELECT nothing, @hash", {"hash": HASH})),
     (
         errors.InvalidQueryError,
         lambda database: database.raw_execute("UPDATE users SET nothing = 1, password_hash = @hash", {"hash": HASH}),

@@ -444,7 +444,7 @@ def test_a_slow_statement_that_fails_is_warned_about(database_url, caplog):
     with pytest.raises(errors.InvalidQueryError):
         shop.raw_query_all("SELECT nothing FROM nowhere")
     shop.close()
-    assert "failed with InvalidQueryError: SELECT nothing FROM nowhere" in caplog.text
+    assert "failed with RefusedQueryError: SELECT nothing FROM nowhere" in caplog.text
 
 
 def test_every_statement_is_logged_where_the_log_takes_it(database_url, caplog):

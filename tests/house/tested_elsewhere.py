@@ -32,7 +32,7 @@ TESTED_ELSEWHERE = {
         "connection.advice connection.default connection.opening connection.results connection.scopes "
         "connection.postgresql.driver_errors connection.sqlite.driver_errors"
     ),
-    "connection/test_engine.py": "connection.peewee_calls connection.sender",
+    "connection/test_engine.py": "connection.sender",
     "connection/test_observed.py": "connection.listeners",
     "connection/test_transactions.py": "connection.postgresql.engine",
     "connection/test_url.py": "connection.options",

@@ -37,7 +37,7 @@ _SQLSTATE_CLASSES: dict[str, type[errors.CloudpubError]] = {
     "22": errors.InvalidValueError,
     "28": errors.ConnectionFailedError,
     "3D": errors.ConnectionFailedError,
-    "42": errors.InvalidQueryError,
+    "42": errors.RefusedQueryError,
 }
 _CONSTRAINT_SQLSTATES: dict[str, type[errors.ConstraintError]] = {
     "23502": errors.NotNullViolationError,

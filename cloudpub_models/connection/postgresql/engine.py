@@ -67,6 +67,10 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     driver_error = psycopg2.Error
     copies_rows = True
 
+    # Peewee's: how it speaks to the driver, and the isolation level that set_isolation_level() makes the usual one.
+    _adapter: Any
+    _isolation_level: int | None
+
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         self._settings = connection_settings(uri, masked_url, options)
         self._pool = ConnectionPool(
@@ -110,6 +114,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if self._threads.current.connection is not None:
             return False
         connection = self._pool.acquire(check=check)
+        if self._isolation_level is not None and connection.isolation_level != self._isolation_level:
+            connection.set_isolation_level(self._isolation_level)
+            connection.autocommit = True
         self._keep_connection(connection)
         self._threads.current.lease = Lease(self._pool, connection)
         return True
@@ -418,6 +425,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     # Transactions
 
     def begin_statement(self, isolation: str | None, read_only: bool) -> str:
+        if isolation is None and self._isolation_level is not None:
+            isolation = self._adapter.isolation_level_str(self._isolation_level)
         return "BEGIN" + (f" ISOLATION LEVEL {isolation}" if isolation else "") + (" READ ONLY" if read_only else "")
 
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
@@ -484,6 +493,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             self._roll_back(connection)
 
     def after_transaction(self) -> None:
+        super().after_transaction()
         self._let_go_of_a_lost_connection()
 
     def _roll_back(self, connection: PostgresqlConnection) -> None:

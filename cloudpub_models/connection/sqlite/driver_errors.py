@@ -25,7 +25,7 @@ _CONSTRAINTS: dict[int, type[errors.ConstraintError]] = {
 }
 _CODES: dict[int, type[errors.CloudpubError]] = {
     sqlite3.SQLITE_BUSY_SNAPSHOT: errors.SerializationError,
-    sqlite3.SQLITE_ERROR: errors.InvalidQueryError,
+    sqlite3.SQLITE_ERROR: errors.RefusedQueryError,
     sqlite3.SQLITE_AUTH: errors.InvalidQueryError,
     sqlite3.SQLITE_RANGE: errors.ParameterError,
     sqlite3.SQLITE_BUSY: errors.LockNotAvailableError,

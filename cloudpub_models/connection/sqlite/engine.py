@@ -83,6 +83,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     sql_dialect = SQLITE
     driver_error = sqlite3.Error
     copies_rows = False
+    begins_with_lock_type = True
 
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
@@ -112,7 +113,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             connection = sqlite3.connect(
                 self._uri,
                 uri=True,
-                timeout=self.options.busy_timeout,
+                timeout=self.timeout,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=512,
