@@ -122,8 +122,9 @@ class Finding(TableAccess[M]):
         """Return the rows that meet every condition.
 
         Args:
-            where: column → value; ``None`` is ``IS NULL``, a list ``IN``, an operator object that operator. A Peewee
-                expression is taken too.
+            where: column → value; ``None`` is ``IS NULL``, a list ``IN``, an operator object that operator. A dotted
+                key, as ``"user.email"``, follows relations. A Peewee expression is taken too, and ``any_of``,
+                ``all_of`` and ``none_of`` of conditions.
             order_by: a column, ``"-column"`` for descending, ``"user.email"`` for one of a row referred to, a Peewee
                 expression; or a sequence of those and of ``(column, direction)`` pairs.
             order_direction: ``"ASC"`` or ``"DESC"``, for what has none of its own.
@@ -131,8 +132,8 @@ class Finding(TableAccess[M]):
             offset: how many rows to skip.
             select: the columns to load; reading another one raises LazyLoadingError.
             include: relations to load along, one statement for each: names, ``"deployments.function"`` for a relation
-                of a relation, or a dict of name to ``{"limit": …, "order_by": …, "order_direction": …}``, the
-                limit being per row.
+                of a relation, or a dict of name to ``{"where": …, "limit": …, "order_by": …, "order_direction":
+                …}``, the limit being per row.
 
         Returns:
             the instances; an empty list when there are none.
@@ -148,7 +149,7 @@ class Finding(TableAccess[M]):
         ``SELECT id, uuid, … FROM functions WHERE user_id = @param_0 ORDER BY created_at DESC LIMIT @param_1``
         """
         shape, values = self._conditions(where)
-        tree = parse_include(include, self.model, self.database.engine) if include != () else ()
+        tree = parse_include(include, self.model, self._related) if include != () else ()
         order = parse_order(order_by, order_direction, self.table, self.database.engine)
         query = self._statements[self.database.engine.sql_dialect].select(
             shape,
@@ -316,7 +317,7 @@ class Finding(TableAccess[M]):
         if not order:
             raise InvalidQueryError(f"expected a column to order by; got none, as {self.table.name} has no key")
         shape, values = self._conditions(where)
-        tree = parse_include(include, self.model, self.database.engine)
+        tree = parse_include(include, self.model, self._related)
         if cursor is not None:
             after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
@@ -354,7 +355,7 @@ class Finding(TableAccess[M]):
             self._hold_order(order)
         if type(order) is OrderWithValues:
             values = [*values, *order.values]
-        tree = parse_include(include, self.model, self.database.engine)
+        tree = parse_include(include, self.model, self._related)
         query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
         rows_at_a_time = check_count(chunk_size, "chunk_size", smallest=1)
         chunks = send(self.database, query, values or None, "stream", rows_at_a_time)

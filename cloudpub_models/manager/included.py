@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.base import BackLink, Entity
 from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAccessor
 from cloudpub_models.errors import InvalidQueryError, did_you_mean
 from cloudpub_models.manager.arguments.order import Order, parse_order, require_own_columns
-from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
 from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.relations import find_relation
 from cloudpub_models.sql.identifiers import shown
@@ -27,16 +26,17 @@ from cloudpub_models.sql.values import check_count
 Include = Sequence[str] | Mapping[str, Mapping[str, Any]]
 RelatedOf = Callable[[type[peewee.Model]], RelatedRows[Any]]
 
-_OPTIONS = ("limit", "order_by", "order_direction")
+_OPTIONS = ("limit", "order_by", "order_direction", "where")
 # Every level is a statement, and one of the program's own is never this deep.
 _DEEPEST = 20
 
 
 class Limits(NamedTuple):
-    """In which order the related rows of each row come, and how many of them at most."""
+    """In which order the related rows of each row come, how many of them at most, and what they have to meet."""
 
     order: Order = ()
     limit: int | None = None
+    conditions: Conditions = NO_CONDITIONS
 
 
 class Included(NamedTuple):
@@ -50,14 +50,14 @@ class Included(NamedTuple):
 Tree = tuple[Included, ...]
 
 
-def parse_include(include: Include, model: type[peewee.Model], engine: Engine) -> Tree:
+def parse_include(include: Include, model: type[peewee.Model], related_of: RelatedOf) -> Tree:
     """Return the tree of relations that an ``include`` argument names, checked before anything is sent.
 
     Args:
         include: relation names, or a dict of name to options; ``"deployments.function"`` names a relation of a
             relation.
         model: what the relations are of.
-        engine: the database.
+        related_of: gives what reads the rows of a related model on the same database.
 
     Raises:
         InvalidQueryError: the argument is of another kind, or has an option that is unknown.
@@ -65,7 +65,7 @@ def parse_include(include: Include, model: type[peewee.Model], engine: Engine) -
     """
     if type(include) is tuple and set(map(type, include)) == {str}:
         return _of_names(include, model)
-    return _resolved(_named(include), model, engine)
+    return _resolved(_named(include), model, related_of)
 
 
 @lru_cache(maxsize=1024)
@@ -110,18 +110,22 @@ def _named(include: Include) -> dict[str, _Named]:
     return tree
 
 
-def _resolved(named: Mapping[str, _Named], model: type[peewee.Model], engine: Engine | None) -> Tree:
+def _resolved(named: Mapping[str, _Named], model: type[peewee.Model], related_of: RelatedOf | None) -> Tree:
     relations = [(relation_of(model, name), node) for name, node in named.items()]
     tree = [
-        Included(relation, _limits(relation, node.options, engine), _resolved(node.children, relation.related, engine))
+        Included(
+            relation,
+            _limits(relation, node.options, related_of),
+            _resolved(node.children, relation.related, related_of),
+        )
         for relation, node in relations
     ]
     # Rows that refer back come last, lists of them at the very end: they keep what this row has by then.
     return tuple(sorted(tree, key=lambda node: (isinstance(node.relation, _Referring), node.relation.many)))
 
 
-def _limits(relation: Relation, options: Mapping[str, Any], engine: Engine | None) -> Limits:
-    if not options or engine is None:
+def _limits(relation: Relation, options: Mapping[str, Any], related_of: RelatedOf | None) -> Limits:
+    if not options or related_of is None:
         return Limits()
     if not relation.many:
         raise InvalidQueryError(
@@ -129,12 +133,14 @@ def _limits(relation: Relation, options: Mapping[str, Any], engine: Engine | Non
         )
     limit = options.get("limit")
     direction = options.get("order_direction", "ASC")
-    order = parse_order(options.get("order_by"), direction, table_of(relation.related), engine)
+    related = related_of(relation.related)
+    order = parse_order(options.get("order_by"), direction, related.table, related.database.engine)
     if limit is not None:
         require_own_columns(order, f"a limited include {relation.name!r}")
     return Limits(
         order,
         None if limit is None else check_count(limit, f"the limit of include {relation.name!r}"),
+        related.parse(options.get("where")),
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import peewee
 
+from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.arguments.order import Order, prefixed, values_of_order
-from cloudpub_models.manager.arguments.shape import NO_CONDITIONS
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
+from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.scope import require_all_rows
@@ -20,22 +22,32 @@ M = TypeVar("M", bound=peewee.Model)
 class RelatedRows(TableAccess[M]):
     """Reads the rows of a table that belong to rows of another one, one statement for all of those."""
 
-    def having(self, column: str, keys: Sequence[Any], order: Order = ()) -> list[M]:
-        """Return the rows that have one of the keys in a column."""
+    def parse(self, where: Where) -> Conditions:
+        """Return conditions on the rows, checked, without those of the scope."""
+        held = None if self.scope is None else self._held_to
+        return parse_where(where, self.table, self.database.engine, held)
+
+    def having(
+        self, column: str, keys: Sequence[Any], order: Order = (), conditions: Conditions = NO_CONDITIONS
+    ) -> list[M]:
+        """Return the rows that have one of the keys in a column and meet the conditions."""
         dialect = self.database.engine.sql_dialect
         self._hold_order(order)
-        shape, values = self._completed((((column, "IN"),), (self.table.columns[column].encode_list(keys, dialect),)))
+        listed = self.table.columns[column].encode_list(keys, dialect)
+        shape, values = self._completed((((column, "IN"), *conditions[0]), (listed, *conditions[1])))
         select = self._statements[dialect].select(shape, order=order)
         return select.load(send(self.database, select, [*values, *values_of_order(order)]))
 
-    def referring(self, column: str, keys: Sequence[Any], order: Order, limit: int | None) -> list[M]:
-        """Return the rows that have one of the keys in a column, at most ``limit`` for each key."""
+    def referring(
+        self, column: str, keys: Sequence[Any], order: Order, limit: int | None, conditions: Conditions
+    ) -> list[M]:
+        """Return the rows that have one of the keys in a column and meet the conditions, at most ``limit`` per key."""
         order = order or self.table.key_order
         if limit is None:
             # An index on the column has the rows in about this order; sorting all of them costs more.
-            return self.having(column, keys, prefixed((column, "ASC"), order))
+            return self.having(column, keys, prefixed((column, "ASC"), order), conditions)
         dialect = self.database.engine.sql_dialect
-        shape, values = self._completed(NO_CONDITIONS)
+        shape, values = self._completed(conditions)
         select = self._statements[dialect].select_for_each(column, order, limit, shape)
         listed = self.table.columns[column].encode_list(keys, dialect)
         return select.load(send(self.database, select, [listed, *values]))
@@ -47,6 +59,7 @@ class RelatedRows(TableAccess[M]):
         keys: Sequence[Any],
         order: Order,
         limit: int | None,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> list[tuple[Any, M]]:
         """Return the rows that a table in between connects with other rows, each with the key of that other row.
 
@@ -56,12 +69,13 @@ class RelatedRows(TableAccess[M]):
             keys: what ``near`` refers to.
             order: columns of this table.
             limit: how many rows for each key at most.
+            conditions: what the rows have to meet.
         """
         if self.scope is not None:
             require_all_rows(self.scope, near.model)
         self._hold_order(order)
         dialect = self.database.engine.sql_dialect
-        shape, values = self._completed(NO_CONDITIONS)
+        shape, values = self._completed(conditions)
         select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
         listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
         rows = send(self.database, select, [listed, *values, *values_of_order(order)])

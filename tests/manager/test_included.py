@@ -11,11 +11,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloudpub_models import Database, Managers, forbid_lazy_loading
+from cloudpub_models import (
+    ALL_ROWS,
+    Database,
+    Function,
+    FunctionDeployment,
+    Managers,
+    Scope,
+    User,
+    any_of,
+    forbid_lazy_loading,
+    none_of,
+    operators,
+)
 from cloudpub_models.errors import (
     InvalidCursorError,
     InvalidQueryError,
+    InvalidValueError,
     LazyLoadingError,
+    UnguardedError,
     UnknownColumnError,
 )
 from tests.manager.claim_workers import claim_everything
@@ -186,6 +200,72 @@ def test_a_limit_is_per_parent(managers, platform, statements, backend):
     )
     assert [user.email for user in organizations[0].members] == ["1@b.c"]
     assert managers.functions.find_all({"name": "f0"}, include={"deployments": {"limit": 0}})[0].deployments == []
+
+
+VERSIONS = {
+    "a column": ({"version": 2}, [2]),
+    "an operator": ({"version": operators.ge(2)}, [2, 3]),
+    "an expression": ((FunctionDeployment.version == 1) | (FunctionDeployment.version == 3), [1, 3]),
+    "any": (any_of({"version": 3}, {"status": "failed"}), [3]),
+    "none": (none_of({"version": 3}, {"status": "failed"}), [1, 2]),
+    "a related column": ({"function.user.email": operators.like("%@b.c"), "version": [1, 2]}, [1, 2]),
+    "rows that refer": ({"active_for.name": "f0"}, [2]),
+    "nothing": ({"version": []}, []),
+    "everything": (None, [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_conditions_are_of_the_related_rows(managers, platform, statements, name):
+    where, versions = VERSIONS[name]
+    for limit, found in ((None, versions), (1, versions[:1]), (9, versions)):
+        options = {"where": where, "limit": limit, "order_by": "version"}
+        (function,) = managers.functions.find_all({"name": "f0"}, include={"deployments": options})
+        assert [deployment.version for deployment in function.deployments] == found
+    assert len(statements) == 3 * 2
+    whole = managers.users.find_all(order_by="id", include={"functions.deployments": {"where": where}})
+    assert [d.version for d in whole[0].functions[0].deployments] == versions
+    (page,) = managers.functions.paginate_after(
+        None, 1, {"name": "f0"}, include={"deployments": {"where": where}}
+    ).items
+    assert [deployment.version for deployment in page.deployments] == versions
+
+
+@pytest.mark.parametrize("limit", [None, 1, 9])
+def test_conditions_are_of_rows_behind_a_table_in_between(managers, platform, limit):
+    for where, found in (
+        (any_of({"email": "1@b.c"}, {"functions.name": "f9"}), ["1@b.c"]),
+        ({"information.first_name": "A"}, ["0@b.c"]),
+        (none_of({"organization.name": "o"}), []),
+        (User.email == "1@b.c", ["1@b.c"]),
+    ):
+        (organization,) = managers.organizations.find_all(include={"members": {"where": where, "limit": limit}})
+        assert [user.email for user in organization.members] == found
+
+
+def test_conditions_are_checked_before_anything_is_sent(managers, platform, statements):
+    for where, error, message in (
+        ({"versoin": 1}, UnknownColumnError, "function_deployments has no column.*'version'"),
+        ({"function.nmae": 1}, UnknownColumnError, "did you mean 'name'"),
+        ({"version": "x"}, InvalidValueError, "function_deployments.version"),
+        ("version = 1", InvalidQueryError, "expected where to be"),
+    ):
+        with pytest.raises(error, match=message):
+            managers.functions.find_all(include={"deployments": {"where": where}})
+    with pytest.raises(InvalidQueryError, match="which is one row"):
+        managers.functions.find_all(include={"user": {"where": {"email": "x"}}})
+    assert statements == []
+
+
+def test_conditions_hold_in_a_scope(managers, platform):
+    scope = Scope({Function: ALL_ROWS, FunctionDeployment: {"version": [1, 2]}}, "old versions")
+    functions = Managers(managers.database, scope=scope).functions
+    for limit in (None, 5):
+        options = {"where": {"version": [2, 3], "function.name": "f0"}, "limit": limit}
+        (function,) = functions.find_all({"name": "f0"}, include={"deployments": options})
+        assert [deployment.version for deployment in function.deployments] == [2]
+    with pytest.raises(UnguardedError, match="users"):
+        functions.find_all(include={"deployments": {"where": {"function.user.email": "x"}}})
 
 
 def test_include_everywhere(managers, platform, statements):

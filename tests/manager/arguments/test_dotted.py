@@ -224,6 +224,17 @@ def test_every_operation_takes_them(shop: Managers, name: str) -> None:
     assert untouched.status == "active"
 
 
+def test_beside_an_order_by_related_columns(shop: Managers) -> None:
+    where = any_of(
+        {"user.email": "ada@example.com", "deployments.version": 1},
+        none_of({"user.functions.name": "crop"}),
+        Function.name == "blur",
+        {"analysis_result": operators.at("a", 1)},
+    )
+    rows = shop.functions.find_all(where, order_by=("-user.email", "active_deployment.version"), limit=9)
+    assert [row.name for row in rows] == ["blur", "resize", "crop"]
+
+
 def test_what_is_deleted_is_exactly_what_is_found(shop: Managers, statements: Any) -> None:
     assert shop.functions.delete({"deployments.version": 2}) == 1
     assert len(statements) == 1
