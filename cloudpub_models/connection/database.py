@@ -21,13 +21,13 @@ from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
+from cloudpub_models.connection.sessions import Session
 from cloudpub_models.connection.transactions import (
     Connection,
     IsolationLevel,
     Transaction,
     check_takes_connection,
     fetch_whole,
-    left_elsewhere,
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database
@@ -284,23 +284,14 @@ class Database:
         """Keep one connection, alive when the block begins, for this thread until its end.
 
         Raises:
-            InvalidQueryError: the block ends in another thread; the first one keeps its connection until it ends.
+            InvalidQueryError: the block ends in another thread than it began in.
 
         >>> with database.session():
         ...     managers.functions.count({"status": "active"})
         1
         """
-        engine = self.engine
-        thread = threading.get_ident()
-        opened = engine.pin(check=True)
-        try:
+        with Session(self.engine, check=True):
             yield self
-        finally:
-            here = threading.get_ident() == thread
-            if here and opened and not engine.scopes():
-                engine.unpin()
-        if not here:
-            raise left_elsewhere("session")
 
     def transaction(self, *, isolation: IsolationLevel | None = None, read_only: bool = False) -> Transaction:
         """Return a context manager and decorator that commits everything in its block, or nothing.

@@ -20,7 +20,13 @@ import peewee
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import by_name, decoded
-from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates, aborted
+from cloudpub_models.connection.scopes import (
+    Scope,
+    ThreadState,
+    ThreadStates,
+    aborted,
+    transactions_of_this_work,
+)
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
@@ -153,10 +159,23 @@ class Engine(peewee.Database, Sender):
     def unpin(self) -> None:
         """Let go of this thread's connection."""
 
+    def keeps_connection(self) -> bool:
+        """Return whether this thread keeps a connection for a block."""
+        return self._threads.current.connection is not None
+
+    def this_thread(self) -> ThreadState:
+        """Return what is kept for this thread."""
+        return self._threads.current
+
+    @abstractmethod
+    def unpin_elsewhere(self, thread: ThreadState) -> None:
+        """Let go of the connection of another thread, which nothing in that thread will."""
+
     def _keep_connection(self, connection: Any) -> None:
         """Have this thread keep a connection, in Peewee's record of it too."""
-        self._state.set_connection(connection)
+        # First what ``unpin`` goes by, which ends a half of this as well.
         self._threads.current.connection = connection
+        self._state.set_connection(connection)
 
     def _forget_connection(self) -> Any:
         """Have this thread keep none any more, and return what it has kept."""
@@ -223,6 +242,7 @@ class Engine(peewee.Database, Sender):
             if self._retired:
                 raise closed_in_use()
             self._in_transaction.add(self._threads.current)
+        transactions_of_this_work.set((*transactions_of_this_work.get(), scope))
         self.scopes().append(scope)
 
     def transaction_ends(self) -> None:
@@ -230,6 +250,8 @@ class Engine(peewee.Database, Sender):
         thread = self._threads.current
         with self._transactions_lock:
             self._in_transaction.discard(thread)
+        begun = transactions_of_this_work.get()
+        transactions_of_this_work.set(tuple([scope for scope in begun if scope not in thread.scopes]))
         thread.scopes.clear()
 
     @abstractmethod
@@ -256,24 +278,35 @@ class Engine(peewee.Database, Sender):
         return self._threads.current.levels
 
     def check_usable(self) -> None:
-        """Refuse a statement in a scope in which one has already failed.
+        """Refuse a statement in a scope in which one has already failed, or that is not this work's.
+
+        A transaction of other work that has been left in another thread is ended here, where alone it can be.
 
         Raises:
             ConnectionLostError: the scope's connection is gone.
+            InvalidQueryError: another task or request has a transaction open in this thread.
             TransactionAbortedError: a statement of the scope failed.
         """
         scopes = self._threads.current.scopes
-        if scopes and scopes[0].left:
-            # Nobody else could end it.
+        if not scopes:
+            return
+        outermost, failure = scopes[0], scopes[-1].failure
+        own = outermost in transactions_of_this_work.get()
+        if outermost.left:
             self.rollback_transaction()
-            failure = scopes[0].failure
+            failure = outermost.failure
             self.transaction_ends()
             self.unpin()
-            assert failure is not None
-            raise aborted(failure) from failure
-        if scopes and (failure := scopes[-1].failure) is not None:
-            if isinstance(failure, ConnectionLostError):
-                raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
+            if not own:
+                return
+        elif not own:
+            raise InvalidQueryError(
+                "expected no transaction of other work in this thread; got one that another request or task has begun "
+                "here and keeps open: keep a block in one function, and none open across a yield or an await"
+            )
+        if isinstance(failure, ConnectionLostError):
+            raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
+        if failure is not None:
             raise aborted(failure) from failure
 
     def fail(self, error: Exception) -> NoReturn:
@@ -303,6 +336,8 @@ class Engine(peewee.Database, Sender):
         if not callable(fn):
             raise InvalidQueryError(f"expected a function that takes no argument for on_commit; got {shown(fn)}")
         scopes = self._threads.current.scopes
+        if scopes and scopes[0] not in transactions_of_this_work.get():
+            self.check_usable()
         if scopes:
             scopes[-1].callbacks.append(fn)
         else:

@@ -55,12 +55,6 @@ class ListenedThread(threading.local):
 
     busy = False
 
-    def __enter__(self) -> None:
-        self.busy = True
-
-    def __exit__(self, *_error: object) -> None:
-        self.busy = False
-
 
 class Listeners:
     """Whom one database tells of its statements.

@@ -94,7 +94,10 @@ class ObservedSender(Sender):
         listeners = self._listeners
         if listeners.thread.busy:
             return send(self._engine, *arguments)
-        with listeners.thread:
+        # No with-block, whose end a signal's handler may keep from running: that cannot come between these lines.
+        thread = listeners.thread
+        thread.busy = True
+        try:
             started = time.perf_counter()
             try:
                 result = send(self._engine, *arguments)
@@ -104,6 +107,8 @@ class ObservedSender(Sender):
                 raise
             listeners.tell(sql, parameters, time.perf_counter() - started, count(result), None)
             return result
+        finally:
+            thread.busy = False
 
     def _told_at_end(
         self, sql: str, parameters: Sequence[Any] | None, count: Callable[[T], int], chunks: Any
@@ -125,8 +130,7 @@ class ObservedSender(Sender):
         finally:
             watch.time(chunks.close)
             if failure is None or self._was_sent(failure):
-                with listeners.thread:
-                    listeners.tell(sql, parameters, watch.duration, rows, failure)
+                watch.time(listeners.tell, sql, parameters, watch.duration, rows, failure)
 
     def _was_sent(self, error: Exception) -> bool:
         """Return whether the driver raised an error; anything else was refused before it came to that."""
@@ -142,10 +146,11 @@ class _Watch:
 
     def time(self, step: Callable[..., Any], *arguments: Any) -> Any:
         started = time.perf_counter()
+        self._thread.busy = True
         try:
-            with self._thread:
-                return step(*arguments)
+            return step(*arguments)
         finally:
+            self._thread.busy = False
             self.duration += time.perf_counter() - started
 
 

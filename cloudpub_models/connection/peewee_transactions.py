@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Literal, ParamSpec, TypeVar
 
+from cloudpub_models.connection.blocks import Block
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.transactions import Connection, Transaction
 from cloudpub_models.errors import InvalidQueryError
@@ -41,20 +42,28 @@ class JoiningTransaction(Transaction):
         scopes = self._engine.scopes()
         if not scopes:
             return super().__enter__()
+        self._joined = self.begun = True
         self._engine.levels().append(self)
-        self._joined = True
         return Connection(self._engine, scopes[0])
 
-    def __exit__(
+    def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
+        """End the transaction that it has begun, or its part in the one that it has joined."""
         if not self._joined:
-            return super().__exit__(kind, error, traceback)
+            return super().leave(kind, error, traceback)
+        self.abandon()
+        return False
+
+    def abandon(self) -> None:
+        """Undo what the block has begun, or end its part in what it has joined."""
+        if not self._joined:
+            super().abandon()
+            return
         # Whoever began the transaction ends it, and has the error of a statement even where this one was caught.
-        self._joined = False
         with suppress(ValueError):
             self._engine.levels().remove(self)
-        return False
+        self._joined = self.begun = False
 
 
 class CalledTransaction(JoiningTransaction):
@@ -98,14 +107,14 @@ class CalledTransaction(JoiningTransaction):
             if self._joined:
                 end_whole()
         finally:
-            self.__exit__(None if error is None else type(error), error, None)
+            self.leave(None if error is None else type(error), error, None)
 
 
 class _Undone(Exception):  # noqa: N818 - nobody sees it
     """Why a block ends that is to keep nothing."""
 
 
-class ManualCommit:
+class ManualCommit(Block):
     """Peewee's ``manual_commit()``: a block in which ``begin()``, ``commit()`` and ``rollback()`` are called."""
 
     def __init__(self, engine: Engine) -> None:
@@ -128,26 +137,44 @@ class ManualCommit:
             raise ValueError(
                 "expected manual_commit() outside of a transaction; got it inside one: enter it before anything begins"
             )
-        self._opened_connection = self._engine.pin()
-        levels.append(self)
+        self._opened_connection = not self._engine.keeps_connection()
+        self.begun = True
+        try:
+            self._engine.pin()
+            levels.append(self)
+        except BaseException:
+            self.abandon()
+            raise
 
-    def __exit__(
+    def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> Literal[False]:
+        """End the block, and roll back what it has left open."""
+        left_open = self._end()
+        if left_open and error is None:
+            raise InvalidQueryError(
+                "expected manual_commit() to end with no transaction open; got one that begin() began, and rolled it "
+                "back: call commit() or rollback() before the block ends"
+            )
+        return False
+
+    def abandon(self) -> None:
+        """End the block, as far as that is still necessary."""
+        self._end()
+
+    def _end(self) -> bool:
+        """End the block and return whether it has left a transaction open."""
         levels = self._engine.levels()
         left_open = None
         while levels and (level := levels[-1]) is not self:
             if not isinstance(level, CalledTransaction):
                 break
             left_open = levels.pop()
-            level.__exit__(_Undone, _Undone(), None)
+            level.leave(_Undone, _Undone(), None)
         if levels and levels[-1] is self:
             levels.pop()
         if self._opened_connection:
-            self._opened_connection = False
             self._engine.unpin()
-        if left_open is not None and error is None:
-            raise InvalidQueryError(
-                "expected manual_commit() to end with no transaction open; got one that begin() began, and rolled it "
-                "back: call commit() or rollback() before the block ends"
-            )
+            self._opened_connection = False
+        self.begun = False
+        return left_open is not None

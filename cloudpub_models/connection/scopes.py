@@ -1,5 +1,8 @@
 """What an engine keeps for each thread: its open transaction and savepoints, and what became of them.
 
+A transaction is also its unit of work's: a thread that serves one request after another, or many tasks in turn, may do
+something for one while another has a transaction open in it. Which unit of work it is, a context variable tells.
+
 How a transaction begins and ends stands in ``transactions``.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from cloudpub_models.errors import CloudpubError, TransactionAbortedError
@@ -32,6 +36,10 @@ class Scope:
         self.left = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
+
+
+# The outermost scopes of all databases that the work that is going on has begun.
+transactions_of_this_work: ContextVar[tuple[Scope, ...]] = ContextVar("cloudpub_models_transactions", default=())
 
 
 class ThreadState:

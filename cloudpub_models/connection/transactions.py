@@ -2,7 +2,8 @@
 
 Peewee's own ``atomic()`` leaves a block cleanly after a caught error although the server turns its COMMIT into a
 ROLLBACK, and masks a lost connection by the error of the ROLLBACK that follows. The scopes here remember the first
-failure instead. How a statement reaches the database is the engine's business.
+failure instead, and end whatever interrupts them (``blocks``). How a statement reaches the database is the engine's
+business.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from cloudpub_models.connection.blocks import Block, left_elsewhere
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.results import as_dicts, require_distinct
 from cloudpub_models.connection.scopes import Scope, aborted
-from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
+from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, TransactionAbortedError
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.text.returning import returned_names
 
@@ -171,7 +173,7 @@ class Connection:
             raise
 
 
-class Transaction:
+class Transaction(Block):
     """A transaction as a context manager and decorator; a savepoint where one is open already."""
 
     def __init__(self, engine: Engine, isolation: str | None, read_only: bool) -> None:
@@ -211,48 +213,85 @@ class Transaction:
         return in_transaction
 
     def __enter__(self) -> Connection:
-        if self._scope is not None:
+        if self.begun:
             raise InvalidQueryError(
                 "expected a transaction that is not open; got one that is open already: call transaction() again for a "
                 "nested one"
             )
-        scopes = self._engine.scopes()
-        if scopes:
-            if self._isolation is not None or (self._read_only and not scopes[0].read_only):
-                raise InvalidQueryError(
-                    "expected isolation and read_only at the outermost transaction; got them at a nested one: say them "
-                    "where it begins"
-                )
-            self._engine.check_usable()
-            scope = Scope(len(scopes), scopes[0].read_only)
-            self._engine.run_control(f"SAVEPOINT {savepoint_name(scope)}")
-            scopes.append(scope)
-        else:
-            scope = Scope(0, self._read_only, self._isolation)
-            self._opened_connection = self._engine.pin()
-            try:
-                self._engine.begin_transaction(self._isolation, self._read_only)
-                self._engine.transaction_begins(scope)
-            except BaseException:
-                self._engine.rollback_transaction()
-                self._unpin()
-                raise
-        self._scope, self._thread = scope, threading.get_ident()
-        return Connection(self._engine, scope)
+        self._thread = threading.get_ident()
+        try:
+            return Connection(self._engine, self._begin())
+        except BaseException:
+            if self.begun:
+                self.abandon()
+            raise
 
-    def __exit__(
+    def _begin(self) -> Scope:
+        engine = self._engine
+        engine.check_usable()
+        scopes = engine.scopes()
+        if not scopes:
+            scope = Scope(0, self._read_only, self._isolation)
+            self._opened_connection = not engine.keeps_connection()
+            self._scope, self.begun = scope, True
+            engine.pin()
+            engine.begin_transaction(self._isolation, self._read_only)
+            engine.transaction_begins(scope)
+            return scope
+        if self._isolation is not None or (self._read_only and not scopes[0].read_only):
+            raise InvalidQueryError(
+                "expected isolation and read_only at the outermost transaction; got them at a nested one: say them "
+                "where it begins"
+            )
+        scope = Scope(len(scopes), scopes[0].read_only)
+        engine.run_control(f"SAVEPOINT {savepoint_name(scope)}")
+        self._scope, self.begun = scope, True
+        scopes.append(scope)
+        return scope
+
+    def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
-        scope, self._scope = self._scope, None
-        scopes = self._engine.scopes()
-        if scope is not None and self._thread != threading.get_ident():
-            self._opened_connection = False
+        """End the transaction or savepoint, as ``__exit__`` does."""
+        try:
+            if self.begun and self._thread != threading.get_ident():
+                self.abandon()
+                if error is None:
+                    raise left_elsewhere("transaction")
+                return False
+            self._leave(error)
+        except BaseException:
+            if self.begun:
+                self.abandon()
+            raise
+        return False
+
+    def abandon(self) -> None:
+        """Undo what the block has begun and not ended, as far as that is still necessary."""
+        scope, engine = self._scope, self._engine
+        scopes = engine.scopes()
+        if scope is None:
+            pass
+        elif self._thread != threading.get_ident():
+            # Only the thread that keeps the connection can end it, as soon as it does anything.
             scope.failure = scope.failure or left_elsewhere("transaction")
             scope.left = True
-            if error is None:
-                raise left_elsewhere("transaction")
-            return False
-        if scope is None or scope not in scopes:
+        elif scope.number == 0:
+            if scopes[:1] in ([], [scope]):
+                engine.rollback_transaction()
+                self._close()
+        elif scope in scopes:
+            self._refuse_inner_scopes(scope, scopes)
+            self._end_savepoint(scope, scopes, _interrupted())
+        elif scopes:
+            # Nobody knows whether it has been kept.
+            scopes[-1].failure = scopes[-1].failure or _interrupted()
+        self.begun = False
+
+    def _leave(self, error: BaseException | None) -> None:
+        scope, scopes = self._scope, self._engine.scopes()
+        if scope is None or not self.begun or scope not in scopes:
+            self.begun = False
             self._unpin()
             if error is None and scope is not None and scope.failure is not None:
                 raise aborted(scope.failure) from scope.failure
@@ -260,13 +299,12 @@ class Transaction:
                 raise ConnectionLostError(
                     "this transaction belongs to another process or thread, which alone can end it"
                 )
-            return False
+            return
         self._refuse_inner_scopes(scope, scopes)
         if scope.number == 0:
             self._end_transaction(scope, error)
         else:
             self._end_savepoint(scope, scopes, error)
-        return False
 
     def _refuse_inner_scopes(self, scope: Scope, scopes: list[Scope]) -> None:
         """Let a scope fail that ends before one that began inside it, and the inner one too: whose work was whose?"""
@@ -281,9 +319,11 @@ class Transaction:
                 one.failure = one.failure or out_of_order
 
     def _end_savepoint(self, scope: Scope, scopes: list[Scope], error: BaseException | None) -> None:
+        # From here on it is the parent that fails, by an interrupt too.
         scopes.pop()
         parent = scopes[-1]
         if isinstance(scope.failure, ConnectionLostError):
+            self.begun = False
             parent.failure = parent.failure or scope.failure
             if error is None:
                 raise scope.failure
@@ -292,12 +332,15 @@ class Transaction:
         if error is None and scope.failure is None:
             self._engine.run_control(f"RELEASE SAVEPOINT {name}")
             parent.callbacks.extend(scope.callbacks)
+            self.begun = False
             return
         try:
             self._engine.run_control(f"ROLLBACK TO SAVEPOINT {name}")
             self._engine.run_control(f"RELEASE SAVEPOINT {name}")
+            self.begun = False
         except CloudpubError:
             # The parent's scope now carries this failure; the error under way came first and says more.
+            self.begun = False
             if error is None:
                 raise
             return
@@ -305,15 +348,11 @@ class Transaction:
             raise aborted(scope.failure) from scope.failure
 
     def _end_transaction(self, scope: Scope, error: BaseException | None) -> None:
-        try:
-            if error is None and scope.failure is None:
-                self._engine.commit_transaction(scope)
-            else:
-                self._engine.rollback_transaction()
-        finally:
-            self._engine.transaction_ends()
-            self._engine.after_transaction()
-            self._unpin()
+        if error is None and scope.failure is None:
+            self._engine.commit_transaction(scope)
+        else:
+            self._engine.rollback_transaction()
+        self._close()
         if error is None and scope.failure is not None:
             if isinstance(scope.failure, ConnectionLostError):
                 raise scope.failure
@@ -321,10 +360,16 @@ class Transaction:
         if error is None:
             run_callbacks(scope.callbacks)
 
+    def _close(self) -> None:
+        self._engine.transaction_ends()
+        self._engine.after_transaction()
+        self._unpin()
+        self.begun = False
+
     def _unpin(self) -> None:
         if self._opened_connection:
-            self._opened_connection = False
             self._engine.unpin()
+            self._opened_connection = False
 
 
 def savepoint_name(scope: Scope) -> str:
@@ -332,12 +377,8 @@ def savepoint_name(scope: Scope) -> str:
     return f"cloudpub_{scope.number}"
 
 
-def left_elsewhere(what: str) -> InvalidQueryError:
-    """Return the error for a block that was entered in one thread and left in another."""
-    return InvalidQueryError(
-        f"expected a {what} to end in the thread in which it began; got another one: keep a block in one function, and "
-        "none open across a yield or an await"
-    )
+def _interrupted() -> TransactionAbortedError:
+    return TransactionAbortedError("an interrupt came as a savepoint ended, so that nobody knows whether it was kept")
 
 
 def run_callbacks(callbacks: list[Callable[[], object]]) -> None:

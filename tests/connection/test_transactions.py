@@ -1,6 +1,8 @@
 """Transactions on both databases: what is kept, what is not, and which error says so."""
 
+import asyncio
 import contextlib
+import contextvars
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ import peewee
 import pytest
 
 from cloudpub_models import Database, User
+from cloudpub_models.connection.scopes import transactions_of_this_work
 from cloudpub_models.errors import (
     ConnectionLostError,
     ForeignKeyViolationError,
@@ -544,6 +547,92 @@ def test_the_error_that_leaves_it_there_stays_the_error(database, managers):
     with pytest.raises(TransactionAbortedError), database.transaction():
         managers.users.insert(ADA)
     assert emails(managers) == []
+
+
+def in_a_context_of_its_own(work):
+    """As a web framework or an event loop runs one request or task after another in a thread."""
+    return contextvars.copy_context().run(work)
+
+
+def test_other_work_in_the_thread_is_kept_out_of_a_transaction_that_is_kept_open(database, managers):
+    transaction = database.transaction()
+    in_a_context_of_its_own(transaction.__enter__)
+    refused = (
+        lambda: managers.users.insert(ADA),
+        lambda: managers.users.count(),
+        lambda: database.raw_execute("DELETE FROM users"),
+        lambda: database.on_commit(lambda: None),
+        lambda: database.transaction().__enter__(),
+        lambda: database.run_transaction(lambda _: None),
+    )
+    for call in refused:
+        with pytest.raises(InvalidQueryError, match="expected no transaction of other work in this thread"):
+            in_a_context_of_its_own(call)
+    in_a_context_of_its_own(lambda: transaction.__exit__(None, None, None))
+    managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com"]
+
+
+def test_one_that_was_left_in_another_thread_disturbs_no_other_work(database, managers):
+    transaction = database.transaction()
+
+    def begin():
+        transaction.__enter__()
+        managers.users.insert(ADA)
+
+    in_a_context_of_its_own(begin)
+    with pytest.raises(InvalidQueryError, match="a transaction to end in the thread in which it began"):
+        in_another_thread(lambda: transaction.__exit__(None, None, None))
+    managers.users.insert(BOB)
+    assert emails(managers) == ["bob@example.com"]
+    with database.transaction():
+        managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_a_transaction_of_a_generator_that_another_thread_gives_up_is_rolled_back(database, managers):
+    def dependency():
+        with database.transaction():
+            managers.users.insert(ADA)
+            yield
+
+    generators = [dependency()]
+    in_a_context_of_its_own(lambda: next(generators[0]))
+    in_another_thread(generators.clear)
+    managers.users.insert(BOB)
+    assert emails(managers) == ["bob@example.com"]
+
+
+def test_tasks_of_one_thread_do_not_join_each_others_transactions(database, managers):
+    async def keeps_one_open():
+        with database.transaction():
+            managers.users.insert(ADA)
+            await asyncio.sleep(0.01)
+            managers.users.insert(BOB)
+
+    async def another():
+        with pytest.raises(InvalidQueryError, match="none open across a yield or an await"):
+            managers.users.insert(BOB)
+
+    async def both():
+        await asyncio.gather(keeps_one_open(), another())
+
+    asyncio.run(both())
+    assert emails(managers) == ["ada@example.com", "bob@example.com"]
+
+
+def test_transactions_of_two_databases_may_end_in_any_order(database, managers):
+    other = Database("sqlite:///:memory:")
+    first, second = database.transaction(), other.transaction()
+    first.__enter__()
+    second.__enter__()
+    managers.users.insert(ADA)
+    other.ping()
+    first.__exit__(None, None, None)
+    other.ping()
+    second.__exit__(None, None, None)
+    assert (emails(managers), transactions_of_this_work.get()) == (["ada@example.com"], ())
+    other.close()
 
 
 def test_a_session_left_in_another_thread_leaves_that_threads_session_alone(database, backend):

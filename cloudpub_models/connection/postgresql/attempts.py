@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 
 from cloudpub_models.errors import ConnectionFailedError
 
 MOST_FAILURES_A_SECOND = 5
 SECONDS_BETWEEN_ATTEMPTS = 0.2
+
+
+class Attempt:
+    """An attempt to connect that is under way: for as long as it exists, and until it has succeeded or failed."""
+
+    __slots__ = ("__weakref__",)
 
 
 class AttemptLimit:
@@ -27,13 +34,16 @@ class AttemptLimit:
 
     def reset(self) -> None:
         """Begin anew, as a forked child does, whose parent's threads are not there to let go of the lock."""
-        self._condition = threading.Condition(threading.Lock())
+        # One that a signal's handler may take again, and no Condition, which an interrupt leaves locked.
+        self._lock = threading.RLock()
+        self._gates: list[threading.Lock] = []
         self._failures: deque[float] = deque()
-        self._under_way = 0
+        # Not counted up and down: an interrupt may come in between.
+        self._under_way: list[weakref.ref[Attempt]] = []
         self._next_start = 0.0
         self._last_error: ConnectionFailedError | None = None
 
-    def begin(self, wait_seconds: float) -> None:
+    def begin(self, wait_seconds: float) -> Attempt:
         """Wait until an attempt may begin; ``succeeded`` or ``failed`` has to follow.
 
         Args:
@@ -43,40 +53,64 @@ class AttemptLimit:
             ConnectionFailedError: none could begin in that time; the last attempt's error, once more.
         """
         deadline = time.monotonic() + wait_seconds if wait_seconds else float("inf")
-        with self._condition:
-            while (pause := self._seconds_to_wait()) > 0:
+        while True:
+            with self._lock:
+                pause = self._seconds_to_wait()
+                if pause <= 0:
+                    return self._begun()
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise self._waited_in_vain(wait_seconds)
-                self._condition.wait(min(pause, remaining))
-            self._under_way += 1
-            if self._failures:
-                self._next_start = time.monotonic() + _spacing()
+                gate = threading.Lock()
+                gate.acquire()
+                self._gates.append(gate)
+            self._wait_at(gate, min(pause, remaining))
 
-    def succeeded(self) -> None:
+    def succeeded(self, attempt: Attempt) -> None:
         """End an attempt that made a connection: the server is back."""
-        with self._condition:
-            self._under_way -= 1
+        with self._lock:
+            self._end(attempt)
             self._failures.clear()
             self._next_start = 0.0
-            self._condition.notify_all()
+            self._open_gates()
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, attempt: Attempt, error: BaseException) -> None:
         """End an attempt that failed."""
-        with self._condition:
+        with self._lock:
             now = time.monotonic()
-            self._under_way -= 1
+            self._end(attempt)
             self._failures.append(now)
             self._next_start = max(self._next_start, now + _spacing())
             if isinstance(error, ConnectionFailedError):
                 self._last_error = error
-            self._condition.notify_all()
+            self._open_gates()
+
+    def _begun(self) -> Attempt:
+        attempt = Attempt()
+        self._under_way.append(weakref.ref(attempt))
+        if self._failures:
+            self._next_start = time.monotonic() + _spacing()
+        return attempt
+
+    def _end(self, attempt: Attempt | None) -> None:
+        """Forget an attempt, and those that nobody makes any more."""
+        self._under_way = [one for one in self._under_way if one() not in (None, attempt)]
+
+    def _wait_at(self, gate: threading.Lock, seconds: float) -> None:
+        """Wait until an attempt has ended, so many seconds at most."""
+        gate.acquire(timeout=seconds)
+
+    def _open_gates(self) -> None:
+        gates, self._gates = self._gates, []
+        for gate in gates:
+            gate.release()
 
     def _seconds_to_wait(self) -> float:
         now = time.monotonic()
         while self._failures and now - self._failures[0] >= 1:
             self._failures.popleft()
-        if self._under_way + len(self._failures) >= MOST_FAILURES_A_SECOND:
+        self._end(None)
+        if len(self._under_way) + len(self._failures) >= MOST_FAILURES_A_SECOND:
             return self._failures[0] + 1 - now if self._failures else 1.0
         return self._next_start - now if self._failures else 0.0
 

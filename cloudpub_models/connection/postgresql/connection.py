@@ -65,7 +65,7 @@ class PostgresqlConnection(extensions.connection):
     """
 
     idle_since: float = 0.0
-    lent_by: object | None = None
+    lent_to: int | None = None
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
     _kept_cursor: extensions.cursor | None = None

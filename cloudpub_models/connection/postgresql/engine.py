@@ -39,8 +39,9 @@ from cloudpub_models.connection.postgresql.driver_errors import classify, classi
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
-from cloudpub_models.connection.scopes import Scope
+from cloudpub_models.connection.scopes import Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource
+from cloudpub_models.connection.sessions import Session
 from cloudpub_models.errors import (
     CloudpubError,
     CommitUnknownError,
@@ -117,14 +118,28 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if self._isolation_level is not None and connection.isolation_level != self._isolation_level:
             connection.set_isolation_level(self._isolation_level)
             connection.autocommit = True
-        self._keep_connection(connection)
         self._threads.current.lease = Lease(self._pool, connection)
+        self._keep_connection(connection)
         return True
 
     def unpin(self) -> None:
         connection = self._forget_connection()
         if connection is not None:
-            self._give_back(connection)
+            try:
+                self._give_back(connection)
+            except BaseException:
+                self._pool.reclaim(connection)
+                raise
+
+    def unpin_elsewhere(self, thread: ThreadState) -> None:
+        connection, lease = thread.connection, thread.lease
+        if connection is None or thread.scopes:
+            return
+        thread.connection = thread.lease = None
+        if lease is not None:
+            lease.connection = None
+        # Not given to others: that thread may be in the middle of a statement on it.
+        self._pool.remove(connection)
 
     def _forget_connection(self) -> PostgresqlConnection | None:
         lease = self._threads.current.lease
@@ -176,6 +191,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             # One that is broken has no socket any more.
             with suppress(psycopg2.Error, OSError):
                 os.dup2(null, connection.fileno())
+            # So that a block of the parent's that ends here gives none of them to the child's pool.
+            connection.lent_to = None
         os.close(null)
         self._connections = weakref.WeakSet()
 
@@ -184,16 +201,20 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def fetch(self, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         # As `_on_a_connection`, in fewer steps, which is a part of a lookup that can be measured.
         thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
         connection: PostgresqlConnection | None = thread.connection
         if connection is not None:
-            if thread.scopes:
-                self.check_usable()
             return self._fetch_on(connection, sql, parameters)
         connection = self._pool.acquire()
         try:
-            return self._fetch_on(connection, sql, parameters)
-        finally:
-            self._give_back(connection)
+            try:
+                return self._fetch_on(connection, sql, parameters)
+            finally:
+                self._give_back(connection)
+        except BaseException:
+            self._pool.reclaim(connection)
+            raise
 
     def run(self, sql: str, parameters: Sequence[Any] | None) -> int:
         return self._on_a_connection(self._run_on, sql, parameters)
@@ -230,16 +251,21 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def _on_a_connection(self, work: Callable[[PostgresqlConnection, str, Any], T], sql: str, values: Any) -> T:
         """Do the work on the connection that this thread keeps, else on one borrowed for just this."""
         thread = self._threads.current
+        if thread.scopes:
+            self.check_usable()
         connection: PostgresqlConnection | None = thread.connection
         if connection is not None:
-            if thread.scopes:
-                self.check_usable()
             return work(connection, sql, values)
         connection = self._pool.acquire()
         try:
-            return work(connection, sql, values)
-        finally:
-            self._give_back(connection)
+            try:
+                return work(connection, sql, values)
+            finally:
+                self._give_back(connection)
+        except BaseException:
+            # An interrupt may have kept it from being given back.
+            self._pool.reclaim(connection)
+            raise
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         if sql.__class__ is not PreparableSql:
@@ -368,12 +394,16 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         connection = self._pool.acquire()
         begin = f"BEGIN READ ONLY{self._after_begin}; SET LOCAL idle_in_transaction_session_timeout = 0; "
         try:
-            look_at(connection, sql)
-            self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
-            yield from self._fetch_chunks(connection, fetch, chunk_size)
-        finally:
-            self._roll_back(connection)
-            self._give_back(connection)
+            try:
+                look_at(connection, sql)
+                self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
+                yield from self._fetch_chunks(connection, fetch, chunk_size)
+            finally:
+                self._roll_back(connection)
+                self._give_back(connection)
+        except BaseException:
+            self._pool.reclaim(connection)
+            raise
 
     def _next_cursor_name(self) -> str:
         return f"cloudpub_stream_{next(self._stream_numbers)}"
@@ -527,13 +557,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
-        pinned = self.pin()
-        try:
+        with Session(self):
             look_at(self._threads.current.connection, sql)
             return super().execute_cursor(sql, parameters, **cursor_options)
-        finally:
-            if pinned:
-                self.unpin()
 
 
 def _opening(name: str, sql: str) -> str:

@@ -7,16 +7,25 @@ are served in the order in which they came: a thread that gives one back and ask
 Taking an idle connection and giving one back take no lock, whose holder would keep all others waiting whenever the
 interpreter switches to another thread. Both rest on ``list.append`` and ``list.pop``, which are atomic, and on an
 order: who gives back looks for a queue after that, and who queues looks for idle connections after that.
+
+A signal's handler may raise anywhere, and so may any greenlet's time limit. So a place in the pool is not counted up
+and down: it is taken by a connection, or by who is opening one, for as long as that exists. What an interrupt lets fall
+is closed, and its place is free. The same handler may send a statement, and the garbage collector may end a stream, in
+the middle of anything here: the lock is one that its holder may take again, and whoever is served twice is none the
+worse.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
 
 from cloudpub_models.connection.postgresql.attempts import AttemptLimit
 from cloudpub_models.errors import PoolTimeoutError
@@ -29,24 +38,38 @@ class PoolableConnection(Protocol):
 
     Attributes:
         idle_since: when it was last given back.
-        lent_by: whose it is while somebody uses it: an object of the pool's; ``None`` while it is idle.
+        lent_to: the thread that it was given to; ``None`` while it is idle.
     """
 
     idle_since: float
-    lent_by: object | None
+    lent_to: int | None
 
 
 C = TypeVar("C", bound=PoolableConnection)
 
 
 class _Waiter(Generic[C]):
-    """A thread in the queue; once served it has a connection, or a place in which to open one."""
+    """A thread in the queue; once served it has a connection, or else is itself what takes a place to open one in."""
 
-    __slots__ = ("connection", "served")
+    __slots__ = ("__weakref__", "_gate", "connection", "served")
 
     def __init__(self) -> None:
         self.connection: C | None = None
-        self.served = threading.Event()
+        self.served = False
+        # Not an Event, which is left locked for ever where an interrupt comes at the wrong moment.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def serve(self, connection: C | None) -> None:
+        self.connection = connection
+        self.served = True
+        # Somebody else may have opened it already.
+        with suppress(RuntimeError):
+            self._gate.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has been served within so many seconds."""
+        return self._gate.acquire(timeout=seconds) or self.served
 
 
 class ConnectionPool(Generic[C]):
@@ -82,21 +105,20 @@ class ConnectionPool(Generic[C]):
         self._begin_empty()
 
     def _begin_empty(self) -> None:
-        self._lock = threading.Lock()
-        # Another one in a forked child, to which nothing belongs that its parent has lent.
-        self._lender = object()
+        self._lock = threading.RLock()
         self._idle: list[C] = []
-        # How many connections exist, in use or idle, or are being opened; changed with the lock held.
-        self._places = 0
+        # What takes a place: connections, in use or idle, and waiters that are opening one; changed with the lock held.
+        self._taken: list[weakref.ref[Any]] = []
         self._waiting: deque[_Waiter[C]] = deque()
-        # Filled by finalizers, which may run at any point of any thread and so must not take the lock.
+        # Filled by finalizers, which may run at any point of any thread and so must not keep it waiting for the lock.
         self._left_behind: deque[C] = deque()
         self._process = os.getpid()
 
     @property
     def size(self) -> int:
-        """How many connections exist, in use or idle."""
-        return self._places
+        """How many connections exist, in use or idle, or are being opened."""
+        with self._lock:
+            return self._places()
 
     def acquire(self, *, check: bool = False) -> C:
         """Return a connection that nobody else uses.
@@ -113,9 +135,11 @@ class ConnectionPool(Generic[C]):
                 connection = None if self._waiting else self._idle.pop()
             except IndexError:
                 connection = None
-            if connection is None and (connection := self._queue_or_reserve()) is None:
-                return self._open_reserved()
-            connection.lent_by = self._lender
+            if connection is None:
+                waiter = self._queue_or_reserve()
+                if (connection := waiter.connection) is None:
+                    return self._open_in_place_of(waiter)
+            connection.lent_to = threading.get_ident()
             idle_since = connection.idle_since
             suspect = idle_since <= self._suspect_before or time.monotonic() - idle_since > CHECK_AFTER_IDLE_SECONDS
             if not (check or suspect):
@@ -131,11 +155,11 @@ class ConnectionPool(Generic[C]):
 
     def release(self, connection: C) -> None:
         """Give a connection back to be used again."""
-        if connection.lent_by is not self._lender:
+        if connection.lent_to is None:
             self.remove(connection)
             return
-        connection.lent_by = None
         connection.idle_since = time.monotonic()
+        connection.lent_to = None
         self._idle.append(connection)
         if self._waiting or self._closed:
             with self._lock:
@@ -145,10 +169,15 @@ class ConnectionPool(Generic[C]):
 
     def remove(self, connection: C) -> None:
         """Throw a connection away, and free its place."""
+        self._discard(connection)
         with self._lock:
             self._free_place(connection)
             self._serve_queue()
-        self._discard(connection)
+
+    def reclaim(self, connection: C) -> None:
+        """Throw a connection away that this thread has been given, unless it has got so far as to give it back."""
+        if connection.lent_to == threading.get_ident():
+            self.remove(connection)
 
     def leave_behind(self, connection: C) -> None:
         """Close the connection of a thread that ended without giving it back; safe to call from a finalizer.
@@ -158,7 +187,7 @@ class ConnectionPool(Generic[C]):
         """
         # After a fork the child finalizes the parent's threads, whose connections are not the child's to close; that
         # comes before anything that the child is told to run.
-        if os.getpid() == self._process and connection.lent_by is self._lender:
+        if os.getpid() == self._process and connection.lent_to is not None:
             self._left_behind.append(connection)
             self._discard(connection)
 
@@ -186,32 +215,35 @@ class ConnectionPool(Generic[C]):
 
     # Taking and queueing
 
-    def _queue_or_reserve(self) -> C | None:
-        """Return a connection that has become idle, or None once a place has been reserved in which to open one."""
+    def _queue_or_reserve(self) -> _Waiter[C]:
+        """Return a waiter that has a connection that has become idle, or else takes a place in which to open one."""
         waiter: _Waiter[C] = _Waiter()
-        with self._lock:
-            self._clear_left_behind()
-            self._waiting.append(waiter)
-            self._serve_queue()
-        if not waiter.served.is_set():
-            try:
+        try:
+            with self._lock:
+                self._clear_left_behind()
+                self._waiting.append(waiter)
+                self._serve_queue()
+            if not waiter.served:
                 self._wait_in_queue(waiter)
-            except BaseException:
-                self._leave_queue(waiter)
-                raise
-        return waiter.connection
+        except BaseException:
+            self._leave_queue(waiter)
+            raise
+        return waiter
 
     def _wait_in_queue(self, waiter: _Waiter[C]) -> None:
         deadline = time.monotonic() + self._wait_seconds if self._wait_seconds else float("inf")
         while (remaining := deadline - time.monotonic()) > 0:
-            # Finalizers cannot wake anybody, so look now and then whether a thread has left one behind.
-            if waiter.served.wait(min(0.1, remaining)):
+            # Nobody is woken by a finalizer, nor by what an interrupt let fall: look now and then what has become free.
+            if waiter.wait(min(0.1, remaining)):
                 return
             with self._lock:
                 self._clear_left_behind()
                 self._serve_queue()
+        # A connection that an interrupt let fall is part of a cycle, with its cursor.
+        gc.collect()
         with self._lock:
-            if waiter.served.is_set():
+            self._serve_queue()
+            if waiter.served:
                 return
         raise PoolTimeoutError(
             f"expected a free connection within {self._wait_seconds:g} s; all {self._limit} stayed in use: "
@@ -220,35 +252,43 @@ class ConnectionPool(Generic[C]):
 
     def _leave_queue(self, waiter: _Waiter[C]) -> None:
         with self._lock:
-            if not waiter.served.is_set():
+            # Served already, it is not in the queue.
+            with suppress(ValueError):
                 self._waiting.remove(waiter)
-                return
-            if waiter.connection is None:
-                self._places -= 1
-                self._serve_queue()
-                return
-        self.release(waiter.connection)
+            self._free_place(waiter)
+            self._serve_queue()
+        if waiter.connection is not None:
+            self.release(waiter.connection)
 
     def _serve_queue(self) -> None:
         """Give the threads that waited longest what has become free; called with the lock held."""
         while self._waiting:
-            connection = self._take_idle()
-            if connection is None:
-                if self._places >= self._limit:
-                    return
-                self._places += 1
-            waiter = self._waiting.popleft()
-            waiter.connection = connection
-            waiter.served.set()
+            # An interrupt of this thread may serve the queue too, between any two of these steps.
+            with suppress(IndexError):
+                waiter = self._waiting[0]
+                if not waiter.served:
+                    connection = self._take_idle()
+                    if connection is None:
+                        if self._places() >= self._limit:
+                            return
+                        self._taken.append(weakref.ref(waiter))
+                    waiter.serve(connection)
+                if self._waiting[0] is waiter:
+                    self._waiting.popleft()
 
-    def _free_place(self, connection: C) -> None:
-        if connection.lent_by is self._lender:
-            connection.lent_by = None
-            self._places -= 1
+    def _places(self) -> int:
+        """Return how many places are taken, by what still exists; called with the lock held."""
+        self._taken = [taken for taken in self._taken if taken() is not None]
+        return len(self._taken)
+
+    def _free_place(self, holder: C | _Waiter[C]) -> None:
+        """Have what takes a place take none; called with the lock held."""
+        self._taken = [taken for taken in self._taken if taken() is not holder]
 
     def _clear_left_behind(self) -> None:
         while self._left_behind:
-            self._free_place(self._left_behind.popleft())
+            with suppress(IndexError):
+                self._free_place(self._left_behind.popleft())
 
     def _discard_idle(self) -> None:
         while (connection := self._take_idle()) is not None:
@@ -259,30 +299,31 @@ class ConnectionPool(Generic[C]):
             connection = self._idle.pop()
         except IndexError:
             return None
-        connection.lent_by = self._lender
+        connection.lent_to = threading.get_ident()
         return connection
 
     # Opening
 
-    def _open_reserved(self) -> C:
+    def _open_in_place_of(self, waiter: _Waiter[C]) -> C:
         try:
             connection = self._open_within_limit()
-        except BaseException:
+            connection.lent_to = threading.get_ident()
             with self._lock:
-                self._places -= 1
+                self._taken.append(weakref.ref(connection))
+        finally:
+            with self._lock:
+                self._free_place(waiter)
                 self._serve_queue()
-            raise
-        connection.lent_by = self._lender
         return connection
 
     def _open_within_limit(self) -> C:
-        self._attempts.begin(self._wait_seconds)
+        attempt = self._attempts.begin(self._wait_seconds)
         try:
             connection = self._open_connection()
         except BaseException as error:
-            self._attempts.failed(error)
+            self._attempts.failed(attempt, error)
             raise
-        self._attempts.succeeded()
+        self._attempts.succeeded(attempt)
         return connection
 
 

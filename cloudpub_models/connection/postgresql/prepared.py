@@ -22,6 +22,7 @@ from cloudpub_models.connection.postgresql.connection import PostgresqlConnectio
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.results import ResultColumns, Row
+from cloudpub_models.connection.sessions import Session
 from cloudpub_models.errors import PreparedStatementError
 from cloudpub_models.sql.statement import PreparableSql
 
@@ -64,13 +65,9 @@ class PreparingEngine(PostgresqlEngine):
         return super()._fetch_undecoded_on(connection, sql, parameters)
 
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
-        pinned = self.pin()
-        try:
+        with Session(self):
             _expect_changes(self._threads.current.connection, sql)
             return super().execute_cursor(sql, parameters, **cursor_options)
-        finally:
-            if pinned:
-                self.unpin()
 
     def _execute_prepared(
         self,

@@ -28,7 +28,7 @@ from cloudpub_models.connection.engine import Location, closed_in_use
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
-from cloudpub_models.connection.scopes import Scope, ThreadStates
+from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.connection.url import MEMORY
@@ -62,10 +62,12 @@ class SqliteConnection(sqlite3.Connection):
     Attributes:
         closed: whether it has been closed.
         changed: whether raw SQL has left something behind in it: a setting, another file, a temporary table.
+        query_only: whether it has been told, or is about to be told, to refuse writes.
     """
 
     closed = False
     changed = False
+    query_only = False
 
     def close(self) -> None:
         self.closed = True
@@ -75,6 +77,42 @@ class SqliteConnection(sqlite3.Connection):
         # A connection that could not be opened was never one that can be closed.
         with contextlib.suppress(sqlite3.ProgrammingError):
             self.close()
+
+
+class CursorOfPeewee(sqlite3.Cursor):
+    """A cursor that fetches the rows of a statement that writes at once.
+
+    SQLite commits nothing that a connection does before the last of them has been fetched; Peewee may fetch the first
+    alone, and an interrupt keeps the cursor with its traceback.
+    """
+
+    _fetched: Iterator[Any] | None = None
+
+    def execute(self, sql: str, parameters: Any = ()) -> CursorOfPeewee:
+        self._fetched = None
+        try:
+            super().execute(sql, parameters)
+            # No other statement that writes gives rows.
+            if "RETURNING" in sql.upper():
+                self._fetched = iter(super().fetchall())
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def fetchone(self) -> Any:
+        return super().fetchone() if self._fetched is None else next(self._fetched, None)
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        if self._fetched is None:
+            return super().fetchmany(size)
+        return list(itertools.islice(self._fetched, size))
+
+    def fetchall(self) -> list[Any]:
+        return super().fetchall() if self._fetched is None else list(self._fetched)
+
+    def __next__(self) -> Any:
+        return super().__next__() if self._fetched is None else next(self._fetched)
 
 
 class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
@@ -194,6 +232,12 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         """Have this thread begin with another connection; this one closes itself when no stream reads from it."""
         self._forget_connection()
 
+    def keeps_connection(self) -> bool:
+        return self._threads.current.pinned
+
+    def unpin_elsewhere(self, thread: ThreadState) -> None:
+        thread.pinned = False
+
     def close(self) -> bool:
         """Close this thread's connection."""
         connection = self._threads.current.connection
@@ -250,8 +294,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
             self.fail(error)
-        except OverflowError as error:
-            raise _too_large(error) from error
+        except BaseException as error:
+            self._stop(cursor, error)
+            raise
         thread.cursor = cursor
         return rows
 
@@ -275,8 +320,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 count = int(cursor.execute("SELECT changes()").fetchall()[0][0])
         except sqlite3.Error as error:
             self.fail(error)
-        except OverflowError as error:
-            raise _too_large(error) from error
+        except BaseException as error:
+            self._stop(cursor, error)
+            raise
         self._threads.current.cursor = cursor
         if aftermaths[sql, SQLITE] is not Aftermath.NONE:
             self._note_change()
@@ -300,8 +346,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
             self.fail(error)
-        except OverflowError as error:
-            raise _too_large(error) from error
+        except BaseException as error:
+            self._stop(cursor, error)
+            raise
         self._threads.current.cursor = cursor
         if aftermaths[sql, SQLITE] is not Aftermath.NONE:
             self._note_change()
@@ -343,6 +390,15 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             elif aftermaths[sql, SQLITE] is not Aftermath.NONE:
                 self._note_change()
 
+    def _stop(self, cursor: sqlite3.Cursor, error: BaseException) -> None:
+        """End a statement that an interrupt has come into, whose cursor the interrupt's traceback keeps.
+
+        As long as a statement that writes has not ended, SQLite commits nothing that the connection does.
+        """
+        cursor.close()
+        if isinstance(error, OverflowError):
+            raise _too_large(error) from error
+
     def _take_cursor(self) -> sqlite3.Cursor:
         """Return this thread's cursor, or another one: a signal handler may send a statement while it is in use."""
         thread = self._threads.current
@@ -372,13 +428,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
 
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
         if read_only:
+            # Noted before it is so: whatever comes in between, it ends with the transaction.
+            self._threads.current.connection.query_only = True
             self.run_control("PRAGMA query_only = ON")
-        try:
-            self.run_control(self.begin_statement(isolation, read_only))
-        except CloudpubError:
-            if read_only:
-                self.run_control("PRAGMA query_only = OFF")
-            raise
+        self.run_control(self.begin_statement(isolation, read_only))
 
     def commit_transaction(self, scope: Scope) -> None:
         connection: SqliteConnection = self._threads.current.connection
@@ -423,8 +476,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             connection.close()
 
     def _allow_writes(self, connection: SqliteConnection) -> None:
-        if self.read_only_transaction():
+        if connection.query_only:
             connection.execute("PRAGMA query_only = OFF")
+            connection.query_only = False
 
     def run_control(self, sql: str) -> None:
         connection: SqliteConnection | None = self._threads.current.connection
@@ -434,6 +488,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             connection.execute(sql)
         except sqlite3.Error as error:
             self.fail(error)
+
+    def cursor(self, named_cursor: object = None) -> CursorOfPeewee:
+        return self._usable_connection().cursor(CursorOfPeewee)
 
     def count_rows(self, cursor: sqlite3.Cursor) -> int | None:
         # SQLite finds the rows of a query one by one, as they are asked for.

@@ -19,25 +19,6 @@ class FakeClock:
         return self.now
 
 
-class FakeCondition:
-    """Waits by letting the clock run."""
-
-    def __init__(self, clock):
-        self._clock = clock
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def wait(self, seconds):
-        self._clock.now += seconds
-
-    def notify_all(self):
-        return None
-
-
 @pytest.fixture
 def clock(monkeypatch):
     clock = FakeClock()
@@ -46,18 +27,22 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def limit(clock):
+def limit(clock, monkeypatch):
     limit = AttemptLimit()
-    limit._condition = FakeCondition(clock)
+
+    def wait(_gate, seconds):
+        clock.now += seconds
+
+    monkeypatch.setattr(limit, "_wait_at", wait)
     return limit
 
 
 def test_no_second_has_more_than_five_failures(limit, clock):
     failures = []
     for _ in range(50):
-        limit.begin(0)
+        attempt = limit.begin(0)
         failures.append(clock.now)
-        limit.failed(ConnectionFailedError("down"))
+        limit.failed(attempt, ConnectionFailedError("down"))
     for start in failures:
         assert sum(start <= failure < start + 1 for failure in failures) <= 5
     # And hardly fewer: a server that is back is found within a quarter of a second.
@@ -65,10 +50,8 @@ def test_no_second_has_more_than_five_failures(limit, clock):
 
 
 def test_five_that_begin_together_are_all_that_fail_within_the_second(limit, clock):
-    for _ in range(5):
-        limit.begin(0)
-    for _ in range(5):
-        limit.failed(ConnectionFailedError("down"))
+    for attempt in [limit.begin(0) for _ in range(5)]:
+        limit.failed(attempt, ConnectionFailedError("down"))
     started = clock.now
     limit.begin(0)
     assert clock.now - started == pytest.approx(1)
@@ -76,13 +59,11 @@ def test_five_that_begin_together_are_all_that_fail_within_the_second(limit, clo
 
 def test_success_ends_the_waiting(limit, clock):
     for _ in range(3):
-        limit.begin(0)
-        limit.failed(ConnectionFailedError("down"))
-    limit.begin(0)
-    limit.succeeded()
+        limit.failed(limit.begin(0), ConnectionFailedError("down"))
+    limit.succeeded(limit.begin(0))
     started = clock.now
-    for _ in range(5):
-        limit.begin(0)
+    attempts = [limit.begin(0) for _ in range(5)]
+    assert len(attempts) == 5
     assert clock.now == started
 
 
@@ -90,8 +71,7 @@ def test_waiting_in_vain_tells_why_the_last_one_failed(limit):
     failure = ConnectionFailedError("the server is starting up")
     failure.transient = True
     for _ in range(5):
-        limit.begin(0)
-        limit.failed(failure)
+        limit.failed(limit.begin(0), failure)
     with pytest.raises(ConnectionFailedError, match=r"within 0\.1 s.*starting up") as caught:
         limit.begin(0.1)
     assert caught.value.transient
@@ -99,8 +79,7 @@ def test_waiting_in_vain_tells_why_the_last_one_failed(limit):
 
 def test_five_under_way_are_waited_for(clock):
     limit = AttemptLimit()
-    for _ in range(5):
-        limit.begin(0)
+    attempts = [limit.begin(0) for _ in range(5)]
     begun = threading.Event()
 
     def begin():
@@ -110,9 +89,17 @@ def test_five_under_way_are_waited_for(clock):
     thread = threading.Thread(target=begin)
     thread.start()
     assert not begun.wait(0.05)
-    limit.succeeded()
+    limit.succeeded(attempts[0])
     assert begun.wait(2)
     thread.join()
+
+
+def test_an_attempt_that_nobody_makes_any_more_takes_no_place(limit, clock):
+    attempts = [limit.begin(0) for _ in range(5)]
+    started = clock.now
+    attempts.clear()
+    limit.begin(0.1)
+    assert clock.now == started
 
 
 def test_all_pools_of_a_server_share_one_limit():

@@ -1,0 +1,62 @@
+"""Sessions: blocks in which a thread keeps one connection.
+
+How a connection is had is the engine's business.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from types import TracebackType
+from typing import Literal
+
+from cloudpub_models.connection.blocks import Block, left_elsewhere
+from cloudpub_models.connection.engine import Engine
+from cloudpub_models.connection.scopes import ThreadState
+
+
+class Session(Block):
+    """Keeps a connection for this thread until its block ends, unless the thread has one already.
+
+    Args:
+        engine: the engine.
+        check: make sure that the connection is alive.
+    """
+
+    def __init__(self, engine: Engine, *, check: bool = False) -> None:
+        self._engine = engine
+        self._check = check
+        self._opened = False
+        self._thread = 0
+        # Not kept alive: a thread that ends in a session gives the connection back by that.
+        self._state: weakref.ref[ThreadState] | None = None
+
+    def __enter__(self) -> None:
+        engine = self._engine
+        self._thread, self._state = threading.get_ident(), weakref.ref(engine.this_thread())
+        self._opened = not engine.keeps_connection()
+        self.begun = True
+        try:
+            engine.pin(check=self._check)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        """End the session, as ``__exit__`` does."""
+        self.abandon()
+        if error is None and self._thread != threading.get_ident():
+            raise left_elsewhere("session")
+        return False
+
+    def abandon(self) -> None:
+        """Let go of the connection, if it is this session's to let go of."""
+        state = None if self._state is None else self._state()
+        if self._opened and state is not None and not state.scopes:
+            if self._thread == threading.get_ident():
+                self._engine.unpin()
+            else:
+                self._engine.unpin_elsewhere(state)
+        self.begun = False
