@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
+from peewee import SQL
+
 import cloudpub_models.connection.default  # noqa: F401 - which answers Peewee's own calls
 from cloudpub_models.entity import (
     AutoField,
@@ -168,6 +170,27 @@ class Function(Entity):
         )
 
 
+class GivenVersion(Entity):
+    """The highest version that a function has given to a deployment, which may be gone by now.
+
+    Bookkeeping of ``deploy()`` beside the platform's tables: it takes no part in relations and in what others see.
+    """
+
+    function_id = IntegerField(primary_key=True)
+    version = IntegerField()
+
+    class Meta:
+        """Table and constraints."""
+
+        table_name = "cloudpub_given_versions"
+        constraints = (
+            SQL(
+                "CONSTRAINT cloudpub_given_versions_function_id_fkey "
+                "FOREIGN KEY (function_id) REFERENCES functions (id) ON DELETE CASCADE"
+            ),
+        )
+
+
 class FunctionDeployment(Entity):
     """One version of a function, built and possibly active."""
 
@@ -191,6 +214,7 @@ class FunctionDeployment(Entity):
         """Table and constraints."""
 
         table_name = "function_deployments"
+        bookkeeping = (GivenVersion,)
         indexes = (
             (("function", "version"), True),
             # What is to be built, however many deployments have been.

@@ -228,12 +228,14 @@ class TableSchema(peewee.SchemaManager):
         ]
 
     def create_all(self, safe: bool = True, **table_options: Any) -> None:
-        """Create table, indexes, triggers, and the references that had to wait for a table."""
+        """Create table, indexes, triggers, the references that had to wait for a table, and tables of bookkeeping."""
         super().create_all(safe, **table_options)
         self._create_waiting_foreign_keys()
         for trigger in touch_triggers(self.model, sql_dialect_of(self.database)):
             for statement in trigger.create:
                 self._send(statement)
+        for model in getattr(self.model._meta, "bookkeeping", ()):
+            TableSchema(model, database=self.database).create_all(safe)
 
     def create_table(self, safe: bool = True, **options: Any) -> None:
         """Create the table alone."""

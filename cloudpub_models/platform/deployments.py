@@ -1,8 +1,9 @@
 """``managers.function_deployments``: versions of functions, and which of them runs.
 
-The rules: a function's versions count up from 1 without gaps or repetition, and at most one of them is active, the one
-that the function's row names. Each operation locks the function's row first, so that those on one function come one
-after the other whatever process they are in, while logs and invocations are recorded undisturbed.
+The rules: a function's versions count up from 1, no number is given twice, not even when its deployment has been
+deleted, and at most one of them is active, the one that the function's row names. Each operation locks the function's
+row first, so that those on one function come one after the other whatever process they are in, while logs and
+invocations are recorded undisturbed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.errors import DomainRuleError, NotFoundError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
-from cloudpub_models.models import Function, FunctionDeployment
+from cloudpub_models.models import Function, FunctionDeployment, GivenVersion
 from cloudpub_models.platform.references import (
     DeploymentReference,
     FunctionReference,
@@ -32,11 +33,14 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
         super().__init__(FunctionDeployment, database, scope=scope)
         self._functions = Manager(Function, database, scope=scope)
+        # Asked and written for a function that has been found in the scope.
+        self._given = Manager(GivenVersion, database)
 
     def deploy(self, function: FunctionReference, image_tag: str, s3_key: str) -> FunctionDeployment:
         """Add the next version of a function; it is being built and not active yet.
 
-        Deployers at the same time get consecutive versions.
+        Deployers at the same time get consecutive versions. The number of a deployment that was deleted is not given
+        again: an image, a log or a rollback that speaks of version 2 means one deployment for ever.
 
         Args:
             function: the function.
@@ -61,15 +65,19 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         2
         >>> shop.close()
 
-        ``SELECT … FROM functions WHERE id = … FOR NO KEY UPDATE``, ``SELECT version … ORDER BY version DESC LIMIT …``
+        ``SELECT … FROM functions WHERE id = … FOR NO KEY UPDATE``, ``SELECT version … ORDER BY version DESC LIMIT …``,
+        ``SELECT … FROM cloudpub_given_versions …``, ``INSERT INTO cloudpub_given_versions … ON CONFLICT … DO UPDATE …``
         and ``INSERT INTO function_deployments … RETURNING …``, in one transaction
         """
         key = function_key(function)
 
         def deploy(_connection: object) -> FunctionDeployment:
             self._lock_function(key)
+            # The last one may have been deleted, and other programs add versions without taking them down.
             last = self.find_one({"function_id": key}, order_by="version", order_direction="DESC", select=["version"])
-            version = 1 if last is None else last.version + 1
+            given = self._given.find_by_id(key, id_column="function_id")
+            version = max(0 if known is None else known.version for known in (last, given)) + 1
+            self._given.upsert({"function_id": key, "version": version}, ["function_id"])
             return self.insert({"function_id": key, "version": version, "image_tag": image_tag, "s3_key": s3_key})
 
         # The lock keeps other deployers out, but not other programs that add a version without asking for it.

@@ -56,6 +56,7 @@ TESTED_ELSEWHERE = {
     "schema/safety/test_hazards.py": "schema.catalogue.facts",
     "schema/safety/test_plan.py": "schema.safety.alterations",
     "schema/test_0002_indexes_for_common_queries.py": "migrations.0002_indexes_for_common_queries",
+    "schema/test_0003_given_versions.py": "migrations.0003_given_versions",
     "schema/test_defaults_and_triggers.py": "entity.ddl",
     "schema/test_specification.py": (
         "migrations.0001_initial models schema.catalogue.catalogue "

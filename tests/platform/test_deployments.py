@@ -36,6 +36,32 @@ def test_deploy_counts_versions_per_function(managers: Managers, resize: Functio
     assert active(managers, resize) == []
 
 
+def test_no_number_is_given_twice(managers: Managers, resize: Function, versions: list[Any]) -> None:
+    deployments = managers.function_deployments
+    deployments.delete_by_id(versions[2].id)
+    fourth = deployments.deploy(resize, "i", "k")
+    assert fourth.version == 4
+    deployments.delete({"function_id": resize.id})
+    assert deployments.deploy(resize, "i", "k").version == 5
+
+
+def test_versions_that_other_programs_add_count(managers: Managers, resize: Function, versions: list[Any]) -> None:
+    managers.database.raw_execute(
+        "INSERT INTO function_deployments (function_id, version, image_tag, s3_key) VALUES (@id, 9, 'i', 'k')",
+        {"id": resize.id},
+    )
+    assert managers.function_deployments.deploy(resize, "i", "k").version == 10
+
+
+def test_a_deployment_that_was_rolled_back_leaves_its_number(
+    managers: Managers, database: Database, resize: Function, versions: list[Any]
+) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        managers.function_deployments.deploy(resize, "i", "k")
+        raise ZeroDivisionError
+    assert managers.function_deployments.deploy(resize, "i", "k").version == 4
+
+
 def test_deploy_goes_on_behind_a_gap(managers: Managers, resize: Function, versions: list[Any]) -> None:
     managers.function_deployments.delete_by_id(versions[1].id)
     assert managers.function_deployments.deploy(resize, "i", "k").version == 4

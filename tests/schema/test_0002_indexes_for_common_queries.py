@@ -44,7 +44,7 @@ def another(connect: Callable[[], peewee.Database]) -> Iterator[peewee.Database]
 
 def test_they_come_and_go(older: peewee.Database) -> None:
     assert [difference.description for difference in find_drift(older, component.models)] == LACKING
-    assert Migrator(older, component).up() == [MIGRATION]
+    assert Migrator(older, component).up(MIGRATION) == [MIGRATION]
     assert find_drift(older, component.models) == []
     assert Migrator(older, component).down() == [MIGRATION]
     assert [difference.description for difference in find_drift(older, component.models)] == LACKING
@@ -57,7 +57,7 @@ def test_an_adopted_database_lacks_them_and_may_get_them_either_way(older: peewe
     # Some by hand, the others by the migration.
     for statement in report.statements[:3]:
         older.execute_sql(statement)
-    assert Migrator(older, component).up() == [MIGRATION]
+    assert Migrator(older, component).up(MIGRATION) == [MIGRATION]
     assert find_drift(older, component.models) == []
 
 
@@ -77,12 +77,12 @@ def test_their_names_are_those_that_postgresql_would_give(older: peewee.Database
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_what_an_interrupted_run_left_invalid_is_made_anew(older: peewee.Database) -> None:
     migrator = Migrator(older, component)
-    migrator.up()
+    migrator.up(MIGRATION)
     migrator.down()
     older.execute_sql(f"CREATE INDEX {LATEST_LINES} ON function_logs (function_id, timestamp, id, level)")
     older.execute_sql(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LATEST_LINES}'::regclass")
     assert len(find_drift(older, component.models)) == len(LACKING)
-    assert migrator.up() == [MIGRATION]
+    assert migrator.up(MIGRATION) == [MIGRATION]
     assert find_drift(older, component.models) == []
 
 
@@ -96,7 +96,7 @@ def test_others_write_while_the_migration_waits_for_an_older_transaction(
         with closing(connect()) as database:
             database.connect()
             database.execute_sql("SET lock_timeout = '50ms'")
-            applied = Migrator(database, component).up()
+            applied = Migrator(database, component).up(MIGRATION)
             return applied, database.execute_sql("SHOW lock_timeout").fetchone()[0]
 
     with ThreadPoolExecutor(1) as pool:

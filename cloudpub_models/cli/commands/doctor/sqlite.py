@@ -9,11 +9,13 @@ from typing import Any
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.sqlite.engine import OLDEST_SUPPORTED
+from cloudpub_models.errors import StorageError
 
 # Below a megabyte nobody minds, above it a quarter is worth a VACUUM.
 _NOTABLE_FREE_BYTES = 1 << 20
 _NOTABLE_FREE_SHARE = 0.25
 _MOST_LISTED = 5
+_RESCUE = "stop writing, copy the file, then 'sqlite3 FILE .recover' or restore a backup"
 
 
 def versions(database: Database) -> Iterator[Verdict]:
@@ -71,14 +73,18 @@ def space(database: Database) -> Iterator[Verdict]:
 
 def integrity(database: Database) -> Iterator[Verdict]:
     """Have SQLite check the file, and the references in it; that reads all of it."""
+    try:
+        yield from _soundness(database)
+    except StorageError as failure:  # a page so broken that the check itself ends there
+        yield error(f"the file is damaged: {failure}", _RESCUE)
+
+
+def _soundness(database: Database) -> Iterator[Verdict]:
     problems = [row["quick_check"] for row in database.raw_query_all(f"PRAGMA quick_check({_MOST_LISTED})")]
     if problems == ["ok"]:
         yield ok("quick_check finds the file sound")
     else:
-        yield error(
-            f"the file is damaged: {'; '.join(problems)}",
-            "stop writing, copy the file, then 'sqlite3 FILE .recover' or restore a backup",
-        )
+        yield error(f"the file is damaged: {'; '.join(problems)}", _RESCUE)
     quote = database.engine.sql_dialect.quote
     dangling = database.raw_query_all(
         'SELECT "table" AS name, parent, COUNT(*) AS rows FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2'

@@ -20,6 +20,7 @@ from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
 from cloudpub_models.cli.shown.output import document_bytes
 from cloudpub_models.cli.shown.terminal import print_note
 from cloudpub_models.connection.url import parse_url
+from cloudpub_models.models import GivenVersion
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
@@ -120,7 +121,7 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
         from cloudpub_models.cli.commands.schema.markdown import markdown
 
         return markdown(catalogue).encode()
-    diagram = diagram_of(catalogue, without=(HISTORY_TABLE,))
+    diagram = diagram_of(catalogue, without=(HISTORY_TABLE, GivenVersion._meta.table_name))
     if format is SchemaFormat.MERMAID:
         from cloudpub_models.cli.commands.schema.mermaid import mermaid
 

@@ -143,11 +143,14 @@ def test_a_database_out_of_reach_is_a_finding_without_the_password(run: Run, wor
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_a_damaged_file(run: Run, url: str, workplace: Path) -> None:
+@pytest.mark.parametrize("damaged", ["index", "table"])
+def test_a_damaged_file(run: Run, url: str, workplace: Path, damaged: str) -> None:
     database = Database(url)
     database.raw_execute("INSERT INTO users (email, password_hash) VALUES ('a@example.com', 'x')")
     page_size = database.raw_query_all("PRAGMA page_size")[0]["page_size"]
-    [root] = database.raw_query_all("SELECT max(rootpage) AS page FROM sqlite_master")
+    [root] = database.raw_query_all(
+        "SELECT max(rootpage) AS page FROM sqlite_master WHERE type = @type", {"type": damaged}
+    )
     database.raw_query_all("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
     with (workplace / "demo.db").open("r+b") as file:

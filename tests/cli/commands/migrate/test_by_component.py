@@ -84,7 +84,13 @@ def states(run: Run, *arguments: str) -> dict[str, str]:
 def test_up_restricted_takes_what_it_is_after_and_nothing_else(run: Run, project, option, cli_database_url) -> None:
     project("billing", "flags", "dunning")
     plan = json.loads(run("migrate", "up", "--plan", "--json", "--component", "billing").stdout)
-    planned = ["0001_initial", "0002_indexes_for_common_queries", "billing.0001_rows", "billing.0002_more"]
+    planned = [
+        "0001_initial",
+        "0002_indexes_for_common_queries",
+        "0003_given_versions",
+        "billing.0001_rows",
+        "billing.0002_more",
+    ]
     assert [each["name"] for each in plan["migrations"]] == planned
     applied = run("migrate", "up", "--component", "billing")
     assert applied.stdout.splitlines() == [f"applied {name}" for name in planned]
@@ -101,6 +107,7 @@ def test_up_applies_all_whether_one_is_after_the_other_or_not(run: Run, project,
     assert [line.removeprefix("applied ") for line in run("migrate", "up").stdout.splitlines()] == [
         "0001_initial",
         "0002_indexes_for_common_queries",
+        "0003_given_versions",
         "billing.0001_rows",
         "billing.0002_more",
         "flags.0001_rows",

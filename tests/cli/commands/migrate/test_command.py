@@ -32,7 +32,7 @@ def test_up_status_down(run: Run, cli_database_url: str) -> None:
 
 def test_status_tells_what_is_pending_by_its_exit_code_only_when_asked(run: Run, cli_database_url: str) -> None:
     run("migrate", "--database", cli_database_url)
-    run("migrate", "down", "--database", cli_database_url)
+    run("migrate", "down", "--yes", "--database", cli_database_url)
     plain = run("migrate", "status", "--database", cli_database_url)
     assert plain.exit_code == 0
     assert "pending" in plain.stdout
