@@ -9,7 +9,7 @@ import copy
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import peewee
 
@@ -95,13 +95,17 @@ class Entity(peewee.Model):
     _dirty: set[str]
     _back_link: BackLink
 
-    class Meta:
-        """What every table of this library has in common."""
+    if TYPE_CHECKING:
+        Meta: Any  # each model's own is a class beside this one, and no subclass of it
+    else:
 
-        database = current_database
-        legacy_table_names = False
-        model_metadata_class = TableMetadata
-        schema_manager_class = TableSchema
+        class Meta:
+            """What every table of this library has in common."""
+
+            database = current_database
+            legacy_table_names = False
+            model_metadata_class = TableMetadata
+            schema_manager_class = TableSchema
 
     @classmethod
     def validate_model(cls) -> None:

@@ -193,6 +193,11 @@ class TimestampField(_DateTimeBase):
 class EnumField(_CharBase[_E]):
     """A string enumeration in a VARCHAR column with a CHECK, so that no other writer can add a value of its own."""
 
+    if TYPE_CHECKING:
+        # Type checkers would take that of Peewee's text fields.
+        def __new__(cls, members: type[_E], *, max_length: int = 50, **options: Any) -> EnumField[_E]:
+            """Make a field whose values are members."""
+
     def __init__(self, members: type[_E], *, max_length: int = 50, **options: Any) -> None:
         """Take the enumeration, whose values are strings, beside the options of every Peewee field."""
         self.members = members

@@ -35,6 +35,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOUDPUB_DATABASE_URL", database_url)
+    # The page on tables of one's own has a package for an example.
+    monkeypatch.syspath_prepend(ROOT / "examples" / "billing")
     kept = docs_pages.run_page(
         page,
         {"__name__": "documentation"},

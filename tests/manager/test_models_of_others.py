@@ -1,6 +1,6 @@
 """A manager for any other Peewee model, with Peewee's own fields and keys."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import uuid4
 
@@ -9,7 +9,14 @@ import pytest
 
 from cloudpub_models import Manager
 from cloudpub_models.entity.base import Entity
-from cloudpub_models.errors import InvalidValueError, LazyLoadingError, UniqueViolationError, UnknownTableError
+from cloudpub_models.errors import (
+    InvalidValueError,
+    LazyLoadingError,
+    NotNullViolationError,
+    UniqueViolationError,
+    UnknownTableError,
+)
+from cloudpub_models.schema.drift.definition import create_all
 
 
 @pytest.fixture
@@ -168,3 +175,33 @@ def test_a_secret_number_is_stored_and_found_as_it_is(database, statements, base
     stored = database.raw_query_all(f"SELECT {secret} AS number FROM cards ORDER BY id")
     assert [row["number"] for row in stored] == [12345, 12345, 2, 12343, 4]
     assert "1234" not in repr(statements)
+
+
+class Note(peewee.Model):
+    """As Peewee's users write them; the page on tables of one's own says what is different."""
+
+    key = peewee.UUIDField(default=uuid4)
+    at = peewee.DateTimeField(default=lambda: datetime(2026, 1, 2))
+    state = peewee.CharField(default="new")
+
+    secret_columns = frozenset({"state"})
+
+    class Meta:
+        table_name = "notes"
+
+
+def test_what_is_different_from_an_entity(database, backend, statements):
+    create_all(database.engine, [Note])
+    notes = Manager(Note, database)
+    note = notes.insert({})
+    assert note.at == datetime(2026, 1, 2)
+    with pytest.raises(InvalidValueError, match="expected a datetime without a time zone"):
+        notes.insert({"at": datetime(2026, 1, 2, tzinfo=UTC)})
+    assert repr(note) == "<Note: 1>"
+    assert not hasattr(note, "to_dict")
+    notes.update({"state": "read"}, {"id": note.id})
+    assert "read" not in repr(statements[-1][1])
+    with pytest.raises(NotNullViolationError, match="key"):
+        database.raw_execute("INSERT INTO notes (at, state) VALUES ('2026-01-02', 'x')")
+    if backend == "sqlite":
+        assert database.raw_query_single("SELECT key FROM notes") == {"key": note.key.hex}

@@ -1,14 +1,18 @@
 """What type checkers object to in a program that uses the library: mypy and pyright, on exactly the lines marked."""
 
 from cloudpub_models import (
+    Component,
     Database,
     FunctionDeploymentInsert,
     FunctionInsert,
     FunctionInvocationUpdate,
     FunctionLogInsert,
     FunctionUpdate,
+    Manager,
+    Managers,
     OrganizationInsert,
     OrganizationMemberInsert,
+    User,
     UserInformationInsert,
     UserInsert,
     UserUpdate,
@@ -44,6 +48,19 @@ changes["sttus"] = "inactive"  # mistake: status
 deployment: FunctionDeploymentInsert = {"function_id": 1, "version": "1", "image_tag": "", "s3_key": ""}  # mistake: int
 log: FunctionLogInsert = {"function_id": 1, "level": "info"}  # mistake: message is missing
 invocation: FunctionInvocationUpdate = {"duration_ms": 1.5}  # mistake: whole milliseconds
+
+
+class AppManagers(Managers):
+    """The managers of one's own."""
+
+    people: Manager[User]
+
+
+app = AppManagers(Database("sqlite:///:memory:", components=[Component("people", models=[User])]))
+app.persons.count()  # mistake: people
+print(app.people.find_one().email)  # mistake: it may be None
+Component("people", models=[Managers])  # mistake: no model
+Component("people", migration="people.migrations")  # mistake: migrations
 
 
 def test_with_mistakes(cloudpub_factory: Factory, assert_statements: AssertStatements) -> None:

@@ -10,6 +10,7 @@ from peewee import ModelSelect
 
 from cloudpub_models import (
     ALL_ROWS,
+    Component,
     CursorPage,
     Database,
     Function,
@@ -42,6 +43,7 @@ from cloudpub_models import (
     operators,
     raw,
 )
+from cloudpub_models.entity import AutoField, CharField, Entity, EnumField, ForeignKey, TimestampField, UuidField
 from cloudpub_models.entity.stored_forms import JsonValue
 from cloudpub_models.testing import AssertStatements, Factory
 
@@ -159,6 +161,41 @@ def rename(function_id: int, name: str) -> Function | None:
 
 
 assert_type(rename(1, "g"), Function | None)
+
+
+# Tables of one's own
+class ApiKey(Entity):
+    """A model beside the platform's."""
+
+    id = AutoField()
+    uuid = UuidField(unique=True)
+    user = ForeignKey(User, backref="+", on_delete="CASCADE")
+    name = CharField(max_length=100)
+    role = EnumField(Role)
+    created_at = TimestampField()
+
+    user_id: int
+
+    class Meta:
+        """Its table."""
+
+        table_name = "api_keys"
+
+
+class AppManagers(Managers):
+    """The managers of all components' tables."""
+
+    api_keys: Manager[ApiKey]
+
+
+keys = Component("keys", models=[ApiKey], after=["cloudpub"])
+app = AppManagers(Database("sqlite:///:memory:", components=[keys]))
+assert_type(app.api_keys.find_by_uuid("…"), ApiKey | None)
+assert_type(app.api_keys.insert({"user": 1, "name": "deploy"}).user_id, int)
+assert_type([key.created_at for key in app.api_keys.find_all({"role": Role.TEAM})], list[datetime])
+assert_type([key.role for key in app.api_keys.iterate()], list[Role])
+assert_type([key.user.email for key in app.api_keys.find_all(include=("user",))], list[str])
+assert_type(app.functions.find_by_id(1), Function | None)
 
 
 # Tests

@@ -307,6 +307,22 @@ def test_a_script_may_declare_a_model_of_its_own(empty: peewee.Database, make: M
     assert tables(empty) == set()
 
 
+def test_a_script_may_declare_a_plain_model(empty: peewee.Database, tmp_path: Path) -> None:
+    (tmp_path / "0001_notes.py").write_text(
+        "import peewee\n"
+        "class Note(peewee.Model):\n"
+        "    text = peewee.TextField()\n"
+        "    class Meta:\n"
+        "        table_name = 'notes'\n"
+        "def up(migrator, db):\n"
+        "    with db.bind_ctx([Note]):\n"
+        "        db.create_tables([Note])\n"
+        "        Note.create(text='first')\n"
+    )
+    assert Migrator(empty, Component("plain", migrations=tmp_path)).up() == ["plain.0001_notes"]
+    assert empty.execute_sql("SELECT text FROM notes").fetchall() == [("first",)]
+
+
 class Coin(Entity):
     """A table of another component."""
 

@@ -17,7 +17,7 @@ from cloudpub_models.schema.migrations.migrator import Migrator
 
 def components(database: Database) -> Iterator[Verdict]:
     """Say whose tables are meant."""
-    yield ok(", ".join(f"{one.name} ({len(one.models)} tables)" for one in database.components))
+    yield ok(", ".join(f"{one.name} ({_counted(len(one.models), 'table')})" for one in database.components))
 
 
 def migrations(database: Database, components: Iterable[Component]) -> Iterator[Verdict]:
@@ -101,6 +101,10 @@ def indexes_twice(database: Database) -> Iterator[Verdict]:
 
 
 CHECKS: tuple[Check, ...] = (("drift", drift), ("indexes", foreign_keys_without_index), ("indexes", indexes_twice))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _has_own_tables(database: Database) -> bool:
