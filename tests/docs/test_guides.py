@@ -15,7 +15,7 @@ GUIDE = (ROOT / "docs" / "MIGRATION_GUIDE.md").read_text(encoding="utf-8")
 _CODE = re.compile(r"`([^`\n]+)`")
 _CALLS = {
     re.compile(r"\bmanagers\.(\w+)\.(\w+)\("): lambda manager, method: hasattr(getattr(managers, manager), method),
-    re.compile(r"\bmanagers\.(\w+)"): lambda manager: hasattr(managers, manager),
+    re.compile(r"(?<!/)\bmanagers\.(\w+)"): lambda manager: hasattr(managers, manager),
     re.compile(r"\bdatabase\.(\w+)\("): lambda method: hasattr(database, method),
     re.compile(r"\bQueryHelpers\.([a-z]\w*_\w+)"): lambda helper: hasattr(QueryHelpers, helper),
 }
