@@ -1,7 +1,7 @@
 """``Manager``: the same documented operations for every table.
 
 A call is checked, its SQL looked up by its shape (``statements``), run by the database's engine, and its rows become
-instances (``loading``). The operations stand by role: ``finding``, ``writing``, ``relating``.
+instances (``loading``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TypeVar
 import peewee
 
 from cloudpub_models.manager.relating import Relating
+from cloudpub_models.manager.summarizing import Summarizing
 from cloudpub_models.manager.writing import Writing
 
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Manager(Writing[M], Relating[M]):
+class Manager(Writing[M], Relating[M], Summarizing[M]):
     """The operations on one table.
 
     Args:

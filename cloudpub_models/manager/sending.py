@@ -155,9 +155,13 @@ class TableAccess(Generic[M]):
 
     def _hold_order(self, order: Order) -> None:
         """Raise UnguardedError where rows are ordered by those of a table of which the scope has not all rows."""
-        for item, _ in order:
-            if self.scope is not None and isinstance(item, str):
-                for link in related_column(self.model, item).links:
+        self._hold_keys([item for item, _ in order if isinstance(item, str)])
+
+    def _hold_keys(self, keys: Iterable[str]) -> None:
+        """Raise UnguardedError where a key leads to a table of which the scope has not all rows."""
+        for key in keys:
+            if self.scope is not None:
+                for link in related_column(self.model, key).links:
                     require_all_rows(self.scope, link.model)
 
     def _held_to(self, model: type[peewee.Model]) -> Conditions:

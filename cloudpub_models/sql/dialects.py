@@ -174,8 +174,8 @@ class _Differences(NamedTuple):
     # How two decimals are added, rounded to places after the point, and how those of many rows are.
     add_decimals: str
     sum_decimals: str
-    # The mean of a column of whole numbers, as a double.
-    average: str
+    # A number as a double, in which both databases work out means and sums of floating-point numbers.
+    as_double: str
     # Whether booleans come as such, and whole numbers of a float column as floats; otherwise both are integers.
     typed_numbers: bool
     # Whether ALTER TABLE changes columns and adds constraints; otherwise a table is made anew, and takes references to
@@ -418,7 +418,7 @@ POSTGRESQL = Dialect(
     checks_values=True,
     add_decimals="{0} + {1}",
     sum_decimals="SUM",
-    average="AVG(CAST({0} AS DOUBLE PRECISION))",
+    as_double="CAST({0} AS DOUBLE PRECISION)",
     typed_numbers=True,
     alters_tables=True,
     triggers_call_functions=True,
@@ -479,7 +479,7 @@ SQLITE = Dialect(
     checks_values=False,
     add_decimals=f"{ADD_DECIMALS}({{0}}, {{1}}, {{2}})",
     sum_decimals=SUM_DECIMALS,
-    average="AVG({0})",
+    as_double="{0}",
     typed_numbers=False,
     alters_tables=False,
     triggers_call_functions=False,

@@ -1,8 +1,8 @@
 """What stands in a dict in place of a value: how a column is compared, and what it is changed to.
 
 For: the functions that make an ``Operator``, taken as a value in the managers' ``where`` and in the builder's
-``where``, as in ``{"created_at": operators.gt(cutoff)}``; ``increment``, taken in what is updated; and
-``operator_for``, which says what a plain value means.
+``where``, as in ``{"created_at": operators.gt(cutoff)}``; ``increment``, taken in what is updated; ``count``, ``sum``,
+``avg``, ``min`` and ``max``, taken by ``aggregate``; and ``operator_for``, which says what a plain value means.
 
 Not for: columns (``nodes.conditions`` joins the two) and SQL (``dialects`` has the text of each operator).
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
@@ -305,6 +305,74 @@ def increment(amount: int | float | Decimal) -> Increment:
         InvalidValueError: it is no number.
     """
     return Increment(amount)
+
+
+class Aggregate(Record):
+    """What is worked out over many rows. Made by ``count``, ``sum``, ``avg``, ``min`` and ``max``.
+
+    Attributes:
+        function: which of them.
+        column: the column, which may be one of a row referred to; ``None`` counts rows.
+        distinct: whether equal values count once.
+    """
+
+    function: Literal["count", "sum", "avg", "min", "max"]
+    column: str | None = None
+    distinct: bool = False
+
+
+def count(column: str | None = None, *, distinct: bool = False) -> Aggregate:
+    """How many rows there are, or how many that have a value in a column; 0 of none.
+
+    Args:
+        column: the column.
+        distinct: count equal values once.
+
+    >>> count(), count("duration_ms"), count("user_id", distinct=True).distinct
+    (Aggregate(function='count', column=None, distinct=False), Aggregate(function='count', column='duration_ms', ...), True)
+
+    Raises:
+        InvalidQueryError: rows are to be counted once each, which they are.
+    """  # noqa: E501 - a doctest
+    if column is None and distinct:
+        raise InvalidQueryError("expected a column whose distinct values are counted; got none: name it")
+    return Aggregate("count", column, bool(distinct))
+
+
+def sum(column: str) -> Aggregate:
+    """The sum of a column of numbers: an ``int``, ``float`` or ``Decimal``, as the column's are; ``None`` of none.
+
+    >>> sum("duration_ms").function
+    'sum'
+    """
+    return Aggregate("sum", column)
+
+
+def avg(column: str) -> Aggregate:
+    """The mean of a column of numbers: a ``Decimal`` where they are decimals, else a ``float``; ``None`` of none.
+
+    >>> avg("duration_ms").column
+    'duration_ms'
+    """
+    return Aggregate("avg", column)
+
+
+def min(column: str) -> Aggregate:
+    """The smallest value of a column of numbers, text or times; ``None`` of none.
+
+    >>> min("timestamp").function
+    'min'
+    """
+    return Aggregate("min", column)
+
+
+def max(column: str) -> Aggregate:
+    """The largest value of a column of numbers, text or times; ``None`` of none.
+
+    >>> max("timestamp").function
+    'max'
+    """
+    return Aggregate("max", column)
 
 
 def operator_for(value: Any, symbol: str = "=") -> Operator:

@@ -66,6 +66,8 @@ def classify(error: sqlite3.Error, *, read_only: bool = False) -> errors.Cloudpu
         return _of_constraint(_CONSTRAINTS.get(code, errors.ConstraintError), text)
     if basic == sqlite3.SQLITE_READONLY and read_only:
         return errors.InvalidQueryError(f"this transaction is read-only: {text}")
+    if text == "integer overflow":
+        return errors.InvalidValueError(f"{text}: the sum has more than 64 bits; take it of decimals or floats")
     kind = _CODES.get(code) or _CODES.get(basic, errors.DatabaseError)
     return with_advice(kind, text, missing_table=text.startswith("no such table"))
 

@@ -70,7 +70,7 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table, engine: E
         return _by_column(order_by, order_direction, table)
     if type(order_by) is OrderWithValues:
         return order_by
-    direction = _direction(order_direction)
+    direction = direction_of(order_direction)
     items = () if order_by is None else [order_by] if isinstance(order_by, str | peewee.Node) else order_by
     if not isinstance(items, Sequence):
         raise InvalidQueryError(
@@ -83,7 +83,7 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table, engine: E
         if isinstance(item, tuple):
             if len(item) != 2:
                 raise InvalidQueryError(f"expected (column, direction) in order_by; got {len(item)} items")
-            own, given = item[0], _direction(item[1])
+            own, given = item[0], direction_of(item[1])
         if isinstance(own, peewee.Node):
             order.append(_by_expression(own, given, table, engine, values))
         else:
@@ -139,7 +139,7 @@ def related_value(model: type[peewee.Model], key: str, name: str | None = None) 
         name: what columns of the table are qualified by, where they have to be.
     """
     _, links, column = related_column(model, key)
-    value: nodes.Expression = nodes.Column(None, column.name)
+    value: nodes.Expression = nodes.Column(None if links else name, column.name)
     for position in range(len(links) - 1, -1, -1):
         link = links[position]
         outer = nodes.Column(name if position == 0 else None, link.column)
@@ -164,7 +164,7 @@ def to_one(model: type[peewee.Model], key: Any, what: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _by_column(name: str, direction: str, table: Table) -> Order:
-    return (_name_and_direction(name, _direction(direction), table),)
+    return (_name_and_direction(name, direction_of(direction), table),)
 
 
 def _name_and_direction(name: Any, direction: str, table: Table) -> tuple[str, str]:
@@ -201,7 +201,12 @@ def _by_expression(
         return Expressed(pieces_of(expression, table, engine, values, "an order"), nulls), direction
 
 
-def _direction(direction: Any) -> str:
+def direction_of(direction: Any) -> str:
+    """Return a direction as SQL has it.
+
+    Raises:
+        InvalidQueryError: it is neither ASC nor DESC.
+    """
     if isinstance(direction, str) and (text := str.__str__(direction)).isascii() and text.upper() in ("ASC", "DESC"):
         return text.upper()
     raise InvalidQueryError(f"expected a direction of 'ASC' or 'DESC'; got {shown(direction)}")

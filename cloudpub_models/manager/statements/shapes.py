@@ -12,16 +12,27 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.order import Order, order_nodes
+from cloudpub_models.manager.arguments.aggregates import (
+    AggregateOrder,
+    HavingShape,
+    Summary,
+    having_nodes,
+    result_order_nodes,
+)
+from cloudpub_models.manager.arguments.dotted import related_column
+from cloudpub_models.manager.arguments.order import Order, order_nodes, related_value
 from cloudpub_models.manager.arguments.shape import Shape, group_of
+from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, models_by_table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
+from cloudpub_models.manager.rows.values import ReadValues, make_values_reader
 from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
 from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
+from cloudpub_models.sql.operators import Aggregate
 from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.statement import PreparableSql
 
@@ -57,6 +68,15 @@ class Lookup(NamedTuple, Generic[M]):
     encode: Encoder
     sql: str
     load: Loader[M]
+    writes: bool
+    tables: tuple[str, ...]
+
+
+class SelectValues(NamedTuple):
+    """A ``Request`` for values, and what reads them."""
+
+    sql: str
+    read: ReadValues
     writes: bool
     tables: tuple[str, ...]
 
@@ -161,6 +181,9 @@ class Statements(Generic[M]):
         self._selects_for_each = Remembered(self._make_select_for_each, _length)
         self._selects_connected = Remembered(self._make_select_connected, _length)
         self._selects_of_nothing = Remembered(self._make_select_of_nothing, _length)
+        self._selects_of_values = Remembered(self._make_select_of_values, _length)
+        self._summaries = Remembered(self._make_summary)
+        self._aggregates = Remembered(self._make_aggregate, _length)
         self._inserts = Remembered(self._make_insert, _length)
         self._inserts_from_arrays = Remembered(self._make_insert_from_arrays, _length)
         self._upserts = Remembered(self._make_upsert, _length)
@@ -293,6 +316,112 @@ class Statements(Generic[M]):
 
     def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         return self._request(kind, conditions=group_of(conditions))
+
+    def values(
+        self,
+        conditions: Shape,
+        keys: tuple[str, ...],
+        alone: bool,
+        order: Order,
+        limit: bool,
+        offset: bool,
+        distinct: bool,
+    ) -> SelectValues:
+        """Return the SELECT of the values of some columns.
+
+        Args:
+            conditions: what every row has to meet.
+            keys: the columns, dotted ones too.
+            alone: whether it is one, whose values are no tuples.
+            order: in which order they come.
+            limit: whether there is a largest number.
+            offset: whether some are skipped.
+            distinct: whether equal ones come once.
+        """
+        return self._selects_of_values[conditions, keys, alone, order, limit, offset, distinct]
+
+    def _make_select_of_values(
+        self,
+        conditions: Shape,
+        keys: tuple[str, ...],
+        alone: bool,
+        order: Order,
+        limit: bool,
+        offset: bool,
+        distinct: bool,
+    ) -> SelectValues:
+        # A bare name in ORDER BY would mean the column of that name of a related row, where one is selected.
+        own = self.table.node.known_as if any("." in key for key in keys) else None
+        request = self._request(
+            "select",
+            columns=tuple([related_value(self._model, key) for key in keys]),
+            distinct=distinct,
+            conditions=group_of(conditions),
+            order_by=order_nodes(order, self.table, own),
+            limit=PARAMETER if limit else None,
+            offset=PARAMETER if offset else None,
+        )
+        decoders = [decoder_for(related_column(self._model, key).column.field, self._dialect) for key in keys]
+        read = make_values_reader(decoders, alone=alone)
+        return SelectValues(request.sql, read, request.writes, request.tables)
+
+    def summary(self, keys: tuple[str, ...], aggregates: tuple[tuple[str, Aggregate], ...]) -> Summary:
+        """Return what is selected for aggregates by groups, and what reads it.
+
+        Args:
+            keys: the columns that rows are grouped by.
+            aggregates: the name of each result, and what it is.
+        """
+        try:
+            return self._summaries[keys, aggregates]
+        except TypeError:  # what is none, and is refused
+            return self._make_summary(keys, aggregates)
+
+    def _make_summary(self, keys: tuple[str, ...], aggregates: tuple[tuple[str, Aggregate], ...]) -> Summary:
+        return Summary.of(keys, aggregates, self.table, self._dialect)
+
+    def aggregate(
+        self,
+        conditions: Shape,
+        summary: Summary,
+        having: HavingShape,
+        order: AggregateOrder,
+        limit: bool,
+        offset: bool,
+    ) -> Request:
+        """Return the SELECT of aggregates.
+
+        Args:
+            conditions: what every row has to meet.
+            summary: what is selected, and by which groups.
+            having: what every group has to meet.
+            order: in which order they come.
+            limit: whether there is a largest number of groups.
+            offset: whether groups are skipped.
+        """
+        return self._aggregates[conditions, summary.keys, summary.aggregates, having, order, limit, offset]
+
+    def _make_aggregate(
+        self,
+        conditions: Shape,
+        keys: tuple[str, ...],
+        aggregates: tuple[tuple[str, Aggregate], ...],
+        having: HavingShape,
+        order: AggregateOrder,
+        limit: bool,
+        offset: bool,
+    ) -> Request:
+        results = self.summary(keys, aggregates).results
+        return self._request(
+            "select",
+            columns=tuple([item for result in results.values() for item in result.items]),
+            conditions=group_of(conditions),
+            group_by=tuple([results[key].compared for key in keys]),
+            having=having_nodes(having, results),
+            order_by=result_order_nodes(order, results),
+            limit=PARAMETER if limit else None,
+            offset=PARAMETER if offset else None,
+        )
 
     def insert(self, columns: tuple[str, ...], conflict: Conflict | None) -> Request:
         """Return the INSERT of one row that gives it back."""
@@ -437,7 +566,7 @@ class Statements(Generic[M]):
         return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
 
 
-def _length(made: Request | Select[Any] | Upsert) -> int:
+def _length(made: Request | SelectValues | Select[Any] | Upsert) -> int:
     return len(made.sql)
 
 

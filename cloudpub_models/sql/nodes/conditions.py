@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.identifiers import exact
-from cloudpub_models.sql.nodes.expressions import Column, NamedTable, Raw, check_raw
+from cloudpub_models.sql.nodes.expressions import Column, Expression, NamedTable, check_raw
 from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.text.parameters import check_names, parse
 
@@ -35,7 +35,7 @@ MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"
 class Comparison(Record):
     """A column compared by an operator, one of ``PARAMETER_COUNTS``."""
 
-    column: Column | Raw
+    column: Expression
     operator: str
 
 

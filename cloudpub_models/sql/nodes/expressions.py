@@ -164,6 +164,18 @@ class Sum(Record):
     decimal_places: int | None = None
 
 
+class AsDouble(Record):
+    """A number as a double."""
+
+    item: Expression
+
+
+class DecimalSum(Record):
+    """The exact sum of decimals."""
+
+    item: Expression
+
+
 class Assignment(Record):
     """What an update sets a column to, where that is no parameter."""
 
@@ -171,4 +183,6 @@ class Assignment(Record):
     value: Expression
 
 
-Expression: TypeAlias = Column | Star | Number | Call | Aliased | Raw | Positional | RelatedValue | Value | Sum
+Expression: TypeAlias = (
+    Column | Star | Number | Call | Aliased | Raw | Positional | RelatedValue | Value | Sum | AsDouble | DecimalSum
+)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from cloudpub_models.sql.dialects import Lock
-from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Group, RawCondition
+from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column, Expression, Having, NamedTable, Raw
 from cloudpub_models.sql.nodes.records import Record
 
@@ -102,7 +102,7 @@ class Query(Record):
 
     The values belong to the parameters in this order: the list of ``first_of_each``; those of an insert row by row, or
     of ``update_columns``; those of the assignments and of the conditions of ``conflict``; of ``joins``; of the query's
-    conditions; of ``order_by``; ``limit`` and ``offset`` where they are ``PARAMETER``.
+    conditions, of ``having`` and of ``order_by``; ``limit`` and ``offset`` where they are ``PARAMETER``.
 
     Attributes:
         kind: which statement; ``"count"`` counts the rows that the select would give without ``limit`` and ``offset``,
@@ -137,7 +137,7 @@ class Query(Record):
     joins: tuple[Join, ...] = ()
     conditions: Group = NO_CONDITIONS
     group_by: tuple[Expression, ...] = ()
-    having: tuple[Having | Raw, ...] = ()
+    having: tuple[Having | Comparison | Raw, ...] = ()
     order_by: tuple[OrderBy, ...] = ()
     limit: Count = None
     offset: Count = None

@@ -40,9 +40,11 @@ from cloudpub_models.sql.nodes.conditions import (
 )
 from cloudpub_models.sql.nodes.expressions import (
     Aliased,
+    AsDouble,
     Assignment,
     Call,
     Column,
+    DecimalSum,
     Expression,
     Having,
     NamedTable,
@@ -328,7 +330,9 @@ class _Writer:
             pairs.append(f"({self.group(join.conditions)})")
         return f" {join.kind} JOIN {self.table(join.table)} ON {' AND '.join(pairs)}"
 
-    def having(self, having: Having | Raw, alone: bool) -> str:
+    def having(self, having: Having | Comparison | Raw, alone: bool) -> str:
+        if isinstance(having, Comparison):
+            return self.comparison(having)
         if isinstance(having, Raw):
             text = self.raw_with_parameters(having.sql)
             return text if alone else f"({text})"
@@ -682,6 +686,10 @@ class _Writer:
             return self.related_value(item)
         if isinstance(item, Value):
             return self.place()
+        if isinstance(item, AsDouble):
+            return self.dialect.as_double.format(self.expression(item.item))
+        if isinstance(item, DecimalSum):
+            return f"{self.dialect.sum_decimals}({self.expression(item.item)})"
         if isinstance(item, Sum):
             return self.dialect.sum(self.expression(item.first), self.expression(item.second), item.decimal_places)
         raise InvalidQueryError(f"expected a column, a call or raw SQL; got {type(item).__name__}")
