@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import peewee
 
 from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
-from cloudpub_models.entity.fields import UTC_NOW, TimestampField, is_default, name_of_part, server_default
+from cloudpub_models.entity.fields import UTC_NOW, is_default, name_of_part, server_default
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.identifiers import shown
@@ -48,14 +48,31 @@ def touch_triggers(model: type[peewee.Model], dialect: Dialect) -> tuple[Trigger
     >>> [trigger.name for trigger in touch_triggers(User, SQLITE)]
     ['users_set_updated_at']
     """
-    make = _calling_trigger if dialect.triggers_call_functions else _updating_trigger
     touched = [field for field in model._meta.sorted_fields if getattr(field, "touched_on_update", False)]
-    return tuple(make(model, field, dialect) for field in touched)
+    keys = [key.column_name for key in cast("Any", model._meta).get_primary_keys()]
+    return tuple(touch_trigger(model._meta.table_name, field.column_name, keys, dialect) for field in touched)
 
 
-def _calling_trigger(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> Trigger:
-    name, table, column = _quoted_names(model, field, dialect)
-    function = dialect.quote(f"cloudpub_set_{field.column_name}")
+def touch_trigger(table: str, column: str, keys: Sequence[str], dialect: Dialect) -> Trigger:
+    """Return the trigger that sets a column to the current time where an update left it unchanged.
+
+    Args:
+        table: the table.
+        column: a timestamp.
+        keys: the columns of the table's primary key.
+        dialect: the database's SQL.
+
+    >>> from cloudpub_models.sql import POSTGRESQL
+    >>> touch_trigger("users", "updated_at", ["id"], POSTGRESQL).name
+    'users_set_updated_at'
+    """
+    make = _calling_trigger if dialect.triggers_call_functions else _updating_trigger
+    return make(table, column, keys, dialect)
+
+
+def _calling_trigger(table_name: str, column_name: str, keys: Sequence[str], dialect: Dialect) -> Trigger:
+    name, table, column = _trigger_name(table_name, column_name), dialect.quote(table_name), dialect.quote(column_name)
+    function = dialect.quote(f"cloudpub_set_{column_name}")
     body = f"\nBEGIN\n    NEW.{column} = clock_timestamp();\n    RETURN NEW;\nEND\n"
     statements = (
         # The function's own timezone makes the assignment right in a session of any timezone, and for a TIMESTAMPTZ
@@ -64,15 +81,14 @@ def _calling_trigger(model: type[peewee.Model], field: TimestampField, dialect: 
         f"CREATE OR REPLACE TRIGGER {dialect.quote(name)} BEFORE UPDATE ON {table} FOR EACH ROW "
         f"WHEN (NOT NEW.{column} IS DISTINCT FROM OLD.{column}) EXECUTE FUNCTION {function}()",
     )
-    return Trigger(name, field.column_name, statements, statements, (body, "TimeZone=UTC"))
+    return Trigger(name, column_name, statements, statements, (body, "TimeZone=UTC"))
 
 
-def _updating_trigger(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> Trigger:
+def _updating_trigger(table_name: str, column_name: str, keys: Sequence[str], dialect: Dialect) -> Trigger:
     # With recursive_triggers on, the inner UPDATE fires the trigger again; it stops there, because the inner UPDATE
     # either changes the column or, within one millisecond, finds no row.
-    name, table, column = _quoted_names(model, field, dialect)
-    keys = [dialect.quote(key.column_name) for key in cast("Any", model._meta).get_primary_keys()] or ["rowid"]
-    same_row = " AND ".join(f"{key} = NEW.{key}" for key in keys)
+    name, table, column = _trigger_name(table_name, column_name), dialect.quote(table_name), dialect.quote(column_name)
+    same_row = " AND ".join(f"{key} = NEW.{key}" for key in [dialect.quote(key) for key in keys] or ["rowid"])
     now = UTC_NOW.expression(dialect)
     touch = f"UPDATE {table} SET {column} = {now} WHERE {same_row} AND {column} IS NOT {now}"  # noqa: S608 - quoted
     definition = (
@@ -81,12 +97,11 @@ def _updating_trigger(model: type[peewee.Model], field: TimestampField, dialect:
     )
     drop = f"DROP TRIGGER IF EXISTS {dialect.quote(name)}"
     create = (f"CREATE TRIGGER IF NOT EXISTS {definition}",)
-    return Trigger(name, field.column_name, create, (drop, f"CREATE TRIGGER {definition}"), None)
+    return Trigger(name, column_name, create, (drop, f"CREATE TRIGGER {definition}"), None)
 
 
-def _quoted_names(model: type[peewee.Model], field: TimestampField, dialect: Dialect) -> tuple[str, str, str]:
-    table, column = model._meta.table_name, field.column_name
-    return name_of_part(table, ["set"], column), dialect.quote(table), dialect.quote(column)
+def _trigger_name(table: str, column: str) -> str:
+    return name_of_part(table, ["set"], column)
 
 
 class TableMetadata(peewee.Metadata):

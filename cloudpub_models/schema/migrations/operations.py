@@ -10,6 +10,8 @@ import peewee
 from playhouse.migrate import Operation  # type: ignore[import-untyped]
 from playhouse.migrate import operation as playhouse_operation
 
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.ddl import touch_trigger
 from cloudpub_models.entity.fields import EnumField, ServerDefault, is_default, name_of_part, server_default
 from cloudpub_models.errors import MigrationError
 
@@ -39,6 +41,24 @@ class MigratorOfEntities:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.lossless: Counter[str] = Counter()
+
+    def _keys_of(self, table: str) -> list[str]:
+        return [str(name) for name in self.database.get_primary_keys(table)]
+
+    @operation
+    def add_touch_trigger(self, table: str, column_name: str) -> list[peewee.Node]:
+        """Have updates that leave a column of moments unchanged set it to the current time."""
+        dialect = sql_dialect_of(self.database)
+        trigger = touch_trigger(table, column_name, self._keys_of(table), dialect)
+        return [peewee.SQL(statement) for statement in trigger.replace]
+
+    @operation
+    def drop_touch_trigger(self, table: str, column_name: str) -> peewee.Node:
+        """Have no update set a column by itself any more."""
+        dialect = sql_dialect_of(self.database)
+        name = dialect.quote(touch_trigger(table, column_name, (), dialect).name)
+        place = f" ON {dialect.quote(table)}" if dialect.triggers_call_functions else ""
+        return peewee.SQL(f"DROP TRIGGER {name}{place}")
 
     def type_of(self, field: peewee.Field[Any]) -> str:
         """Return the type of a field's column."""
@@ -86,6 +106,9 @@ class ColumnToAdd:
             known = own.rel_field
             own.rel_field = meta.combined[known] if isinstance(known, str) else known or meta.primary_key
             self.reference = own
+        if isinstance(own, peewee.BlobField):
+            # Peewee tells it how the driver takes bytes once it is a model's.
+            cast("Any", own)._db_hook(migrator.database)
         self.type = migrator.type_of(own)
         self.not_null = not own.null
         self.default: ServerDefault | None = server_default(own)

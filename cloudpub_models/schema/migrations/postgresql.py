@@ -19,6 +19,7 @@ from typing import Any
 import peewee
 from playhouse.migrate import PostgresqlMigrator  # type: ignore[import-untyped]
 
+from cloudpub_models.entity.fields import ServerDefault
 from cloudpub_models.errors import CloudpubError, MigrationError
 from cloudpub_models.schema.migrations.operations import ColumnToAdd, MigratorOfEntities, operation
 from cloudpub_models.schema.statements import fetch_value, run
@@ -27,6 +28,8 @@ from cloudpub_models.sql.dialects import POSTGRESQL
 # The key of the advisory lock; one number for every version of this package, for ever.
 LOCK_KEY = 0x636C6F7564707562
 TABLE_LOCK_SECONDS = 2
+
+_COUNTED = {"SERIAL": "INTEGER", "BIGSERIAL": "BIGINT"}
 
 
 class Session:
@@ -144,4 +147,41 @@ class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # t
             )
         if added.is_indexed:
             statements.append(self.add_index(table, (column_name,), added.is_unique, name=added.index_name))
+        return statements
+
+    @operation
+    def add_column_default(self, table: str, column: str, default: Any) -> Any:
+        """Set a column's default.
+
+        Args:
+            table: the table.
+            column: the column.
+            default: a value, an expression as text that ends in a parenthesis or a quote, or a ``ServerDefault``.
+        """
+        if not isinstance(default, ServerDefault):
+            return super().add_column_default(table, column, default)
+        place = f"ALTER TABLE {POSTGRESQL.quote(table)} ALTER COLUMN {POSTGRESQL.quote(column)}"
+        return peewee.SQL(f"{place} SET DEFAULT {default.expression(POSTGRESQL)}")
+
+    @operation
+    def alter_column_type(self, table: str, column: str, field: peewee.Field[Any], cast: Any = None) -> list[Any]:
+        """Change a column's type; all else of it stays.
+
+        Args:
+            table: the table.
+            column: the column.
+            field: a field of the type; of an ``AutoField`` or a ``BigAutoField`` the numbers that the column counts.
+            cast: an expression over the old row that gives the value. When None, the server's own conversion; to texts
+                of a limited length the one that refuses what is too long.
+        """
+        kind = _COUNTED.get(self.type_of(field), self.type_of(field))
+        quoted_table, name = POSTGRESQL.quote(table), POSTGRESQL.quote(column)
+        using = "" if cast is None else f" USING {self.text_of(cast)}"
+        if cast is None and not kind.startswith(("VARCHAR", "CHAR")):
+            using = f" USING {name}::{kind}"
+        statements = [peewee.SQL(f"ALTER TABLE {quoted_table} ALTER COLUMN {name} TYPE {kind}{using}")]
+        if isinstance(field, peewee.AutoField):
+            sequence = fetch_value(self.database, "SELECT pg_get_serial_sequence(%s, %s)", (quoted_table, column))
+            if sequence is not None:
+                statements.append(peewee.SQL(f"ALTER SEQUENCE {sequence} AS {kind}"))
         return statements

@@ -6,9 +6,11 @@ it was written, but for comments between the parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.sql.dialects import SQLITE
 from cloudpub_models.sql.text.tokens import Token, code, tokens
@@ -17,6 +19,8 @@ _BEGINS_CONSTRAINT = frozenset({"constraint", "primary", "unique", "check", "for
 _BEGINS_CLAUSE = frozenset(
     {"constraint", "primary", "not", "null", "unique", "check", "default", "collate", "references", "generated", "as"}
 )
+# The kinds of constraints that may be without a name, and how PostgreSQL's names for them end.
+_KINDS_IN_NAMES = {"check": "check", "unique": "key", "references": "fkey", "foreign": "fkey"}
 
 
 @dataclass
@@ -96,20 +100,48 @@ class TableDefinition:
         for column in self.columns:
             column.clauses = [rule for rule in column.clauses if not (rule.kind == "check" and rule.is_about(name))]
 
-    def remove_constraint(self, name: str) -> None:
+    def names_of_constraints(self, table: str) -> list[tuple[str, Clause, list[Clause]]]:
+        """Return name and clause of each constraint of a table, each with the list that it stands in.
+
+        One that was given no name has the one that PostgreSQL would have given it.
+        """
+        holders = [(column.name, column.clauses) for column in self.columns]
+        found = [(owner, rule, holder) for owner, holder in [*holders, (None, self.constraints)] for rule in holder]
+        taken = {rule.name.lower() for _, rule, _ in found if rule.name is not None}
+        named = []
+        for owner, rule, holder in found:
+            name = rule.name
+            if name is None and rule.kind in _KINDS_IN_NAMES:
+                name = self._unused_name(table, owner, rule, taken)
+                taken.add(name.lower())
+            if name is not None:
+                named.append((name, rule, holder))
+        return named
+
+    def _unused_name(self, table: str, owner: str | None, rule: Clause, taken: Collection[str]) -> str:
+        known = {column.name.lower(): column.name for column in self.columns}
+        about = list(dict.fromkeys(known[name.lower()] for name in rule.columns if name.lower() in known))
+        if owner is not None and not about:
+            about = [owner]
+        if rule.kind == "check" and len(about) != 1:
+            about = []
+        kind = _KINDS_IN_NAMES[rule.kind]
+        kinds = (f"{kind}{number or ''}" for number in itertools.count())
+        names = (name_of_part(table, about, each) if about else f"{table}_{each}" for each in kinds)
+        return next(name for name in names if name.lower() not in taken)
+
+    def remove_constraint(self, name: str, table: str) -> None:
         """Take away the constraint of a name, be it a column's or the table's.
 
         Raises:
             MigrationError: there is none.
         """
-        holders = [self.constraints, *(column.clauses for column in self.columns)]
-        for holder in holders:
-            for rule in holder:
-                if rule.name is not None and rule.name.lower() == name.lower():
-                    holder.remove(rule)
-                    return
-        names = [rule.name for holder in holders for rule in holder if rule.name is not None]
-        hint = did_you_mean(name, names) if names else "it has none with a name"
+        named = self.names_of_constraints(table)
+        for known, rule, holder in named:
+            if known.lower() == name.lower():
+                holder.remove(rule)
+                return
+        hint = did_you_mean(name, [known for known, _, _ in named]) if named else "it has none"
         raise MigrationError(f"expected a constraint of the table; got {name!r}: {hint}")
 
     def statement(self, table: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import peewee
 from playhouse.migrate import SqliteMigrator  # type: ignore[import-untyped]
 
-from cloudpub_models.entity.fields import as_sqlite_default
+from cloudpub_models.entity.fields import ServerDefault, as_sqlite_default
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.migrations.operations import REMADE_SUFFIX, ColumnToAdd, MigratorOfEntities, operation
 from cloudpub_models.schema.migrations.sqlite_definition import (
@@ -143,12 +143,21 @@ class TableRemakingMigrator(MigratorOfEntities, SqliteMigrator):  # type: ignore
 
     @operation
     def add_column_default(self, table: str, column: str, default: Any) -> Statements:
-        """Set a column's default: a value, or an expression as text that ends in a parenthesis or a quote."""
+        """Set a column's default.
+
+        Args:
+            table: the table.
+            column: the column.
+            default: a value, an expression as text that ends in a parenthesis or a quote, or a ``ServerDefault``.
+        """
         if default is None:
             raise ValueError("`default` must be not None/NULL.")
         value = default() if callable(default) else default
-        is_expression = isinstance(value, str) and value.endswith((")", "'"))
-        text = as_sqlite_default(value) if is_expression else _literal(value)
+        if isinstance(value, ServerDefault):
+            text = value.expression(SQLITE)
+        else:
+            is_expression = isinstance(value, str) and value.endswith((")", "'"))
+            text = as_sqlite_default(value) if is_expression else _literal(value)
         return self._changed_column(table, column, lambda found: found.put("default", f"DEFAULT {text}"))
 
     @operation
@@ -164,8 +173,11 @@ class TableRemakingMigrator(MigratorOfEntities, SqliteMigrator):  # type: ignore
 
     @operation
     def drop_constraint(self, table: str, name: str) -> Statements:
-        """Drop a constraint by its name; a unique index that stands for one is dropped by ``drop_index``."""
-        return self._remade(table, lambda definition: definition.remove_constraint(name))
+        """Drop a constraint by its name; a unique index that stands for one is dropped by ``drop_index``.
+
+        One that was given no name goes by the one that PostgreSQL would have given it.
+        """
+        return self._remade(table, lambda definition: definition.remove_constraint(name, table))
 
     @operation
     def add_unique(self, table: str, *column_names: str) -> Statements:

@@ -20,7 +20,10 @@ from cloudpub_models.schema.catalogue.catalogue import Catalogue, Column, Foreig
 SCRIPT = """
 import peewee
 from enum import StrEnum
-from cloudpub_models.entity import CharField, EnumField, ForeignKey, IntegerField, TextField, TimestampField, UuidField
+from cloudpub_models.entity import (
+    AutoField, BigAutoField, BlobField, CharField, EnumField, ForeignKey, IntegerField, ServerDefault, TextField,
+    TimestampField, UuidField,
+)
 from cloudpub_models.models import User
 
 class Level(StrEnum):
@@ -117,6 +120,11 @@ CHANGES: dict[str, tuple[str, Change]] = {
         "functions",
         changed_column("name", default="lower 'A, B'"),
     ),
+    "migrator.add_column_default('functions', 'name', ServerDefault(\"upper('A')\", \"(upper('A'))\"))": (
+        "functions",
+        changed_column("name", default="upper 'A'"),
+    ),
+    "migrator.drop_touch_trigger('functions', 'updated_at')": ("functions", without("triggers", lambda _: True)),
     "migrator.drop_column_default('functions', 'uuid')": ("functions", changed_column("uuid", default=None)),
     "migrator.drop_column_default('functions', 'created_at')": (
         "functions",
@@ -248,6 +256,58 @@ def test_a_constraint_is_added_and_kept(filled: peewee.Database, tmp_path: Path)
     applied(filled, scripts, "migrator.drop_constraint('functions', 'short')")
     filled.execute_sql("UPDATE functions SET name = 'too long' WHERE id = 1")
     assert find_drift(filled, platform.models) == []
+
+
+def test_a_column_is_touched_by_updates_from_then_on(filled: peewee.Database, tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    touched = "UPDATE users SET updated_at = '2001-01-01 00:00:00.000000'"
+    old = "SELECT count(*) FROM users WHERE updated_at < '2002-01-01'"
+    applied(filled, scripts, "migrator.drop_touch_trigger('users', 'updated_at')")
+    filled.execute_sql(touched)
+    filled.execute_sql("UPDATE users SET email = 'b@c.d'")
+    assert filled.execute_sql(old).fetchone()[0] == 1
+    applied(filled, scripts, "migrator.add_touch_trigger('users', 'updated_at')")
+    assert find_drift(filled, platform.models) == []
+    filled.execute_sql("UPDATE users SET email = 'c@d.e'")
+    assert filled.execute_sql(old).fetchone()[0] == 0
+    # Once more is no error: what is there of this name gives way.
+    applied(filled, scripts, "migrator.add_touch_trigger('users', 'updated_at')")
+
+
+def test_bytes_are_a_default(filled: peewee.Database, tmp_path: Path) -> None:
+    applied(filled, tmp_path / "scripts", "migrator.add_column('functions', 'raw', BlobField(default=b'it\\'s'))")
+    assert [bytes(row["raw"]) for row in rows(filled)["functions"]] == [b"it's"] * 2
+
+
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_a_key_counts_as_far_as_its_type(filled: peewee.Database, tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    largest = "SELECT data_type, max_value FROM pg_sequences WHERE sequencename = 'function_logs_id_seq'"
+    applied(filled, scripts, "migrator.alter_column_type('function_logs', 'id', BigAutoField())")
+    assert read_catalogue(filled).tables["function_logs"].columns["id"].type == "bigint"
+    assert filled.execute_sql(largest).fetchone() == ("bigint", 2**63 - 1)
+    applied(filled, scripts, "migrator.alter_column_type('function_logs', 'id', AutoField())")
+    assert filled.execute_sql(largest).fetchone() == ("integer", 2**31 - 1)
+
+
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_a_type_that_postgresql_does_not_convert_by_itself(filled: peewee.Database, tmp_path: Path) -> None:
+    filled.execute_sql("UPDATE functions SET name = '7' || id")
+    scripts = tmp_path / "scripts"
+    applied(filled, scripts, "migrator.alter_column_type('functions', 'name', IntegerField())")
+    assert [row["name"] for row in rows(filled)["functions"]] == [71, 72]
+    with pytest.raises(MigrationError, match="too long"):
+        applied(
+            filled, tmp_path / "scripts", "migrator.alter_column_type('functions', 'name', CharField(max_length=1))"
+        )
+
+
+def test_a_constraint_without_a_name_goes_by_postgresqls(filled: peewee.Database, tmp_path: Path) -> None:
+    filled.execute_sql("CREATE TABLE t (a INTEGER CHECK (a > 0), b INTEGER UNIQUE, CHECK (a < 9), UNIQUE (a, b))")
+    for name in ("t_a_check1", "t_a_check", "t_b_key", "t_a_b_key"):
+        applied(filled, tmp_path / "scripts", f"migrator.drop_constraint('t', '{name}')")
+    table = read_catalogue(filled).tables["t"]
+    assert (table.checks, table.uniques) == ((), ())
 
 
 def test_an_index_over_some_rows_is_kept(filled: peewee.Database, tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def test_names_are_found_in_any_case_or_a_nearest_one_is_named() -> None:
     with pytest.raises(MigrationError, match="expected a column of the table; got 'nam': known are: Name"):
         definition.column("nam")
     with pytest.raises(MigrationError, match="expected a constraint of the table; got 'sort'"):
-        definition.remove_constraint("sort")
-    definition.remove_constraint("SHORT")
+        definition.remove_constraint("sort", "t")
+    definition.remove_constraint("SHORT", "t")
     assert definition.statement("t") == 'CREATE TABLE "t" (\n  "Name" TEXT\n)'
     assert quoted('a"b') == '"a""b"'
     with pytest.raises(MigrationError, match="expected the columns of a table in parentheses"):

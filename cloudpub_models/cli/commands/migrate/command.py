@@ -8,24 +8,24 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
+from cloudpub_models.cli.commands.migrate.new import new
 from cloudpub_models.cli.commands.migrate.plan import hazard_line, plan_document, plan_summary, print_plan
 from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
-from cloudpub_models.component import PLATFORM, Component, load_component, with_what_they_are_after
+from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.connection import Database
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
-from cloudpub_models.schema.migrations.scripts import Direction, directory_of, write_script
+from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
 from cloudpub_models.sql import Dialect
 
@@ -140,22 +140,7 @@ def status(
         raise typer.Exit(PENDING)
 
 
-@migrate.command(epilog="Example: cloudpub migrate new add user locale")
-@takes_target(scripts=True)
-def new(
-    target: Target,
-    name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Write the skeleton of the next migration, with the next free number. No database is needed."""
-    platform = load_component(PLATFORM)
-    if target.directory is None and not _is_in_checkout(directory_of(platform)):
-        raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
-    path = _short(write_script(platform.with_migrations(target.directory or platform.migrations), " ".join(name)))
-    if as_json:
-        print_document({"path": str(path)})
-    else:
-        print_line(str(path))
+migrate.command(epilog="Example: cloudpub migrate new add user locale")(new)
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
@@ -342,11 +327,3 @@ def _difference_documents(differences: Iterable[Difference], components: Iterabl
 def _owners(components: Iterable[Component]) -> dict[str, str]:
     """Return the components' names by their tables."""
     return {table: component.name for component in components for table in component.tables}
-
-
-def _is_in_checkout(directory: Path | None) -> bool:
-    return directory is not None and (directory.parents[1] / "pyproject.toml").exists()
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,27 +76,6 @@ def test_a_migration_that_fails_is_one_line(run: Run, workplace: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_new_writes_a_numbered_skeleton_and_needs_no_database(run: Run, workplace: Path) -> None:
-    assert run("migrate", "new", "--directory", "own", "add", "user", "locale").stdout == (
-        f"{Path('own') / '0001_add_user_locale.py'}\n"
-    )
-    assert run("migrate", "--directory", "own", "new", "next one").stdout.strip().endswith("0002_next_one.py")
-    assert "def up(" in (workplace / "own" / "0001_add_user_locale.py").read_text()
-    third = json.loads(run("migrate", "new", "--directory", "own", "third", "--json").stdout)
-    assert third == {"path": str(Path("own") / "0003_third.py")}
-    refused = run("migrate", "new", "--directory", "own", "!?")
-    assert refused.exit_code == 1
-    assert refused.stderr.startswith("error: expected a name of letters and digits")
-
-
-def test_new_where_nothing_may_be_written_is_one_line(run: Run, workplace: Path) -> None:
-    (workplace / "file").touch()
-    result = run("migrate", "new", "--directory", "file/below", "first")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-
-
 def test_check_finds_no_drift_after_up(run: Run, cli_database_url: str) -> None:
     run("migrate", "--database", cli_database_url)
     result = run("migrate", "check", "--database", cli_database_url)
@@ -137,18 +115,6 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
     assert result.exit_code == 1
     assert "No single statement mends" in result.stdout
     assert "  function_logs.level: type: " in result.stdout
-
-
-def test_nothing_is_written_into_an_installed_package(
-    run: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "cloudpub_models.cli.commands.migrate.command.directory_of", lambda _: workplace / "a" / "installed"
-    )
-    result = run("migrate", "new", "first")
-    assert result.exit_code == 1
-    assert "expected a checkout of this package" in result.stderr
-    assert not (workplace / "a").exists()
 
 
 def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url: str) -> None:
