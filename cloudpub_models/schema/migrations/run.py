@@ -181,6 +181,9 @@ _ABOUT_ROWS: dict[type[ConstraintError], str] = {
 }
 
 
+_NOT_CONVERTED = ("cannot be cast automatically", "cannot cast type", "invalid input syntax for type")
+
+
 def _failure(script: Script, direction: Direction, error: Exception) -> str:
     failed = f"{script.name} failed ({direction}): "
     if isinstance(error, MigrationError):
@@ -195,7 +198,7 @@ def _failure(script: Script, direction: Direction, error: Exception) -> str:
         return f"{failed}{type(error).__name__}: {told}"
     text = str(error).strip().splitlines()
     message = f"{failed}{type(error).__name__}: {text[0] if text else ''}"
-    if "cannot be cast automatically" in message:
+    if any(words in message for words in _NOT_CONVERTED):
         message += ": say how by cast=… of alter_column_type"
     if direction == "up" and "already exists" in message:
         message += "; if another backend has made these tables, run `migrate adopt`"
