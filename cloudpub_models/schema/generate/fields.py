@@ -137,10 +137,8 @@ def is_said_by_field(column: ColumnState) -> bool:
 
 def words_of(default: ServerDefault, names: Names) -> Call:
     """Return a default in the words of both databases."""
-    return Call(
-        names.use("ServerDefault"),
-        named={"postgresql": literal(default.postgresql), "sqlite": literal(default.sqlite)},
-    )
+    made = Call(names.use("ServerDefault"))
+    return made.with_named(postgresql=literal(default.postgresql), sqlite=literal(default.sqlite))
 
 
 def neutral_value(kind: str) -> object:

@@ -103,7 +103,7 @@ def sql_text(sql: str, names: Names) -> str | Call:
 def in_words(postgresql: str, sqlite: str, names: Names) -> Call:
     """Return SQL that differs between the databases."""
     names.use("PostgresqlDatabase")
-    return Call(WORDS, ["db"], {"postgresql": literal(postgresql), "sqlite": literal(sqlite)})
+    return Call(WORDS, ["db"]).with_named(postgresql=literal(postgresql), sqlite=literal(sqlite))
 
 
 class Steps:
