@@ -239,7 +239,7 @@ class _Difference:
             if before is None:
                 self._add_column(new, column)
                 continue
-            retyped = (new.name, name) in self._retyped or before.counts != column.counts
+            retyped = (new.name, name) in self._retyped or not before.may_count_as(column)
             keeps_default = before.has_default_of(column)
             if retyped:
                 self._retype(new.name, before, column)
@@ -262,7 +262,7 @@ class _Difference:
         self._add("add columns", step)
 
     def _retype(self, table: str, before: ColumnState, column: ColumnState) -> None:
-        if before.counts != column.counts:
+        if not before.may_count_as(column):
             raise MigrationError(
                 f"expected the key {table}.{column.name} to go on {'' if before.counts else 'not '}counting by itself; "
                 "got the other in the model: write this migration by hand, then the rest can be written for you"

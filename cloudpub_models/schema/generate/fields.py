@@ -105,7 +105,7 @@ def field_of_column(
     >>> str(field_of_column(ColumnState("id", "bigint", True, False, None, counts=True), Names(), is_key=True))
     'BigAutoField()'
     """
-    if column.counts:
+    if column.counts is not False:
         return Call(names.use("BigAutoField" if column.type == "bigint" else "AutoField"))
     call = type_of_field(column.type, names)
     named = dict(call.named)

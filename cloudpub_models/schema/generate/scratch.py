@@ -37,7 +37,12 @@ from cloudpub_models.schema.generate.structure import (
 )
 from cloudpub_models.schema.migrations.operations import operation
 from cloudpub_models.schema.migrations.scripts import scripts_of
-from cloudpub_models.schema.migrations.sqlite_definition import Clause, TableDefinition, read_definition
+from cloudpub_models.schema.migrations.sqlite_definition import (
+    Clause,
+    ColumnDefinition,
+    TableDefinition,
+    read_definition,
+)
 from cloudpub_models.schema.migrations.sqlite_migrator import TableRemakingMigrator
 from cloudpub_models.schema.statements import fetch
 from cloudpub_models.sql.dialects import SQLITE
@@ -207,14 +212,14 @@ class _Reader:
         for name, declared, not_null, default, key in fetch(self._database, query, (table,)):
             found: Any = _TYPE.fullmatch(declared)
             own = definition.column(name)
-            counts = bool(key) and declared.upper() == "INTEGER"
+            counts = self._counts(own) if key and declared.upper() == "INTEGER" else False
             far = any(clause.name == _COUNTS_FAR for clause in own.clauses)
             kind = _COUNTS_FAR if far else found["meant"] or normalised_type(found["stored"]).replace(", ", ",")
             field = self._fields.get((table, name))
             columns[name] = ColumnState(
                 name,
                 kind,
-                counts or found["meant"] is not None or kind not in STORED_AS.values(),
+                counts is True or found["meant"] is not None or kind not in STORED_AS.values(),
                 not (not_null or key),
                 self._default(default),
                 counts,
@@ -223,6 +228,10 @@ class _Reader:
             if key:
                 keys.append((key, name))
         return columns, tuple(name for _, name in sorted(keys))
+
+    def _counts(self, column: ColumnDefinition) -> bool | None:
+        key = column.clause("primary")
+        return True if key is not None and "autoincrement" in key.text.lower() else None
 
     def _default(self, text: str | None) -> ServerDefault | None:
         if text is None or text.upper() == "NULL":

@@ -230,7 +230,11 @@ class Steps:
         """Change a column's type."""
 
         def altered(column: ColumnState) -> Line:
-            field = field_of_column(column, self.names) if column.counts else type_of_field(column.type, self.names)
+            field = (
+                field_of_column(column, self.names)
+                if column.counts is not False
+                else type_of_field(column.type, self.names)
+            )
             return operation("alter_column_type", literal(table), literal(column.name), field)
 
         return Step(

@@ -35,7 +35,8 @@ class ColumnState:
         is_type_certain: whether that is known; otherwise it is what SQLite stores, which may stand for others.
         nullable: whether it may be NULL.
         default: its default in the database, in the words of each.
-        counts: whether it is a key that counts by itself.
+        counts: whether it is a key that counts by itself; None where its definition does not tell, as where a script
+            sends ``INTEGER PRIMARY KEY`` to SQLite.
         value: the default that Python gives, where it is the same for every row.
     """
 
@@ -44,7 +45,7 @@ class ColumnState:
     is_type_certain: bool
     nullable: bool
     default: ServerDefault | None
-    counts: bool = False
+    counts: bool | None = False
     value: object = field(default=None, compare=False)
 
     def has_type_of(self, other: ColumnState) -> bool:
@@ -52,6 +53,10 @@ class ColumnState:
         if self.is_type_certain and other.is_type_certain:
             return self.type == other.type
         return STORED_AS.get(self.type, self.type) == STORED_AS.get(other.type, other.type)
+
+    def may_count_as(self, other: ColumnState) -> bool:
+        """Whether both count by themselves, or neither does, as far as that is known."""
+        return self.counts is None or other.counts is None or self.counts == other.counts
 
     def has_default_of(self, other: ColumnState) -> bool:
         """Whether both defaults are the same."""
