@@ -82,6 +82,22 @@ def _owners_and_names(data: Data, library: Library) -> Iterator[tuple[int, str]]
     return _shuffled([(function["user_id"], function["name"]) for function in data.functions])
 
 
+def _emails(data: Data, library: Library) -> Iterator[tuple[str, bool]]:
+    return ((f"user{id}@example.org", False) for id in _user_ids(data, library))
+
+
+def _emails_by_hand(data: Data, library: Library) -> Iterator[tuple[str, bool]]:
+    return ((email, True) for email, _ in _emails(data, library))
+
+
+def _owners_or_names(data: Data, library: Library) -> Iterator[tuple[int, str, bool]]:
+    return ((user_id, data.functions[0]["name"], False) for user_id in _user_ids(data, library))
+
+
+def _owners_or_names_by_hand(data: Data, library: Library) -> Iterator[tuple[int, str, bool]]:
+    return ((user_id, name, True) for user_id, name, _ in _owners_or_names(data, library))
+
+
 def _nothing(data: Data, library: Library) -> Iterator[None]:
     return itertools.repeat(None)
 
@@ -214,6 +230,15 @@ def _check_count(library: Library, data: Data, user_id: int, number: Any) -> Non
     assert number == data.scale.functions_per_user
 
 
+def _check_count_related(library: Library, data: Data, argument: tuple[str, bool], number: Any) -> None:
+    assert number == data.scale.functions_per_user
+
+
+def _check_count_any(library: Library, data: Data, argument: tuple[int, str, bool], number: Any) -> None:
+    user_id, name, _ = argument
+    assert number == sum(row["user_id"] == user_id or row["name"] == name for row in data.functions)
+
+
 def _check_exists(library: Library, data: Data, argument: Any, found: Any) -> None:
     assert found is True
 
@@ -325,6 +350,26 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("count", "count", "point", _user_ids, _check_count, _both(1.2, 1.4)),
     Operation("exists", "exists", "point", _owners_and_names, _check_exists, _both(1.2, 1.4)),
+    Operation(
+        "count_related",
+        "count by a related row's column × the join by hand",
+        "point",
+        _emails,
+        _check_count_related,
+        _both(1.3, 1.3),
+        control_is_library=True,
+        control_arguments=_emails_by_hand,
+    ),
+    Operation(
+        "count_any",
+        "count of any_of two × OR by hand",
+        "point",
+        _owners_or_names,
+        _check_count_any,
+        _both(1.1, 1.1),
+        control_is_library=True,
+        control_arguments=_owners_or_names_by_hand,
+    ),
     Operation(
         "include",
         "{scale.functions_with_deployments} functions, include deployments, 5 each",

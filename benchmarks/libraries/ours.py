@@ -12,8 +12,12 @@ from typing import Any, cast
 from benchmarks.data import Batch
 from benchmarks.databases import SQLITE_PRAGMAS
 from benchmarks.library import Library
-from cloudpub_models import Database, Managers, operators
+from cloudpub_models import Database, Managers, any_of, operators
 from cloudpub_models.connection.options import DatabaseOptions
+
+_COUNT_RELATED = """SELECT COUNT(*) AS count FROM functions INNER JOIN users ON users.id = functions.user_id
+    WHERE users.email = @email"""
+_COUNT_ANY = "SELECT COUNT(*) AS count FROM functions WHERE user_id = @user_id OR name = @name"
 
 
 class Ours(Library):
@@ -74,6 +78,18 @@ class Ours(Library):
 
     def exists(self, argument: tuple[int, str]) -> Any:
         return self.functions.exists({"user_id": argument[0], "name": argument[1]})
+
+    def count_related(self, argument: tuple[str, bool]) -> Any:
+        email, by_hand = argument
+        if by_hand:
+            return self.ours.raw_query_all(_COUNT_RELATED, {"email": email})[0]["count"]
+        return self.functions.count({"user.email": email})
+
+    def count_any(self, argument: tuple[int, str, bool]) -> Any:
+        user_id, name, by_hand = argument
+        if by_hand:
+            return self.ours.raw_query_all(_COUNT_ANY, {"user_id": user_id, "name": name})[0]["count"]
+        return self.functions.count(any_of({"user_id": user_id}, {"name": name}))
 
     def include(self, functions: int) -> Any:
         return self.functions.find_all({"id": operators.le(functions)}, order_by="id", include=("deployments",))
