@@ -16,8 +16,11 @@ from cloudpub_models import (
     UserInformationInsert,
     UserInsert,
     UserUpdate,
+    any_of,
     database,
     managers,
+    none_of,
+    operators,
 )
 from cloudpub_models.testing import AssertStatements, Factory
 
@@ -25,6 +28,9 @@ print(managers.functions.find_by_id(1).name)  # mistake: it may be None
 name: int = managers.functions.insert({}).name  # mistake: a str
 managers.functions.find_all(order_direction="SIDEWAYS")  # mistake: ASC or DESC
 managers.functions.find_all(orderby="name")  # mistake: order_by
+managers.functions.find_all(any_of([{"name": "resize"}, {"name": "crop"}]))  # mistake: any_of(*conditions)
+managers.functions.count(none_of("name = 'resize'"))  # mistake: a dict or an expression
+managers.functions.count({"analysis_result": operators.at(5, "dart")})  # mistake: a path is text or a list
 managers.functions.batch_insert([], on_conflict="replace")  # mistake: ignore or update
 managers.functions.find_al()  # mistake: no such method
 Database("sqlite:///:memory:", busy_timeot=3)  # mistake: busy_timeout

@@ -36,10 +36,13 @@ from cloudpub_models import (
     User,
     UserInformation,
     UserInformationInsert,
+    all_of,
+    any_of,
     database,
     errors,
     forbid_lazy_loading,
     managers,
+    none_of,
     operators,
     raw,
 )
@@ -71,6 +74,19 @@ assert_type(managers.functions.find_all(include=("user", "deployments.function")
 assert_type(managers.functions.find_one({"user": 1}, include={"logs": {"limit": 20}}), Function | None)
 assert_type(managers.functions.find_all(Function.name == "resize"), list[Function])
 assert_type(managers.functions.count({"status": ["active", "building"]}), int)
+stale = any_of({"status": "failed"}, all_of(recent, Function.id > 10), none_of({"user.email": "ada@example.com"}, None))
+assert_type(managers.functions.find_all(stale, include={"deployments": {"where": stale, "limit": 3}}), list[Function])
+assert_type(
+    managers.functions.update({"status": "inactive"}, all_of(stale, {"deployments.version": 1})), list[Function]
+)
+assert_type(managers.functions.delete(any_of(*[{"id": number} for number in range(3)])), int)
+inside = {
+    "analysis_result": operators.at("language.name", "dart"),
+    "active_deployment.build_logs": None,
+    "name": operators.ne("x"),
+}
+assert_type(managers.functions.claim(inside, {"status": "building"}), list[Function])
+assert_type(managers.functions.count({"analysis_result": operators.at(["tags", -1], operators.MISSING)}), int)
 assert_type(managers.functions.exists(), bool)
 assert_type(managers.functions.paginate(1, 10), PaginatedResult[Function])
 assert_type(managers.functions.paginate(1, 10).items, list[Function])
