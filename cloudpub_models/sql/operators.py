@@ -23,6 +23,7 @@ from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.nodes.expressions import Raw
 from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.patterns import check_pattern
+from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members
 
@@ -241,6 +242,10 @@ def at(path: str | Sequence[str | int], value: Any) -> Operator:
 
 
 def _path(path: Any) -> tuple[str | int, ...]:
+    return _dotted_path(path) if path.__class__ is str else _checked_path(path)
+
+
+def _checked_path(path: Any) -> tuple[str | int, ...]:
     steps = [_step(step) for step in exact(path).split(".")] if isinstance(path, str) else path
     if not isinstance(steps, list | tuple) or not 0 < len(steps) <= _LONGEST_PATH:
         raise InvalidQueryError(
@@ -256,6 +261,9 @@ def _path(path: Any) -> tuple[str | int, ...]:
                 f"positions; got {shown(step)} in it: compare such documents in Python, or in SQL of your own"
             )
     return tuple([exact(step) if isinstance(step, str) else int(step) for step in steps])
+
+
+_dotted_path = remembered(_checked_path)
 
 
 def _step(text: str) -> str | int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Managers
+from cloudpub_models import Database, Managers, any_of
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,8 @@ CALLS: dict[str, tuple[Callable[[Managers], object], int]] = {
         21,
     ),
     "count": (lambda m: m.functions.count({"status": "active"}), 8),
+    "count by a related row's column": (lambda m: m.functions.count({"user.email": "ada@example.com"}), 20),
+    "count of any_of two": (lambda m: m.functions.count(any_of({"user_id": 1}, {"status": "failed"})), 18),
     "update_by_id": (lambda m: m.functions.update_by_id(1, {"status": "active"}), 16),
     "include of two relations over 30 rows": (
         lambda m: m.functions.find_all({"user_id": 1}, include=("user", "logs")),

@@ -238,8 +238,8 @@ def pieces_of(
     if foreign := context.referred - context.brought:
         names = ", ".join(sorted(map(_name_of, foreign)))
         raise UnknownTableError(
-            f"expected {what} on columns of {table.name}; got columns of {names}: ask for them in a subquery, "
-            "as in Function.user.in_(User.select().where(…))"
+            f"expected {what} on columns of {table.name}; got columns of {names}: name them with a "
+            "dotted key, as in {'user.email': …}, or ask in a subquery, as in Function.user.in_(User.select().where(…))"
         )
     pieces = tuple(text.split(_MARK))
     if len(pieces) != len(parameters) + 1:

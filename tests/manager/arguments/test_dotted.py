@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import peewee
@@ -300,6 +301,33 @@ def test_the_longest_keys_are_sent(shop: Managers) -> None:
     for level in range(8):
         deep = (any_of, none_of)[level % 2](deep, {"id": -level})
     shop.users.count(deep)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_workers_claim_different_rows_by_related_columns(shop: Managers, database_url: str) -> None:
+    other = Managers(Database(database_url))
+    where = {"user.email": "ada@example.com", "deployments.version": 1}
+    with shop.database.transaction():
+        (first,) = shop.functions.claim(where, {"status": "x"})
+        (second,) = other.functions.claim(where, {"status": "y"})
+        assert other.functions.claim(where | {"status": "active"}, {"status": "z"}) == []
+    assert {first.name, second.name} == {"crop", "resize"}
+    other.database.close()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_update_looks_again_at_a_row_that_it_had_to_wait_for(shop: Managers, database_url: str) -> None:
+    other = Managers(Database(database_url))
+    where = {"status": "active", "user.email": "ada@example.com", "name": "crop"}
+    with ThreadPoolExecutor() as pool:
+        with shop.database.transaction():
+            shop.functions.update({"status": "taken"}, {"name": "crop"})
+            waiting = pool.submit(other.functions.update, {"status": "late"}, where)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        assert waiting.result(timeout=30) == []
+    other.database.close()
+    assert shop.functions.get_one({"name": "crop"}).status == "taken"
 
 
 @pytest.mark.parametrize("key", ["user.email", "name", "function.user.information.phone_number"])
