@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import peewee
@@ -204,6 +205,7 @@ class Database:
             engine = self._opened()
             if engine is None:
                 engine = vars(self)["engine"] = open_engine(self._known_url(), self._options)
+                engine.known_models = partial(_models_of, weakref.ref(self))
                 self._tell_listeners()
             return engine
 
@@ -511,6 +513,11 @@ class Database:
 
     def _opened(self) -> Engine | None:
         return vars(self).get("engine")
+
+
+def _models_of(database: weakref.ref[Database]) -> tuple[type[peewee.Model], ...]:
+    found = database()
+    return () if found is None else found.models
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -28,6 +28,7 @@ from cloudpub_models.connection.scopes import (
     transactions_of_this_work,
 )
 from cloudpub_models.connection.sender import Sender
+from cloudpub_models.connection.text_values import as_columns_hold_it
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown
@@ -60,6 +61,7 @@ class Engine(peewee.Database, Sender):
         sql_dialect: how its SQL is written.
         driver_error: what its driver's errors have in common.
         copies_rows: whether it takes rows by ``copy_rows``.
+        known_models: gives the models that are used with it.
         only_looks: set before the first connection by what leaves everything about a database as it is, so that not
             even its settings are improved.
     """
@@ -68,6 +70,7 @@ class Engine(peewee.Database, Sender):
     driver_error: ClassVar[type[Exception]]
     copies_rows: ClassVar[bool]
     only_looks = False
+    known_models: Callable[[], Sequence[type[peewee.Model]]] = tuple
 
     # Peewee's record of each thread's connection.
     _state: Any
@@ -134,6 +137,11 @@ class Engine(peewee.Database, Sender):
         parsed = parse(sql, self.sql_dialect)
         if parsed.fault is not None:
             raise InvalidQueryError(parsed.fault)
+        if parameters.__class__ is dict:
+            for value in parameters.values():
+                if value.__class__ is str or value.__class__ is tuple:
+                    parameters = as_columns_hold_it(sql, parameters, self.sql_dialect, self.known_models)
+                    break
         text, values = parsed.bind(parameters or {})
         return text, values or None
 
