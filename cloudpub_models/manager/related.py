@@ -27,6 +27,14 @@ class RelatedRows(TableAccess[M]):
         held = None if self.scope is None else self._held_to
         return parse_where(where, self.table, self.database.engine, held)
 
+    def find_key(self, column: str, value: Any) -> Any:
+        """Return the primary key, a single column, of the row that has an encoded value in a column, or ``None``."""
+        shape, values = self._completed((((column, "="),), (value,)))
+        statements = self._statements[self.database.engine.sql_dialect]
+        select = statements.values(shape, self.table.key_names, True, (), False, False, False)
+        keys = select.read(send(self.database, select, values))
+        return keys[0] if keys else None
+
     def having(
         self, column: str, keys: Sequence[Any], order: Order = (), conditions: Conditions = NO_CONDITIONS
     ) -> list[M]:

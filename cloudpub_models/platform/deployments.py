@@ -9,7 +9,7 @@ invocations are recorded undisturbed.
 from __future__ import annotations
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import DomainRuleError, NotFoundError, UniqueViolationError
+from cloudpub_models.errors import DomainRuleError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import Function, FunctionDeployment, GivenVersion
@@ -18,6 +18,7 @@ from cloudpub_models.platform.references import (
     FunctionReference,
     deployment_key,
     function_key,
+    no_row,
 )
 from cloudpub_models.sql import operators
 
@@ -27,7 +28,7 @@ _VERSION_ATTEMPTS = 5
 class FunctionDeploymentManager(Manager[FunctionDeployment]):
     """The operations on ``function_deployments``.
 
-    Functions and deployments are given as instances or by their internal ids.
+    Functions and deployments are given as instances, by their public UUIDs or by their internal ids.
     """
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
@@ -69,10 +70,10 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         ``SELECT … FROM cloudpub_given_versions …``, ``INSERT INTO cloudpub_given_versions … ON CONFLICT … DO UPDATE …``
         and ``INSERT INTO function_deployments … RETURNING …``, in one transaction
         """
-        key = function_key(function)
+        key = function_key(function, self)
 
         def deploy(_connection: object) -> FunctionDeployment:
-            self._lock_function(key)
+            self._lock_function(key, function)
             # The last one may have been deleted, and other programs add versions without taking them down.
             last = self.find_one({"function_id": key}, order_by="version", order_direction="DESC", select=["version"])
             given = self._given.find_by_id(key, id_column="function_id")
@@ -109,12 +110,12 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         ``UPDATE function_deployments SET is_active = TRUE WHERE id = … RETURNING …`` and
         ``UPDATE functions SET active_deployment_id = …, updated_at = … WHERE id = … RETURNING …``, in one transaction
         """
-        key = deployment_key(deployment)
+        key = deployment_key(deployment, self)
 
         def activate(_connection: object) -> FunctionDeployment:
             found = self.find_by_id(key, select=["function_id"])
             if found is None:
-                raise _no_deployment(key)
+                raise no_row("deployment", self.table.name, deployment, key)
             self._lock_function(found.function_id)
             return self._activate(found.function_id, key)
 
@@ -142,10 +143,10 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         As ``activate``, with the function's row locked first, and
         ``SELECT id, … FROM function_deployments WHERE function_id = … AND version < … ORDER BY version DESC LIMIT …``
         """
-        key = function_key(function)
+        key = function_key(function, self)
 
         def roll_back(_connection: object) -> FunctionDeployment:
-            active_id = self._lock_function(key)
+            active_id = self._lock_function(key, function)
             active = None if active_id is None else self.find_by_id(active_id)
             if active is None:
                 raise DomainRuleError(
@@ -183,14 +184,14 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
         return self.find_all(
-            {"function_id": function_key(function)}, order_by="version", order_direction="DESC", limit=limit
+            {"function_id": function_key(function, self)}, order_by="version", order_direction="DESC", limit=limit
         )
 
-    def _lock_function(self, function: int) -> int | None:
+    def _lock_function(self, function: int, reference: FunctionReference | None = None) -> int | None:
         """Keep others from operating on a function until this transaction ends; return its active deployment's id."""
         found = self._functions._locked({"id": function}, ["active_deployment_id"])
         if found is None:
-            raise NotFoundError(f"expected an existing function; there is none with the id {function}")
+            raise no_row("function", "functions", reference, function)
         return found.active_deployment_id
 
     def _activate(self, function: int, deployment: int) -> FunctionDeployment:
@@ -198,10 +199,6 @@ class FunctionDeploymentManager(Manager[FunctionDeployment]):
         self.update({"is_active": False}, others)
         activated = self.update_by_id(deployment, {"is_active": True})
         if activated is None:
-            raise _no_deployment(deployment)
+            raise no_row("deployment", self.table.name, None, deployment)
         self._functions.update_by_id(function, {"active_deployment_id": deployment})
         return activated
-
-
-def _no_deployment(deployment: int) -> NotFoundError:
-    return NotFoundError(f"expected an existing deployment; there is none with the id {deployment}")

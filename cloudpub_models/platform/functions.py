@@ -122,7 +122,7 @@ class FunctionManager(Manager[Function]):
 
         Args:
             text: what to look for; ``%`` and ``_`` stand for themselves.
-            user: only this user's functions, an instance or an internal id.
+            user: only this user's functions: an instance, a public UUID or an internal id.
             status: only functions with this status.
             limit: how many functions at most.
             offset: how many functions to skip.
@@ -143,7 +143,7 @@ class FunctionManager(Manager[Function]):
             raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
         where: dict[str, object] = {"name": operators.ilike(f"%{escaped(text)}%")}
         if user is not None:
-            where["user_id"] = owner_key(user)
+            where["user_id"] = owner_key(user, self)
         if status is not None:
             where["status"] = status
         return self.find_all(where, order_by=("name", "id"), limit=limit, offset=offset)

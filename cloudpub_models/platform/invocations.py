@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
+from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.manager.scope import Scope, refuse
 from cloudpub_models.manager.sending import send_sql
 from cloudpub_models.models import FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
 from cloudpub_models.platform.pruning import PrunedManager
-from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, owner_key
+from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, no_row, owner_key
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
 
 _MONTH: Final = timedelta(days=30)
@@ -26,8 +26,8 @@ _MONTH: Final = timedelta(days=30)
 class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
     """The operations on ``function_invocations``.
 
-    Functions, and users as their owners, are given as instances or by their internal ids. One that does not exist has
-    no invocations.
+    Functions, and users as their owners, are given as instances, by their public UUIDs or by their internal ids. An id
+    that no row has is that of one without invocations.
     """
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
@@ -58,11 +58,11 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
 
         ``INSERT INTO function_invocations (function_id, status, duration_ms, error) VALUES (…) RETURNING id, …``
         """
-        key = function_key(function)
+        key = function_key(function, self)
         try:
             return self.insert({"function_id": key, "status": status, "duration_ms": duration_ms, "error": error})
         except ForeignKeyViolationError as violation:
-            raise NotFoundError(f"expected an existing function; there is none with the id {key}") from violation
+            raise no_row("function", "functions", function, key) from violation
 
     def get_function_stats(self, function_id: FunctionReference, since: timedelta | datetime = _MONTH) -> FunctionStats:
         """Return how a function's invocations went, in one statement.
@@ -93,7 +93,7 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         ``SELECT duration_ms, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function AND
         timestamp >= @since GROUP BY duration_ms``
         """
-        parameters = {"function": function_key(function_id), "since": moment(since, "since")}
+        parameters = {"function": function_key(function_id, self), "since": moment(since, "since")}
         return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
@@ -181,11 +181,11 @@ class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
         ``WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) SELECT COUNT(*) AS total, … FROM
         function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
         """
-        parameters = {"user": owner_key(user), "since": moment(since, "since")}
+        parameters = {"user": owner_key(user, self), "since": moment(since, "since")}
         return statistics.user_overview(self._rows_of(statistics.USER_OVERVIEW, parameters)[0])
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        parameters = {"function": function_key(function), **buckets.parameters}
+        parameters = {"function": function_key(function, self), **buckets.parameters}
         statement = statistics.series_statement(self.database.engine.sql_dialect)
         return statistics.series(self._rows_of(statement, parameters), buckets)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ForeignKeyViolationError, NotFoundError
+from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import FunctionLog
 from cloudpub_models.platform.pruning import PrunedManager
-from cloudpub_models.platform.references import FunctionReference, function_key
+from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
 
 
 class FunctionLogManager(PrunedManager[FunctionLog]):
     """The operations on ``function_logs``.
 
-    A function is given as an instance or by its internal id.
+    A function is given as an instance, by its public UUID or by its internal id.
     """
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
@@ -44,11 +44,11 @@ class FunctionLogManager(PrunedManager[FunctionLog]):
 
         ``INSERT INTO function_logs (function_id, level, message) VALUES (…) RETURNING id, …``
         """
-        key = function_key(function)
+        key = function_key(function, self)
         try:
             return self.insert({"function_id": key, "level": level, "message": message})
         except ForeignKeyViolationError as error:
-            raise NotFoundError(f"expected an existing function; there is none with the id {key}") from error
+            raise no_row("function", "functions", function, key) from error
 
     def tail(
         self, function: FunctionReference, limit: int = 100, level: str | Sequence[str] | None = None
@@ -70,7 +70,7 @@ class FunctionLogManager(PrunedManager[FunctionLog]):
         ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND level = @param_2
         ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
         """
-        key = function_key(function)
+        key = function_key(function, self)
         # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has
         # not logged for a while; an order by function and time that is no order by time keeps it to their own index.
         where: dict[str, object] = {"function_id": operators.between(key, key)}

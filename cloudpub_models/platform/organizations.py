@@ -287,7 +287,9 @@ class OrganizationManager(Manager[Organization]):
                 if organization is not None and self._users.exists({"uuid": user}):
                     raise _no_organization(organization) from error
                 hint = ": the user comes first, then the organization" if self.exists({"uuid": user}) else ""
-                raise NotFoundError(f"expected an existing user; there is none with the uuid {user}{hint}") from error
+                raise NotFoundError(
+                    f"expected an existing user; there is none with the uuid {user}{hint}", table="users"
+                ) from error
         raise DomainRuleError(
             f"expected a user who is in no organization yet; the user {user} is a member of one that cannot be seen "
             "from this transaction: try again in a new one"
@@ -298,4 +300,6 @@ class OrganizationManager(Manager[Organization]):
 
 
 def _no_organization(organization: str) -> NotFoundError:
-    return NotFoundError(f"expected an existing organization; there is none with the uuid {organization}")
+    return NotFoundError(
+        f"expected an existing organization; there is none with the uuid {organization}", table="organizations"
+    )

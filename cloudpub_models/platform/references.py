@@ -1,8 +1,8 @@
-"""How domain operations are told which row is meant: by an instance, or by the key that foreign keys to it hold.
+"""How domain operations are told which row is meant: by an instance, its public UUID, or the key that refers to it.
 
 That key is the internal integer id of users (in ``functions``), functions and deployments, and the public UUID of users
-(in organizations and profiles) and organizations. A value is checked as it is for the column of that foreign key, so
-that the wrong kind of id is refused with the same message everywhere.
+(in organizations and profiles) and organizations. Where it is the id, a UUID costs one more statement, which looks it
+up. What is no reference is refused with a message about the table of the row that is meant.
 """
 
 from __future__ import annotations
@@ -12,37 +12,43 @@ from uuid import UUID
 
 import peewee
 
-from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.errors import InvalidValueError, NotFoundError
 from cloudpub_models.manager.columns.table import table_of
-from cloudpub_models.models import Function, FunctionDeployment, Organization, OrganizationMember, User
+from cloudpub_models.manager.finding import Finding
+from cloudpub_models.models import Function, FunctionDeployment, Organization, User
 
-FunctionReference = Function | int
-DeploymentReference = FunctionDeployment | int
-OwnerReference = User | int
+FunctionReference = Function | UUID | str | int
+DeploymentReference = FunctionDeployment | UUID | str | int
+OwnerReference = User | UUID | str | int
 UserReference = User | UUID | str
 OrganizationReference = Organization | UUID | str
 
 
-def function_key(function: FunctionReference) -> int:
-    """Return the id of a function, given as an instance or an id.
+def function_key(function: FunctionReference, manager: Finding[Any]) -> int:
+    """Return the id of a function.
+
+    Args:
+        function: an instance, a UUID, or an id, which is not looked up.
+        manager: whose database and scope a UUID is looked up in.
 
     Raises:
-        InvalidValueError: it is neither, or an instance that was not saved.
+        InvalidValueError: it is none of those, or an instance that was not saved.
+        NotFoundError: no function has this UUID.
 
-    >>> function_key(Function(id=7)), function_key(7)
-    (7, 7)
+    >>> function_key(resize, managers.users) == function_key(resize.uuid, managers.users) == resize.id
+    True
     """
-    return int(_key(function, FunctionDeployment, "function"))
+    return _id(function, Function, manager, "function")
 
 
-def deployment_key(deployment: DeploymentReference) -> int:
-    """Return the id of a deployment, given as an instance or an id."""
-    return int(_key(deployment, Function, "active_deployment"))
+def deployment_key(deployment: DeploymentReference, manager: Finding[Any]) -> int:
+    """Return the id of a deployment; see ``function_key``."""
+    return _id(deployment, FunctionDeployment, manager, "deployment")
 
 
-def owner_key(user: OwnerReference) -> int:
-    """Return the id of a user as the owner of functions, given as an instance or an id."""
-    return int(_key(user, Function, "user"))
+def owner_key(user: OwnerReference, manager: Finding[Any]) -> int:
+    """Return the id of a user as the owner of functions; see ``function_key``."""
+    return _id(user, User, manager, "user")
 
 
 def user_key(user: UserReference) -> str:
@@ -51,17 +57,47 @@ def user_key(user: UserReference) -> str:
     >>> user_key(UUID(int=5))
     '00000000-0000-0000-0000-000000000005'
     """
-    return str(_key(user, OrganizationMember, "user"))
+    return str(_key(user, User, "uuid", "user"))
 
 
 def organization_key(organization: OrganizationReference) -> str:
     """Return the text of the UUID of an organization, given as an instance or a UUID."""
-    return str(_key(organization, OrganizationMember, "organization"))
+    return str(_key(organization, Organization, "uuid", "organization"))
 
 
-def _key(reference: Any, model: type[peewee.Model], foreign_key: str) -> Any:
+def no_row(what: str, table: str, reference: Any, key: Any) -> NotFoundError:
+    """Return the error for a row that is not there, which names what was given.
+
+    Args:
+        what: what the row is.
+        table: its table.
+        reference: what the caller gave.
+        key: what stands for that.
+    """
+    by_uuid = isinstance(reference, UUID | str)
+    return NotFoundError(
+        f"expected an existing {what}; there is none with the {'uuid' if by_uuid else 'id'} "
+        f"{reference if by_uuid else key}",
+        table=table,
+    )
+
+
+def _id(reference: Any, model: type[peewee.Model], manager: Finding[Any], what: str) -> int:
+    if not isinstance(reference, UUID | str):
+        return int(_key(reference, model, "id", what))
+    found = manager._related(model).find_key("uuid", table_of(model).column("uuid").encode(reference))
+    if found is None:
+        raise no_row(what, model._meta.table_name, reference, None)
+    return int(found)
+
+
+def _key(reference: Any, model: type[peewee.Model], name: str, what: str) -> Any:
     if reference is None:
-        raise InvalidValueError(
-            f"expected a {foreign_key.replace('_', ' ')}, as an instance or by its key; got None: was the row found?"
-        )
-    return table_of(model).column(foreign_key).encode(reference)
+        raise InvalidValueError(f"expected a {what}, as an instance or by its key; got None: was the row found?")
+    column = table_of(model).column(name)
+    if not isinstance(reference, model):
+        return column.encode(reference)
+    key = getattr(reference, name)
+    if key is None:
+        raise InvalidValueError(f"expected a saved {model.__name__}; this one has no {name} yet: insert it first")
+    return column.encode(key)

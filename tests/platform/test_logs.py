@@ -23,7 +23,7 @@ def test_append(managers: Managers, resize: Function, statements: Any) -> None:
 def test_append_refuses_what_cannot_be_kept(managers: Managers, resize: Function) -> None:
     with pytest.raises(NotFoundError, match=f"id {resize.id + 1}"):
         managers.function_logs.append(resize.id + 1, "info", "x")
-    for function in (resize.uuid, None, "resize"):
+    for function in (1.5, None, "resize"):
         with pytest.raises(InvalidValueError):
             managers.function_logs.append(function, "info", "x")  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match="20 characters"):

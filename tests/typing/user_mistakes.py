@@ -36,7 +36,7 @@ managers.functions.find_al()  # mistake: no such method
 Database("sqlite:///:memory:", busy_timeot=3)  # mistake: busy_timeout
 database.transaction(isolation="NONE")  # mistake: no such level
 database.on_query(lambda: None)  # mistake: takes the event
-managers.function_invocations.get_function_stats("resize")  # mistake: a function or its id
+managers.function_invocations.get_function_stats(1.5)  # mistake: a function, its UUID or id
 
 user: UserInsert = {"email": "ada@example.com"}  # mistake: password_hash is missing
 user = {"email": "ada@example.com", "password": "x", "password_hash": "x"}  # mistake: no such column
