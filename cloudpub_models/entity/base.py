@@ -16,6 +16,7 @@ import peewee
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.entity.ddl import TableMetadata, TableSchema
 from cloudpub_models.entity.fields import EnumField, JsonField, TimestampField, UuidField
+from cloudpub_models.entity.origin import come_from, origin_of, writing_to
 from cloudpub_models.errors import InvalidValueError, UnknownColumnError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.text.secrets import as_secret, declare_secret_columns
@@ -174,10 +175,42 @@ class Entity(peewee.Model):
         )
         duplicate.__rel__ = dict(self.__rel__)
         duplicate._dirty = set(self._dirty)
+        come_from(duplicate, origin_of(self))
         for name, value in changes.items():
             field = cls._field_named(name)
             setattr(duplicate, field.name, _accepted(field, value))
         return duplicate
+
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:
+        """As Peewee's, to the database that the row came from; one that is to be inserted, to the one that is bound.
+
+        Raises:
+            InvalidQueryError: the row came from another database than the one that is bound.
+
+        >>> resize.status = "inactive"
+        >>> resize.save()
+        1
+        """
+        origin = origin_of(self)
+        if origin is None or (force_insert and current_database.bound is not None):
+            return super().save(force_insert, only)
+        with writing_to(origin, type(self)):
+            return super().save(force_insert, only)
+
+    def delete_instance(self, recursive: bool = False, delete_nullable: bool = False) -> Any:
+        """As Peewee's, in the database that the row came from.
+
+        Raises:
+            InvalidQueryError: the row came from another database than the one that is bound.
+
+        >>> resize.delete_instance()
+        1
+        """
+        origin = origin_of(self)
+        if origin is None:
+            return super().delete_instance(recursive, delete_nullable)
+        with writing_to(origin, type(self)):
+            return super().delete_instance(recursive, delete_nullable)
 
     @classmethod
     def _field_named(cls, name: str) -> peewee.Field[Any]:

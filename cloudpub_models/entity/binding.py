@@ -52,6 +52,11 @@ class CurrentDatabase(peewee.DatabaseProxy):
         bound = _bound_database.get()
         return bound if bound is not None else cast("peewee.Database | None", self._default)
 
+    @property
+    def bound(self) -> peewee.Database | None:
+        """The database that is bound in the running context, if one is."""
+        return _bound_database.get()
+
     def initialize(self, obj: peewee.Database | None) -> None:
         """Name the process's default database; None forgets it."""
         object.__setattr__(self, "_default", obj)

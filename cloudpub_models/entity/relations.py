@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 import peewee
 
 from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.entity.origin import come_from, origin_of, query_of, reading_from
 from cloudpub_models.entity.unloaded import PartialData, refuse_lazy_loading
 
 _M = TypeVar("_M", bound=peewee.Model)
@@ -41,6 +42,12 @@ class ReferenceAccessor(peewee.ForeignKeyAccessor):
             _require_loaded(instance, self.name)
             if instance.__data__.get(self.name) is not None:
                 refuse_lazy_loading(instance, self.name)
+            origin = origin_of(instance)
+            if origin is not None:
+                with reading_from(origin):
+                    found = super().get_rel_instance(instance)  # type: ignore[no-untyped-call]
+                come_from(found, origin)
+                return found
         return super().get_rel_instance(instance)  # type: ignore[no-untyped-call]
 
 
@@ -51,6 +58,7 @@ class RelatedRowsAccessor(peewee.BackrefAccessor):
         """Return the query, or the accessor itself when read from the class."""
         if instance is not None:
             refuse_lazy_loading(instance, self.field.backref)
+            return query_of(instance, super().__get__(instance, instance_type))  # type: ignore[no-untyped-call]
         return super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
 
 
@@ -118,7 +126,7 @@ class OneToOneAccessor(peewee.BackrefAccessor):
         if instance is None:
             return self
         refuse_lazy_loading(instance, self.field.backref)
-        query = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
+        query = query_of(instance, super().__get__(instance, instance_type))  # type: ignore[no-untyped-call]
         found = query.get_or_none()
         if found is not None:
             found.__rel__[self.field.name] = instance
@@ -157,11 +165,12 @@ class ManyThrough:
         """Return the query of the rows that belong to ``instance``."""
         refuse_lazy_loading(instance, self.name)
         own_key = getattr(instance, self.near.rel_field.name)
-        return (
+        query = (
             self.rel_model.select()
             .join(self.through_model, on=(self.far == self.far.rel_field), attr="_through")
             .where(self.near == own_key)
         )
+        return query_of(instance, query)
 
     def __get__(self, instance: Any, instance_type: Any = None) -> Any:
         """Return the query; read from the class, the relation itself."""

@@ -12,6 +12,7 @@ import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.results import Row
+from cloudpub_models.entity.origin import Origin, come_from
 from cloudpub_models.manager.arguments.shape import Shape, group_of
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import table_of
@@ -75,13 +76,16 @@ class JoinedSelect:
         )
         self._made = Remembered(self._make, lambda made: len(made[0].sql))
 
-    def find(self, database: Database, values: Sequence[Any], scope: Scope | None = None) -> list[Instances]:
+    def find(
+        self, database: Database, values: Sequence[Any], scope: Scope | None = None, origin: Origin | None = None
+    ) -> list[Instances]:
         """Return for each row one instance per table, ``None`` where an outer join found none.
 
         Args:
             database: the database.
             values: those of the columns that are compared, encoded, and of limit and offset.
             scope: which rows of each table there are; all when left out.
+            origin: where the rows are from, if not from the default database.
 
         Raises:
             UnguardedError: the scope does not name one of the tables.
@@ -95,7 +99,12 @@ class JoinedSelect:
                 held += own
             shapes = tuple([shape for shape, _ in conditions])
         request, split = self._made[database.engine.sql_dialect, shapes]
-        return split(send(database, request, [*held, *values] or None))
+        found = split(send(database, request, [*held, *values] or None))
+        if origin is not None:
+            for instances in found:
+                for row in instances:
+                    come_from(row, origin)
+        return found
 
     def _make(self, dialect: Dialect, shapes: tuple[Shape, ...]) -> tuple[Request, _Split]:
         from cloudpub_models.sql.render.writer import write

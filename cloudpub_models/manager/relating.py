@@ -166,6 +166,7 @@ class Relating(Finding[M]):
             engine.sql_dialect,
             partial=set(found) != set(self.table.column_names),
             decoded=True,
+            origin=self.origin,
         )
         instances = load([tuple([row[position] for position, _ in known]) for row in rows])
         for instance, row in zip(instances, rows, strict=True):

@@ -15,6 +15,7 @@ import peewee
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
+from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import ConfigurationError, InvalidValueError
 from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.arguments.dotted import related_column
@@ -108,11 +109,11 @@ def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None 
 class _StatementsByDialect(dict[Dialect, Statements[M]]):
     """The statements of one table on each dialect, made when they are first asked for."""
 
-    def __init__(self, model: type[M], table: Table) -> None:
-        self._model, self._table = model, table
+    def __init__(self, model: type[M], table: Table, origin: Origin | None) -> None:
+        self._model, self._table, self._origin = model, table, origin
 
     def __missing__(self, dialect: Dialect) -> Statements[M]:
-        statements = self[dialect] = Statements(self._model, self._table, dialect)
+        statements = self[dialect] = Statements(self._model, self._table, dialect, self._origin)
         return statements
 
 
@@ -134,7 +135,8 @@ class TableAccess(Generic[M]):
         self.database = default_database if database is None else database
         self.table: Table = table_of(model)
         self.scope = scope
-        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table)
+        self.origin = None if self.database is default_database else Origin(self.database)
+        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table, self.origin)
         self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
 
     def __repr__(self) -> str:

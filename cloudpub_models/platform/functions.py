@@ -74,7 +74,7 @@ class FunctionManager(Manager[Function]):
         encoded = self.table.column("uuid").encode(uuid)
         if encoded is None:
             raise InvalidValueError("expected the uuid of a function; got None, which no row has")
-        rows = _WITH_USER.find(self.database, [encoded], self.scope)
+        rows = _WITH_USER.find(self.database, [encoded], self.scope, self.origin)
         if not rows:
             return None
         function, user = rows[0]

@@ -111,7 +111,7 @@ class UserManager(Manager[User]):
         LEFT JOIN organization_members … LEFT JOIN organizations … WHERE users.uuid = @param_0``
         """
         for user, information, membership, organization in _COMPLETE.find(
-            self.database, [user_key(user_uuid)], self.scope
+            self.database, [user_key(user_uuid)], self.scope, self.origin
         ):
             _attach_information(user, information)
             return _attach_organization(user, membership, organization)
@@ -129,7 +129,7 @@ class UserManager(Manager[User]):
 
         ``SELECT users.id, … FROM users LEFT JOIN user_information … WHERE users.uuid = @param_0``
         """
-        for user, information in _WITH_INFORMATION.find(self.database, [user_key(user_uuid)], self.scope):
+        for user, information in _WITH_INFORMATION.find(self.database, [user_key(user_uuid)], self.scope, self.origin):
             return _attach_information(user, information)
         return None
 
@@ -144,7 +144,9 @@ class UserManager(Manager[User]):
 
         ``SELECT users.id, … FROM users LEFT JOIN organization_members … LEFT JOIN organizations … WHERE …``
         """
-        for user, membership, organization in _WITH_ORGANIZATION.find(self.database, [user_key(user_uuid)], self.scope):
+        for user, membership, organization in _WITH_ORGANIZATION.find(
+            self.database, [user_key(user_uuid)], self.scope, self.origin
+        ):
             return _attach_organization(user, membership, organization)
         return None
 
@@ -170,10 +172,10 @@ class UserManager(Manager[User]):
         """
         page = _page(limit, offset)
         if role is None:
-            rows = _ALL.find(self.database, page, self.scope)
+            rows = _ALL.find(self.database, page, self.scope, self.origin)
         else:
             encoded = table_of(UserInformation).column("role").encode(role)
-            rows = _ALL_OF_ROLE.find(self.database, [encoded, *page], self.scope)
+            rows = _ALL_OF_ROLE.find(self.database, [encoded, *page], self.scope, self.origin)
         return [_attach_information(user, information) for user, information in rows]
 
     def get_developers(self, limit: int | None = None, offset: int | None = None) -> list[User]:
@@ -215,7 +217,7 @@ class UserManager(Manager[User]):
         """
         values = [organization_key(organization), *_page(limit, offset)]
         users = []
-        for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self.scope):
+        for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self.scope, self.origin):
             _attach_information(user, information)
             _attach_membership(user, membership)
             if isinstance(organization, Organization):

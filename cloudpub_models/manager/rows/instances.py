@@ -22,6 +22,7 @@ import peewee
 
 from cloudpub_models.connection.engine import Row
 from cloudpub_models.entity.base import Entity
+from cloudpub_models.entity.origin import ATTRIBUTE, Origin
 from cloudpub_models.entity.stored_forms import json_from_text, json_reader, timestamp_from_database, uuid_from_database
 from cloudpub_models.entity.unloaded import PartialData
 from cloudpub_models.manager.columns.decoding import (
@@ -72,7 +73,13 @@ class _Compiled(Protocol, Generic[M]):
 
 
 def make_loader(
-    model: type[M], fields: Sequence[peewee.Field[Any]], dialect: Dialect, *, partial: bool, decoded: bool = False
+    model: type[M],
+    fields: Sequence[peewee.Field[Any]],
+    dialect: Dialect,
+    *,
+    partial: bool,
+    decoded: bool = False,
+    origin: Origin | None = None,
 ) -> Loader[M]:
     """Return the loader for rows that hold these fields' columns in this order.
 
@@ -82,17 +89,20 @@ def make_loader(
         dialect: the database's dialect, on which the form of the driver's values depends.
         partial: whether columns were left out on purpose, so that reading one raises.
         decoded: see ``decoder_for``.
+        origin: where the rows are from, if not from the default database.
     """
-    names: dict[str, Any] = {"model": model, "new": model.__new__, "partial_data": PartialData}
+    if not issubclass(model, Entity):
+        origin = None
+    names: dict[str, Any] = {"model": model, "new": model.__new__, "partial_data": PartialData, "origin": origin}
     decoders = [decoder_for(field, dialect, decoded=decoded) for field in fields]
     names |= {f"decode{position}": decoder for position, decoder in enumerate(decoders)}
-    careful: _Compiled[M] = _compiled(_careful_source(model, fields, decoders, partial), names)
+    careful: _Compiled[M] = _compiled(_careful_source(model, fields, decoders, partial, origin is not None), names)
     if decoded:
         return cast("Loader[M]", careful)
     names |= _WRITTEN_OUT | {"careful": careful, "read_json": json_reader()}
-    load_few: _Compiled[M] = _compiled(_few_source(model, fields, decoders, partial), names)
+    load_few: _Compiled[M] = _compiled(_few_source(model, fields, decoders, partial, origin is not None), names)
     names |= {f"decode_all{position}": column_decoder_for(decode) for position, decode in enumerate(decoders) if decode}
-    load_many: _Compiled[M] = _compiled(_many_source(model, fields, decoders, partial), names)
+    load_many: _Compiled[M] = _compiled(_many_source(model, fields, decoders, partial, origin is not None), names)
 
     def load(rows: Sequence[Row]) -> list[M]:
         if len(rows) < _MANY_ROWS:
@@ -111,7 +121,11 @@ def make_loader(
 
 
 def _careful_source(
-    model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], decoders: Sequence[Decoder | None], partial: bool
+    model: type[peewee.Model],
+    fields: Sequence[peewee.Field[Any]],
+    decoders: Sequence[Decoder | None],
+    partial: bool,
+    elsewhere: bool,
 ) -> list[str]:
     values = [
         f"c{position} if c{position} is None else decode{position}(c{position})" if decoder else f"c{position}"
@@ -121,13 +135,17 @@ def _careful_source(
         "def load(rows):",
         "    instances = []",
         f"    for {_unpacked(fields)} in rows:",
-        *_made(model, fields, values, partial, "        "),
+        *_made(model, fields, values, partial, elsewhere, "        "),
         "    return instances",
     ]
 
 
 def _few_source(
-    model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], decoders: Sequence[Decoder | None], partial: bool
+    model: type[peewee.Model],
+    fields: Sequence[peewee.Field[Any]],
+    decoders: Sequence[Decoder | None],
+    partial: bool,
+    elsewhere: bool,
 ) -> list[str]:
     preparations: list[str] = []
     values: list[str] = []
@@ -141,7 +159,7 @@ def _few_source(
         "    try:",
         f"        for {_unpacked(fields)} in rows:",
         *["            " + line for line in preparations],
-        *_made(model, fields, values, partial, "            "),
+        *_made(model, fields, values, partial, elsewhere, "            "),
         "    except UNEXPECTED_FORM:",
         "        return careful(rows)",
         "    return instances",
@@ -149,7 +167,11 @@ def _few_source(
 
 
 def _many_source(
-    model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], decoders: Sequence[Decoder | None], partial: bool
+    model: type[peewee.Model],
+    fields: Sequence[peewee.Field[Any]],
+    decoders: Sequence[Decoder | None],
+    partial: bool,
+    elsewhere: bool,
 ) -> list[str]:
     values: list[str] = []
     decoded: dict[str, str] = {}
@@ -168,7 +190,7 @@ def _many_source(
         "    except UNEXPECTED_FORM:",
         "        return careful(rows)",
         f"    for {targets} in decoded:",
-        *_made(model, fields, values, partial, "        "),
+        *_made(model, fields, values, partial, elsewhere, "        "),
         "    return instances",
     ]
 
@@ -215,7 +237,12 @@ def _unpacked(fields: Sequence[peewee.Field[Any]]) -> str:
 
 
 def _made(
-    model: type[peewee.Model], fields: Sequence[peewee.Field[Any]], values: Sequence[str], partial: bool, indent: str
+    model: type[peewee.Model],
+    fields: Sequence[peewee.Field[Any]],
+    values: Sequence[str],
+    partial: bool,
+    elsewhere: bool,
+    indent: str,
 ) -> list[str]:
     """Return the lines that make an instance of the values."""
     data = "{" + ", ".join([f"{field.name!r}: {value}" for field, value in zip(fields, values, strict=True)]) + "}"
@@ -226,6 +253,8 @@ def _made(
     if not issubclass(model, Entity):
         # Entities make these two when they are first needed.
         lines += ["instance.__rel__ = {}", "instance._dirty = set()"]
+    if elsewhere:
+        lines.append(f"instance.{ATTRIBUTE} = origin")
     return [indent + line for line in [*lines, "instances.append(instance)"]]
 
 

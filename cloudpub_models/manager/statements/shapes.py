@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
 
+from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.aggregates import (
     AggregateOrder,
@@ -167,12 +168,19 @@ class Statements(Generic[M]):
     """The statements of one table on one dialect.
 
     Each is made when its shape is first asked for, and remembered.
+
+    Args:
+        model: the class of the rows.
+        table: the table.
+        dialect: the dialect.
+        origin: where the rows are from, if not from the default database.
     """
 
-    def __init__(self, model: type[M], table: Table, dialect: Dialect) -> None:
+    def __init__(self, model: type[M], table: Table, dialect: Dialect, origin: Origin | None = None) -> None:
         self._model = model
         self.table = table
         self._dialect = dialect
+        self._origin = origin
         self._columns = {name: Column(None, name) for name in table.column_names}
         self._all_columns = tuple(self._columns.values())
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
@@ -563,7 +571,8 @@ class Statements(Generic[M]):
         return Select(request.sql, self.load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
-        return make_loader(self._model, self.table.fields(names), self._dialect, partial=partial)
+        fields = self.table.fields(names)
+        return make_loader(self._model, fields, self._dialect, partial=partial, origin=self._origin)
 
 
 def _length(made: Request | SelectValues | Select[Any] | Upsert) -> int:
