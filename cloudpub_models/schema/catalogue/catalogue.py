@@ -26,7 +26,7 @@ class Column:
         type: its type in lower case (``varchar(255)``).
         nullable: whether it may be NULL.
         default: its default in comparable form, or None.
-        default_sql: its default as the model has it.
+        default_sql: its default as the model, or the server, has it.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Unique:
 
     columns: tuple[str, ...]
     name: str | None = None
+    is_index: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Index:
         name: its name.
         columns: its columns, and its expressions in comparable form (``lower email``).
         partial: whether it covers some rows only.
-        keys: its columns and expressions as the model has them.
+        keys: its columns and expressions as the model, or the server, has them.
         sql: the statement that makes it.
+        unique: whether it allows each value once, among the rows that it covers.
+        where: the condition of those rows, as the server has it.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Index:
     partial: bool = False
     keys: tuple[str, ...] = field(default=(), compare=False)
     sql: str = field(default="", compare=False)
+    unique: bool = field(default=False, compare=False)
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Check:
-    """A CHECK: its expression in comparable form, its name, and the whole of it as the model has it."""
+    """A CHECK: its expression in comparable form, its name, and the whole of it as the model, or the server, has it."""
 
     expression: str
     name: str | None = None

@@ -73,6 +73,29 @@ def normalised(expression: str, dialect: Dialect) -> str:
     return _normalised(words(expression, dialect))
 
 
+def portable(expression: str, dialect: Dialect) -> str:
+    """Return an expression without what one database alone writes: casts, and lists as arrays.
+
+    >>> from cloudpub_models.sql.dialects import POSTGRESQL
+    >>> portable("((role)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))", POSTGRESQL)
+    "( ( role ) IN ( 'a' , 'b' ) )"
+    """
+    pieces = _without_casts([token.text for token in code(tokens(expression, dialect))])
+    kept: list[str] = []
+    position = 0
+    while position < len(pieces):
+        if [piece.upper() for piece in pieces[position : position + 3]] == ["=", "ANY", "("]:
+            end = _end_of_parentheses(pieces, position + 2)
+            listed = [piece for piece in pieces[position + 2 : end + 1] if piece.upper() not in ("(", ")", "ARRAY")]
+            if listed[:1] == ["["] and listed[-1:] == ["]"]:
+                kept += ["IN", "(", *listed[1:-1], ")"]
+                position = end + 1
+                continue
+        kept.append(pieces[position])
+        position += 1
+    return " ".join(kept)
+
+
 def normalised_statement(statement: str, dialect: Dialect) -> str:
     """Return a CREATE TRIGGER statement in its form for comparison: without schema names and OR REPLACE."""
     kept: list[str] = []

@@ -59,7 +59,7 @@ _CONSTRAINTS = """
 """
 # An index that CREATE INDEX CONCURRENTLY left invalid serves no query and keeps no rule, so it does not count.
 _INDEXES = """
-    SELECT c.relname::text, i.relname::text, x.indisunique, x.indpred IS NOT NULL,
+    SELECT c.relname::text, i.relname::text, x.indisunique, pg_catalog.pg_get_expr(x.indpred, x.indrelid),
            ARRAY(SELECT a.attname::text FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS u(number, position)
                  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
                  WHERE position <= x.indnkeyatts ORDER BY position),
@@ -129,6 +129,7 @@ _MAKING_TRIGGERS = """
     SELECT pg_get_triggerdef(t.oid, true) AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal ORDER BY t.oid
 """
+KEEPS_WORDS = False
 # Insufficient privilege; a transaction, or a server, that only reads.
 _MAY_NOT_WRITE = frozenset({"42501", "25006"})
 _LENGTH = re.compile(r"^varchar\((\d+)\)$")
@@ -149,20 +150,23 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     tables = {name: TableParts(name) for (name,) in rows(_TABLES)}
     for table, name, kind, nullable, default, identity in rows(_COLUMNS):
         tables[table].columns.append(
-            Column(name, normalised_type(kind), nullable, COUNTING if identity else _default(default))
+            Column(name, normalised_type(kind), nullable, COUNTING if identity else _default(default), default)
         )
     for table, *constraint in rows(_CONSTRAINTS):
         if table in tables:
             _add_constraint(tables[table], *constraint)
-    for table, name, unique, partial, columns, definitions in rows(_INDEXES):
+    for table, name, unique, where, columns, definitions in rows(_INDEXES):
         keys = tuple(
             normalised(definition, POSTGRESQL) if column is None else column
             for column, definition in zip(columns, definitions, strict=True)
         )
-        if unique and not partial:
-            tables[table].uniques.append(Unique(keys, name))
+        if unique and where is None:
+            tables[table].uniques.append(Unique(keys, name, is_index=True))
         else:
-            tables[table].indexes.append(Index(name, keys, partial))
+            written = tuple(definitions)
+            tables[table].indexes.append(
+                Index(name, keys, where is not None, written, unique=unique, where=where or "")
+            )
     for table, name, definition, body, settings in rows(_TRIGGERS):
         if table in tables:
             tables[table].triggers.append(

@@ -22,6 +22,9 @@ from cloudpub_models.sql.dialects import Dialect
 class Reader(Protocol):
     """What is known of one kind of database: ``postgresql`` and ``sqlite``, two modules with the same functions."""
 
+    KEEPS_WORDS: bool
+    """Whether the statements that made a schema are kept as they were given."""
+
     def read_tables(self, database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
         """Return the tables of a database, all or those wanted."""
 

@@ -31,6 +31,7 @@ from cloudpub_models.schema.catalogue.normal_form import (
 from cloudpub_models.schema.statements import fetch
 from cloudpub_models.sql.dialects import SQLITE
 
+KEEPS_WORDS = True
 _MAKING = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid

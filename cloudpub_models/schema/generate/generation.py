@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
+
+import peewee
 
 from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.generate.difference import Answers, steps_between
+from cloudpub_models.schema.generate.live import scratch_of
 from cloudpub_models.schema.generate.python import body, literal, words
 from cloudpub_models.schema.generate.renames import renamed_columns, renamed_tables, require_known
 from cloudpub_models.schema.generate.scratch import ScratchDatabase, read_tables, replay, tables_of_models
 from cloudpub_models.schema.generate.steps import WORDS, Step, Steps
 from cloudpub_models.schema.generate.structure import Tables
+from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction, scripts_of
 from cloudpub_models.sql.identifiers import shown
 
@@ -43,7 +48,11 @@ class GeneratedScript:
 
 
 def generate_script(
-    component: Component, components: Sequence[Component], title: str, answers: Answers | None = None
+    component: Component,
+    components: Sequence[Component],
+    title: str,
+    answers: Answers | None = None,
+    database: peewee.Database | None = None,
 ) -> GeneratedScript:
     """Write the script that makes of a component's tables what its models ask for.
 
@@ -55,6 +64,8 @@ def generate_script(
         components: all components that there are, it among them.
         title: what the script does, in a few words.
         answers: what the models cannot say; nothing when None.
+        database: one that the component's scripts have been applied to, whose tables count instead of what those make
+            of an empty one; nothing of it is changed.
 
     Raises:
         UnansweredError: something may have been renamed.
@@ -68,13 +79,12 @@ def generate_script(
     """
     given = Answers() if answers is None else answers
     wanted = tables_of_models(component.models)
-    scratch, before = ScratchDatabase(), ScratchDatabase()
+    if database is None:
+        scratch, foreign = _replayed(component, components, wanted)
+    else:
+        scratch, foreign = _living(component, components, wanted, given, database)
+    before = scratch.copy()
     try:
-        for other in with_what_they_are_after(component.after, components):
-            replay(scratch, other)
-        foreign = set(read_tables(scratch)) - set(wanted)
-        replay(scratch, component)
-        before = scratch.copy()
         old = _own(scratch, foreign)
         require_known(old, wanted, given.renames)
         steps = Steps()
@@ -97,6 +107,51 @@ def generate_script(
     finally:
         scratch.close()
         before.close()
+
+
+def _replayed(
+    component: Component, components: Sequence[Component], wanted: Tables
+) -> tuple[ScratchDatabase, set[str]]:
+    """Return a database with what all scripts make, and the tables in it that are others'."""
+    scratch = ScratchDatabase()
+    try:
+        for other in with_what_they_are_after(component.after, components):
+            replay(scratch, other)
+        foreign = set(read_tables(scratch)) - set(wanted)
+        replay(scratch, component)
+    except BaseException:
+        scratch.close()
+        raise
+    return scratch, foreign
+
+
+def _living(
+    component: Component,
+    components: Sequence[Component],
+    wanted: Tables,
+    answers: Answers,
+    database: peewee.Database,
+) -> tuple[ScratchDatabase, set[str]]:
+    """Return a database with the tables of one that lives, and those in it that are others'."""
+    _require_applied(database, component)
+    own = {*wanted, *answers.renames}
+    # Scripts for PostgreSQL alone tell no table that went.
+    with suppress(MigrationError):
+        scratch, foreign = _replayed(component, components, wanted)
+        own.update(_own(scratch, foreign))
+        scratch.close()
+    scratch = scratch_of(database, component.models, wanted, own)
+    return scratch, set(read_tables(scratch)) - own
+
+
+def _require_applied(database: peewee.Database, component: Component) -> None:
+    status = Migrator(database, component).status()
+    left = [each.name for each in status if each.component == component.name and each.state != "applied"]
+    if left:
+        raise MigrationError(
+            f"expected a database that all migrations of {component.name!r} are applied to; got one where "
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not: run 'cloudpub migrate up' first"
+        )
 
 
 def _own(database: ScratchDatabase, foreign: Iterable[str]) -> Tables:

@@ -49,7 +49,7 @@ from cloudpub_models.sql.dialects import SQLITE
 from cloudpub_models.sql.text.tokens import Token, code, tokens
 
 # SQLite lets no type but INTEGER count, so that a constraint's name has to say it there.
-_COUNTS_FAR = "bigint"
+_COUNTING = {kind: f'INTEGER CONSTRAINT "{kind}"' for kind in ("integer", "bigint")}
 _TYPE = re.compile(r"(?P<stored>.*?)(?: '(?P<meant>.+)')?")
 
 
@@ -68,7 +68,8 @@ class ScratchDatabase(peewee.SqliteDatabase):
     context_class = _Context
     field_types = {
         **peewee.SqliteDatabase.field_types,
-        "BIGAUTO": f'INTEGER CONSTRAINT "{_COUNTS_FAR}"',
+        "AUTO": _COUNTING["integer"],
+        "BIGAUTO": _COUNTING["bigint"],
         "BIGINT": "INTEGER 'bigint'",
         "BLOB": "BLOB 'blob'",
         "BOOL": "INTEGER 'boolean'",
@@ -87,6 +88,14 @@ class ScratchDatabase(peewee.SqliteDatabase):
         self.connect()
         self.migrator = _ScratchMigrator(self)
 
+    @classmethod
+    def declared(cls, column: ColumnState) -> str:
+        """Return the type of a column as it is written here."""
+        if column.counts:
+            return _COUNTING[column.type] if column.is_type_certain else "INTEGER"
+        written = {declared.partition(" '")[2].rstrip("'"): declared for declared in cls.field_types.values()}
+        return str(written.get(column.type, column.type.upper()))
+
     def copy(self) -> ScratchDatabase:
         """Return another database with all that is in this one."""
         other = ScratchDatabase()
@@ -97,11 +106,11 @@ class ScratchDatabase(peewee.SqliteDatabase):
 class _ScratchMigrator(TableRemakingMigrator):
     @operation
     def alter_column_type(self, table: str, column: str, field: peewee.Field[Any], cast: Any = None) -> Any:
-        """Change a column's type; one that counts is marked or loses its mark."""
+        """Change a column's type; one that counts gets another mark."""
         if not isinstance(field, peewee.AutoField):
             return super().alter_column_type(table, column, field, cast)
-        name = f'CONSTRAINT "{_COUNTS_FAR}" ' if isinstance(field, peewee.BigAutoField) else ""
-        return self._changed_column(table, column, lambda found: found.put("not", f"{name}NOT NULL"))
+        name = "bigint" if isinstance(field, peewee.BigAutoField) else "integer"
+        return self._changed_column(table, column, lambda found: found.put("not", f'CONSTRAINT "{name}" NOT NULL'))
 
 
 def replay(database: ScratchDatabase, component: Component) -> None:
@@ -213,13 +222,13 @@ class _Reader:
             found: Any = _TYPE.fullmatch(declared)
             own = definition.column(name)
             counts = self._counts(own) if key and declared.upper() == "INTEGER" else False
-            far = any(clause.name == _COUNTS_FAR for clause in own.clauses)
-            kind = _COUNTS_FAR if far else found["meant"] or normalised_type(found["stored"]).replace(", ", ",")
+            meant = found["meant"] or next((each.name for each in own.clauses if each.name in _COUNTING), None)
+            kind = meant or normalised_type(found["stored"]).replace(", ", ",")
             field = self._fields.get((table, name))
             columns[name] = ColumnState(
                 name,
                 kind,
-                counts is True or found["meant"] is not None or kind not in STORED_AS.values(),
+                meant is not None or kind not in STORED_AS.values(),
                 not (not_null or key),
                 self._default(default),
                 counts,

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
+import peewee
 import typer
 
 from cloudpub_models.cli.boundary import RefusedError
@@ -65,8 +66,9 @@ def new(
     """Write the next migration of the platform, or of --component, with the next free number: a skeleton.
 
     With --from-models it does what the models have and the scripts so far do not make. Those are applied to an empty
-    SQLite database in memory to find out, so that no server is needed; the script works on both databases, and back.
-    What may have been renamed is asked. Where nothing is to be done, nothing is written.
+    SQLite database in memory to find out, so that no server is needed; with --database, what that one has counts. The
+    script works on both databases, and back. What may have been renamed is asked. Where nothing is to be done, nothing
+    is written.
 
     Exit code: 0; 1 for an error, and where somebody would have to be asked.
     """
@@ -87,7 +89,12 @@ def new(
     others = [other for other in target.with_scripts if other.name != component.name]
     answers = Answers(_pairs(rename, "--rename", "OLD=NEW"), _pairs(default, "--default", "TABLE.COLUMN=VALUE"))
     answers.allows_destruction = allow_destruction
-    script = _generated(component, [*others, component], title, answers)
+    components = [*others, component]
+    if target.database is None:
+        script = _generated(component, components, title, answers, None)
+    else:
+        with target.opened() as database:
+            script = _generated(component, components, title, answers, database.engine)
     written = None if script.text is None else write_script(component.with_migrations(place), title, script.text)
     _print(None if written is None else str(_short(written)), script, as_json=as_json)
 
@@ -123,11 +130,17 @@ def _component(target: Target) -> Component:
     return component
 
 
-def _generated(component: Component, components: list[Component], title: str, answers: Answers) -> GeneratedScript:
+def _generated(
+    component: Component,
+    components: list[Component],
+    title: str,
+    answers: Answers,
+    database: peewee.Database | None,
+) -> GeneratedScript:
     """Write the script, and ask what the models cannot say where there is somebody to ask."""
     while True:
         try:
-            return generate_script(component, components, title, answers)
+            return generate_script(component, components, title, answers, database)
         except UnansweredError as question:
             if not sys.stdin.isatty():
                 raise

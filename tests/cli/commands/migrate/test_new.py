@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from cloudpub_models import Database
+
 Run = Callable[..., Result]
 Write = Callable[..., None]
 
@@ -139,6 +141,27 @@ def test_from_models_step_by_step(run: Run, write: Write, workplace: Path, cli_d
     assert run("migrate", "up", "--yes", *option).exit_code == 0
     assert run("migrate", "check", *option).exit_code == 0
     assert run("migrate", "down", "billing.0001_bills", "--yes", *option).exit_code == 0
+
+
+def test_a_database_counts_that_is_named(run: Run, write: Write, workplace: Path, cli_database_url: str) -> None:
+    option = ("--database", cli_database_url)
+    write("amount = IntegerField()")
+    run(*FROM_MODELS, "bills")
+    run("migrate", "up", "0002_indexes_for_common_queries", *option)
+    pending = run(*FROM_MODELS, "more", *option)
+    assert pending.exit_code == 1
+    assert "got one where billing.0001_bills is not: run 'cloudpub migrate up' first" in pending.stderr
+    run("migrate", "up", *option)
+    assert run(*FROM_MODELS, "more", *option).stdout == "nothing to do: the migrations make what the models say\n"
+    database = Database(cli_database_url)
+    database.raw_execute("ALTER TABLE bills ADD COLUMN odd VARCHAR(9)")
+    database.close()
+    assert run(*FROM_MODELS, "more").stdout.startswith("nothing to do")
+    assert json.loads(run(*FROM_MODELS, "more", *option, "--json").stdout) == {
+        "path": str(Path("scripts") / "0002_more.py"),
+        "changes": [],
+        "kept_back": ["drop bills.odd"],
+    }
 
 
 def test_the_platform_has_nothing_to_do(run: Run) -> None:
