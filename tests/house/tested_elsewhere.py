@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     "dto/test_json.py": "dto.base dto.functions dto.organizations dto.reading dto.users",
     "faults/test_connection_loss.py": "connection.postgresql.commit_outcome",
     "faults/test_retries.py": "connection.retrying",
-    "faults/test_sqlite_files.py": "connection.sqlite.engine",
     "manager/test_included.py": "manager.related",
     "manager/test_manager.py": (
         "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.pages "

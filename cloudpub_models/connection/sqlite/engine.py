@@ -17,6 +17,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION, ilike_ma
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.statements import PRAGMAS_THAT_ASK, Aftermath, aftermaths
 from cloudpub_models.sql.text.tokens import tokens
+from cloudpub_models.sql.values import moment_to_text
 
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 OLDEST_SUPPORTED = (3, 39, 0)
@@ -170,6 +172,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
 
     def _configure(self, connection: SqliteConnection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("current_timestamp", 0, _current_timestamp)
         connection.create_function(LIKE_FUNCTION, 2, like_matches, deterministic=True)
         connection.create_function(ILIKE_FUNCTION, 2, ilike_matches, deterministic=True)
         connection.create_function(DOCUMENT_FUNCTION, 1, comparable_document, deterministic=True)
@@ -501,6 +504,14 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
             return closed_in_use()
         return classify(error, read_only=self.read_only_transaction())
+
+
+def _current_timestamp() -> str:
+    """Return what ``CURRENT_TIMESTAMP`` is, in whole seconds as SQLite's own, in the form that columns hold.
+
+    SQLite's has 19 characters, which differ from the 26 of the same moment, and sort before them.
+    """
+    return moment_to_text(datetime.now(UTC).replace(microsecond=0))
 
 
 def _put_aside(sql: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+import peewee
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.sqlite.engine import OLDEST_SUPPORTED
+from cloudpub_models.entity.fields import TimestampField, UuidField
 from cloudpub_models.errors import StorageError
+from cloudpub_models.schema.catalogue.read import read_catalogue
 
 # Below a megabyte nobody minds, above it a quarter is worth a VACUUM.
 _NOTABLE_FREE_BYTES = 1 << 20
@@ -96,9 +100,84 @@ def _soundness(database: Database) -> Iterator[Verdict]:
         )
 
 
+def forms(database: Database) -> Iterator[Verdict]:
+    """Find moments and UUIDs that other programs have stored in other forms: SQLite compares them as text."""
+    there = read_catalogue(database.engine).tables
+    found = False
+    for model in database.models:
+        table = model._meta.table_name
+        for field in model._meta.sorted_fields if table in there else ():
+            form = _form_of(field)
+            if form is None or field.column_name not in there[table].columns:
+                continue
+            column, name = map(database.engine.sql_dialect.quote, (field.column_name, table))
+            others = form.others.format(column)
+            row = database.raw_query_single(f"SELECT COUNT(*) AS n FROM {name} WHERE {others}")  # noqa: S608
+            if row is not None and row["n"]:
+                found = True
+                yield warning(
+                    f"{row['n']:,} row(s) of {table}.{field.column_name} hold {form.what} in another form than "
+                    f"{form.example}: conditions and orders, which compare text, miss them or misplace them",
+                    f"UPDATE {name} SET {column} = {form.mended.format(column)} WHERE {others};",  # noqa: S608
+                )
+    if not found:
+        yield ok("moments and UUIDs are stored in the forms that compare as they do")
+
+
+class _Form(NamedTuple):
+    """How values of a column are stored.
+
+    Attributes:
+        what: what they are.
+        example: one of them.
+        others: the condition on a column that is true of another form.
+        mended: the form of a column's value.
+    """
+
+    what: str
+    example: str
+    others: str
+    mended: str
+
+
+_DIGITS = "[0-9]"
+_HEXADECIMAL = "[0-9a-f]"
+_MOMENTS = _Form(
+    "moments",
+    "'2024-05-01 10:00:00.000000'",
+    "{0} NOT GLOB '"
+    + "-".join([_DIGITS * 4, _DIGITS * 2, _DIGITS * 2])
+    + " "
+    + ":".join([_DIGITS * 2] * 3)
+    + f".{_DIGITS * 6}'",
+    # What has no offset keeps all its digits; SQLite's own functions know the others, to the millisecond.
+    "CASE WHEN {0} GLOB '????-??-??[ T]??:??:??*' AND substr({0}, 20) NOT GLOB '*[-+Zz]*' "
+    "THEN substr({0}, 1, 10) || ' ' || substr({0}, 12, 8) || '.' || substr(substr({0}, 21) || '000000', 1, 6) "
+    "ELSE strftime('%Y-%m-%d %H:%M:%f000', {0}) END",
+)
+_DASHLESS = "replace(replace(replace(replace(lower({0}), 'urn:uuid:', ''), '-', ''), '{{', ''), '}}', '')"
+_UUIDS = _Form(
+    "UUIDs",
+    "'550e8400-e29b-41d4-a716-446655440000'",
+    "{0} NOT GLOB '" + "-".join([_HEXADECIMAL * length for length in (8, 4, 4, 4, 12)]) + "'",
+    " || '-' || ".join(
+        [f"substr({_DASHLESS}, {start}, {length})" for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))]
+    ),
+)
+
+
+def _form_of(field: peewee.Field[Any]) -> _Form | None:
+    while isinstance(field, peewee.ForeignKeyField):
+        field = field.rel_field
+    if isinstance(field, TimestampField):
+        return _MOMENTS
+    return _UUIDS if isinstance(field, UuidField) else None
+
+
 CHECKS: tuple[Check, ...] = (
     ("settings", settings),
     ("encoding", encoding),
+    ("forms", forms),
     ("file", space),
     ("integrity", integrity),
 )

@@ -161,6 +161,37 @@ def test_a_damaged_file(run: Run, url: str, workplace: Path, damaged: str) -> No
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_forms_that_do_not_compare_are_found_and_mended(run: Run, url: str, workplace: Path) -> None:
+    stored = {
+        "2024-05-01 10:00:00": "2024-05-01 10:00:00.000000",
+        "2024-05-01T10:00:00.12": "2024-05-01 10:00:00.120000",
+        "2024-05-01T10:00:00.123456": "2024-05-01 10:00:00.123456",
+        "2024-05-01T12:00:00.5+02:00": "2024-05-01 10:00:00.500000",
+        "2024-05-01T10:00:00Z": "2024-05-01 10:00:00.000000",
+        "2024-05-01": "2024-05-01 00:00:00.000000",
+        "2024-05-01 10:00:00.654321": "2024-05-01 10:00:00.654321",
+    }
+    keys = {key: f"550e8400-e29b-41d4-a716-44665544000{digit}" for digit, key in enumerate("abcdefg")}
+    written = [key.upper() for key in keys.values()]
+    written[1], written[2] = written[1].replace("-", ""), f"{{{written[2]}}}"
+    with closing(sqlite3.connect(workplace / "demo.db")) as other, other:
+        other.executemany(
+            "INSERT INTO users (uuid, email, password_hash, created_at) VALUES (?, ?, 'h', ?)",
+            list(zip(written, keys, stored, strict=True)),
+        )
+    found = [one for one in findings(run, url) if one["check"] == "forms"]
+    assert [one["message"].split(" in another")[0] for one in found] == [
+        "7 row(s) of users.uuid hold UUIDs",
+        "6 row(s) of users.created_at hold moments",
+    ]
+    change(url, *[one["advice"] for one in found])
+    assert [one["level"] for one in findings(run, url) if one["check"] == "forms"] == ["ok"]
+    with closing(sqlite3.connect(workplace / "demo.db")) as other:
+        rows = other.execute("SELECT uuid, created_at FROM users ORDER BY email").fetchall()
+    assert rows == list(zip(keys.values(), stored.values(), strict=True))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_references_to_nothing(run: Run, url: str) -> None:
     change(
         url,
