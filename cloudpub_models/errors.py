@@ -14,6 +14,7 @@
     │   ├── InvalidCursorError
     │   └── RefusedQueryError       the database could not run it
     ├── InvalidValueError           a value that its column cannot hold
+    │   └── InvalidCountError       a limit, an offset, a page or a size that is none
     ├── NotFoundError
     ├── DomainRuleError
     ├── LazyLoadingError
@@ -104,6 +105,10 @@ class RefusedQueryError(InvalidQueryError, peewee.OperationalError):
 
 class InvalidValueError(CloudpubError, peewee.DataError, ValueError):
     """A value that its column cannot hold."""
+
+
+class InvalidCountError(InvalidValueError, InvalidQueryError):
+    """A limit, an offset, the number of a page or a size that is no integer of the right size."""
 
 
 class NotFoundError(CloudpubError, peewee.DoesNotExist):

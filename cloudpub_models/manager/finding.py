@@ -263,7 +263,7 @@ class Finding(TableAccess[M]):
             include: as for ``find_all``.
 
         Raises:
-            InvalidQueryError: ``page`` or ``page_size`` is not a positive integer.
+            InvalidCountError: ``page`` or ``page_size`` is not a positive integer.
 
         >>> page = managers.users.paginate(1, 20, order_by="email")
         >>> [user.email for user in page.items], page.total
@@ -303,6 +303,7 @@ class Finding(TableAccess[M]):
 
         Raises:
             InvalidCursorError: the cursor was changed, or belongs to another table or order.
+            InvalidCountError: ``page_size`` is not a positive integer.
 
         >>> page = managers.users.paginate_after(page_size=1, order_by="email")
         >>> managers.users.paginate_after(page.next_cursor, 1, order_by="email").items == [grace]

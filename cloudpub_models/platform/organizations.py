@@ -256,8 +256,8 @@ class OrganizationManager(Manager[Organization]):
             # The lock on the membership stops programs that delete it without asking for the organization's first.
             if self._memberships._locked({"organization_id": target, "user_id": key}, ["id"]) is None:
                 raise DomainRuleError(
-                    f"expected a member of the organization {found.name!r} as its new owner; the user {key} is "
-                    "none: add_user_to_organization() first"
+                    f"expected a member of the organization as its new owner; the user {key} is none of "
+                    f"{found.name!r}: add_user_to_organization() first"
                 )
             changed = self.update_by_id(target, {"owner_id": key}, id_column="uuid")
             if changed is None:

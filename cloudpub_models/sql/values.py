@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.errors import InvalidCountError, InvalidValueError
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
@@ -57,10 +57,10 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
         smallest: what it is at least.
 
     Raises:
-        InvalidQueryError: it is no integer of the right size.
+        InvalidCountError: it is no integer of the right size.
     """
     if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
-        raise InvalidQueryError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
+        raise InvalidCountError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
     return number
 
 

@@ -18,7 +18,6 @@ from cloudpub_models import database, managers
 from cloudpub_models.errors import (
     ConnectionFailedError,
     ConnectionLostError,
-    NotFoundError,
     PoolTimeoutError,
     RetryableError,
 )
@@ -38,9 +37,7 @@ def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: i
     The caller makes the invocation's uuid, so that it is the same whenever the message is delivered.
     """
     with database.session():  # one unit of work: one connection, known to be alive when it begins
-        function = managers.functions.find_by_uuid(function_uuid)
-        if function is None:
-            raise NotFoundError(f"there is no function {function_uuid}")
+        function = managers.functions.get_by_uuid(function_uuid)
         row = {"uuid": uuid, "function_id": function.id, "status": status, "duration_ms": duration_ms}
         return managers.function_invocations.batch_insert([row], on_conflict="ignore", conflict_columns=["uuid"]) == 1
 

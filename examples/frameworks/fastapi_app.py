@@ -14,26 +14,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from cloudpub_models import FunctionDto, database, managers
-from cloudpub_models.errors import (
-    ConnectionFailedError,
-    ConnectionLostError,
-    InvalidCursorError,
-    InvalidValueError,
-    NotFoundError,
-    PoolTimeoutError,
-    UniqueViolationError,
-)
-
-# Any other error is a bug, and becomes a 500 with a traceback in the log.
-STATUSES: dict[type[Exception], int] = {
-    NotFoundError: 404,
-    UniqueViolationError: 409,
-    InvalidValueError: 422,
-    InvalidCursorError: 422,
-    PoolTimeoutError: 503,
-    ConnectionFailedError: 503,
-    ConnectionLostError: 503,
-}
+from cloudpub_models.errors import CloudpubError
+from cloudpub_models.http import MEDIA_TYPE, problem
 
 
 class NewFunction(BaseModel):
@@ -60,17 +42,14 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-def answer_error(_: Request, error: Exception) -> JSONResponse:
-    """Return the answer that an error of the library becomes."""
-    status = next(status for error_class, status in STATUSES.items() if isinstance(error, error_class))
-    if status == 503:
-        message = "the database cannot be reached at the moment"
-        return JSONResponse({"error": message}, status, {"Retry-After": "5"})
-    return JSONResponse({"error": str(error)}, status)
-
-
-for error_class in STATUSES:
-    app.add_exception_handler(error_class, answer_error)
+@app.exception_handler(CloudpubError)
+def answer_error(_: Request, error: CloudpubError) -> JSONResponse:
+    """Return the answer that an error of the library becomes; one that nobody can be told of is left to FastAPI."""
+    answer = problem(error)
+    if answer["status"] == 500:
+        raise error
+    headers = {"Retry-After": "5"} if answer["status"] == 503 else None
+    return JSONResponse(answer, answer["status"], headers, media_type=MEDIA_TYPE)
 
 
 # Endpoints are plain functions: FastAPI runs each in a thread of its own pool, where it may wait for the database.
@@ -86,9 +65,7 @@ def list_functions(cursor: str | None = None) -> FunctionPage:
 def show_function(uuid: UUID) -> FunctionDto:
     """Return a function."""
     with database.session():
-        function = managers.functions.find_one({"uuid": uuid}, include=("user", "active_deployment"))
-    if function is None:
-        raise NotFoundError(f"there is no function {uuid}")
+        function = managers.functions.get_one({"uuid": uuid}, include=("user", "active_deployment"))
     return FunctionDto.from_entity(function)
 
 
@@ -96,8 +73,6 @@ def show_function(uuid: UUID) -> FunctionDto:
 def make_function(uuid: UUID, new: NewFunction) -> FunctionDto:
     """Make a function of a user."""
     with database.transaction():
-        user = managers.users.find_by_uuid(uuid)
-        if user is None:
-            raise NotFoundError(f"there is no user {uuid}")
+        user = managers.users.get_by_uuid(uuid)
         function = managers.functions.insert({"user_id": user.id, "name": new.name})
     return FunctionDto.from_entity(function)

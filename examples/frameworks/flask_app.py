@@ -11,27 +11,8 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 
 from cloudpub_models import FunctionDto, database, managers
-from cloudpub_models.errors import (
-    CloudpubError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    InvalidCursorError,
-    InvalidValueError,
-    NotFoundError,
-    PoolTimeoutError,
-    UniqueViolationError,
-)
-
-# Any other error is a bug, and becomes Flask's 500 with a traceback in the log.
-STATUSES: dict[type[CloudpubError], int] = {
-    NotFoundError: 404,
-    UniqueViolationError: 409,
-    InvalidValueError: 422,
-    InvalidCursorError: 422,
-    PoolTimeoutError: 503,
-    ConnectionFailedError: 503,
-    ConnectionLostError: 503,
-}
+from cloudpub_models.errors import CloudpubError
+from cloudpub_models.http import MEDIA_TYPE, problem
 
 
 def create_app(url: str | None = None) -> Flask:
@@ -49,8 +30,7 @@ def create_app(url: str | None = None) -> Flask:
     def end_session(_: BaseException | None) -> None:
         g.unit_of_work.close()
 
-    for error_class in STATUSES:
-        app.register_error_handler(error_class, answer_error)
+    app.register_error_handler(CloudpubError, answer_error)
 
     app.get("/functions")(list_functions)
     app.get("/functions/<uuid>")(show_function)
@@ -59,11 +39,12 @@ def create_app(url: str | None = None) -> Flask:
 
 
 def answer_error(error: CloudpubError) -> tuple[Response, int, dict[str, str]]:
-    """Return the answer that an error of the library becomes."""
-    status = next(status for error_class, status in STATUSES.items() if isinstance(error, error_class))
-    if status == 503:
-        return jsonify(error="the database cannot be reached at the moment"), status, {"Retry-After": "5"}
-    return jsonify(error=str(error)), status, {}
+    """Return the answer that an error of the library becomes; one that nobody can be told of is left to Flask."""
+    answer = problem(error)
+    if answer["status"] == 500:
+        raise error
+    headers = {"Retry-After": "5"} if answer["status"] == 503 else {}
+    return jsonify(answer), answer["status"], headers | {"Content-Type": MEDIA_TYPE}
 
 
 def list_functions() -> dict[str, Any]:
@@ -74,9 +55,7 @@ def list_functions() -> dict[str, Any]:
 
 def show_function(uuid: str) -> dict[str, Any]:
     """Return a function."""
-    function = managers.functions.find_one({"uuid": uuid}, include=("user", "active_deployment"))
-    if function is None:
-        raise NotFoundError(f"there is no function {uuid}")
+    function = managers.functions.get_one({"uuid": uuid}, include=("user", "active_deployment"))
     return FunctionDto.from_entity(function).to_json()
 
 
@@ -84,8 +63,6 @@ def make_function(uuid: str) -> tuple[dict[str, Any], int]:
     """Make a function of a user."""
     name = request.get_json().get("name")
     with database.transaction():
-        user = managers.users.find_by_uuid(uuid)
-        if user is None:
-            raise NotFoundError(f"there is no user {uuid}")
+        user = managers.users.get_by_uuid(uuid)
         function = managers.functions.insert({"user_id": user.id, "name": name})
     return FunctionDto.from_entity(function).to_json(), 201

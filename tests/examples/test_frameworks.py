@@ -303,7 +303,8 @@ def test_errors_have_a_status(ask: Ask, ada: User, resize: Function) -> None:
 def test_a_database_that_is_away_is_503(ask: Ask, url: str, managers: Managers) -> None:
     default_database.initialize(UNREACHABLE)
     status, answer, headers = ask("GET", "/functions")
-    assert (status, answer) == (503, {"error": "the database cannot be reached at the moment"})
+    assert (status, answer["status"]) == (503, 503)
+    assert answer["detail"] == "the database cannot answer at the moment: try again"
     assert int(headers["Retry-After"]) > 0
     default_database.initialize(url)
     assert ask("GET", "/functions")[0] == 200

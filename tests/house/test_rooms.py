@@ -23,7 +23,7 @@ FLOORS = [
     ("models", "migrations"),
     ("platform",),
     ("dto",),
-    ("graphql", "testing", "legacy", "telemetry", "notebook"),
+    ("graphql", "testing", "legacy", "telemetry", "notebook", "http"),
     (FACE,),
     ("cli",),
 ]
