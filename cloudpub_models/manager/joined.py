@@ -19,7 +19,7 @@ from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.manager.scope import Scope, rows_of
 from cloudpub_models.manager.sending import send
-from cloudpub_models.manager.statements.shapes import Request
+from cloudpub_models.manager.statements.shapes import Request, compared_as
 from cloudpub_models.sql import Dialect, Join, Query
 from cloudpub_models.sql.nodes.conditions import Comparison, Group
 from cloudpub_models.sql.nodes.expressions import Column
@@ -118,12 +118,7 @@ class JoinedSelect:
                 conditions=Group((*own.items, *query.conditions.items)),
             )
         columns = [Column(table.name, name) for table in tables for name in table.column_names]
-        by_name = {table.name: table for table in tables}
-        written = write(
-            query.changed(columns=tuple(columns)),
-            dialect,
-            lambda column: by_name[column.table].columns[column.name].compared_as if column.table else None,
-        )
+        written = write(query.changed(columns=tuple(columns)), dialect, lambda column: compared_as(column, tables[0]))
         return Request(written.driver_text, written.writes, written.tables), self._splitter(dialect)
 
     def _splitter(self, dialect: Dialect) -> _Split:

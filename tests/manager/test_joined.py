@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Managers, OrganizationMember, User, UserInformation
+from cloudpub_models import ALL_ROWS, Managers, OrganizationMember, User, UserInformation, any_of, none_of
 from cloudpub_models.errors import UnguardedError
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.scope import Scope
@@ -72,3 +72,17 @@ def test_a_table_that_the_scope_does_not_name_is_refused(managers: Managers, ada
         scoped.users.get_user_with_organization(ada)
     everything = Scope({User: {"email": "other"}, UserInformation: ALL_ROWS})
     assert Managers(managers.database, scope=everything).users.get_user_with_information(ada) is None
+
+
+def test_a_scope_across_relations_holds(managers: Managers, ada: User) -> None:
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+
+    def found(rows: Any, information: Any) -> list[Any]:
+        scope = Scope({User: rows, UserInformation: information}, "some rows")
+        return WITH_INFORMATION.find(managers.database, ["ada@example.com", 5, 0], scope)
+
+    own = managers.user_information.get_one({"user_id": ada.uuid})
+    resize = any_of({"email": "nobody@example.com"}, {"functions.name": "resize"})
+    assert found(resize, {"user.email": "ada@example.com"}) == [(ada, own)]
+    assert found(resize, none_of({"user.email": "ada@example.com"})) == [(ada, None)]
+    assert found(none_of(resize), ALL_ROWS) == []

@@ -551,21 +551,14 @@ class Statements(Generic[M]):
     def _request(self, kind: Kind, **clauses: Any) -> Request:
         from cloudpub_models.sql.render.writer import write
 
-        written = write(Query(kind, self.table.node, **clauses), self._dialect, self._compared_as)
+        written = write(
+            Query(kind, self.table.node, **clauses), self._dialect, lambda column: compared_as(column, self.table)
+        )
         sql = written.driver_text
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
         if self._dialect.prepared_statements and written.compared is not None:
             sql = PreparableSql(sql)
         return Request(sql, written.writes, written.tables)
-
-    def _compared_as(self, column: Column) -> ComparedKind | None:
-        table = self.table
-        if column.table not in (None, table.node.known_as):
-            related = models_by_table(self._model, ()).get(str(column.table))
-            if related is None:
-                return None
-            table = table_of(related)
-        return table.columns[column.name].compared_as if column.name in table.columns else None
 
     def _whole_rows(self, request: Request) -> Select[M]:
         return Select(request.sql, self.load, request.writes, request.tables)
@@ -573,6 +566,16 @@ class Statements(Generic[M]):
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         fields = self.table.fields(names)
         return make_loader(self._model, fields, self._dialect, partial=partial, origin=self._origin)
+
+
+def compared_as(column: Column, table: Table) -> ComparedKind | None:
+    """Return how values of a column compare, which is one of a statement's own table or of one related to it."""
+    if column.table not in (None, table.node.known_as):
+        related = models_by_table(table.model, ()).get(str(column.table))
+        if related is None:
+            return None
+        table = table_of(related)
+    return table.columns[column.name].compared_as if column.name in table.columns else None
 
 
 def _length(made: Request | SelectValues | Select[Any] | Upsert) -> int:

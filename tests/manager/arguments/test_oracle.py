@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Function, Managers, all_of, any_of, none_of, operators
+from cloudpub_models import ALL_ROWS, Database, Function, Managers, all_of, any_of, none_of, operators
 from cloudpub_models.manager.arguments.conditions import Combined
 from cloudpub_models.sql.operators import MISSING, At, Operator
 
@@ -333,6 +333,23 @@ def in_order(rows: list[dict[str, Any]], column: str, direction: str) -> list[di
     for row in rows:
         ties.setdefault(row[column], []).append(row)
     return [row for own in ties.values() for row in sorted(own, key=lambda row: row["id"])]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_prepared_statements_find_the_same(managers: Managers, database_url: str) -> None:
+    seed = random.SystemRandom().randrange(10**9)
+    oracle = Oracle(seed)
+    oracle.fill(managers)
+    prepared = Managers(Database(database_url, prepared=True))
+    with prepared.database.session():
+        for number in range(QUERIES // 4):
+            where = oracle.where("functions", 1)
+            expected = [row["id"] for row in oracle.found(where, "functions")]
+            # A statement is prepared when it comes again.
+            for _ in range(2):
+                rows = prepared.functions.find_all(where, select=["id"], order_by="id")
+                assert [row.id for row in rows] == expected, f"seed {seed}, query {number}: {where!r}"
+    prepared.database.close()
 
 
 def test_random_conditions_page_stream_change_and_delete_what_they_find(managers: Managers) -> None:
