@@ -18,7 +18,10 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import read_standard_input
 from cloudpub_models.cli.shown.terminal import print_note
 
-_NAMES = ("database", "managers", "operators", "errors", "raw", "QueryBuilder", "ALL_ROWS", "Role")
+_NAMES = (
+    *("database", "managers", "operators", "errors", "raw", "QueryBuilder", "ALL_ROWS", "Role"),
+    *("all_of", "any_of", "none_of"),
+)
 
 
 @takes_target()

@@ -150,9 +150,7 @@ def shape_of(
     return _shape(keys_of(model, keys).tree, parts, held)
 
 
-_shapes = Remembered(
-    lambda model, keys, parts: _shape(keys_of(model, keys).tree, parts, None),
-)
+_shapes = Remembered(lambda model, keys, parts: _shape(keys_of(model, keys).tree, parts, None))
 
 
 class _Term(NamedTuple):
