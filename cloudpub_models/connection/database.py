@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import peewee
@@ -31,12 +31,15 @@ from cloudpub_models.connection.transactions import (
     fetch_whole,
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
-from cloudpub_models.entity.binding import current_database
+from cloudpub_models.entity.binding import current_database, unconnected
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
 from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
+
+_DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -64,8 +67,26 @@ class _opened_on_first_use:  # noqa: N801 - a decorator
         return self if database is None else self.fget(database)
 
 
-class Database:
+@cache
+def _peewees_names() -> frozenset[str]:
+    """Return what Peewee's databases have, but for what Python itself asks every object for."""
+    names = {name for dialect in (SQLITE, POSTGRESQL) for name in dir(unconnected(dialect))}
+    return frozenset(name for name in names if not name.startswith("__"))
+
+
+# It stands for a Peewee database, which is opened on first use; type checkers know it as one, by all its names.
+if TYPE_CHECKING:
+    _PeeweeDatabase = peewee.Database
+else:
+    _PeeweeDatabase = peewee.DatabaseProxy
+
+
+class Database(_PeeweeDatabase):
     """One database, PostgreSQL or SQLite, shared by all threads of the process.
+
+    For Peewee and its tools it is a database too: as a model's ``Meta.database``, for ``create_tables()``, a
+    ``SchemaMigrator``, ``generate_models()``. What has one name in both, ``transaction()`` and ``close()``, is this
+    library's; ``engine`` has Peewee's.
 
     Args:
         url: ``sqlite:///:memory:``, ``sqlite:///file.db`` or a libpq URI; ``None`` reads ``$CLOUDPUB_DATABASE_URL``
@@ -97,12 +118,56 @@ class Database:
         self._models: tuple[type[peewee.Model], ...] | None = None
         self._name_components(components, platform)
         self._listeners: Listeners | None = None
+        self._callbacks: list[Callable[[peewee.Database], object]] = []
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
 
     def __repr__(self) -> str:
         return f"Database({self._url.masked!r})" if self._url else "Database()"
+
+    # For Peewee
+
+    # Peewee's proxy would take its own attributes only.
+    __setattr__ = object.__setattr__
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """As the engine's, for what every Peewee database has."""
+            # Tools that look at every object (pytest, inspect) ask for other names; that opens no database.
+            if name not in _peewees_names():
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(self.engine, name)
+
+    @property
+    def obj(self) -> Engine | None:
+        """The engine, where Peewee wants the database itself; None while no URL is known."""
+        return self.engine if self._url is not None or self.is_open else None
+
+    def __enter__(self) -> Any:
+        """As the engine's: a connection and a transaction for the block."""
+        return self.engine.__enter__()
+
+    def __exit__(self, *exc_info: Any) -> None:
+        """As the engine's."""
+        self.engine.__exit__(*exc_info)
+
+    def connection_context(self) -> Any:
+        """As the engine's."""
+        return self.engine.connection_context()
+
+    def atomic(self, *kind: Any, **named_kind: Any) -> Any:
+        """As the engine's."""
+        return self.engine.atomic(*kind, **named_kind)
+
+    def savepoint(self) -> Any:
+        """As the engine's."""
+        return self.engine.savepoint()
+
+    def manual_commit(self) -> Any:
+        """As the engine's."""
+        return self.engine.manual_commit()
 
     # Opening and closing
 
@@ -137,9 +202,11 @@ class Database:
             self.close()
             self._name_components(components, platform)
             self._url, self._options = parsed, checked
+        for callback in self._callbacks:
+            callback(unconnected(_DIALECTS[parsed.dialect]))
         return self
 
-    def close(self) -> None:
+    def close(self) -> None:  # type: ignore[override]
         """Close every connection; the next use opens the database again.
 
         A statement that another thread is in the middle of goes on to its end on PostgreSQL; on SQLite it ends with
@@ -295,7 +362,9 @@ class Database:
         with Session(self.engine, check=True):
             yield self
 
-    def transaction(self, *, isolation: IsolationLevel | None = None, read_only: bool = False) -> Transaction:
+    def transaction(  # type: ignore[override]
+        self, *, isolation: IsolationLevel | None = None, read_only: bool = False
+    ) -> Transaction:
         """Return a context manager and decorator that commits everything in its block, or nothing.
 
         Inside another transaction it is a savepoint. A statement that failed aborts its transaction on both databases:
@@ -374,14 +443,32 @@ class Database:
         """
         return self.engine.after_commit(fn)
 
-    def bind(self) -> AbstractContextManager[peewee.Database]:
+    @overload
+    def bind(self) -> AbstractContextManager[peewee.Database]: ...
+    @overload
+    def bind(
+        self, models: Iterable[type[peewee.Model]], bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> None: ...
+    def bind(
+        self, models: Iterable[type[peewee.Model]] | None = None, bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> AbstractContextManager[peewee.Database] | None:
         """Return a context manager inside which Peewee's own calls on our models use this database.
+
+        Args:
+            models: where they are named, these use it from now on, for all threads, as Peewee's method of this name
+                has it; nothing is returned then.
+            bind_refs: with them those that they refer to.
+            bind_backrefs: with them those that refer to them.
 
         >>> with Database("sqlite:///:memory:").bind() as other:
         ...     User.table_exists()
         False
         """
-        return current_database.bound_to(self.engine)
+        if models is None:
+            return current_database.bound_to(self.engine)
+        for model in models:
+            model.bind(self, bind_refs=bind_refs, bind_backrefs=bind_backrefs)
+        return None
 
     # Raw SQL
 

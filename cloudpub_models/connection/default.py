@@ -4,4 +4,4 @@ from cloudpub_models.connection.database import Database
 from cloudpub_models.entity.binding import current_database
 
 database = Database()
-current_database.provide_default(lambda: database.engine)
+current_database.provide_default(lambda: database.engine, named=lambda: database.obj)

@@ -6,6 +6,7 @@ Peewee's statements pass the same boundary as the managers', and its transaction
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import peewee
@@ -13,6 +14,7 @@ import peewee
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.peewee_transactions import Atomic, CalledTransaction, JoiningTransaction, ManualCommit
 from cloudpub_models.connection.transactions import Connection, Transaction
+from cloudpub_models.entity.ddl import drop_circular_references
 from cloudpub_models.errors import CloudpubError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.text.secrets import shown_parameters
@@ -85,6 +87,12 @@ class PeeweeCalls(Engine):
             raise peewee.OperationalError("Attempting to close database while transaction is open.")
         self.unpin()
         return True
+
+    def drop_tables(self, models: Iterable[type[peewee.Model]], **options: Any) -> None:
+        """Drop the tables of models, also of those that refer to each other in a circle."""
+        dropped = list(models)
+        drop_circular_references(dropped, self)
+        super().drop_tables(dropped, **options)
 
     def atomic(self, *kind: str | None, **named_kind: str | None) -> Transaction:  # type: ignore[override]
         """Return a transaction, or a savepoint inside one.

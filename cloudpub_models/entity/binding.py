@@ -36,20 +36,23 @@ class CurrentDatabase(peewee.DatabaseProxy):
     True
     """
 
-    __slots__ = ("_default", "_provider")
+    __slots__ = ("_default", "_named", "_provider")
 
     def __init__(self) -> None:
         """Stand for nothing yet."""
         object.__setattr__(self, "_callbacks", [])
         object.__setattr__(self, "_default", None)
         object.__setattr__(self, "_provider", None)
+        object.__setattr__(self, "_named", None)
 
     # Peewee asks for `obj` while it builds model classes and takes None for "not known yet", so reading it must never
-    # open the default database. Everything else goes through resolve().
+    # look for a default database. Everything else goes through resolve().
     @property
     def obj(self) -> peewee.Database | None:
         """The database in force, or None while none is known."""
         bound = _bound_database.get()
+        if bound is None and self._default is None and self._named is not None:
+            return cast("peewee.Database | None", self._named())
         return bound if bound is not None else cast("peewee.Database | None", self._default)
 
     @property
@@ -63,9 +66,19 @@ class CurrentDatabase(peewee.DatabaseProxy):
         for callback in self._callbacks:
             callback(obj)
 
-    def provide_default(self, provider: Callable[[], peewee.Database] | None) -> None:
-        """Name a function that gives the default database, called at the first use that finds none."""
+    def provide_default(
+        self,
+        provider: Callable[[], peewee.Database] | None,
+        named: Callable[[], peewee.Database | None] | None = None,
+    ) -> None:
+        """Name a function that gives the default database, called at the first use that finds none.
+
+        Args:
+            provider: gives it, wherever it has to look for its name.
+            named: gives it if it has been named already, and else None.
+        """
         object.__setattr__(self, "_provider", provider)
+        object.__setattr__(self, "_named", named)
 
     def resolve(self) -> peewee.Database:
         """Return the database in force.

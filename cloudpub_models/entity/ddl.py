@@ -195,6 +195,19 @@ def _literal(value: Any, dialect: Dialect) -> str:
     )
 
 
+def drop_circular_references(models: Sequence[type[peewee.Model]], database: peewee.Database) -> None:
+    """Drop the references in a circle between models whose tables are about to be dropped, which neither could be."""
+    dialect = sql_dialect_of(database)
+    if not dialect.alters_tables:
+        return
+    for model in models:
+        for field in model._meta.refs:
+            if field.deferred and field.rel_model in models and field.constraint_name is not None:
+                table, constraint = dialect.quote(model._meta.table_name), dialect.quote(field.constraint_name)
+                drop: str = f"ALTER TABLE IF EXISTS {table} DROP CONSTRAINT IF EXISTS {constraint}"
+                database.execute_sql(drop)  # type: ignore[no-untyped-call]
+
+
 class TableSchema(peewee.SchemaManager):
     """Creates the table of one model, complete."""
 

@@ -33,6 +33,7 @@ from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.connection.url import MEMORY
+from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.errors import (
     CloudpubError,
     ConnectionFailedError,
@@ -282,6 +283,28 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._connections = weakref.WeakSet()
         self._forget_connection()
+
+    def get_indexes(self, table: str, schema: str | None = None) -> list[peewee.IndexMetadata]:
+        """Return the indexes of a table as Peewee does, but that of a UNIQUE constraint by the constraint's usual name.
+
+        SQLite calls it ``sqlite_autoindex_…``, which Peewee's ``schema_diff`` takes for none, as if the columns were
+        not unique.
+        """
+        found: list[peewee.IndexMetadata] = super().get_indexes(table, schema)
+        return [
+            index._replace(name=name_of_part(table, index.columns, "key")) if index.sql is None else index
+            for index in found
+        ]
+
+    def get_columns(self, table: str, schema: str | None = None) -> list[peewee.ColumnMetadata]:
+        """Return the columns of a table as Peewee does, with each default in one line, as pwiz needs it."""
+        found: list[peewee.ColumnMetadata] = super().get_columns(table, schema)
+        return [
+            column._replace(default=" ".join(line.strip() for line in column.default.splitlines()))
+            if "\n" in (column.default or "")
+            else column
+            for column in found
+        ]
 
     # Statements
 
