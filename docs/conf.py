@@ -31,7 +31,16 @@ pygments_dark_style = "github-dark"
 
 # What the side of every page shows. A page that is missing here is a warning, and so an error.
 _NAVIGATION = {
-    "Using it": ["EXAMPLES", "CHOOSING", "COMMAND_LINE", "TESTING", "LOGGING", "TROUBLESHOOTING", "MIGRATION_GUIDE"],
+    "Using it": [
+        "EXAMPLES",
+        "CHOOSING",
+        "PEEWEE",
+        "COMMAND_LINE",
+        "TESTING",
+        "LOGGING",
+        "TROUBLESHOOTING",
+        "MIGRATION_GUIDE",
+    ],
     "In a framework": [
         "frameworks/script",
         "frameworks/prefork_worker",

@@ -10,6 +10,7 @@ The migrations do not use this module: they are frozen. A test proves that both 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
@@ -105,7 +106,27 @@ def _trigger_name(table: str, column: str) -> str:
 
 
 class TableMetadata(peewee.Metadata):
-    """Peewee's metadata, with this library's names for indexes."""
+    """Peewee's metadata, with this library's names for indexes; it tells when the model is bound elsewhere."""
+
+    def __init__(self, model: type[peewee.Model], database: Any = None, **options: Any) -> None:
+        super().__init__(model, database, **options)
+        self._declared_database = database
+        self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def elsewhere(self) -> peewee.Database | None:
+        """The database that the model is bound to instead of its own, as by ``bind_ctx()``; else None."""
+        return None if self.database is self._declared_database else self.database
+
+    def watch(self, watcher: Any) -> None:
+        """Have ``watcher.forget()`` called whenever the model is bound to another database."""
+        self._watchers.add(watcher)
+
+    def set_database(self, database: Any) -> None:
+        """Bind the model to a database, as Peewee's method of this name does."""
+        super().set_database(database)
+        for watcher in list(self._watchers):
+            watcher.forget()
 
     def fields_to_index(self) -> list[Any]:
         """Return the model's indexes, unique ones included."""

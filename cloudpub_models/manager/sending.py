@@ -15,8 +15,9 @@ import peewee
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
+from cloudpub_models.entity.ddl import TableMetadata
 from cloudpub_models.entity.origin import Origin
-from cloudpub_models.errors import ConfigurationError, InvalidValueError
+from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import Order
@@ -107,12 +108,32 @@ def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None 
 
 
 class _StatementsByDialect(dict[Dialect, Statements[M]]):
-    """The statements of one table on each dialect, made when they are first asked for."""
+    """The statements of one table on each dialect, made when they are first asked for.
 
-    def __init__(self, model: type[M], table: Table, origin: Origin | None) -> None:
-        self._model, self._table, self._origin = model, table, origin
+    While the model is bound to another database there are none, which is how a manager refuses what would go past that.
+    """
+
+    def __init__(self, model: type[M], table: Table, database: Database, origin: Origin | None) -> None:
+        self._model, self._table, self._database, self._origin = model, table, database, origin
+        if isinstance(model._meta, TableMetadata):
+            model._meta.watch(self)
+
+    # A watcher is known by its identity.
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+    def forget(self) -> None:
+        """Ask again, at the next statement, which database the model is bound to."""
+        self.clear()
 
     def __missing__(self, dialect: Dialect) -> Statements[M]:
+        elsewhere = self._model._meta.elsewhere if isinstance(self._model._meta, TableMetadata) else None
+        if elsewhere is not None and elsewhere is not self._database and elsewhere is not self._database.engine:
+            raise InvalidQueryError(
+                f"expected {self._model.__name__} to be bound to this manager's database, {self._database!r}; got it "
+                "bound to another one, as by bind_ctx(): managers stay with their own, so ask those of "
+                "Managers(Database(url))"
+            )
         statements = self[dialect] = Statements(self._model, self._table, dialect, self._origin)
         return statements
 
@@ -136,7 +157,7 @@ class TableAccess(Generic[M]):
         self.table: Table = table_of(model)
         self.scope = scope
         self.origin = None if self.database is default_database else Origin(self.database)
-        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table, self.origin)
+        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table, self.database, self.origin)
         self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
 
     def __repr__(self) -> str:

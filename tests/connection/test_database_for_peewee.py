@@ -216,3 +216,24 @@ def test_the_default_database_has_a_peewee_database_once_it_is_named():
     finally:
         default_database.close()
         default_database._url = None
+
+
+def test_managers_say_that_they_do_not_follow_bind_ctx(database, managers):
+    own = managers.users.insert(ADA)
+    other = peewee.SqliteDatabase(":memory:")
+    with other.bind_ctx([User]):
+        other.create_tables([User])
+        for call in (
+            lambda: managers.users.find_by_id(own.id),
+            lambda: managers.users.count(),
+            lambda: managers.users.insert({**ADA, "email": "b"}),
+            lambda: managers.users.update({"email": "b"}, {"id": 1}),
+            lambda: managers.users.delete({"id": 1}),
+            lambda: managers.users.batch_insert([{**ADA, "email": "b"}]),
+        ):
+            with pytest.raises(errors.InvalidQueryError, match="expected User to be bound to this manager's database"):
+                call()
+    assert managers.users.find_by_id(own.id) == own
+    with database.bind_ctx([User]), database.engine.bind_ctx([User]):
+        assert managers.users.find_by_id(own.id) == own == User.get()
+    other.close()

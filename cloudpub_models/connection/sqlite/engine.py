@@ -291,8 +291,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         not unique.
         """
         found: list[peewee.IndexMetadata] = super().get_indexes(table, schema)
+        query = "SELECT name FROM pragma_index_list(?, ?) WHERE origin = 'u'"
+        of_constraints = {name for (name,) in self.fetch(query, (table, schema or "main"))}
         return [
-            index._replace(name=name_of_part(table, index.columns, "key")) if index.sql is None else index
+            index._replace(name=name_of_part(table, index.columns, "key")) if index.name in of_constraints else index
             for index in found
         ]
 
