@@ -154,19 +154,50 @@ class Database(_PeeweeDatabase):
         self.engine.__exit__(*exc_info)
 
     def connection_context(self) -> Any:
-        """As the engine's."""
+        """Return Peewee's context manager that keeps a connection for this thread.
+
+        >>> with database.connection_context():
+        ...     database.is_closed()
+        False
+        """
         return self.engine.connection_context()
 
     def atomic(self, *kind: Any, **named_kind: Any) -> Any:
-        """As the engine's."""
+        """Return Peewee's transaction: a savepoint inside another one.
+
+        Args:
+            *kind: as Peewee has it: on PostgreSQL an isolation level, on SQLite a lock.
+            **named_kind: ``isolation_level`` or ``lock_type``.
+
+        Raises:
+            TransactionAbortedError: on leaving the block normally after a statement in it had failed.
+
+        >>> with database.atomic() as transaction:
+        ...     _ = Function.create(user=ada, name="crop")
+        ...     transaction.rollback()
+        >>> Function.get_or_none(name="crop")
+        """
         return self.engine.atomic(*kind, **named_kind)
 
     def savepoint(self) -> Any:
-        """As the engine's."""
+        """Return Peewee's savepoint; a transaction where none is open.
+
+        >>> with database.atomic(), database.savepoint() as savepoint:
+        ...     _ = Function.create(user=ada, name="crop")
+        ...     savepoint.rollback()
+        >>> Function.get_or_none(name="crop")
+        """
         return self.engine.savepoint()
 
     def manual_commit(self) -> Any:
-        """As the engine's."""
+        """Return Peewee's block in which ``begin()``, ``commit()`` and ``rollback()`` are called.
+
+        >>> with database.manual_commit():
+        ...     database.begin()
+        ...     _ = Function.create(user=ada, name="crop")
+        ...     database.rollback()
+        >>> Function.get_or_none(name="crop")
+        """
         return self.engine.manual_commit()
 
     # Opening and closing

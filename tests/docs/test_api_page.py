@@ -97,7 +97,7 @@ def test_every_name_of_the_face():
 @pytest.mark.parametrize(
     ("title", "cls", "base"),
     [
-        ("Database", Database, object),
+        ("Database", Database, peewee.DatabaseProxy),
         ("Database", cloudpub_models.Connection, object),
         ("Managers", Managers, object),
         ("QueryBuilder", QueryBuilder, object),
