@@ -286,6 +286,12 @@ class TableSchema(peewee.SchemaManager):
         for model in getattr(self.model._meta, "bookkeeping", ()):
             TableSchema(model, database=self.database).create_all(safe)
 
+    def drop_all(self, safe: bool = True, drop_sequences: bool = True, **options: Any) -> None:
+        """Drop the table, and its tables of bookkeeping."""
+        for model in getattr(self.model._meta, "bookkeeping", ()):
+            TableSchema(model, database=self.database).drop_all()
+        super().drop_all(safe, drop_sequences, **options)
+
     def create_table(self, safe: bool = True, **options: Any) -> None:
         """Create the table alone."""
         self._send(*self._create_table(safe, **options).query())
