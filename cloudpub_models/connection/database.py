@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import peewee
@@ -31,15 +31,13 @@ from cloudpub_models.connection.transactions import (
     fetch_whole,
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
-from cloudpub_models.entity.binding import current_database, unconnected
+from cloudpub_models.entity.binding import current_database, names_of_databases, unconnected
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
-from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
+from cloudpub_models.sql.dialects import dialect_named
 from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
-
-_DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -65,13 +63,6 @@ class _opened_on_first_use:  # noqa: N801 - a decorator
     def __get__(self, database: Database, owner: type[Database]) -> Engine: ...
     def __get__(self, database: Database | None, owner: type[Database]) -> Engine | _opened_on_first_use:
         return self if database is None else self.fget(database)
-
-
-@cache
-def _peewees_names() -> frozenset[str]:
-    """Return what Peewee's databases have, but for what Python itself asks every object for."""
-    names = {name for dialect in (SQLITE, POSTGRESQL) for name in dir(unconnected(dialect))}
-    return frozenset(name for name in names if not name.startswith("__"))
 
 
 # It stands for a Peewee database, which is opened on first use; type checkers know it as one, by all its names.
@@ -136,7 +127,7 @@ class Database(_PeeweeDatabase):
         def __getattr__(self, name: str) -> Any:
             """As the engine's, for what every Peewee database has."""
             # Tools that look at every object (pytest, inspect) ask for other names; that opens no database.
-            if name not in _peewees_names():
+            if name not in names_of_databases():
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return getattr(self.engine, name)
 
@@ -234,7 +225,7 @@ class Database(_PeeweeDatabase):
             self._name_components(components, platform)
             self._url, self._options = parsed, checked
         for callback in self._callbacks:
-            callback(unconnected(_DIALECTS[parsed.dialect]))
+            callback(unconnected(dialect_named(parsed.dialect)))
         return self
 
     def close(self) -> None:  # type: ignore[override]

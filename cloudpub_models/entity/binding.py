@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, cast
 
 import peewee
@@ -162,6 +163,17 @@ _KINDS: dict[Dialect, type[peewee.Database]] = {SQLITE: peewee.SqliteDatabase, P
 def unconnected(dialect: Dialect) -> peewee.Database:
     """Return a Peewee database that stands for a dialect and is never opened."""
     return _KINDS[dialect](None)
+
+
+@cache
+def names_of_databases() -> frozenset[str]:
+    """Return what Peewee's databases have, but for what Python itself asks every object for.
+
+    >>> "create_tables" in names_of_databases(), "raw_query_all" in names_of_databases()
+    (True, False)
+    """
+    names = {name for dialect in _KINDS for name in dir(unconnected(dialect))}
+    return frozenset(name for name in names if not name.startswith("__"))
 
 
 def sql_dialect_of(database: peewee.Database | peewee.Proxy | None) -> Dialect:
