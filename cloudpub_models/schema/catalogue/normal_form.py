@@ -7,10 +7,10 @@ comparison aid and no parser: parentheses are dropped, so two checks that differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.text.tokens import code, tokens
+from cloudpub_models.sql.text.tokens import Token, code, tokens
 
 # Type names of more than one word, by their first.
 _LONG_TYPES = {
@@ -20,6 +20,8 @@ _LONG_TYPES = {
     "time": ("with", "without", "time", "zone"),
 }
 _SAME = {"current_timestamp": "now", "'UTC'": "'utc'", "!=": "<>"}
+_WORDS_OF_SQL = "all and any array between case else end in is like not null or then when"
+_KEYWORDS = frozenset(_WORDS_OF_SQL.split())
 # An operator with none of these ends before a sign: what follows the = in a=-1 is a number.
 _NOT_BEFORE_A_SIGN = frozenset("~!@#%^&|`?")
 
@@ -31,15 +33,25 @@ def words(sql: str, dialect: Dialect) -> list[str]:
     >>> words("CHECK (\\"Role\\" IN ('a', 'B') AND x=-1)", POSTGRESQL)
     ['check', '(', 'Role', 'in', '(', "'a'", ',', "'B'", ')', 'and', 'x', '=', '-', '1', ')']
     """
-    found: list[str] = []
-    for token in code(tokens(sql, dialect)):
+    return [token.name for token in _signs_apart(code(tokens(sql, dialect)))]
+
+
+def _signs_apart(found: Iterable[Token]) -> Iterator[Token]:
+    for token in found:
         if token.kind == "operator" and _NOT_BEFORE_A_SIGN.isdisjoint(token.text):
             operator = token.text.rstrip("+-")
-            found += [operator] if operator else []
-            found += token.text[len(operator) :]
+            if operator:
+                yield Token("operator", operator, token.start)
+            for place, sign in enumerate(token.text[len(operator) :], token.start + len(operator)):
+                yield Token("operator", sign, place)
         else:
-            found.append(token.name)
-    return found
+            yield token
+
+
+def _written(token: Token, dialect: Dialect) -> str:
+    if token.kind == "quoted":
+        return token.name if dialect.quote(token.name) == token.name else token.text
+    return token.text.lower() if token.kind == "word" else token.text
 
 
 def terminated(sql: str, dialect: Dialect) -> str:
@@ -73,27 +85,28 @@ def normalised(expression: str, dialect: Dialect) -> str:
     return _normalised(words(expression, dialect))
 
 
-def portable(expression: str, dialect: Dialect) -> str:
-    """Return an expression without what one database alone writes: casts, and lists as arrays.
+def readable(expression: str, dialect: Dialect) -> str:
+    """Return an expression as people write it: without the casts and parentheses that a server adds.
 
     >>> from cloudpub_models.sql.dialects import POSTGRESQL
-    >>> portable("((role)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))", POSTGRESQL)
-    "( ( role ) IN ( 'a' , 'b' ) )"
+    >>> given = "((role)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[]))"
+    >>> readable(given, POSTGRESQL)
+    "role IN ('a', 'b')"
+    >>> readable("timezone('utc'::text, now())", POSTGRESQL)
+    "timezone('utc', now())"
     """
-    pieces = _without_casts([token.text for token in code(tokens(expression, dialect))])
-    kept: list[str] = []
-    position = 0
-    while position < len(pieces):
-        if [piece.upper() for piece in pieces[position : position + 3]] == ["=", "ANY", "("]:
-            end = _end_of_parentheses(pieces, position + 2)
-            listed = [piece for piece in pieces[position + 2 : end + 1] if piece.upper() not in ("(", ")", "ARRAY")]
-            if listed[:1] == ["["] and listed[-1:] == ["]"]:
-                kept += ["IN", "(", *listed[1:-1], ")"]
-                position = end + 1
-                continue
-        kept.append(pieces[position])
-        position += 1
-    return " ".join(kept)
+    pieces = _without_casts([_written(token, dialect) for token in _signs_apart(code(tokens(expression, dialect)))])
+    before: list[str] = []
+    while pieces != before:
+        before, pieces = pieces, _without_parentheses(_with_lists(pieces))
+    text, last, is_sign = "", "(", False
+    for piece in pieces:
+        joined = is_sign or last in ("(", "[", ".") or piece in (",", ")", "]", ".")
+        joined = joined or (piece == "(" and _is_called(last))
+        text += ("" if joined else " ") + (piece.upper() if piece in _KEYWORDS else piece)
+        is_sign = piece in ("+", "-") and (last in ("(", "[", ",") or last in _KEYWORDS or not last[-1].isalnum())
+        last = piece
+    return text
 
 
 def normalised_statement(statement: str, dialect: Dialect) -> str:
@@ -114,22 +127,27 @@ def normalised_statement(statement: str, dialect: Dialect) -> str:
     return " ".join(kept)
 
 
-def check_constraints(create_table: str, dialect: Dialect) -> list[tuple[str | None, str]]:
-    """Return name and expression of each CHECK in a CREATE TABLE statement; SQLite has no other way to ask.
+def check_constraints(create_table: str, dialect: Dialect) -> list[tuple[str | None, str, str]]:
+    """Return of each CHECK in a CREATE TABLE statement its name, its expression for comparison, and as it is written.
+
+    SQLite has no other way to ask.
 
     >>> from cloudpub_models.sql.dialects import SQLITE
-    >>> check_constraints("CREATE TABLE t (a INT CONSTRAINT a_check CHECK (a > 0), CHECK (a < 9))", SQLITE)
-    [('a_check', 'a > 0'), (None, 'a < 9')]
+    >>> check_constraints("CREATE TABLE t (a INT CONSTRAINT a_check CHECK (a IN (1, 2)), CHECK (a<9))", SQLITE)
+    [('a_check', 'a in 1 , 2', 'a IN (1, 2)'), (None, 'a < 9', 'a<9')]
     """
-    found: list[tuple[str | None, str]] = []
-    pieces = words(create_table, dialect)
+    found: list[tuple[str | None, str, str]] = []
+    pieces = code(tokens(create_table, dialect))
+    names = [piece.name for piece in pieces]
     position = 0
     while position < len(pieces):
         end = position + 1
-        if pieces[position:end] == ["check"] and pieces[end : end + 1] == ["("]:
-            end = _end_of_parentheses(pieces, end)
-            name = pieces[position - 1] if position >= 2 and pieces[position - 2] == "constraint" else None
-            found.append((name, _normalised(pieces[position + 2 : end])))
+        if names[position:end] == ["check"] and names[end : end + 1] == ["("]:
+            end = _end_of_parentheses(names, end)
+            name = names[position - 1] if position >= 2 and names[position - 2] == "constraint" else None
+            stop = pieces[end].start if end < len(pieces) else len(create_table)
+            text = create_table[pieces[position + 1].end : stop]
+            found.append((name, normalised(text, dialect), text.strip()))
         position = end
     return found
 
@@ -184,6 +202,32 @@ def _with_in(pieces: list[str]) -> list[str]:
             kept.append(pieces[position])
         position += 1
     return kept
+
+
+def _is_called(piece: str) -> bool:
+    return piece.isidentifier() and piece not in _KEYWORDS
+
+
+def _with_lists(pieces: list[str]) -> list[str]:
+    """Return pieces with ``in ( a , b )`` for the first ``= any ( array [ a , b ] )``."""
+    for position in range(len(pieces)):
+        if pieces[position : position + 3] == ["=", "any", "("]:
+            end = _end_of_parentheses(pieces, position + 2)
+            inside = [piece for piece in pieces[position + 3 : end] if piece not in ("(", ")")]
+            if inside[:2] == ["array", "["] and inside.index("]") == len(inside) - 1:
+                return [*pieces[:position], "in", "(", *inside[2:-1], ")", *pieces[end + 1 :]]
+    return pieces
+
+
+def _without_parentheses(pieces: list[str]) -> list[str]:
+    """Return pieces without the first parentheses that are around one piece, or around all."""
+    for position, piece in enumerate(pieces):
+        if piece != "(" or (position and (_is_called(pieces[position - 1]) or pieces[position - 1] in ("in", "any"))):
+            continue
+        end = _end_of_parentheses(pieces, position)
+        if end == position + 2 or (position == 0 and end == len(pieces) - 1):
+            return [*pieces[:position], *pieces[position + 1 : end], *pieces[end + 1 :]]
+    return pieces
 
 
 def _without_casts(pieces: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import peewee
@@ -68,7 +69,10 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             elif origin == "c":
                 table.indexes.append(Index(index, keys, bool(partial)))
         table.foreign_keys = _foreign_keys(database, name)
-        table.checks = [Check(expression, label) for label, expression in check_constraints(statement, SQLITE)]
+        table.checks = [
+            Check(expression, label, f"CHECK ({text})")
+            for label, expression, text in check_constraints(statement, SQLITE)
+        ]
         table.triggers = [
             Trigger(trigger, normalised_statement(definition, SQLITE))
             for trigger, definition in rows(
@@ -123,11 +127,23 @@ def _read_columns(table: TableParts, rows: list[tuple[Any, ...]]) -> None:
     keys = []
     for name, kind, not_null, default, key in rows:
         table.columns.append(
-            Column(name, normalised_type(kind), not not_null, None if default is None else normalised(default, SQLITE))
+            Column(
+                name,
+                normalised_type(kind),
+                not not_null,
+                None if default is None else normalised(default, SQLITE),
+                default,
+            )
         )
         if key:
             keys.append((key, name))
     table.primary_key = tuple(name for _, name in sorted(keys))
+    if len(keys) == 1:
+        # An INTEGER PRIMARY KEY is the number of the row, and never NULL whatever is said of it.
+        table.columns = [
+            replace(column, nullable=False) if (column.name, column.type) == (keys[0][1], "integer") else column
+            for column in table.columns
+        ]
 
 
 def _index_keys(database: peewee.Database, index: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.ddl import Trigger, touch_triggers
-from cloudpub_models.schema.catalogue.catalogue import Catalogue, Column, ForeignKey, Table
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Check, Column, ForeignKey, Table
+from cloudpub_models.schema.catalogue.normal_form import check_constraints, readable, terminated
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift import mending
 from cloudpub_models.schema.drift.definition import Models, expected_in_own_words, table_statements
@@ -98,7 +99,7 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
         name = model._meta.table_name
         found = actual.tables.get(name)
         if found is None:
-            statements = tuple(table_statements(dialect, model))
+            statements = tuple(terminated(statement, dialect) for statement in table_statements(dialect, model))
             differences.append(Difference("table", name, "", "a table", "none", statements, blocking=True))
             continue
         comparison = _Comparison(expected, expected.tables[name], found)
@@ -122,13 +123,13 @@ class _Comparison:
             found = self.found.columns.get(name)
             if found is None:
                 statements = mending.add_column(self.dialect, self.name, column)
-                yield self._difference("column", name, _described(column), "none", statements, blocking=True)
+                yield self._difference("column", name, self._described(column), "none", statements, blocking=True)
                 continue
             # The default comes first: its statement suits the type that the column has, and changing the type brings
             # the default along, so that running either or both, in this order, is right.
             if found.default != column.default and not self._same_default(column, found):
                 statements = mending.change_default(self.dialect, self.name, column, found)
-                yield self._difference("default", name, column.default or "none", found.default or "none", statements)
+                yield self._difference("default", name, self._default(column), self._default(found), statements)
             if found.type != column.type:
                 statements = mending.change_type(self.dialect, self.name, column, found)
                 blocking = not reader_of(self.dialect).type_fits(column.type, found.type)
@@ -172,11 +173,23 @@ class _Comparison:
         for check in expected.checks:
             if check.expression not in kept_checks:
                 statements = mending.add_check(self.dialect, self.name, check, found.checks)
-                same_name = [other.expression for other in found.checks if other.name == check.name]
-                found_words = f"CHECK ({same_name[0]})" if same_name else "none"
+                same_name = [self._as_written(other) for other in found.checks if other.name == check.name]
                 yield self._difference(
-                    "check", check.name or "", f"CHECK ({check.expression})", found_words, statements
+                    "check", check.name or "", self._as_written(check), "".join(same_name[:1]) or "none", statements
                 )
+
+    def _as_written(self, check: Check) -> str:
+        [(_, _, expression)] = check_constraints(check.sql, self.dialect)
+        return f"CHECK ({readable(expression, self.dialect)})"
+
+    def _described(self, column: Column) -> str:
+        default = f" DEFAULT {self._default(column)}" if column.default is not None else ""
+        return f"{column.type}{'' if column.nullable else ' NOT NULL'}{default}"
+
+    def _default(self, column: Column) -> str:
+        if column.default is None or column.default == COUNTING:
+            return column.default or "none"
+        return readable(column.default_sql or column.default, self.dialect)
 
     def _foreign_keys(self) -> Iterator[Difference]:
         for key in self.expected.foreign_keys:
@@ -209,11 +222,6 @@ class _Comparison:
         blocking: bool = False,
     ) -> Difference:
         return Difference(kind, self.name, subject, expected, found, statements, blocking)
-
-
-def _described(column: Column) -> str:
-    default = f" DEFAULT {column.default}" if column.default is not None else ""
-    return f"{column.type}{'' if column.nullable else ' NOT NULL'}{default}"
 
 
 def _reference(key: ForeignKey) -> str:

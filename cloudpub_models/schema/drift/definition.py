@@ -112,6 +112,7 @@ def _with_those_referred_to(models: Models) -> list[type[peewee.Model]]:
 def _in_words_of(own: Table, expected: Table) -> Table:
     """Return a table as a server has it, with the SQL of the models, as far as it is theirs."""
     indexes = {index.name: index for index in expected.indexes}
+    checks = {check.name: check for check in expected.checks if check.name is not None}
     return replace(
         own,
         columns={
@@ -122,6 +123,9 @@ def _in_words_of(own: Table, expected: Table) -> Table:
             replace(index, keys=indexes[index.name].keys, sql=indexes[index.name].sql)
             for index in own.indexes
             if index.name in indexes
+        ),
+        checks=tuple(
+            replace(check, sql=checks[check.name].sql) if check.name in checks else check for check in own.checks
         ),
         triggers=expected.triggers,
     )
@@ -155,7 +159,9 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
                 )
             )
     table.checks = [
-        Check(expression, name, text) for text in constraints for name, expression in check_constraints(text, dialect)
+        Check(expression, name, text)
+        for text in constraints
+        for name, expression, _ in check_constraints(text, dialect)
     ]
     table.uniques = [
         Unique(columns, reader.known_name(name_of_part(meta.table_name, columns, "key")))

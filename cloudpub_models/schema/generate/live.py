@@ -17,7 +17,7 @@ from cloudpub_models.entity.ddl import touch_trigger
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ServerDefault, as_sqlite_default
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table, Trigger, function_text
-from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement, portable
+from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement, readable
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift.definition import expected_in_own_words
 from cloudpub_models.schema.generate.scratch import ScratchDatabase
@@ -135,13 +135,13 @@ class _Translation:
         for known in (UTC_NOW, RANDOM_UUID):
             if normalised(known.expression(self._dialect), self._dialect) == normalised(text, self._dialect):
                 return known
-        plain = portable(text, self._dialect)
+        plain = readable(text, self._dialect)
         return ServerDefault(plain, as_sqlite_default(plain))
 
     def _index(self, index: Index, columns: Iterable[str]) -> IndexState:
         plain = all(column in columns for column in index.columns)
-        keys = map(quoted, index.columns) if plain else (portable(key, self._dialect) for key in index.keys)
-        where = portable(index.where, self._dialect) if index.partial else None
+        keys = map(quoted, index.columns) if plain else (readable(key, self._dialect) for key in index.keys)
+        where = readable(index.where, self._dialect) if index.partial else None
         return IndexState(index.name, index.columns if plain else None, index.unique, where, ", ".join(keys))
 
     def _checks(self, found: Table) -> Iterator[CheckState]:
@@ -150,7 +150,7 @@ class _Translation:
         for check in found.checks:
             written = wanted.get(own.get(check.expression) or "")
             inner = _CHECK.search(check.sql)
-            told = portable(inner[1] if inner else check.sql, self._dialect)
+            told = readable(inner[1] if inner else check.sql, self._dialect)
             yield CheckState(check.name or "", told if written is None else written)
 
     def _touched(self, found: Table) -> Iterator[str]:

@@ -9,6 +9,7 @@ from cloudpub_models.schema.catalogue.normal_form import (
     index_keys,
     normalised,
     normalised_statement,
+    readable,
     terminated,
     words,
 )
@@ -47,7 +48,33 @@ def test_triggers_are_told_apart_by_what_they_do_only() -> None:
 
 def test_checks_of_a_table() -> None:
     sql = "CREATE TABLE t (a INT CONSTRAINT [A Check] CHECK (a IN (1, 2)), `check` INT, CHECK ([check] > ')'), CHECK (a"
-    assert check_constraints(sql, SQLITE) == [("A Check", "a in 1 , 2"), (None, "check > ')'"), (None, "a")]
+    assert check_constraints(sql, SQLITE) == [
+        ("A Check", "a in 1 , 2", "a IN (1, 2)"),
+        (None, "check > ')'", "[check] > ')'"),
+        (None, "a", "a"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("(length(value) > 5)", "length(value) > 5"),
+        ("((a > 0) AND (b < 9))", "(a > 0) AND (b < 9)"),
+        ("(NOT (a IS NULL))", "NOT (a IS NULL)"),
+        ("'team'::character varying", "'team'"),
+        ("((price)::numeric(10,2) > (0)::numeric)", "price > 0"),
+        ("(x = ANY (ARRAY[1, 2]))", "x IN (1, 2)"),
+        ("(a + b)*2>(c)", "(a + b) * 2 > c"),
+        ('"Odd name" in (1,2)', '"Odd name" IN (1, 2)'),
+        ("(\"role\" = 'x')", "role = 'x'"),
+        ("(x=-1)", "x = -1"),
+        ("(-1)", "-1"),
+        ("a - 1", "a - 1"),
+        ("now()", "now()"),
+    ],
+)
+def test_expressions_as_people_write_them(given: str, text: str) -> None:
+    assert readable(given, POSTGRESQL) == text
 
 
 def test_keys_of_an_index() -> None:

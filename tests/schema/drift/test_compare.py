@@ -8,7 +8,7 @@ import pytest
 from cloudpub_models.entity.fields import EnumField, TimestampField, UuidField
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.platform.component import component
-from cloudpub_models.schema import find_drift
+from cloudpub_models.schema import find_drift, read_catalogue
 from cloudpub_models.schema.catalogue import postgresql, sqlite
 
 POSTGRESQL_CHANGES = [
@@ -52,7 +52,7 @@ POSTGRESQL_CHANGES = [
     (
         "ALTER TABLE functions ALTER COLUMN created_at SET DEFAULT now()",
         "default",
-        "functions.created_at: default: expected timezone 'utc' , now; got now",
+        "functions.created_at: default: expected timezone('utc', now()); got now()",
         False,
     ),
     (
@@ -64,7 +64,7 @@ POSTGRESQL_CHANGES = [
     (
         "ALTER TABLE function_deployments ALTER COLUMN uuid DROP DEFAULT",
         "default",
-        "function_deployments.uuid: default: expected gen_random_uuid; got none",
+        "function_deployments.uuid: default: expected gen_random_uuid(); got none",
         False,
     ),
     (
@@ -127,16 +127,16 @@ POSTGRESQL_CHANGES = [
     (
         "ALTER TABLE user_information DROP CONSTRAINT user_information_role_check",
         "check",
-        "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'); got none",
+        "user_information.user_information_role_check: check: expected CHECK (role IN ('developer', 'team', "
+        "'sub_team_developer')); got none",
         False,
     ),
     (
         "ALTER TABLE user_information DROP CONSTRAINT user_information_role_check;"
         "ALTER TABLE user_information ADD CONSTRAINT user_information_role_check CHECK (role IN ('developer', 'boss'))",
         "check",
-        "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'); got CHECK (role in 'developer' , 'boss')",
+        "user_information.user_information_role_check: check: expected CHECK (role IN ('developer', 'team', "
+        "'sub_team_developer')); got CHECK (role IN ('developer', 'boss'))",
         False,
     ),
     (
@@ -267,8 +267,8 @@ def test_drift_inside_a_sqlite_table(migrated: peewee.Database) -> None:
         "user_information.role: index: expected an index; got none",
         "user_information.user_id: foreign key: expected REFERENCES users (uuid) ON DELETE CASCADE; got none",
         "user_information.extra: extra column: expected NULL allowed or a default; got NOT NULL without one",
-        "user_information.user_information_role_check: check: expected CHECK (role in 'developer' , 'team' , "
-        "'sub_team_developer'); got none",
+        "user_information.user_information_role_check: check: expected CHECK (role IN ('developer', 'team', "
+        "'sub_team_developer')); got none",
     }
     assert "users.id: primary key: expected (id); got ()" in described
     blocking = {difference.description for difference in find_drift(migrated, component.models) if difference.blocking}
@@ -387,3 +387,23 @@ def test_types_that_fit_on_postgresql(expected: str, found: str, answer: bool) -
 )
 def test_types_that_fit_on_sqlite(expected: str, found: str, answer: bool) -> None:
     assert sqlite.type_fits(expected, found) is answer
+
+
+class Numbered(peewee.Model):
+    """A table as SQLite's users write it: INTEGER PRIMARY KEY is never NULL, though nothing says so."""
+
+    id = peewee.IntegerField(primary_key=True)
+    code = peewee.CharField(max_length=5)
+
+    class Meta:
+        table_name = "numbered"
+
+
+@pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
+def test_an_integer_primary_key_is_not_nullable(empty: peewee.Database) -> None:
+    empty.execute_sql("CREATE TABLE numbered (id INTEGER PRIMARY KEY, code VARCHAR(5) NOT NULL)")
+    empty.execute_sql("CREATE TABLE coded (code TEXT PRIMARY KEY)")
+    assert find_drift(empty, [Numbered]) == []
+    tables = read_catalogue(empty).tables
+    assert tables["numbered"].columns["id"].nullable is False
+    assert tables["coded"].columns["code"].nullable is True  # SQLite takes NULL there

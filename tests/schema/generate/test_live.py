@@ -64,11 +64,11 @@ def test_words_of_the_server_become_words_for_both(empty: peewee.Database) -> No
     ]
     assert table.columns["id"].counts
     assert [(check.name, check.expression) for check in table.checks] == [
-        ("bills_level_check", "( ( level ) IN ( 'low' , 'top' ) )"),
-        ("odd", "( total > 0 )"),
+        ("bills_level_check", "level IN ('low', 'top')"),
+        ("odd", "total > 0"),
     ]
     (index,) = table.indexes
-    assert (index.name, index.columns, index.where) == ("low", None, "( ( level ) <> 'x' )")
+    assert (index.name, index.columns, index.where) == ("low", None, "level <> 'x'")
     assert [(unique.name, unique.columns) for unique in table.uniques] == [
         ("bills_total_level_key", ("total", "level"))
     ]

@@ -80,7 +80,7 @@ def invalid_indexes(database: Database) -> Iterator[Verdict]:
     for row in database.raw_query_all(_INVALID_INDEXES):
         yield warning(
             f"{row['index']} on {row['table']} is invalid: CREATE INDEX CONCURRENTLY did not finish",
-            f"REINDEX INDEX CONCURRENTLY {quote(row['index'])}; or drop it and run its migration again",
+            f"REINDEX INDEX CONCURRENTLY {quote(row['index'])}; -- or drop it and run its migration again",
         )
 
 
@@ -98,7 +98,7 @@ def index_use(database: Database) -> Iterator[Verdict]:
     found = False
     for row in database.raw_query_all(_UNUSED_INDEXES, {"rows": _NOTABLE_ROWS}):
         found = True
-        advice = f"DROP INDEX CONCURRENTLY {quote(row['index'])}; unless a replica or a yearly job reads by it"
+        advice = f"DROP INDEX CONCURRENTLY {quote(row['index'])}; -- unless a replica or a yearly job reads by it"
         if row["index"] in wanted:
             advice = "the models ask for it: keep it, unless a migration takes it out everywhere"
         yield notice(
@@ -186,14 +186,15 @@ def encoding(database: Database) -> Iterator[Verdict]:
             "dump, CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, restore",
         )
     row = database.raw_query_single(
-        "SELECT datcollversion AS made, pg_database_collation_actual_version(oid) AS now "
+        "SELECT quote_ident(datname) AS name, "
+        "datcollversion AS made, pg_database_collation_actual_version(oid) AS now "
         "FROM pg_database WHERE datname = current_database()"
     )
     if row and row["made"] and row["now"] and row["made"] != row["now"]:
         yield warning(
             f"the operating system's collation went from version {row['made']} to {row['now']}: indexes over text may "
             "be in the wrong order and miss rows",
-            "REINDEX DATABASE CONCURRENTLY; then ALTER DATABASE … REFRESH COLLATION VERSION;",
+            f"REINDEX DATABASE CONCURRENTLY {row['name']}; ALTER DATABASE {row['name']} REFRESH COLLATION VERSION;",
         )
 
 

@@ -39,7 +39,7 @@ def settings(database: Database) -> Iterator[Verdict]:
     else:
         yield warning(
             f"journal_mode is {journal}: readers and writers wait for each other",
-            "PRAGMA journal_mode = WAL; programs that use this library do it where they may write, on a local disk",
+            "PRAGMA journal_mode = WAL; -- programs that use this library do it where they may write, on a local disk",
         )
     if _pragma(database, "foreign_keys"):
         yield ok("foreign_keys is on for connections of this library")
@@ -70,7 +70,7 @@ def space(database: Database) -> Iterator[Verdict]:
     page_size, pages, free = (_pragma(database, name) for name in ("page_size", "page_count", "freelist_count"))
     message = f"{pages * page_size / 1e6:,.1f} MB, of which {free * page_size / 1e6:,.1f} MB are unused"
     if free * page_size > _NOTABLE_FREE_BYTES and free > pages * _NOTABLE_FREE_SHARE:
-        yield notice(message, "VACUUM; gives it back, and needs as much space again meanwhile")
+        yield notice(message, "VACUUM; -- gives it back, and needs as much space again meanwhile")
     else:
         yield ok(message)
 
@@ -96,7 +96,7 @@ def _soundness(database: Database) -> Iterator[Verdict]:
     for row in dangling:
         yield error(
             f"{row['rows']:,} row(s) of {row['name']} refer to rows of {row['parent']} that do not exist",
-            f"PRAGMA foreign_key_check({quote(row['name'])}); names them: delete them, or restore what they refer to",
+            f"PRAGMA foreign_key_check({quote(row['name'])}); -- names them: delete them, or bring back what they name",
         )
 
 

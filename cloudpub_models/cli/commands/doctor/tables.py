@@ -51,7 +51,7 @@ def drift(database: Database) -> Iterator[Verdict]:
     for difference in differences:
         yield (error if difference.blocking else warning)(
             difference.description,
-            " ".join(difference.statements) or "no single statement mends it: see cloudpub migrate check",
+            "\n".join(difference.statements) or "no single statement mends it: see cloudpub migrate check",
         )
     if not differences:
         yield ok("the database is what the models say")

@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     Attributes:
         level: how much it matters.
         message: what was found.
-        advice: what to do, where there is something to do; may be SQL.
+        advice: what to do, where there is something to do; where it is SQL, all else is a comment behind it.
     """
 
     level: Level

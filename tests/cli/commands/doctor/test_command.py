@@ -17,6 +17,9 @@ from typer.testing import Result
 from cloudpub_models import Database
 from cloudpub_models.cli.commands.doctor import postgresql
 from cloudpub_models.cli.commands.doctor.verdicts import Level
+from cloudpub_models.sql import POSTGRESQL
+from cloudpub_models.sql.text.statements import statements_in
+from cloudpub_models.sql.text.tokens import tokens
 
 Run = Callable[..., Result]
 
@@ -92,6 +95,45 @@ def test_drift_and_missing_indexes_come_with_the_statement_that_mends_them(run: 
     mend = found["indexes", "warning"].partition("→ ")[2]
     change(url, mend)
     assert ("indexes", "warning") not in worse_than_ok(findings(run, url))
+
+
+ODD = 'Odd "and` plain'
+
+
+def test_advice_is_sql_that_runs_for_any_name(run: Run, url: str, backend: str) -> None:
+    quoted, index = f'"{ODD.replace(chr(34), chr(34) * 2)}"', '"Odd index"'
+    trigger = "users_set_updated_at ON users" if backend == "postgresql" else "users_set_updated_at"
+    change(
+        url,
+        "DROP INDEX function_logs_timestamp_idx",
+        f"DROP TRIGGER {trigger}",
+        "DROP TABLE function_invocations",
+        f"CREATE TABLE {quoted} ({quoted} INTEGER REFERENCES users (id), other TEXT)",
+        f"CREATE TABLE twice (id INTEGER PRIMARY KEY, {quoted} TEXT UNIQUE)",
+        f"CREATE INDEX {index} ON twice ({quoted})",
+    )
+    found = [one for one in findings(run, url, exit_code=1) if one["check"] in ("drift", "indexes")]
+    advice = [one["advice"] for one in found if one["advice"]]
+    assert len(advice) == 5
+    assert all(text.endswith(";") for text in advice)
+    script = "\n".join(advice)
+    if backend == "sqlite":
+        with closing(sqlite3.connect("demo.db")) as connection:
+            connection.executescript(script)
+    else:
+        change(url, *(script[part[0].start : part[-1].end] for part in statements_in(tokens(script, POSTGRESQL))))
+    assert [one for one in findings(run, url) if one["check"] in ("drift", "indexes") and one["level"] != "ok"] == []
+
+
+def test_prose_in_advice_is_a_comment(run: Run, workplace: Path) -> None:
+    with closing(sqlite3.connect("theirs.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id INTEGER)")
+    [advice] = [
+        one["advice"] for one in findings(run, "sqlite:///theirs.db", exit_code=1) if "journal_mode" in one["message"]
+    ]
+    with closing(sqlite3.connect("theirs.db")) as connection:
+        connection.executescript(advice)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_missing_index_is_reported_once(run: Run, url: str) -> None:
