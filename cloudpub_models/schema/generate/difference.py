@@ -57,6 +57,7 @@ _WIDER: Mapping[str, tuple[str, ...]] = {
     "datetime": ("timestamp",),
     "timestamp": ("datetime",),
 }
+_WITH_TYPE = "Only together with the type of the column that it is about."
 _FIRST_LISTED = re.compile(r"\bIN \('((?:[^']|'')*)'", re.IGNORECASE)
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 
@@ -126,9 +127,9 @@ class _Difference:
         # Rules that the fields of added columns say.
         self._said_by_columns: list[object] = []
         self._found: dict[str, list[Step]] = {part: [] for part in _ORDER}
-        # Columns whose type changes: what refers to them is taken away meanwhile.
+        # Columns whose type changes, and whether without a loss: what refers to them is taken away meanwhile.
         self._retyped = {
-            (name, column)
+            (name, column): is_lossless(old[name].columns[column].type, state.type)
             for name, table in new.items()
             if name in old
             for column, state in table.columns.items()
@@ -177,13 +178,14 @@ class _Difference:
             for column in old.columns
             if column not in new.columns
         }
-        add_reference, add_unique = partial(make.add_reference, name), partial(make.add_unique, name)
-        self._compare_rules("references", old.references, new.references, add_reference, gone, self._is_retyped(name))
-        self._compare_rules("rules", old.uniques, new.uniques, add_unique, gone, drop=partial(make.drop_unique, name))
-        self._compare_rules("rules", old.indexes, new.indexes, partial(make.create_index, name), gone)
-        self._compare_rules(
-            "rules", old.checks, new.checks, partial(make.add_check, name), {}, self._is_about_retyped(name)
-        )
+        by_key, by_check = self._retyped_by_key(name), self._retyped_by_check(name)
+        add_key, add_check = partial(make.add_reference, name), partial(make.add_check, name)
+        add_unique, drop_unique = partial(make.add_unique, name), partial(make.drop_unique, name)
+        add_index = partial(make.create_index, name)
+        self._compare_rules("references", old.references, new.references, add_key, gone, by_key)
+        self._compare_rules("rules", old.uniques, new.uniques, add_unique, gone, drop=drop_unique)
+        self._compare_rules("rules", old.indexes, new.indexes, add_index, gone)
+        self._compare_rules("rules", old.checks, new.checks, add_check, {}, by_check)
         for column, steps in gone.items():
             self._drop_column(old, new, old.columns[column], steps)
 
@@ -194,7 +196,7 @@ class _Difference:
         new: Iterable[_R],
         add: Callable[[_R], Step],
         gone: dict[str, list[Step]],
-        is_made_anew: Callable[[_R], bool] = lambda rule: False,
+        retyped: Callable[[_R], list[bool]] = lambda rule: [],
         drop: Callable[[_R], Step] | None = None,
     ) -> None:
         """Find what is taken away and what is added, of one kind of rules.
@@ -205,33 +207,37 @@ class _Difference:
             new: those that there should be.
             add: makes the step that adds one.
             gone: takes the steps that go with a column that goes.
-            is_made_anew: whether one that stays has to be away meanwhile.
+            retyped: whether the types of columns that one is about change without a loss, of those that change.
             drop: makes the step that drops one, where that is not what takes ``add`` back.
         """
         wanted, known = {each.rule: each for each in new}, {each.rule: each for each in old}
         for rule, each in known.items():
-            if rule in wanted and not is_made_anew(each):
+            if rule in wanted and not retyped(each):
                 continue
             step = add(each).reversed if drop is None else drop(each)
+            if rule in wanted and not all(retyped(each)):
+                step = replace(step, losing=_WITH_TYPE)
             about = next((column for column in gone if each.is_about(column)), None)
             if about is None:
                 self._add(f"drop {part}", step)
             else:
                 gone[about].append(step)
         for rule, each in wanted.items():
-            if (rule not in known or is_made_anew(known[rule])) and each not in self._said_by_columns:
-                self._add(f"add {part}", add(each))
+            changing = retyped(known[rule]) if rule in known else []
+            if (rule not in known or changing) and each not in self._said_by_columns:
+                step = add(each)
+                self._add(f"add {part}", step if all(changing) else replace(step, losing=_WITH_TYPE))
 
-    def _is_retyped(self, table: str) -> Callable[[ReferenceState], bool]:
-        def is_retyped(key: ReferenceState) -> bool:
+    def _retyped_by_key(self, table: str) -> Callable[[ReferenceState], list[bool]]:
+        def retyped(key: ReferenceState) -> list[bool]:
             ends = [*((table, column) for column in key.columns), *((key.table, column) for column in key.referenced)]
-            return any(end in self._retyped for end in ends)
+            return [self._retyped[end] for end in ends if end in self._retyped]
 
-        return is_retyped
+        return retyped
 
-    def _is_about_retyped(self, table: str) -> Callable[[CheckState], bool]:
-        columns = [column for name, column in self._retyped if name == table]
-        return lambda check: any(check.is_about(column) for column in columns)
+    def _retyped_by_check(self, table: str) -> Callable[[CheckState], list[bool]]:
+        columns = {column: lossless for (name, column), lossless in self._retyped.items() if name == table}
+        return lambda check: [lossless for column, lossless in columns.items() if check.is_about(column)]
 
     def _compare_columns(self, old: TableState, new: TableState) -> None:
         for name, column in new.columns.items():
@@ -315,10 +321,7 @@ class _Difference:
         rules: list[UniqueState | ReferenceState] = [*old.uniques, *old.references]
         differs = any(rule.is_about(column.name) for rule in rules)
         losing = self._steps.drop_column(new.name, column, None if differs else _allowed_value(old, column), differs)
-        self._add(
-            "drop columns",
-            losing.among([*steps, losing]),
-        )
+        self._add("drop columns", losing.among([*steps, losing]))
 
 
 def _allowed_value(table: TableState, column: ColumnState) -> object:

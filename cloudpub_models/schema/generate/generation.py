@@ -15,7 +15,7 @@ from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.generate.difference import Answers, steps_between
 from cloudpub_models.schema.generate.live import scratch_of
-from cloudpub_models.schema.generate.python import body, literal, words
+from cloudpub_models.schema.generate.python import body, import_line, literal, words
 from cloudpub_models.schema.generate.renames import renamed_columns, renamed_tables, require_known
 from cloudpub_models.schema.generate.scratch import ScratchDatabase, read_tables, replay, tables_of_models
 from cloudpub_models.schema.generate.steps import WORDS, Step, Steps
@@ -218,40 +218,26 @@ def _squeezed(text: str) -> str:
 
 
 def _script(title: str, found: Sequence[Step], steps: Steps) -> str:
-    names = steps.names
     up = body(
         (line for step in found for line in step.up), "Apply this migration; it and its record are one transaction."
     )
     down = body((line for step in reversed(found) for line in step.down), "Undo it.")
-    imports = ["from __future__ import annotations\n", "from typing import Any\n"]
-    third = []
-    for place in ("cloudpub_models.entity", "peewee"):
-        used = sorted(
-            name
-            for name in names.imported.get(place, ())
-            if re.search(rf"\b{name}\b", up + down + "".join(steps.classes.values()))
-            or name in ("Field", "PostgresqlDatabase")
-        )
-        if used:
-            third.append(_import(place, sorted(used, key=lambda name: (not name.isupper(), name))))
-    if third:
-        imports.append("\n".join(third) + "\n")
-    own = [f"class {name}(Field):\n    field_type = {literal(kind.upper())}\n" for kind, name in names.own.items()]
-    functions = [
+    names = steps.names
+    blocks = [
+        *(f"class {name}(Field):\n    field_type = {literal(kind.upper())}\n" for kind, name in names.own.items()),
+        *steps.classes.values(),
         f"def up(migrator: Any, db: Any) -> None:\n{up}",
         f"def down(migrator: Any, db: Any) -> None:\n{down}",
+        *([_CHOOSING_WORDS.lstrip()] if WORDS in up + down else []),
     ]
-    if WORDS in up + down:
-        functions.append(_CHOOSING_WORDS.lstrip())
-    blocks = [*own, *steps.classes.values(), *functions]
-    return f'"""{words(title).capitalize()}."""\n\n' + "\n".join(imports) + "\n\n" + "\n\n".join(blocks)
-
-
-def _import(place: str, names: Sequence[str]) -> str:
-    line = f"from {place} import {', '.join(names)}"
-    if len(line) <= 100:
-        return line
-    return f"from {place} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+    code = "\n\n".join(blocks)
+    # Some of the steps that were made are not written.
+    imported = {
+        place: [name for name in used if re.search(rf"\b{name}\b", code)] for place, used in names.imported.items()
+    }
+    lines = [import_line(place, imported[place]) for place in sorted(imported) if imported[place]]
+    paragraphs = ["from __future__ import annotations\n", "from typing import Any\n", *filter(None, ["".join(lines)])]
+    return f'"""{words(title).capitalize()}."""\n\n' + "\n".join(paragraphs) + "\n\n" + code
 
 
 def _try(text: str, before: ScratchDatabase, foreign: Iterable[str], wanted: Tables, answers: Answers) -> None:

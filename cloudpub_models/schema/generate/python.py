@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,6 +109,19 @@ def attribute_name(column: str, taken: Iterable[str]) -> str:
     return name
 
 
+def import_line(module: str, names: Iterable[str]) -> str:
+    """Return the import of names from a module, sorted as linters want them.
+
+    >>> import_line("peewee", ["Field", "SQL"])
+    'from peewee import SQL, Field\\n'
+    """
+    ordered = sorted(names, key=lambda name: (not name.isupper(), name))
+    line = f"from {module} import {', '.join(ordered)}\n"
+    if len(line) <= _WIDTH:
+        return line
+    return f"from {module} import (\n" + "".join(f"{_INDENT}{name},\n" for name in ordered) + ")\n"
+
+
 @dataclass(frozen=True)
 class Line:
     """One thing that a script does.
@@ -172,12 +184,3 @@ def _wrapped(text: str) -> list[str]:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".lstrip()
     return lines
-
-
-def json_literal(text: str) -> str:
-    """Return a JSON document as Python has it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return literal(json.loads(text))

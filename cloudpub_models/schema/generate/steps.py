@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cloudpub_models import entity
 from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.fields import RANDOM_UUID, ServerDefault
 from cloudpub_models.schema.generate.fields import (
@@ -36,6 +37,9 @@ from cloudpub_models.sql.values import json_to_text
 
 _TAKES_EMPTY_TABLE = "What it held is gone, and nothing suits all rows: this takes an empty table."
 _TAKE_AWAY = "take the marks away if"
+
+# Names that a script imports.
+_RESERVED = {*entity.__all__, "Any", "BinaryUUIDField", "DateTimeField", "Field", "PostgresqlDatabase", "SQL"}
 
 WORDS = "_words"
 """The function of a script that chooses between the words of the databases."""
@@ -133,7 +137,7 @@ class Steps:
 
     def create_table(self, table: TableState) -> Step:
         """Make a table, with all but its references and what is about some rows only."""
-        name = class_name(table.name, self.classes)
+        name = class_name(table.name, {*self.classes, *_RESERVED})
         self.classes[name] = self._class(name, table)
         rest = [self.create_index(table.name, index) for index in table.indexes if not index.is_plain]
         rest += [

@@ -95,6 +95,19 @@ def test_what_is_about_a_column_that_goes_goes_with_it_but_for_checks() -> None:
     ]
 
 
+def test_rules_about_a_type_that_is_kept_back_are_kept_back_too() -> None:
+    key = ReferenceState("bills_amount_fkey", ("amount",), "others", ("id",), "CASCADE", "NO ACTION")
+    old = replace(TABLE, references=(key,), checks=(CheckState("bills_amount_check", "amount > 0"),))
+    new = replace(old, columns={"id": ID, "amount": column("amount", "smallint")})
+    assert changes(old, new) == [
+        "# have bills.amount refer to others no more",
+        "# drop the check bills_amount_check",
+        "# change bills.amount from integer to smallint",
+        "# add the check bills_amount_check",
+        "# have bills.amount refer to others",
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
