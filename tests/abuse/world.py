@@ -92,7 +92,7 @@ class World:
 
     def forged_cursor(self, values: Any, order_by: str) -> str:
         """What anybody can make who has read how cursors are made."""
-        order = keyset.complete_order(order_by, "ASC", self.logs.table)
+        order = keyset.complete_order(order_by, "ASC", self.logs.table, self.database.engine)
         payload = json.dumps(values).encode()
         checksum = keyset._checksum(payload, order, self.logs.table)
         return base64.urlsafe_b64encode(checksum + payload).decode().rstrip("=")
