@@ -11,6 +11,7 @@ import peewee
 from cloudpub_models.connection.results import require_distinct
 from cloudpub_models.connection.transactions import whole
 from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.arguments.conditions import Where, all_of
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
@@ -36,6 +37,7 @@ class Relating(Finding[M]):
         foreign_key: str,
         parent_id: Any,
         *,
+        where: Where = None,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
         limit: int | None = None,
@@ -47,6 +49,7 @@ class Relating(Finding[M]):
             related_table: the table of the rows wanted.
             foreign_key: its column that refers to the row.
             parent_id: the value of that column.
+            where: what else they have to meet, as for ``find_all``.
             order_by: as for ``find_all``.
             order_direction: as for ``find_all``.
             limit: how many rows at most.
@@ -58,8 +61,9 @@ class Relating(Finding[M]):
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
         related = self._finding(related_table)
+        own = {foreign_key: require_value(parent_id, foreign_key)}
         return related.find_all(
-            {foreign_key: require_value(parent_id, foreign_key)},
+            own if where is None else all_of(own, where),
             order_by=order_by,
             order_direction=order_direction,
             limit=limit,
@@ -104,6 +108,7 @@ class Relating(Finding[M]):
         related_key: str,
         parent_id: Any,
         *,
+        where: Where = None,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
         limit: int | None = None,
@@ -116,6 +121,7 @@ class Relating(Finding[M]):
             foreign_key: its column that refers to the one row.
             related_key: its column that refers to the rows wanted.
             parent_id: the value of ``foreign_key``.
+            where: what else the rows wanted have to meet, as for ``find_all``.
             order_by: as for ``find_all``, on the table of the rows wanted.
             order_direction: as for ``find_all``.
             limit: how many rows at most.
@@ -139,7 +145,7 @@ class Relating(Finding[M]):
         most = None if limit is None else check_count(limit, "limit")
         if most is not None:
             require_own_columns(order, "a limited many_to_many")
-        return [row for _, row in related.connected(near, far, keys, order, most)]
+        return [row for _, row in related.connected(near, far, keys, order, most, related.parse(where))]
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
         """Send one statement with ``@name`` parameters and return its rows as instances.

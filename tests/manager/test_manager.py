@@ -13,6 +13,7 @@ from cloudpub_models import (
     Managers,
     Role,
     User,
+    any_of,
     operators,
 )
 from cloudpub_models.errors import (
@@ -611,6 +612,10 @@ def test_has_many(managers, functions, statements):
     assert [deployment.version for deployment in found] == [2]
     assert managers.function_deployments.has_many("function_deployments", "function_id", functions[1].id) == []
     assert len(statements) == 4
+    first = any_of({"version": 1}, {"function.name": "no such function"})
+    found = managers.functions.has_many("function_deployments", "function_id", functions[0].id, where=first)
+    assert [deployment.version for deployment in found] == [1]
+    assert managers.functions.has_many("function_deployments", "function_id", functions[1].id, where=first) == []
 
 
 def test_belongs_to(managers, ada, functions):
@@ -640,6 +645,9 @@ def test_many_to_many(managers, ada, statements):
     assert managers.users.many_to_many(
         "organizations", "organization_members", "user_id", "organization_id", bob.uuid
     ) == [organization]
+    between = ("users", "organization_members", "organization_id", "user_id")
+    named = any_of({"email": "bob@example.com"}, {"functions.name": "no such function"})
+    assert managers.organizations.many_to_many(*between, organization.uuid, where=named, limit=5) == [bob]
 
 
 # Models of others

@@ -125,6 +125,15 @@ def _(world: World, given: str) -> Any:
     return ids(world.logs.find_all(any_of(wanted, {"function.deployments.s3_key": given})))
 
 
+@DOORS.door("Manager.has_many(where)", "Manager.many_to_many(where)", **VALUE, expects=matching)
+def _(world: World, given: str) -> Any:
+    between = ("users", "organization_members", "organization_id", "user_id")
+    own = world.organization.uuid
+    members = world.managers.organizations.many_to_many(*between, own, where={"email": operators.ne(given)})
+    assert [member.id for member in members] == [world.user.id]
+    return ids(world.functions.has_many("function_logs", "function_id", world.function.id, where={"message": given}))
+
+
 @DOORS.door("Manager.find_one(where)", "Manager.count(where)", "Manager.exists(where)", **VALUE, expects=matching)
 def _(world: World, given: str) -> Any:
     where = {"message": given}
