@@ -14,7 +14,8 @@ class DatabaseFacts:
 
     Attributes:
         dialect: the database's SQL.
-        rows: about how many rows each table of the current schema has; ``None`` where the database cannot tell.
+        rows: how many rows each table of the current schema has; ``None`` where the database cannot tell.
+        counted: whether they were counted; else they are the database's own estimates.
         column_types: the type of each column, by table and column, in the catalogue's short form.
         steady_functions: functions that give one value for all rows of a statement, so that a default that calls them
             needs no rewrite.
@@ -27,6 +28,7 @@ class DatabaseFacts:
     column_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
     steady_functions: frozenset[str] = frozenset()
     schema: str = "public"
+    counted: bool = False
     complete: bool = False
 
     def name_of(self, table: str) -> str:

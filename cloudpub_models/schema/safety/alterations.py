@@ -59,6 +59,26 @@ class Alteration:
         """The name that the table gets, if it gets another."""
         return plain(self.words[2]) if tuple(self.words[:2]) == ("rename", "to") and len(self.words) > 2 else None
 
+    @property
+    def renames(self) -> str | None:
+        """What gets another name, and which, if something does."""
+        words = list(self.words)
+        if words[:1] != ["rename"] or "to" not in words[:-1] or words[1:2] == ["constraint"]:
+            return None
+        old, new = words[1 : words.index("to")], plain(words[-1])
+        old = old[1:] if old[:1] == ["column"] and len(old) > 1 else old
+        return f"renames the column {plain(old[0])} to {new}" if old else f"renames the table to {new}"
+
+    @property
+    def replaces_values(self) -> bool:
+        """Whether what a column holds becomes something else, as by ``USING left(name, 5)``."""
+        words = list(self.words)
+        if words[0] != "alter" or "type" not in words or "using" not in words:
+            return False
+        given = [plain(word) for word in words[words.index("using") + 1 :] if word not in ("(", ")", "cast")]
+        # A cast of the column keeps what it can, and fails where it cannot.
+        return given[:1] != [self.column] or given[1:2] not in ([], ["::"], ["as"], ["at"])
+
     def long_effects(
         self, steady_functions: frozenset[str], column_type: str | None
     ) -> Iterator[tuple[str, str | None]]:

@@ -44,7 +44,8 @@ class Hazard:
         table: the table that it is about, if it is about one.
         effect: what happens.
         advice: what to do instead, if there is something.
-        rows: about how many rows the table has, if that is known.
+        rows: how many rows the table has, if that is known.
+        counted: whether they were counted; else it is an estimate.
     """
 
     severity: Severity
@@ -52,6 +53,7 @@ class Hazard:
     effect: str
     advice: str | None = None
     rows: int | None = None
+    counted: bool = False
 
     @property
     def is_large(self) -> bool:
@@ -65,7 +67,8 @@ class Hazard:
         >>> Hazard("long", "functions", "scans the table", "add it NOT VALID", rows=1200).description
         'functions (about 1,200 rows): scans the table; add it NOT VALID'
         """
-        size = f" (about {self.rows:,} row{'s' if self.rows != 1 else ''})" if self.rows is not None else ""
+        about = "" if self.counted else "about "
+        size = f" ({about}{self.rows:,} row{'s' if self.rows != 1 else ''})" if self.rows is not None else ""
         place = f"{self.table}{size}: " if self.table else ""
         return place + self.effect + (f"; {self.advice}" if self.advice else "")
 
@@ -117,7 +120,7 @@ class HazardFinder:
             table = self._facts.name_of(name)
             known = self._renamed.get(table, table)
             if known in self._facts.rows:
-                yield Hazard(severity, table, effect, advice, self._facts.rows[known])
+                yield Hazard(severity, table, effect, advice, self._facts.rows[known], self._facts.counted)
             elif severity == "destructive" and self._may_exist(table):
                 yield Hazard(severity, table, effect, advice)
         if words[:2] == ["alter", "table"]:
@@ -201,12 +204,26 @@ def _drop(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[
     if kind == "table":
         for table in _names(words, 2):
             yield "destructive", table, "drops the table with all its rows", None
-    elif kind in ("schema", "database", "owned", "tablespace") or words[1:3] == ["materialized", "view"]:
-        yield "destructive", None, f"drops {' '.join(words[1:4])} with all that is in it", None
+    elif kind == "owned":
+        yield "destructive", None, f"drops all that {_listed(words, 3)} owns, tables with their rows too", None
+    elif kind in ("schema", "database", "tablespace"):
+        yield "destructive", None, f"drops the {kind} {_listed(words, 2)} with all that is in it", None
+    elif words[1:3] == ["materialized", "view"]:
+        yield "destructive", None, f"drops the materialized view {_listed(words, 3)} with all that is in it", None
     elif words[-1] == "cascade":
-        yield "destructive", None, f"drops {' '.join(words[1:3])} and whatever depends on it, columns too", None
-    elif kind == "index" and "concurrently" in words[:3] and in_transaction:
-        yield "failing", None, f"DROP INDEX CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+        yield "destructive", None, f"drops the {kind} {_listed(words, 2)} and whatever depends on it, columns too", None
+    elif kind == "index":
+        yield from _dropped_index(words, facts, in_transaction)
+
+
+def _dropped_index(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
+    if "concurrently" in words[:3]:
+        if in_transaction:
+            yield "failing", None, f"DROP INDEX CONCURRENTLY {_NO_TRANSACTION}", _SET_NOT_ATOMIC
+        return
+    effect = f"drops the index {_listed(words, 2)}: what was found by it is looked for in the whole table"
+    concurrently = "DROP INDEX CONCURRENTLY, in a script with atomic = False, locks nobody out"
+    yield "brief", None, effect, concurrently if facts.dialect.locks_tables else None
 
 
 def _truncate(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
@@ -237,7 +254,11 @@ def _inside(words: Words, command: int) -> Iterator[_Found]:
 
 
 def _update(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
-    yield "long", _name(words, 1), _UPDATED, "in batches it holds others up less" if "where" not in words else None
+    kept = "and keeps each locked until the migration ends"
+    if "where" in words:
+        yield "long", _name(words, 1), f"changes the rows that match, {kept}", None
+    else:
+        yield "long", _name(words, 1), f"changes all rows, {kept}", "in batches it holds others up less"
 
 
 _UPDATED = "changes rows, and keeps each locked until the migration ends"
@@ -272,8 +293,12 @@ def _alteration_hazards(
         if not facts.dialect.alters_tables:
             effect += ", and writes the whole table anew"
         yield "destructive", effect, None
+    if alteration.renames:
+        yield "brief", f"{alteration.renames}; programs that use the old name fail from then on", None
     if not facts.dialect.alters_tables:
         return
+    if alteration.replaces_values:
+        yield "destructive", f"replaces each value of {alteration.column} by what USING gives", None
     for effect, advice in alteration.long_effects(facts.steady_functions, column_type):
         yield "long", effect, advice
 
@@ -299,7 +324,35 @@ def _maintenance(words: Words, facts: DatabaseFacts, in_transaction: bool) -> It
     if command == "REFRESH" or not facts.dialect.locks_tables:
         yield "long", None, f"{command} works through all rows while others wait", None
         return
-    yield "long", _name(words, len(words) - 1), f"{command} writes the table or its indexes anew under a lock", None
+    effect = {
+        "CLUSTER": "CLUSTER writes the table anew in the order of an index while nobody can read or write it",
+        "VACUUM": "VACUUM FULL writes the table anew while nobody can read or write it",
+    }.get(command, "REINDEX builds the indexes anew while nobody can write")
+    kind, names = _maintained(words)
+    if not names:
+        yield "long", None, f"{effect}: of all tables", None
+    for name in names:
+        if kind in ("", "table"):
+            yield "long", name, effect, None
+        else:
+            yield "long", None, f"{effect}: {kind} {name}", None
+
+
+def _maintained(words: Words) -> tuple[str, list[str]]:
+    """Return of what kind is worked on, if that is said, and the names."""
+    position, kind = 1, ""
+    if words[position : position + 1] == ["("]:
+        position = words.index(")") + 1 if ")" in words else len(words)
+    while words[position : position + 1] and words[position] in _OPTIONS | _KINDS:
+        kind = words[position] if words[position] in _KINDS else kind
+        position += 1
+    if words[0] == "cluster" and "on" in words:
+        position = words.index("on") + 1
+    return kind, [name for name in _names(words, position) if name]
+
+
+_OPTIONS = frozenset({"full", "freeze", "verbose", "analyze", "analyse"})
+_KINDS = frozenset({"table", "index", "schema", "database", "system"})
 
 
 def _hidden(words: Words, facts: DatabaseFacts, in_transaction: bool) -> Iterator[_Found]:
@@ -333,6 +386,10 @@ def _name(words: Words, position: int) -> str | None:
         end += 2
     # SQLite takes strings for names, too.
     return "".join([plain(word).strip("'") for word in words[position:end]]) or None
+
+
+def _listed(words: Words, position: int) -> str:
+    return ", ".join(name for name in _names(words, position) if name)
 
 
 def _name_after(words: Words, keyword: str) -> str | None:

@@ -138,7 +138,7 @@ def test_a_table_that_was_renamed_on_the_way_is_still_known() -> None:
 
 
 def test_a_table_that_was_renamed_is_known_in_any_case_on_sqlite() -> None:
-    [_, hazard] = hazards("ALTER TABLE logs RENAME TO OldLogs; DELETE FROM users; DROP TABLE [OLDLOGS]", SQLITE)
+    [_, _, hazard] = hazards("ALTER TABLE logs RENAME TO OldLogs; DELETE FROM users; DROP TABLE [OLDLOGS]", SQLITE)
     assert (hazard.table, hazard.rows) == ("oldlogs", 5_000_000)
 
 
@@ -283,3 +283,84 @@ def test_facts_tell_sizes_without_reading_rows(victims: peewee.Database) -> None
     assert facts.column_types["victim", "small"] == "varchar(20)"
     assert "now" in facts.steady_functions
     assert "gen_random_uuid" not in facts.steady_functions
+
+
+@pytest.mark.parametrize(
+    ("sql", "severity", "description"),
+    [
+        ("DROP SCHEMA IF EXISTS foo CASCADE", "destructive", "drops the schema foo with all that is in it"),
+        ("DROP SCHEMA a, b CASCADE", "destructive", "drops the schema a, b with all that is in it"),
+        ("DROP MATERIALIZED VIEW IF EXISTS totals", "destructive", "drops the materialized view totals with all that"),
+        ("DROP TYPE IF EXISTS mood CASCADE", "destructive", "drops the type mood and whatever depends on it"),
+        ("DROP OWNED BY ada", "destructive", "drops all that ada owns"),
+        ("UPDATE users SET email = ''", "long", "users (about 12 rows): changes all rows, and keeps each locked"),
+        ("UPDATE users SET email = '' WHERE id = 1", "long", "users (about 12 rows): changes the rows that match, and"),
+        (
+            "ALTER TABLE users ALTER COLUMN email TYPE varchar(5) USING left(email, 5)",
+            "destructive",
+            "users (about 12 rows): replaces each value of email by what USING gives",
+        ),
+        ("CLUSTER users USING users_email_key", "long", "users (about 12 rows): CLUSTER writes the table anew in the"),
+        ("CLUSTER users_email_key ON users", "long", "users (about 12 rows): CLUSTER writes the table anew in the"),
+        ("CLUSTER (VERBOSE) users", "long", "users (about 12 rows): CLUSTER"),
+        (
+            "CLUSTER",
+            "long",
+            "CLUSTER writes the table anew in the order of an index while nobody can read or write it:",
+        ),
+        (
+            "REINDEX TABLE users",
+            "long",
+            "users (about 12 rows): REINDEX builds the indexes anew while nobody",
+        ),
+        (
+            "REINDEX INDEX users_email_key",
+            "long",
+            "REINDEX builds the indexes anew while nobody can write: index ",
+        ),
+        ("DROP INDEX IF EXISTS a, b", "brief", "drops the index a, b: what was found by it is looked for in the whole"),
+        (
+            "ALTER TABLE users RENAME COLUMN email TO mail",
+            "brief",
+            "users (about 12 rows): renames the column email to mail; programs that use the old name fail from then on",
+        ),
+        ("ALTER TABLE users RENAME email TO mail", "brief", "users (about 12 rows): renames the column email to mail;"),
+        ("ALTER TABLE users RENAME TO people", "brief", "users (about 12 rows): renames the table to people; programs"),
+    ],
+)
+def test_what_is_done_is_named(sql: str, severity: str, description: str) -> None:
+    [hazard] = [one for one in hazards(sql) if one.severity == severity]
+    assert hazard.description.startswith(description)
+
+
+def test_vacuum_full_is_of_the_tables_that_it_names() -> None:
+    [users, logs] = hazards("VACUUM (FULL, ANALYZE) users, logs", in_transaction=False)
+    assert (users.table, logs.table) == ("users", "logs")
+    [whole] = hazards("VACUUM FULL", in_transaction=False)
+    assert whole.effect.endswith("of all tables")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE users ALTER COLUMN email TYPE integer USING email::integer",
+        "ALTER TABLE users ALTER COLUMN email TYPE integer USING (email)::integer",
+        "ALTER TABLE users ALTER COLUMN email TYPE timestamp USING email AT TIME ZONE 'UTC'",
+        "ALTER TABLE users ALTER COLUMN email TYPE integer USING CAST(email AS integer)",
+        'ALTER TABLE users ALTER COLUMN "email" TYPE integer USING "email"::integer',
+        "ALTER TABLE users ALTER COLUMN email TYPE text",
+    ],
+)
+def test_a_cast_of_the_column_itself_loses_nothing(sql: str) -> None:
+    assert "destructive" not in severities(sql)
+
+
+def test_rows_of_sqlite_are_counted() -> None:
+    database = peewee.SqliteDatabase(":memory:")
+    database.execute_sql("CREATE TABLE few (id INTEGER PRIMARY KEY)")
+    database.execute_sql("CREATE TABLE `Odd one` (code TEXT PRIMARY KEY) WITHOUT ROWID")
+    database.execute_sql("INSERT INTO few VALUES (1), (5000000)")
+    facts = read_facts(database)
+    assert dict(facts.rows) == {"few": 2, "odd one": 0}
+    [hazard] = HazardFinder(facts).hazards("DROP TABLE few", in_transaction=True)
+    assert hazard.description == "few (2 rows): drops the table with all its rows"
