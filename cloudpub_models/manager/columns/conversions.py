@@ -6,9 +6,12 @@ a subclass of; what is known of the class is then not true of it, and its own me
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import peewee
+
+from cloudpub_models.entity.fields import JsonField
 
 
 def stores_as(field: peewee.Field[Any], *kinds: type[peewee.Field[Any]]) -> bool:
@@ -26,6 +29,16 @@ def stores_as(field: peewee.Field[Any], *kinds: type[peewee.Field[Any]]) -> bool
 def reads_as(field: peewee.Field[Any], *kinds: type[peewee.Field[Any]]) -> bool:
     """Return whether a field reads values as one of these classes does."""
     return _converts_as(field, "python_value", kinds)
+
+
+def writes_usual_json(field: Any) -> bool:
+    """Return whether a JSON field has been given no ``dumps`` of its own."""
+    return isinstance(field, JsonField) or field._dumps is json.dumps
+
+
+def reads_usual_json(field: Any) -> bool:
+    """Return whether a JSON field has been given no ``loads`` of its own."""
+    return isinstance(field, JsonField) or field._loads is json.loads
 
 
 def _converts_as(field: peewee.Field[Any], method: str, kinds: tuple[type[peewee.Field[Any]], ...]) -> bool:

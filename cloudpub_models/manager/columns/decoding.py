@@ -20,7 +20,7 @@ import peewee
 
 from cloudpub_models.entity.fields import JsonField, TimestampField, UuidField
 from cloudpub_models.entity.stored_forms import json_from_text, json_reader, timestamp_from_database, uuid_from_database
-from cloudpub_models.manager.columns.conversions import reads_as
+from cloudpub_models.manager.columns.conversions import reads_as, reads_usual_json
 from cloudpub_models.sql import Dialect
 
 Decoder = Callable[[Any], Any]
@@ -53,7 +53,7 @@ def decoder_for(field: peewee.Field[Any], dialect: Dialect, *, decoded: bool = F
         return uuid_from_database
     if reads_as(field, TimestampField):
         return timestamp_from_database
-    if reads_as(field, JsonField, peewee.JSONField):
+    if reads_as(field, JsonField, peewee.JSONField) and reads_usual_json(field):
         return None if decoded and dialect.decodes_json else json_from_text
     if reads_as(field, peewee.BooleanField):
         return None if dialect.typed_numbers else bool
@@ -64,10 +64,16 @@ def decoder_for(field: peewee.Field[Any], dialect: Dialect, *, decoded: bool = F
         return None if dialect.typed_numbers else float
     if reads_as(field, peewee.IntegerField, peewee.CharField, peewee.FixedCharField, peewee.TextField):
         return None
-    if isinstance(field, peewee.JSONField) and dialect.decodes_json and not decoded:
+    if reads_as(field, peewee.JSONField) and not dialect.decodes_json:
+        return field._loads  # type: ignore[attr-defined, no-any-return]
+    if field.field_type in ("JSON", "JSONB") and dialect.decodes_json and not decoded:
         # A way of its own to read documents is given what Peewee's cursors would give it.
         read: Any = field.python_value
         return lambda text: read(json_from_text(text))
+    if field.field_type == "DATETIME" and decoded:
+        # What raw rows say is in UTC the column has without a zone.
+        read_naive: Any = field.python_value
+        return lambda moment: read_naive(moment.replace(tzinfo=None) if isinstance(moment, datetime) else moment)
     return field.python_value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,7 +20,7 @@ import peewee
 
 from cloudpub_models.entity.fields import JsonField, TimestampField, UuidField
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.columns.conversions import stores_as
+from cloudpub_models.manager.columns.conversions import stores_as, writes_usual_json
 from cloudpub_models.manager.columns.peewee_encoding import converter_for
 from cloudpub_models.sql import values as sql_values
 from cloudpub_models.sql.identifiers import surrogate_in
@@ -56,7 +57,7 @@ def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
     if isinstance(field, peewee.ForeignKeyField):
         return _reference_encoder(field, column)
     if stores_as(field, JsonField, peewee.JSONField):
-        return _converting_encoder(json_to_text, field, column)
+        return _converting_encoder(json_to_text if writes_usual_json(field) else _by_own_dumps(field), field, column)
     if isinstance(field, UuidField) and stores_as(field, UuidField):
         return _uuid_encoder(field, column)
     if isinstance(field, TimestampField) and stores_as(field, TimestampField):
@@ -158,11 +159,33 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
 
 def _as_driver_takes_it(encoded: Any) -> Any:
     """Return what a field's ``db_value`` made as a plain value, which COPY and arrays can be written with too."""
+    if isinstance(encoded, peewee.Function):
+        encoded = _as_sqlite_keeps_it(encoded)
+    # What the driver wraps documents and binary data in keeps the data as ``adapted``.
+    wrapped = getattr(encoded, "adapted", encoded)
+    if wrapped is not encoded and hasattr(encoded, "dumps"):
+        encoded = encoded.dumps(wrapped)
     if isinstance(encoded, str):
         return sql_values.encode(encoded)
-    # What the driver wraps binary data in keeps the data as ``adapted``.
-    wrapped = getattr(encoded, "adapted", encoded)
     return bytes(wrapped) if isinstance(wrapped, bytes | bytearray | memoryview) else encoded
+
+
+def _by_own_dumps(field: Any) -> Encoder:
+    return lambda value: _without_spaces(field._dumps(value))
+
+
+def _without_spaces(document: str) -> str:
+    """Return the text of a JSON document as SQLite's ``json()`` does, by which Peewee sends it."""
+    return re.sub(r'("(?:[^"\\]|\\.)*")|\s+', r"\1", document)
+
+
+def _as_sqlite_keeps_it(call: Any) -> str:
+    """Return what ``json(text)`` is, which playhouse's JSONField makes of a document."""
+    if call.name.lower() != "json" or len(call.arguments) != 1 or not isinstance(call.arguments[0], str):
+        raise InvalidValueError(
+            f"expected a field that makes a value of one; got SQL, {call.name}(…): use Peewee's calls"
+        )
+    return _without_spaces(call.arguments[0])
 
 
 def _uuid_encoder(field: UuidField, column: str) -> Encoder:

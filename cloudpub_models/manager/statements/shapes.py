@@ -6,11 +6,13 @@ The text comes from the renderer that the query builder uses too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
 
+from cloudpub_models.entity.binding import unconnected
 from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.aggregates import (
@@ -28,7 +30,7 @@ from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, models_by_table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.manager.rows.values import ReadValues, make_values_reader
-from cloudpub_models.sql import PARAMETER, Conflict, Dialect, Join, Query
+from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
 from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column
@@ -592,7 +594,6 @@ def _array_type(field: peewee.Field[Any]) -> str:
     Without its length: a cast to ``varchar(3)`` would cut longer texts instead of refusing them.
     """
     target = field.rel_field if isinstance(field, peewee.ForeignKeyField) else field
-    if isinstance(target, peewee.CharField | peewee.TextField):
-        return "text"
-    name: str = peewee.PostgresqlDatabase.field_types.get(target.field_type, target.field_type)
-    return {"SERIAL": "integer", "BIGSERIAL": "bigint", "INT": "integer", "FLOAT": "real"}.get(name, name.lower())
+    declared = target.ddl_datatype(unconnected(POSTGRESQL).get_sql_context())
+    name = re.sub(r"\(.*", "", declared.sql).strip().lower()
+    return {"serial": "integer", "bigserial": "bigint", "varchar": "text", "char": "text"}.get(name, name)
