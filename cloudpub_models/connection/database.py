@@ -606,7 +606,9 @@ class Database(_PeeweeDatabase):
                 "expected a direct connection for migrations, since their lock belongs to a session; this database has "
                 "transaction_pooler=True: migrate through a URL that leads to PostgreSQL itself"
             )
-        return Migrator(self.engine, self.components).up(target)
+        # A migrator that is interrupted keeps neither the connection nor what it has done to its session.
+        with Session(self.engine):
+            return Migrator(self.engine, self.components).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)

@@ -25,6 +25,7 @@ from cloudpub_models.connection.scopes import (
     ThreadState,
     ThreadStates,
     aborted,
+    still_open,
     transactions_of_this_work,
 )
 from cloudpub_models.connection.sender import Sender
@@ -145,6 +146,10 @@ class Engine(peewee.Database, Sender):
         text, values = parsed.bind(parameters or {})
         return text, values or None
 
+    def can_copy(self) -> bool:
+        """Return whether it takes rows by ``copy_rows`` as things stand."""
+        return self.copies_rows
+
     def continue_ids(self, table: str, column: str) -> None:
         """Have the next row get an id behind those that rows brought along; SQLite sees to it by itself."""
 
@@ -250,7 +255,8 @@ class Engine(peewee.Database, Sender):
             if self._retired:
                 raise closed_in_use()
             self._in_transaction.add(self._threads.current)
-        transactions_of_this_work.set((*transactions_of_this_work.get(), scope))
+        scope.over = False
+        transactions_of_this_work.set((*still_open(), scope))
         self.scopes().append(scope)
 
     def transaction_ends(self) -> None:
@@ -258,9 +264,10 @@ class Engine(peewee.Database, Sender):
         thread = self._threads.current
         with self._transactions_lock:
             self._in_transaction.discard(thread)
-        begun = transactions_of_this_work.get()
-        transactions_of_this_work.set(tuple([scope for scope in begun if scope not in thread.scopes]))
+        for scope in thread.scopes:
+            scope.over = True
         thread.scopes.clear()
+        transactions_of_this_work.set(still_open())
 
     @abstractmethod
     def only_reading(self) -> AbstractContextManager[None]:

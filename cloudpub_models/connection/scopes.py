@@ -24,22 +24,28 @@ class Scope:
         callbacks: what to run once the outermost transaction has committed.
         isolation: the level that the outermost transaction was begun with, if it was said.
         read_only: whether the outermost transaction was declared read-only.
+        over: whether it has ended.
         left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
     """
 
-    __slots__ = ("callbacks", "failure", "isolation", "left", "number", "read_only")
+    __slots__ = ("callbacks", "failure", "isolation", "left", "number", "over", "read_only")
 
     def __init__(self, number: int, read_only: bool, isolation: str | None = None) -> None:
         self.number = number
         self.read_only = read_only
         self.isolation = isolation
-        self.left = False
+        self.left = self.over = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
 
 
 # The outermost scopes of all databases that the work that is going on has begun.
 transactions_of_this_work: ContextVar[tuple[Scope, ...]] = ContextVar("cloudpub_models_transactions", default=())
+
+
+def still_open() -> tuple[Scope, ...]:
+    """Return the outermost scopes that this work has begun and that have not ended."""
+    return tuple([scope for scope in transactions_of_this_work.get() if not scope.over])
 
 
 class ThreadState:
@@ -51,11 +57,22 @@ class ThreadState:
         levels: what Peewee's own calls have begun or joined that is no scope of its own, outermost first.
         pinned: whether a session or a transaction keeps the connection; SQLite's, where a thread keeps it in any case.
         only_reads: whether raw SQL has to be a single query, of which the server itself makes sure; PostgreSQL's.
-        lease: what gives a pinned connection back when the thread ends without doing so; PostgreSQL's.
+        lease: what gives a pinned connection back, or closes the thread's own, when the thread ends without doing so.
+        trusted_until: until when the file is taken to be the one that was opened, on the monotonic clock; SQLite's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
     """
 
-    __slots__ = ("__weakref__", "connection", "cursor", "lease", "levels", "only_reads", "pinned", "scopes")
+    __slots__ = (
+        "__weakref__",
+        "connection",
+        "cursor",
+        "lease",
+        "levels",
+        "only_reads",
+        "pinned",
+        "scopes",
+        "trusted_until",
+    )
 
     def __init__(self) -> None:
         self.connection: Any = None
@@ -64,6 +81,7 @@ class ThreadState:
         self.pinned = False
         self.only_reads = False
         self.lease: Any = None
+        self.trusted_until = 0.0
         self.cursor: Any = None
 
 

@@ -348,17 +348,19 @@ class Transaction(Block):
             raise aborted(scope.failure) from scope.failure
 
     def _end_transaction(self, scope: Scope, error: BaseException | None) -> None:
-        if error is None and scope.failure is None:
+        failure = scope.failure
+        if error is None and failure is None:
             self._engine.commit_transaction(scope)
-        else:
-            self._engine.rollback_transaction()
-        self._close()
-        if error is None and scope.failure is not None:
-            if isinstance(scope.failure, ConnectionLostError):
-                raise scope.failure
-            raise aborted(scope.failure) from scope.failure
-        if error is None:
+            # What a signal's handler does from here on is no part of it, nor is its failure.
+            self._close()
             run_callbacks(scope.callbacks)
+            return
+        self._engine.rollback_transaction()
+        self._close()
+        if error is None and failure is not None:
+            if isinstance(failure, ConnectionLostError):
+                raise failure
+            raise aborted(failure) from failure
 
     def _close(self) -> None:
         self._engine.transaction_ends()

@@ -141,7 +141,7 @@ class BatchInsert(NamedTuple):
             return self._write_defaults(run.size)
         if not self.database.engine.copies_rows:
             return self._write_values(run) if self.returning else (self._write_one_by_one(run), [])
-        if not self.returning and run.conflict is None:
+        if not self.returning and run.conflict is None and self.database.engine.can_copy():
             return self._copy(run), []
         return self._write_values(run) if self._has_arrays(run) else self._write_arrays(run)
 

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pytest
+from psycopg2 import extensions, extras
 
 from cloudpub_models import Database, Managers, errors
 from cloudpub_models.connection.engine import Engine, Location
@@ -194,3 +195,16 @@ def test_one_query_gives_what_it_gives_elsewhere(
 )
 def test_where_it_is(url: str, location: Location) -> None:
     assert Database(url).engine.location == location
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_batches_work_where_a_callback_waits_for_the_server(database, managers):
+    # As psycogreen's does, with which the driver refuses COPY.
+    rows = [{"email": f"{number}@example.com", "password_hash": "x"} for number in range(5)]
+    extensions.set_wait_callback(extras.wait_select)
+    try:
+        assert managers.users.batch_insert(rows[:3]) == 3
+        assert managers.users.batch_insert(rows[2:], on_conflict="ignore") == 2
+    finally:
+        extensions.set_wait_callback(None)
+    assert managers.users.count() == 5

@@ -623,6 +623,7 @@ def test_tasks_of_one_thread_do_not_join_each_others_transactions(database, mana
 
 def test_transactions_of_two_databases_may_end_in_any_order(database, managers):
     other = Database("sqlite:///:memory:")
+    before = transactions_of_this_work.get()
     first, second = database.transaction(), other.transaction()
     first.__enter__()
     second.__enter__()
@@ -631,7 +632,8 @@ def test_transactions_of_two_databases_may_end_in_any_order(database, managers):
     first.__exit__(None, None, None)
     other.ping()
     second.__exit__(None, None, None)
-    assert (emails(managers), transactions_of_this_work.get()) == (["ada@example.com"], ())
+    assert emails(managers) == ["ada@example.com"]
+    assert set(transactions_of_this_work.get()) <= set(before)
     other.close()
 
 

@@ -150,6 +150,10 @@ def peewee_atomic(database: Database, managers: Managers) -> None:
         managers.users.model.create(**row("unit2"))
 
 
+def migrate(database: Database, managers: Managers) -> None:
+    database.migrate()
+
+
 ONE, BOTH, NOTHING = {"unit"}, {"unit", "unit2"}, set[str]()
 UNITS: dict[Callable[[Database, Managers], None], set[str]] = {
     insert: ONE,
@@ -167,6 +171,7 @@ UNITS: dict[Callable[[Database, Managers], None], set[str]] = {
     raw: ONE,
     peewee_insert: ONE,
     peewee_atomic: BOTH,
+    migrate: NOTHING,
 }
 
 
@@ -196,6 +201,8 @@ class Observer:
     def require_no_transaction(self) -> None:
         if self._postgresql:
             mine = "datname = current_database() AND application_name <> 'observer'"
+            held = "SELECT pid FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory'"
+            assert self.fetch(f"{held} AND datname = current_database()") == []
             assert self.fetch(f"SELECT query FROM pg_stat_activity WHERE {mine} AND state LIKE 'idle in%'") == []
         else:
             # Somebody else's would lock it out.
@@ -209,7 +216,7 @@ class Observer:
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, backend: str, tmp_path: Any) -> Iterator[tuple[Database, Observer]]:
     url = f"sqlite:///{tmp_path}/shop.db" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-    database = Database(url, max_connections=2, pool_timeout=0.3)
+    database = Database(url, max_connections=5, pool_timeout=0.3)
     if backend == "sqlite":
         database.migrate()
     with closing(Observer(url)) as observer:
@@ -233,7 +240,7 @@ def require_nothing_is_left(database: Database, observer: Observer) -> None:
         assert not engine.keeps_connection()
         assert engine.is_closed()
         # Each of the places is there to be had.
-        for connection in [pool.acquire(), pool.acquire()]:
+        for connection in [pool.acquire() for _ in range(5)]:
             pool.release(connection)
     else:
         assert database.raw_query_all("PRAGMA query_only") == [{"query_only": 0}]
@@ -272,6 +279,41 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(shop, unit, observed, 
     else:
         pytest.fail("the unit of work has more moments than were tried")
     assert moment > 30
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.__name__)
+def test_a_handler_may_send_a_statement_and_the_collector_end_a_stream_at_any_moment(shop, unit, scale):
+    database, observer = shop
+    managers = Managers(database)
+    managers.users.batch_insert([row("first"), row("second")])
+    calls, every = 0, 0
+
+    def handle(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        if event not in MOMENTS or not _is_ours(frame):
+            return
+        calls += 1
+        # What COPY reads must not use the database; on its own connection that ends it, with an error.
+        if calls % every == 0 and not frame.f_globals["__name__"].endswith("manager.columns.many"):
+            sys.setprofile(None)
+            if not database.engine.scopes():
+                # Left unread, and ended where the collector finds it: here, since it is garbage at once.
+                next(iter(database.raw_query_iter("SELECT id FROM users")))
+            assert database.raw_query_single("SELECT @number AS number", {"number": calls}) == {"number": calls}
+            sys.setprofile(handle)
+
+    for number in range(scale(2, 30)):
+        every = 31 - number
+        database.raw_execute("DELETE FROM users WHERE email LIKE 'unit%' OR email LIKE 'later%'")
+        sys.setprofile(handle)
+        try:
+            unit(database, managers)
+        finally:
+            sys.setprofile(None)
+        assert BOTH & observer.names() == UNITS[unit]
+        require_nothing_is_left(database, observer)
+        require_work_is_kept(managers, observer, "later")
+    assert calls > 60
 
 
 @pytest.mark.alone

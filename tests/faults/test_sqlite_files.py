@@ -1,5 +1,6 @@
 """SQLite files shared by processes, and files whose users are killed, whose disk is full, or that are read-only."""
 
+import gc
 import os
 import random
 import sqlite3
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cloudpub_models import Database
-from cloudpub_models.errors import ConnectionFailedError, LockNotAvailableError, StorageError
+from cloudpub_models.errors import ConnectionFailedError, InvalidQueryError, LockNotAvailableError, StorageError
 
 pytestmark = pytest.mark.alone
 
@@ -346,3 +347,122 @@ def test_what_idle_threads_have_open_is_closed_too(tmp_path):
         # The last connection to a file puts the write-ahead log into it.
         assert [path.name for path in tmp_path.iterdir()] == ["cloud.db"]
         stop()
+
+
+def test_connections_of_threads_that_have_ended_are_closed_at_once(url):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(50):
+            thread = threading.Thread(
+                target=lambda n=number: database.raw_execute("INSERT INTO rows VALUES (@n)", {"n": n})
+            )
+            thread.start()
+            thread.join()
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
+    finally:
+        gc.enable()
+    assert database.raw_query_single("SELECT COUNT(*) AS n FROM rows") == {"n": 50}
+    database.close()
+
+
+def test_a_thread_that_ends_in_a_transaction_leaves_the_file_unlocked(url):
+    database = Database(url, busy_timeout=0.1)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    kept = []
+
+    def leave_open():
+        kept.append(database.transaction())
+        kept[0].__enter__()
+        database.raw_execute("INSERT INTO rows VALUES (1)")
+
+    gc.disable()
+    try:
+        thread = threading.Thread(target=leave_open)
+        thread.start()
+        thread.join()
+        database.raw_execute("INSERT INTO rows VALUES (2)")
+    finally:
+        gc.enable()
+    assert database.raw_query_all("SELECT n FROM rows") == [{"n": 2}]
+    database.close()
+
+
+def test_a_stream_goes_on_in_another_thread_when_its_own_has_ended():
+    database = Database("sqlite:///:memory:")
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    database.raw_execute("INSERT INTO rows VALUES (1), (2), (3)")
+    streams = []
+
+    def begin():
+        streams.append(database.raw_query_iter("SELECT n FROM rows", chunk_size=1))
+        next(streams[0])
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    thread.join()
+    assert [row["n"] for row in streams[0]] == [2, 3]
+    database.close()
+
+
+@pytest.mark.parametrize("becomes", ["deleted", "replaced"])
+@pytest.mark.parametrize("moment", ["outside", "in a transaction", "in a new thread", "in a stream"])
+def test_a_file_that_is_deleted_or_replaced_takes_no_more_writes(tmp_path, url, becomes, moment):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    path = tmp_path / "shared.db"
+
+    def change():
+        path.rename(tmp_path / "old.db")
+        if becomes == "replaced":
+            sqlite3.connect(path).execute("CREATE TABLE rows (n INT)").connection.close()
+        time.sleep(0.11)
+
+    def write():
+        database.raw_execute("INSERT INTO rows VALUES (1)")
+
+    def write_around_the_change():
+        with database.transaction():
+            write()
+            change()
+
+    if moment == "in a transaction":
+        work = write_around_the_change
+    else:
+        change()
+        work = {
+            "outside": write,
+            "in a new thread": lambda: ThreadPoolExecutor(1).submit(write).result(),
+            "in a stream": lambda: list(database.raw_query_iter("SELECT n FROM rows")),
+        }[moment]
+    got = "none" if becomes == "deleted" else "another one"
+    with pytest.raises(StorageError, match=f"that was opened; got {got} at its path"):
+        work()
+    assert path.exists() is (becomes == "replaced")
+    # Both may be put right: with the old one back, and with the database opened anew.
+    (tmp_path / "old.db").replace(path)
+    write()
+    database.close()
+    assert database.raw_query_all("SELECT n FROM rows") == [{"n": 1}]
+    database.close()
+
+
+def test_a_forked_child_does_not_read_on_in_its_parents_stream(url):
+    database = Database(url)
+    database.raw_execute("CREATE TABLE rows (n INT)")
+    database.raw_execute("INSERT INTO rows VALUES (1), (2), (3)")
+    stream = database.raw_query_iter("SELECT n FROM rows", chunk_size=1)
+    next(stream)
+    child = os.fork()
+    if not child:
+        try:
+            next(stream)
+        except InvalidQueryError as error:
+            os._exit("its parent began" in str(error))
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert [row["n"] for row in stream] == [2, 3]
+    database.close()

@@ -238,6 +238,10 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
         return self._on(connection, execute)
 
+    def can_copy(self) -> bool:
+        # The driver refuses COPY where a callback waits for the server, as psycogreen's does.
+        return extensions.get_wait_callback() is None
+
     def continue_ids(self, table: str, column: str) -> None:
         quoted = POSTGRESQL.quote(table)
         sequence = "pg_get_serial_sequence(@table, @column)::regclass"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import math
 import os
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +41,7 @@ from cloudpub_models.errors import (
     ConnectionFailedError,
     InvalidQueryError,
     InvalidValueError,
+    StorageError,
     TransactionAbortedError,
 )
 from cloudpub_models.sql import SQLITE
@@ -56,6 +59,8 @@ from cloudpub_models.sql.text.tokens import tokens
 from cloudpub_models.sql.values import moment_to_text
 
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+# For so long a file is not looked at again, which takes as long as a tenth of a lookup.
+_SECONDS_OF_TRUST = 0.1
 OLDEST_SUPPORTED = (3, 39, 0)
 
 
@@ -80,6 +85,26 @@ class SqliteConnection(sqlite3.Connection):
         # A connection that could not be opened was never one that can be closed.
         with contextlib.suppress(sqlite3.ProgrammingError):
             self.close()
+
+
+class Lease:
+    """Closes a thread's connection when the thread ends: it is part of a cycle, and would wait for the collector."""
+
+    __slots__ = ("_engine", "_process", "connection")
+
+    def __init__(self, engine: SqliteEngine, connection: SqliteConnection) -> None:
+        self._engine = weakref.ref(engine)
+        self._process = os.getpid()
+        self.connection: SqliteConnection | None = connection
+
+    def __del__(self) -> None:
+        # A forked child finalizes its parent's threads. And when the database is closed, the thread may be in the
+        # middle of a statement.
+        engine = self._engine()
+        retired = engine is not None and engine._retired
+        if self.connection is not None and os.getpid() == self._process and not retired:
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.close()
 
 
 class CursorOfPeewee(sqlite3.Cursor):
@@ -137,6 +162,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             if self._in_memory
             else f"file:{quote(str(Path(path).absolute()))}"
         )
+        self._path = Path(path).absolute()
+        # What is at the path since the database was opened: the device and the number of the file.
+        self._file: tuple[int, int] | None = None
         super().__init__(path, masked_url, options, timeout=options.busy_timeout, returning_clause=True)
         # A database in memory lives as long as one connection to it does.
         self._anchor = self._connect() if self._in_memory else None
@@ -150,6 +178,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     def _connect(self) -> SqliteConnection:
         if self._retired:
             raise closed_in_use()
+        self._require_same_file()
         try:
             connection = sqlite3.connect(
                 self._uri,
@@ -169,7 +198,29 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 "written to, and that it is a SQLite database"
             ) from None
         self._connections.add(connection)
+        if not self._in_memory and self._file is None:
+            self._file = _file_at(self._path)
         return connection
+
+    def _require_same_file(self) -> None:
+        """Refuse to go on where the file was deleted or replaced: what is written to the old one goes nowhere.
+
+        Nor is another one opened: what SQLite keeps beside a file belongs to the old one still.
+
+        Raises:
+            StorageError: it was.
+        """
+        if self._file is not None and _file_at(self._path) != self._file:
+            found = "none" if _file_at(self._path) is None else "another one"
+            raise StorageError(
+                f"expected the database file {self.database!r} that was opened; got {found} at its path: put the old "
+                "one back, or close() the database in each process before its file is deleted or replaced"
+            )
+
+    def _look_at_file(self, thread: ThreadState) -> None:
+        """Require the file that was opened, and trust in that for a moment."""
+        self._require_same_file()
+        thread.trusted_until = math.inf if self._in_memory else monotonic() + _SECONDS_OF_TRUST
 
     def _configure(self, connection: SqliteConnection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -229,8 +280,15 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         connection: SqliteConnection | None = self._threads.current.connection
         if connection is None:
             connection = self._connect()
+            self._threads.current.lease = Lease(self, connection)
             self._keep_connection(connection)
         return connection
+
+    def _forget_connection(self) -> Any:
+        lease = self._threads.current.lease
+        if lease is not None:
+            lease.connection = None
+        return super()._forget_connection()
 
     def _let_go(self) -> None:
         """Have this thread begin with another connection; this one closes itself when no stream reads from it."""
@@ -315,6 +373,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
+        if monotonic() > thread.trusted_until:
+            self._look_at_file(thread)
         cursor, thread.cursor = thread.cursor, None
         if cursor is None:
             cursor = self._usable_connection().cursor()
@@ -397,8 +457,11 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         # On a file, a connection of its own gives the stream one consistent snapshot, whatever the caller writes
         # meanwhile. In memory there are no snapshots, and a second connection would lock the writer out: SQLite is told
         # to put the rows aside first, or a loop that inserts what it reads about would never end.
-        separate = not self._in_memory and not self._threads.current.scopes
+        # Kept until the stream ends: with its state a thread's connection ends too.
+        thread = self._threads.current
+        separate = not self._in_memory and not thread.scopes
         connection = self._connect() if separate else self._usable_connection()
+        process = os.getpid()
         try:
             cursor = connection.execute(sql if separate else _put_aside(sql), parameters or ())
             names = _names(cursor)
@@ -407,13 +470,20 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 names = _names(connection.execute(sql, parameters or ()))
             while rows := cursor.fetchmany(chunk_size):
                 yield names, rows
+                if os.getpid() != process:
+                    raise InvalidQueryError(
+                        "expected a stream of this process; got one that its parent began: begin one in the child"
+                    )
             cursor.close()
         except sqlite3.Error as error:
             self.fail(error)
         except OverflowError as error:
             raise _too_large(error) from error
         finally:
-            if separate:
+            if os.getpid() != process:
+                # Closing it lets go of the parent's locks.
+                pass
+            elif separate:
                 connection.close()
             elif aftermaths[sql, SQLITE] is not Aftermath.NONE:
                 self._note_change()
@@ -432,13 +502,18 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
+        if monotonic() > thread.trusted_until:
+            self._look_at_file(thread)
         cursor: sqlite3.Cursor | None
         cursor, thread.cursor = thread.cursor, None
         return self._usable_connection().cursor() if cursor is None else cursor
 
     def _usable_connection(self) -> SqliteConnection:
-        if self._threads.current.scopes:
+        thread = self._threads.current
+        if thread.scopes:
             self.check_usable()
+        if monotonic() > thread.trusted_until:
+            self._look_at_file(thread)
         return self._kept_connection()
 
     def _note_change(self) -> None:
@@ -455,6 +530,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        self._require_same_file()
         if read_only:
             # Noted before it is so: whatever comes in between, it ends with the transaction.
             self._threads.current.connection.query_only = True
@@ -469,6 +545,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 raise TransactionAbortedError(
                     "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
                 )
+            self._require_same_file()
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             typed = self.classify(error)
@@ -570,6 +647,14 @@ def _is_read_only(connection: sqlite3.Connection) -> bool:
     """Return whether SQLite could open the file for reading only."""
     path = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
     return bool(path) and not _may_write(Path(path))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _may_write(path: Path) -> bool:
