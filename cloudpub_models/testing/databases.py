@@ -7,7 +7,7 @@ threads see each other's rows, and ids begin with 1. Copying a migrated one cost
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -28,7 +28,8 @@ def default_database_at(url: str) -> Iterator[Database]:
     What ``on_query`` has called before hears nothing of the block, and what the block has it call nothing afterwards.
 
     ``$CLOUDPUB_DATABASE_URL`` names the test's database too, so that neither code under test that reads it nor a
-    process that it starts finds its way to another one.
+    process that it starts finds its way to another one. A program's own ``database.initialize()`` is checked and points
+    at the test's database as well; ``close()`` closes nothing that would be lost with it.
 
     Raises:
         InvalidQueryError: at the end, where the block has left a transaction open.
@@ -39,12 +40,18 @@ def default_database_at(url: str) -> Iterator[Database]:
     """
     kept = dict(vars(default_database))
     named = os.environ.get(URL_VARIABLE)
-    vars(default_database).pop("engine", None)
+    # It may be lent to a test already, which is lent another one here.
+    for name in ("engine", *_lent(MEMORY_URL)):
+        vars(default_database).pop(name, None)
     default_database._listeners = None
     try:
         os.environ[URL_VARIABLE] = url
-        yield default_database.initialize(url, components=project_components())
+        default_database.initialize(url, components=project_components())
+        vars(default_database).update(_lent(url))
+        yield default_database
     finally:
+        for name in _lent(url):
+            vars(default_database).pop(name, None)
         try:
             _close(default_database)
         finally:
@@ -82,6 +89,17 @@ def _migrated_in_memory(components: tuple[Component, ...]) -> Database:
     database = Database(MEMORY_URL, components=components, platform=False)
     make_tables(database)
     return database
+
+
+def _lent(url: str) -> dict[str, Callable[..., object]]:
+    """Return what calls of a program do, by their names, that would take a test's database away from it."""
+
+    def initialize(named: str | None = None, **options: Any) -> Database:
+        Database(named, **options)  # refuses what it would refuse
+        return default_database
+
+    # A database in memory ends with its connections.
+    return {"initialize": initialize, **({"close": lambda: None} if url == MEMORY_URL else {})}
 
 
 def _driver_connection(database: Database) -> Any:

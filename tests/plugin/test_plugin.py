@@ -75,6 +75,31 @@ def test_it({fixture}, cloudpub_factory):
     run(code).assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])
+def test_a_programs_own_initialize_and_close_leave_the_tests_database_to_it(run, fixture, with_postgresql):
+    code = f"""
+def create_app(url=None):
+    database.initialize(url, busy_timeout=3)
+    database.migrate()
+
+@pytest.mark.parametrize("url", [None, "sqlite:///:memory:", "postgresql://nowhere.invalid/production"])
+def test_it({fixture}, cloudpub_factory, url):
+    user = cloudpub_factory.user()
+    create_app(url)
+    assert database is {fixture} and managers.users.find_by_id(user.id) == user
+    database.close()
+    assert managers.users.find_by_id(user.id) == user
+    with pytest.raises(errors.ConfigurationError):
+        database.initialize("mysql://nowhere")
+    with pytest.raises(errors.ConfigurationError):
+        database.initialize(busy_timeot=3)
+
+def test_the_next({fixture}):
+    assert managers.users.count() == 0
+"""
+    run(code).assert_outcomes(passed=4)
+
+
 def test_the_default_database_is_afterwards_what_it_was(run, monkeypatch):
     database.initialize("sqlite:///:memory:", busy_timeout=3)
     database.raw_execute("CREATE TABLE mine (id INTEGER)")
