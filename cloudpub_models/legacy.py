@@ -196,8 +196,9 @@ class QueryHelpers:
         'started'
         """
         _warn("function_logs.append")
-        data = {"function_id": cls._function(function_uuid).id, "level": level, "message": message}
-        return _as_row(cls.managers.function_logs.insert(data))
+        function_id = cls._function(function_uuid).id
+        log = cls.managers.function_logs.insert({"function_id": function_id, "level": level, "message": message})
+        return _as_row(log)
 
     @classmethod
     def get_function_invocations_by_function_uuid(
@@ -225,7 +226,7 @@ class QueryHelpers:
         """
         _warn("function_invocations.record")
         function_id = cls._function(function_uuid).id
-        data = {"function_id": function_id, "status": status, "duration_ms": duration_ms, "error": error}
+        data: Row = {"function_id": function_id, "status": status, "duration_ms": duration_ms, "error": error}
         return _as_row(cls.managers.function_invocations.insert(data))
 
     @classmethod

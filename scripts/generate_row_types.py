@@ -18,20 +18,26 @@ TARGET = Path(__file__).parents[1] / "cloudpub_models" / "platform" / "row_types
 
 _HEADER = '''"""The rows that managers take, as types: ``FunctionInsert``, ``FunctionUpdate`` and so on for every table.
 
-Managers take any mapping; whoever annotates a dict with one of these has column names and types of values checked
-before the program runs. Written by ``scripts/generate_row_types.py`` from the models: change those instead.
+The platform's managers take them, so that column names and types of values are checked before the program runs; what
+is typed as a mapping of text to ``Any``, out of a JSON body say, is taken as well, and checked when it runs. Written by
+``scripts/generate_row_types.py`` from the models: change those instead.
 
     >>> row: UserInsert = {"email": "ada@example.com", "password_hash": "…"}
     >>> sorted(UserInsert.__required_keys__)
     ['email', 'password_hash']
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 from uuid import UUID
 
+from peewee import Node
+
 from cloudpub_models.entity.stored_forms import JsonValue
+from cloudpub_models.manager.writing import Unchecked
 from cloudpub_models.models import {models}
+from cloudpub_models.sql.operators import Increment
 '''
 
 _INSERT = '''
@@ -45,9 +51,13 @@ class {name}Insert(TypedDict):
 _UPDATE = '''
 
 class {name}Update(TypedDict, total=False):
-    """What to change in rows of ``{table}``."""
+    """What to change in rows of ``{table}``; a Peewee expression is computed by the database."""
 
 {columns}
+
+
+{name}Data: TypeAlias = {name}Insert | Mapping[str, Unchecked]
+{name}Changes: TypeAlias = {name}Update | Mapping[str, Unchecked]
 '''
 
 _TYPES: tuple[tuple[type[peewee.Field], str], ...] = (
@@ -81,7 +91,9 @@ def _inserted(model: type[Entity]) -> Iterator[str]:
 
 def _updated(model: type[Entity]) -> Iterator[str]:
     for field in model._meta.sorted_fields:
-        yield f"    {field.column_name}: {_type_of(field)}"
+        is_number = isinstance(field, peewee.IntegerField) and not isinstance(field, peewee.AutoField)
+        computed = "Increment | Node" if is_number else "Node"
+        yield f"    {field.column_name}: {_type_of(field, computed)}"
 
 
 def _may_be_left_out(field: peewee.Field) -> bool:
@@ -89,9 +101,9 @@ def _may_be_left_out(field: peewee.Field) -> bool:
     return field.null or has_default or isinstance(field, peewee.AutoField)
 
 
-def _type_of(field: peewee.Field) -> str:
-    kind = _value_type(field)
-    return f"{kind} | None" if field.null and kind != "JsonValue" else kind
+def _type_of(field: peewee.Field, computed: str = "") -> str:
+    kind = " | ".join(filter(None, (_value_type(field), computed)))
+    return f"{kind} | None" if field.null and not isinstance(field, JsonField) else kind
 
 
 def _value_type(field: peewee.Field) -> str:

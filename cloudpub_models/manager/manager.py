@@ -6,18 +6,18 @@ instances (``loading``). The operations stand by role: ``finding``, ``summarizin
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import peewee
 
 from cloudpub_models.manager.relating import Relating
 from cloudpub_models.manager.summarizing import Summarizing
-from cloudpub_models.manager.writing import Writing
+from cloudpub_models.manager.writing import Changes, Data, Writing
 
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Manager(Writing[M], Relating[M], Summarizing[M]):
+class Manager(Writing[M, Data, Changes], Relating[M], Summarizing[M], Generic[M, Data, Changes]):
     """The operations on one table.
 
     Args:

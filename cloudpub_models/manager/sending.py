@@ -8,6 +8,7 @@ business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from sys import get_asyncgen_hooks
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 import peewee
@@ -24,6 +25,7 @@ from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.shape import Conditions
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.manager.event_loops import warn_of_event_loop
 from cloudpub_models.manager.scope import Scope, require_all_rows, rows_of
 from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
@@ -94,6 +96,8 @@ def send(
         way: which of the engine's methods takes it: all rows, a count, a stream, rows with their columns, a copy.
         chunk_size: how many rows of a stream are fetched at a time.
     """
+    if get_asyncgen_hooks()[0] is not None:  # as where an event loop runs
+        warn_of_event_loop()
     if way == "fetch":  # by far the most calls
         return database.engine.fetch(request.sql, values)
     method = getattr(database.engine, way)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import peewee
 
@@ -38,16 +39,35 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=peewee.Model)
 
+# What a row to insert and what changes of one are, for type checkers: of a manager of any model, a mapping.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    Data = DefaultedTypeVar("Data", bound=Mapping[str, Any], default=Mapping[str, Any], contravariant=True)
+    Changes = DefaultedTypeVar("Changes", bound=Mapping[str, Any], default=Mapping[str, Any], contravariant=True)
+else:
+    Data = TypeVar("Data", contravariant=True)
+    Changes = TypeVar("Changes", contravariant=True)
+
+
+class Unchecked:
+    """The type of no value: a mapping of text to ``Any`` passes for one to this, and no dict that is written out."""
+
+
 _FIND_OR_INSERT_ATTEMPTS = 3
 _CHUNK_SIZE = 10_000
 # What compares a column with more than one value.
 _SEVERAL = (list, tuple, set, frozenset, Operator)
 
 
-class Writing(Finding[M]):
+class Writing(Finding[M], Generic[M, Data, Changes]):
     """Changes rows."""
 
-    def insert(self, data: Mapping[str, Any]) -> M:
+    if not TYPE_CHECKING:
+        # Type checkers know that the last two may be left out.
+        __class_getitem__ = classmethod(GenericAlias)
+
+    def insert(self, data: Data) -> M:
         """Insert one row and return it as the database has it, defaults filled in.
 
         Args:
@@ -72,10 +92,10 @@ class Writing(Finding[M]):
 
     def upsert(
         self,
-        data: Mapping[str, Any],
+        data: Data,
         conflict_columns: Sequence[str],
         *,
-        update_columns: Sequence[str] | Mapping[str, Any] | None = None,
+        update_columns: Sequence[str] | Changes | None = None,
     ) -> M:
         """Insert a row, or update the one that has the same values in some unique columns; return it.
 
@@ -116,7 +136,7 @@ class Writing(Finding[M]):
             raise self._not_in_scope(conflict_columns)
         return statements.load(rows)[0]
 
-    def find_or_insert(self, data: Mapping[str, Any], key_columns: Sequence[str]) -> tuple[M, bool]:
+    def find_or_insert(self, data: Data, key_columns: Sequence[str]) -> tuple[M, bool]:
         """Return the row with these values in some unique columns, inserting it where there is none.
 
         NULL is the same as NULL here, as in ``upsert``. No unique constraint says so by itself: of rows with NULL, two
@@ -135,8 +155,7 @@ class Writing(Finding[M]):
         """
         dialect = self.database.engine.sql_dialect
         names = self.table.named(key_columns, "key_columns")
-        data = data if self.scope is None else self._held(data)
-        row = self.table.encode_row(data)
+        row = self.table.encode_row(data if self.scope is None else self._held(data))
         self.table.require(names, row)
         self.table.fill_defaults(row, dialect)
         conflict = Conflict(names, "ignore", where=self.table.unique_index(names, dialect))
@@ -157,7 +176,7 @@ class Writing(Finding[M]):
             "another transaction keeps inserting and deleting it; try again later"
         )
 
-    def update(self, data: Mapping[str, Any], where: Where) -> list[M]:
+    def update(self, data: Changes, where: Where) -> list[M]:
         """Update every row that meets the conditions and return them as they are now.
 
         Args:
@@ -182,7 +201,7 @@ class Writing(Finding[M]):
         shape, values = self._bounded(where, "update")
         return self._update(row, shape, values)
 
-    def update_by_id(self, id: Any, data: Mapping[str, Any], *, id_column: str = "id") -> M | None:
+    def update_by_id(self, id: Any, data: Changes, *, id_column: str = "id") -> M | None:
         """Update the row with this id and return it, or ``None`` where there is none.
 
         >>> managers.functions.update_by_id(resize.id, {"status": "inactive"})
@@ -217,7 +236,7 @@ class Writing(Finding[M]):
         """
         return self._delete(*self._one(id_column, id)) > 0
 
-    def claim(self, where: Where, changes: Mapping[str, Any], *, limit: int = 1, order_by: OrderBy = None) -> list[M]:
+    def claim(self, where: Where, changes: Changes, *, limit: int = 1, order_by: OrderBy = None) -> list[M]:
         """Change rows that no other worker is claiming and return them: each row goes to one worker only.
 
         The changes should make the rows no longer meet the conditions, as in
@@ -268,7 +287,7 @@ class Writing(Finding[M]):
     @overload
     def batch_insert(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Data],
         *,
         on_conflict: OnConflict | None = None,
         conflict_columns: Sequence[str] = (),
@@ -280,7 +299,7 @@ class Writing(Finding[M]):
     @overload
     def batch_insert(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Data],
         *,
         on_conflict: OnConflict | None = None,
         conflict_columns: Sequence[str] = (),
@@ -291,7 +310,7 @@ class Writing(Finding[M]):
     ) -> list[M]: ...
     def batch_insert(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Data],
         *,
         on_conflict: OnConflict | None = None,
         conflict_columns: Sequence[str] = (),
@@ -327,15 +346,16 @@ class Writing(Finding[M]):
         check_count(chunk_size, "chunk_size", smallest=1)
         statements = self._statements[self.database.engine.sql_dialect]
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
+        given: Iterable[Mapping[str, Any]] = rows
         if self.scope is not None:
             if conflict is not None:
                 refuse(self.scope, "batch_insert(on_conflict=…)")
-            rows = map(self._held, check_rows(rows))
+            given = map(self._held, check_rows(rows))
         insert = BatchInsert(self.database, statements, conflict, returning)
         load = statements.load
         written, instances = 0, []
         with self.database.transaction():
-            for count, returned in insert.write(rows, chunk_size, progress):
+            for count, returned in insert.write(given, chunk_size, progress):
                 written += count
                 instances += load(returned)
         return instances if returning else written

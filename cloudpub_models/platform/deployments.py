@@ -8,6 +8,8 @@ invocations are recorded undisturbed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import DomainRuleError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
@@ -22,10 +24,13 @@ from cloudpub_models.platform.references import (
 )
 from cloudpub_models.sql import operators
 
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import FunctionDeploymentChanges, FunctionDeploymentData  # noqa: F401 - named by the class
+
 _VERSION_ATTEMPTS = 5
 
 
-class FunctionDeploymentManager(Manager[FunctionDeployment]):
+class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentData", "FunctionDeploymentChanges"]):
     """The operations on ``function_deployments``.
 
     Functions and deployments are given as instances, by their public UUIDs or by their internal ids.

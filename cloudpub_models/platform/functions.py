@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cloudpub_models.connection import Database
@@ -19,6 +20,9 @@ from cloudpub_models.platform.references import OwnerReference, owner_key
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.patterns import escaped
+
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import FunctionChanges, FunctionData  # noqa: F401 - named by the class
 
 _WITH_USER = JoinedSelect(Function, ("INNER", Function.user), equal=(Function.uuid,))
 
@@ -46,7 +50,7 @@ class FunctionWithRelations:
         return next((deployment for deployment in self.deployments if deployment.id == active), None)
 
 
-class FunctionManager(Manager[Function]):
+class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
     """The operations on ``functions``."""
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
@@ -20,10 +20,15 @@ from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, no_row, owner_key
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
 
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import FunctionInvocationChanges, FunctionInvocationData  # noqa: F401 - named by the class
+
 _MONTH: Final = timedelta(days=30)
 
 
-class FunctionInvocationManager(PrunedManager[FunctionInvocation]):
+class FunctionInvocationManager(
+    PrunedManager[FunctionInvocation, "FunctionInvocationData", "FunctionInvocationChanges"]
+):
     """The operations on ``function_invocations``.
 
     Functions, and users as their owners, are given as instances, by their public UUIDs or by their internal ids. An id

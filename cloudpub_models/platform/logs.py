@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
@@ -12,8 +13,11 @@ from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
 
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import FunctionLogChanges, FunctionLogData  # noqa: F401 - named by the class
 
-class FunctionLogManager(PrunedManager[FunctionLog]):
+
+class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges"]):
     """The operations on ``function_logs``.
 
     A function is given as an instance, by its public UUID or by its internal id.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
@@ -24,6 +24,9 @@ from cloudpub_models.platform.references import (
     user_key,
 )
 from cloudpub_models.platform.users import UserManager
+
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import OrganizationChanges, OrganizationData  # noqa: F401 - named by the class
 
 R = TypeVar("R")
 
@@ -48,7 +51,7 @@ class OrganizationWithMembers:
     members: list[User]
 
 
-class OrganizationManager(Manager[Organization]):
+class OrganizationManager(Manager[Organization, "OrganizationData", "OrganizationChanges"]):
     """The operations on ``organizations`` and on who belongs to them.
 
     Users and organizations are given as instances or by their public UUIDs, in the order of the method's name.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import peewee
 
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.platform.periods import moment
 from cloudpub_models.sql.values import check_count
 
@@ -23,7 +24,7 @@ _BEFORE: Shape = (("timestamp", "<"),)
 _BETWEEN: Shape = (("timestamp", ">="), ("timestamp", "<"))
 
 
-class PrunedManager(Manager[M]):
+class PrunedManager(Manager[M, Data, Changes], Generic[M, Data, Changes]):
     """The operations on a table with a ``timestamp``, whose old rows are thrown away."""
 
     def prune(

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from cloudpub_models.platform.invocations import FunctionInvocationManager
     from cloudpub_models.platform.logs import FunctionLogManager
     from cloudpub_models.platform.organizations import OrganizationManager
+    from cloudpub_models.platform.row_types import (
+        OrganizationMemberChanges,
+        OrganizationMemberData,
+        UserInformationChanges,
+        UserInformationData,
+    )
     from cloudpub_models.platform.users import UserManager
 
 M = TypeVar("M", bound=peewee.Model)
@@ -54,9 +60,9 @@ class Managers:
     """
 
     users: UserManager
-    user_information: Manager[UserInformation]
+    user_information: Manager[UserInformation, UserInformationData, UserInformationChanges]
     organizations: OrganizationManager
-    organization_members: Manager[OrganizationMember]
+    organization_members: Manager[OrganizationMember, OrganizationMemberData, OrganizationMemberChanges]
     functions: FunctionManager
     function_deployments: FunctionDeploymentManager
     function_logs: FunctionLogManager

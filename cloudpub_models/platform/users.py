@@ -7,7 +7,7 @@ nothing. Who may join or leave an organization is decided in ``organizations``.
 from __future__ import annotations
 
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from peewee import fn
 
@@ -24,6 +24,9 @@ from cloudpub_models.platform.references import (
     user_key,
 )
 from cloudpub_models.sql.values import check_count
+
+if TYPE_CHECKING:
+    from cloudpub_models.platform.row_types import UserChanges, UserData  # noqa: F401 - named by the class
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
@@ -52,7 +55,7 @@ _OF_ORGANIZATION = JoinedSelect(
 )
 
 
-class UserManager(Manager[User]):
+class UserManager(Manager[User, "UserData", "UserChanges"]):
     """The operations on ``users``.
 
     A user is given as an instance or by its public UUID.

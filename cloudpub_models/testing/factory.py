@@ -126,7 +126,8 @@ class Factory:
         >>> factory.user().email, factory.user(email="alan@example.com").email
         ('user-1@example.com', 'alan@example.com')
         """
-        row = {"email": f"{self._next('user')}@example.com", "password_hash": "no password has this hash", **columns}
+        email = f"{self._next('user')}@example.com"
+        row: dict[str, Any] = {"email": email, "password_hash": "no password has this hash", **columns}
         return self._managers.users.insert(row)
 
     def user_information(self, user: User | None = None, **columns: Unpack[UserInformationUpdate]) -> UserInformation:
@@ -187,7 +188,8 @@ class Factory:
             if "version" not in row:
                 row["version"] = self._next_version(row.get("function") or row["function_id"])
             name = f"function:{row['version']}"
-            deployment = deployments.insert({"image_tag": name, "s3_key": f"{name}.zip", **row})
+            values: dict[str, Any] = {"image_tag": name, "s3_key": f"{name}.zip", **row}
+            deployment = deployments.insert(values)
             return deployments.activate(deployment) if active else deployment
 
     def log(self, function: Function | None = None, **columns: Unpack[FunctionLogUpdate]) -> FunctionLog:

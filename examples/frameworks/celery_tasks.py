@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_process_shutdown
 
-from cloudpub_models import database, managers
+from cloudpub_models import FunctionInvocationInsert, database, managers
 from cloudpub_models.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -38,7 +38,12 @@ def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: i
     """
     with database.session():  # one unit of work: one connection, known to be alive when it begins
         function = managers.functions.get_by_uuid(function_uuid)
-        row = {"uuid": uuid, "function_id": function.id, "status": status, "duration_ms": duration_ms}
+        row: FunctionInvocationInsert = {
+            "uuid": uuid,
+            "function_id": function.id,
+            "status": status,
+            "duration_ms": duration_ms,
+        }
         return managers.function_invocations.batch_insert([row], on_conflict="ignore", conflict_columns=["uuid"]) == 1
 
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from cloudpub_models import FunctionDeployment, database, managers
+from cloudpub_models import FunctionDeployment, FunctionDeploymentUpdate, database, managers
 from cloudpub_models.errors import ConnectionFailedError, ConnectionLostError, PoolTimeoutError
 
 IDLE_SECONDS = 1.0
@@ -42,12 +42,12 @@ def build_next() -> bool:
                 build_logs = build(deployment)
             except Exception as error:
                 log.exception("could not build %s", deployment.uuid)
-                result = {"status": "failed", "build_logs": str(error)}
-                managers.function_deployments.update_by_id(deployment.id, result)
+                failure = str(error)
+                managers.function_deployments.update_by_id(deployment.id, {"status": "failed", "build_logs": failure})
             else:
                 with database.transaction():  # active and built, or neither
-                    result = {"status": "active", "build_logs": build_logs}
-                    managers.function_deployments.update_by_id(deployment.id, result)
+                    built: FunctionDeploymentUpdate = {"status": "active", "build_logs": build_logs}
+                    managers.function_deployments.update_by_id(deployment.id, built)
                     managers.function_deployments.activate(deployment)
         return bool(claimed)
 

@@ -32,6 +32,21 @@ managers.functions.find_all(any_of([{"name": "resize"}, {"name": "crop"}]))  # m
 managers.functions.count(none_of("name = 'resize'"))  # mistake: a dict or an expression
 managers.functions.count({"analysis_result": operators.at(5, "dart")})  # mistake: a path is text or a list
 managers.functions.batch_insert([], on_conflict="replace")  # mistake: ignore or update
+managers.functions.insert({"user_id": 1, "nmae": "resize"})  # mistake: name
+managers.functions.insert({"name": "resize"})  # mistake: user_id is missing
+managers.users.insert({"emial": "ada@example.com", "password_hash": "x"})  # mistake: email
+managers.users.insert({"email": 5, "password_hash": "x"})  # mistake: a str
+managers.users.update({"pasword_hash": "x"}, {"id": 1})  # mistake: password_hash
+managers.user_information.update_by_id(1, {"role": "boss"})  # mistake: no such role
+managers.organizations.update_by_id(1, {"name": None})  # mistake: not null
+managers.organization_members.insert({"user_id": "…"})  # mistake: organization_id is missing
+managers.functions.upsert({"user_id": 1, "name": "f", "stauts": "x"}, ["user_id", "name"])  # mistake: status
+managers.functions.upsert({"user_id": 1, "name": "f"}, ["name"], update_columns={"stauts": "x"})  # mistake: status
+managers.functions.find_or_insert({"user_id": "1", "name": "f"}, ["name"])  # mistake: an int
+managers.function_deployments.claim({"status": "queued"}, {"is_active": "yes"})  # mistake: a bool
+managers.function_logs.batch_insert([{"function_id": 1, "level": "info"}])  # mistake: message is missing
+managers.function_invocations.update({"duration_ms": 1.5}, {"id": 1})  # mistake: whole milliseconds
+managers.functions.update({"name": operators.increment(1)}, {"id": 1})  # mistake: no column of numbers
 managers.functions.find_al()  # mistake: no such method
 Database("sqlite:///:memory:", busy_timeot=3)  # mistake: busy_timeout
 database.transaction(isolation="NONE")  # mistake: no such level

@@ -6,7 +6,7 @@ from typing import Any, assert_type
 from uuid import UUID
 
 import pytest
-from peewee import ModelSelect
+from peewee import ModelSelect, fn
 
 from cloudpub_models import (
     ALL_ROWS,
@@ -17,6 +17,7 @@ from cloudpub_models import (
     FunctionDeployment,
     FunctionDto,
     FunctionInsert,
+    FunctionInvocation,
     FunctionLog,
     FunctionLogInsert,
     FunctionStats,
@@ -111,6 +112,23 @@ assert_type(managers.function_logs.batch_insert(lines, returning=True), list[Fun
 assert_type(managers.function_deployments.claim({"status": "queued"}, {"status": "x"}), list[FunctionDeployment])
 assert_type(managers.function_logs.delete(ALL_ROWS), int)
 assert_type(managers.functions.delete_by_id(1), bool)
+
+assert_type(managers.functions.get_by_id(1), Function)
+assert_type(managers.functions.get_one({"name": "f"}), Function)
+assert_type(managers.users.update({"email": "ada@example.com"}, {"id": 1}), list[User])
+assert_type(
+    managers.function_invocations.update_by_id(1, {"duration_ms": operators.increment(1)}), FunctionInvocation | None
+)
+assert_type(managers.functions.update({"name": fn.LOWER(Function.name)}, ALL_ROWS), list[Function])
+body: dict[str, Any] = {"user_id": 1, "name": "out of a JSON body"}
+assert_type(managers.functions.insert(body), Function)
+assert_type(managers.functions.update_by_id(1, body), Function | None)
+assert_type(managers.for_model(User).insert({"email": "anything", "goes": "here"}), User)
+any_functions: Manager[Function] = managers.functions
+assert_type(managers.functions.values("name"), list[Any])
+assert_type(managers.functions.values(("id", "name"), distinct=True), list[tuple[Any, ...]])
+assert_type(managers.functions.aggregate(n=operators.count()), dict[str, Any])
+assert_type(managers.functions.aggregate(group_by="user_id", n=operators.count()), list[dict[str, Any]])
 
 # Entities
 function = managers.functions.insert(new_function)

@@ -94,9 +94,10 @@ def _fill(managers: Managers, platform: Platform, invocations: int, console: Con
             "organizations": managers.organizations.batch_insert(platform.organizations),
             "organization_members": managers.organization_members.batch_insert(platform.organization_members),
         }
-        functions = managers.functions.batch_insert(
-            [{**function.row, "user_id": user_ids[function.owner]} for function in platform.functions], returning=True
-        )
+        rows: list[dict[str, Any]] = [
+            {**function.row, "user_id": user_ids[function.owner]} for function in platform.functions
+        ]
+        functions = managers.functions.batch_insert(rows, returning=True)
         function_ids = {function.uuid: function.id for function in functions}
         counts |= {"functions": len(functions), "function_deployments": _deploy(managers, platform, function_ids)}
         counts |= {"function_invocations": 0, "function_logs": 0}
