@@ -186,6 +186,10 @@ class Missing:
     def __repr__(self) -> str:
         return "MISSING"
 
+    def __reduce__(self) -> str:
+        """Copy and pickle by name, so that there never is a second instance."""
+        return "MISSING"
+
 
 MISSING: Final = Missing()
 

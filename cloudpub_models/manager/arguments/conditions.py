@@ -19,6 +19,10 @@ class AllRows:
     def __repr__(self) -> str:
         return "ALL_ROWS"
 
+    def __reduce__(self) -> str:
+        """Copy and pickle by name, so that there never is a second instance."""
+        return "ALL_ROWS"
+
 
 ALL_ROWS: Final = AllRows()
 

@@ -198,6 +198,8 @@ def _related(tree: _Tree, terms: list[_Term], held: HeldTo | None) -> _Term:
 
 def _negated(group: Group) -> Condition:
     condition = group.items[0][1] if len(group.items) == 1 else group
+    if isinstance(condition, Comparison) and condition.operator == "IS NULL":
+        return condition.changed(operator="IS NOT NULL")
     return condition.condition if isinstance(condition, Negation) else Negation(condition)
 
 

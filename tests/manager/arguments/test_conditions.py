@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -155,6 +157,14 @@ def test_the_deepest_is_sent_and_a_deeper_one_refused(functions: Any) -> None:
     for depth in (9, 5000):
         with pytest.raises(InvalidQueryError, match="at most 8 deep"):
             functions.count(nested(depth))
+
+
+def test_a_copy_means_the_same(functions: Any) -> None:
+    missing = {"analysis_result": operators.at("a", operators.MISSING), "user.email": "ada@example.com"}
+    where = any_of({"name": "a"}, all_of(missing, {"id": [2, None]}, ALL_ROWS))
+    for copied in (pickle.loads(pickle.dumps(where)), copy.deepcopy(where)):
+        assert copied == where
+        assert names(functions.find_all(copied)) == "ab"
 
 
 @pytest.mark.parametrize("make", [all_of, any_of, none_of])

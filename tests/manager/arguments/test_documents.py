@@ -156,6 +156,20 @@ def test_beside_other_conditions_and_across_relations(functions: Any) -> None:
     assert functions.delete({"analysis_result": operators.at("language", "dart")}) == 1
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_index_on_the_expression_serves_equality(functions: Any, statements: Any) -> None:
+    functions.count({"analysis_result": operators.at("language.name", "dart")})
+    sent = statements.sql[0].replace("%s", "@path", 1).replace("%s", "@name")
+    with functions.database.transaction() as connection:
+        connection.execute(
+            "CREATE INDEX functions_language ON functions "
+            """(jsonb_path_query_first(analysis_result, 'strict $."language"."name"', '{}', TRUE))"""
+        )
+        connection.execute("SET LOCAL enable_seqscan = off")
+        plan = connection.execute(f"EXPLAIN {sent}", {"path": PATH["postgresql"], "name": "dart"})
+    assert "functions_language" in str(plan)
+
+
 REFUSED: dict[str, tuple[type[Exception], Any, str]] = {
     "no path": (InvalidQueryError, lambda: operators.at("", 1), "quotation marks"),
     "no steps": (InvalidQueryError, lambda: operators.at([], 1), "a path of 1 to 50"),

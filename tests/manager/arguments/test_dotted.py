@@ -106,6 +106,14 @@ SQL: dict[str, tuple[Any, str | dict[str, str], list[str]]] = {
         ),
         ["crop"],
     ),
+    "to one, NULL": (
+        {"user.email": None},
+        {
+            "sqlite": "(user_id IN (SELECT users.id FROM users WHERE users.email IS NOT NULL)) IS NOT TRUE",
+            "postgresql": f"NOT {USER['postgresql']}".format("users.email IS NOT NULL"),
+        },
+        [],
+    ),
     "no related row": (
         none_of({"deployments.status": "failed"}),
         f"NOT {DEPLOYMENTS}".format("function_deployments.status = ?"),
