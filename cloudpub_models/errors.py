@@ -36,6 +36,8 @@
     ├── QueryTimeoutError
     ├── StorageError                disk full, file read-only
     ├── MigrationError
+    ├── HistoryError                the change log cannot tell or do what was asked
+    │   └── HistoryConflictError
     └── DatabaseError               whatever else the database reports
 
 Each is also the Peewee error that code written for Peewee catches today, so ``except peewee.IntegrityError`` keeps
@@ -240,6 +242,14 @@ class StorageError(CloudpubError, peewee.OperationalError):
 
 class MigrationError(CloudpubError, peewee.PeeweeException):
     """The migrations cannot be applied as they stand."""
+
+
+class HistoryError(CloudpubError, peewee.PeeweeException):
+    """The change log does not know what it was asked for, or cannot be kept as it was asked to be."""
+
+
+class HistoryConflictError(HistoryError):
+    """What is to be taken back has been changed again since."""
 
 
 class DatabaseError(CloudpubError, peewee.DatabaseError):

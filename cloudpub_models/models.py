@@ -62,6 +62,7 @@ class User(Entity):
         """Table and constraints."""
 
         table_name = "users"
+        tracked = True
         # Addresses are looked up whatever their case.
         indexes = (Index("users_lower_idx", "users", ("LOWER(email)",)),)
 
@@ -92,6 +93,7 @@ class UserInformation(Entity):
         """Table and constraints."""
 
         table_name = "user_information"
+        tracked = True
 
 
 class Organization(Entity):
@@ -114,6 +116,7 @@ class Organization(Entity):
         """Table and constraints."""
 
         table_name = "organizations"
+        tracked = True
 
 
 class OrganizationMember(Entity):
@@ -133,6 +136,7 @@ class OrganizationMember(Entity):
         """Table and constraints."""
 
         table_name = "organization_members"
+        tracked = True
 
 
 class Function(Entity):
@@ -163,6 +167,7 @@ class Function(Entity):
         """Table and constraints."""
 
         table_name = "functions"
+        tracked = True
         indexes = (
             (("user", "name"), True),
             # A user's functions of one status, the newest first.
@@ -214,6 +219,7 @@ class FunctionDeployment(Entity):
         """Table and constraints."""
 
         table_name = "function_deployments"
+        tracked = True
         bookkeeping = (GivenVersion,)
         indexes = (
             (("function", "version"), True),

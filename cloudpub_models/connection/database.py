@@ -22,6 +22,7 @@ from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.retrying import run_repeatedly
+from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.connection.transactions import (
     Connection,
@@ -32,12 +33,15 @@ from cloudpub_models.connection.transactions import (
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database, names_of_databases, unconnected
-from cloudpub_models.errors import ConfigurationError, InvalidQueryError, MigrationError
+from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError, MigrationError
 from cloudpub_models.sql.dialects import dialect_named
-from cloudpub_models.sql.values import check_count
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import check_count, json_to_text
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
+    from cloudpub_models.history.history import History
+    from cloudpub_models.history.taking_back import TakenBack
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -492,6 +496,70 @@ class Database(_PeeweeDatabase):
             model.bind(self, bind_refs=bind_refs, bind_backrefs=bind_backrefs)
         return None
 
+    # The change log
+
+    @property
+    def history(self) -> History:
+        """The log of who changed which rows, once ``history.enable()`` has switched it on.
+
+        >>> database.history.tables
+        ()
+        """
+        from cloudpub_models.history.history import History
+
+        return History(self.engine, self.models, self.engine.notice_history)
+
+    @contextmanager
+    def acting_as(self, actor: str, **details: Any) -> Iterator[None]:
+        """Have the change log say, of all that this thread changes in the block, who has done it.
+
+        Blocks may be nested; the inner one counts. The name is told and not proven: who may write may say any.
+
+        Args:
+            actor: who acts, as ``"user:6f1c…"``.
+            details: what else is to be said, as JSON: ``reason="support ticket 41"``.
+
+        Raises:
+            InvalidValueError: the actor is no text or an empty one, or the details are nothing that JSON can express.
+
+        >>> with database.acting_as("user:ada", reason="a typing mistake"):
+        ...     _ = managers.functions.update_by_id(resize.id, {"name": "resize-image"})
+
+        Outside a transaction each write gets one, which knows who acts:
+        ``SELECT set_config('cloudpub.actor', 'user:ada', true), …``
+        """
+        if not isinstance(actor, str) or not actor or "\0" in actor:
+            raise InvalidValueError(f"expected a text that names who acts; got {shown(actor)}")
+        engine = self.engine
+        before = engine.act_as(Actor(str.__str__(actor), json_to_text(details) if details else None))
+        try:
+            yield
+        finally:
+            engine.act_as(before)
+
+    def undo(self, transaction_id: int, *, force: bool = False) -> TakenBack:
+        """Take back all that a transaction has changed, in a transaction of its own, or nothing of it.
+
+        Args:
+            transaction_id: its number, as ``Change.transaction_id`` has it.
+            force: take back also what was changed again since.
+
+        Returns:
+            how many rows of which tables were taken back, and what could not be put back.
+
+        Raises:
+            HistoryConflictError: rows were changed since; the message names them.
+            HistoryError: the log does not know the transaction, or cannot take it back.
+
+        >>> shop = Database("sqlite:///:memory:")
+        >>> _ = shop.migrate(), shop.history.enable()
+        >>> ada = Managers(shop).users.insert({"email": "ada@example.com", "password_hash": "…"})
+        >>> shop.undo(Managers(shop).users.history(ada.id)[0].transaction_id).counts
+        {'users': 1}
+        >>> shop.close()
+        """
+        return self.history.undo(transaction_id, force=force)
+
     # Raw SQL
 
     def raw_query_all(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -546,6 +614,9 @@ class Database(_PeeweeDatabase):
         1
         """
         engine = self.engine
+        if engine.is_attended:
+            with engine.acting():
+                return engine.run(*engine.bind_parameters(sql, parameters))
         return engine.run(*engine.bind_parameters(sql, parameters))
 
     def batch_execute(self, statements: Iterable[str | tuple[str, Mapping[str, Any]]]) -> list[int]:
@@ -608,7 +679,7 @@ class Database(_PeeweeDatabase):
             )
         # A migrator that is interrupted keeps neither the connection nor what it has done to its session.
         with Session(self.engine):
-            return Migrator(self.engine, self.components).up(target)
+            return Migrator(self.engine, self.components, afterwards=self.history.keep_current).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)

@@ -12,7 +12,7 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
@@ -21,6 +21,7 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import by_name, decoded
 from cloudpub_models.connection.scopes import (
+    Actor,
     Scope,
     ThreadState,
     ThreadStates,
@@ -65,6 +66,7 @@ class Engine(peewee.Database, Sender):
         known_models: gives the models that are used with it.
         only_looks: set before the first connection by what leaves everything about a database as it is, so that not
             even its settings are improved.
+        is_attended: whether what managers send goes through ``attend``: since it was said who makes a thread's changes.
     """
 
     sql_dialect: ClassVar[Dialect]
@@ -72,6 +74,7 @@ class Engine(peewee.Database, Sender):
     copies_rows: ClassVar[bool]
     only_looks = False
     known_models: Callable[[], Sequence[type[peewee.Model]]] = tuple
+    is_attended = False
 
     # Peewee's record of each thread's connection.
     _state: Any
@@ -268,6 +271,54 @@ class Engine(peewee.Database, Sender):
             scope.over = True
         thread.scopes.clear()
         transactions_of_this_work.set(still_open())
+
+    def act_as(self, actor: Actor | None) -> Actor | None:
+        """Say who makes this thread's changes from here on, and return who has made them so far."""
+        thread = self._threads.current
+        before, thread.actor = thread.actor, actor
+        self.is_attended = True
+        if thread.scopes and thread.scopes[-1].failure is None and self.has_transaction_to_end():
+            self.tell_actor(actor)
+        return before
+
+    @abstractmethod
+    def tell_actor(self, actor: Actor | None) -> None:
+        """Tell the transaction of this thread who makes its changes."""
+
+    def acting(self) -> AbstractContextManager[object]:
+        """Return a block for a write: a transaction of its own where a thread that acts as somebody has none.
+
+        The database learns at its beginning who that is.
+        """
+        block: AbstractContextManager[object] = self.atomic() if self.acts_alone() else nullcontext()
+        return block
+
+    def attend(
+        self, sql: str, values: Any, way: str, chunk_size: int | None, writes: bool, tables: tuple[str, ...]
+    ) -> Any:
+        """Send what a manager sends where more than sending is to be done.
+
+        Args:
+            sql: the statement, as the driver takes it.
+            values: those of its parameters.
+            way: the method that sends it.
+            chunk_size: how many rows of a stream are fetched at a time.
+            writes: whether it changes or locks rows, or may.
+            tables: the tables that it touches, where that is known.
+        """
+        method = getattr(self, way)
+        if chunk_size is not None:
+            return method(sql, values, chunk_size)
+        with self.acting() if writes else nullcontext():
+            return method(sql, values)
+
+    def acts_alone(self) -> bool:
+        """Return whether this thread acts as somebody and has no transaction that would know."""
+        thread = self._threads.current
+        return thread.actor is not None and not thread.scopes
+
+    def notice_history(self) -> None:
+        """Find out anew whether the database records its changes, where transactions have to do something for that."""
 
     @abstractmethod
     def only_reading(self) -> AbstractContextManager[None]:

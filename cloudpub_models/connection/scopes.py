@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloudpub_models.errors import CloudpubError, TransactionAbortedError
 
@@ -48,6 +48,18 @@ def still_open() -> tuple[Scope, ...]:
     return tuple([scope for scope in transactions_of_this_work.get() if not scope.over])
 
 
+class Actor(NamedTuple):
+    """Who makes the changes that the database records.
+
+    Attributes:
+        name: what the log has as their actor.
+        details: what else is said of them, as JSON text.
+    """
+
+    name: str
+    details: str | None
+
+
 class ThreadState:
     """What an engine keeps for one thread.
 
@@ -60,10 +72,12 @@ class ThreadState:
         lease: what gives a pinned connection back, or closes the thread's own, when the thread ends without doing so.
         trusted_until: until when the file is taken to be the one that was opened, on the monotonic clock; SQLite's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
+        actor: who makes the changes of this thread, where that was said.
     """
 
     __slots__ = (
         "__weakref__",
+        "actor",
         "connection",
         "cursor",
         "lease",
@@ -83,6 +97,7 @@ class ThreadState:
         self.lease: Any = None
         self.trusted_until = 0.0
         self.cursor: Any = None
+        self.actor: Actor | None = None
 
 
 class ThreadStates(threading.local):

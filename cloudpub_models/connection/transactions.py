@@ -49,7 +49,7 @@ def whole(engine: Engine, sql: str) -> AbstractContextManager[object]:
     if names is None:
         return Transaction(engine, None, False)
     require_distinct(names)
-    return _WHOLE
+    return engine.acting() if engine.is_attended else _WHOLE
 
 
 def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:

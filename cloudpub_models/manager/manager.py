@@ -1,7 +1,8 @@
 """``Manager``: the same documented operations for every table.
 
 A call is checked, its SQL looked up by its shape (``statements``), run by the database's engine, and its rows become
-instances (``loading``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``.
+instances (``loading``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``,
+``recorded``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Generic, TypeVar
 
 import peewee
 
+from cloudpub_models.manager.recorded import Recorded
 from cloudpub_models.manager.relating import Relating
 from cloudpub_models.manager.summarizing import Summarizing
 from cloudpub_models.manager.writing import Changes, Data, Writing
@@ -17,7 +19,7 @@ from cloudpub_models.manager.writing import Changes, Data, Writing
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Manager(Writing[M, Data, Changes], Relating[M], Summarizing[M], Generic[M, Data, Changes]):
+class Manager(Writing[M, Data, Changes], Relating[M], Summarizing[M], Recorded[M], Generic[M, Data, Changes]):
     """The operations on one table.
 
     Args:

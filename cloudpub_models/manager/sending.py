@@ -98,9 +98,12 @@ def send(
     """
     if get_asyncgen_hooks()[0] is not None:  # as where an event loop runs
         warn_of_event_loop()
+    engine = database.engine
+    if engine.is_attended:
+        return engine.attend(request.sql, values, way, chunk_size, request.writes, request.tables)
     if way == "fetch":  # by far the most calls
-        return database.engine.fetch(request.sql, values)
-    method = getattr(database.engine, way)
+        return engine.fetch(request.sql, values)
+    method = getattr(engine, way)
     return method(request.sql, values) if chunk_size is None else method(request.sql, values, chunk_size)
 
 

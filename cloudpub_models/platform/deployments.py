@@ -171,8 +171,12 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
 
         return self.database.run_transaction(roll_back)
 
-    def history(self, function: FunctionReference, limit: int | None = None) -> list[FunctionDeployment]:
+    def history(  # type: ignore[override]
+        self, function: FunctionReference, limit: int | None = None
+    ) -> list[FunctionDeployment]:
         """Return a function's deployments, the latest version first.
+
+        What has happened to the row of one deployment is in ``database.history.of_row("function_deployments", id)``.
 
         Args:
             function: the function.

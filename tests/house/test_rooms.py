@@ -17,9 +17,9 @@ FLOORS = [
     ("entity",),
     ("component",),
     ("schema",),
+    ("history",),
     ("connection",),
     ("manager",),
-    ("history",),
     ("models", "migrations"),
     ("platform",),
     ("dto",),
@@ -27,7 +27,7 @@ FLOORS = [
     (FACE,),
     ("cli",),
 ]
-KIT = {"errors", "sql", "entity", "component", "schema", "connection", "manager", "history"}
+KIT = {"errors", "sql", "entity", "component", "schema", "history", "connection", "manager"}
 
 FLOORS_OF_SQL = [
     ("identifiers", "values", "decimals", "patterns", "documents", "remembering", "dialects", "statement"),

@@ -39,7 +39,7 @@ from cloudpub_models.connection.postgresql.driver_errors import classify, classi
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
-from cloudpub_models.connection.scopes import Scope, ThreadState
+from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.errors import (
@@ -55,6 +55,8 @@ from cloudpub_models.sql.text.statements import Aftermath
 
 T = TypeVar("T")
 
+# For the transaction only, so that it reaches nobody else through a pooler; the triggers of the change log read it.
+_TELL_ACTOR = "SELECT set_config('cloudpub.actor', %s, true), set_config('cloudpub.details', %s, true)"
 _COPY_READ_BYTES = 65_536
 # What the server says of a text that is no single query, when a cursor is to be opened for it.
 _NO_CURSOR = "42P11"
@@ -465,23 +467,31 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
         begin = self.begin_statement(isolation, read_only) + self._after_begin
+        actor = self._threads.current.actor
+        values = None if read_only or actor is None else (actor.name, actor.details or "")
+        if values is not None:
+            begin += f"; {_TELL_ACTOR}"
         if not read_only:
             begin += f"; {MARK_QUERY}"
         try:
-            self._begin_on(self._threads.current.connection, begin)
+            self._begin_on(self._threads.current.connection, begin, values)
         except ConnectionLostError:
             # Nothing has happened yet, so a connection that died in the pool may be replaced unnoticed, once.
             self.unpin()
             self.pin(check=True)
-            self._begin_on(self._threads.current.connection, begin)
+            self._begin_on(self._threads.current.connection, begin, values)
 
-    def _begin_on(self, connection: PostgresqlConnection, begin: str) -> None:
+    def _begin_on(self, connection: PostgresqlConnection, begin: str, values: tuple[str, str] | None) -> None:
         def read_mark(cursor: extensions.cursor) -> TransactionMark | None:
-            cursor.execute(begin)
+            cursor.execute(begin, values)
             row = cursor.fetchone() if cursor.description else None
             return TransactionMark(*row) if row and row[0] else None
 
         connection.transaction_mark = self._on(connection, read_mark)
+
+    def tell_actor(self, actor: Actor | None) -> None:
+        values = ("", "") if actor is None else (actor.name, actor.details or "")
+        self._on(self._threads.current.connection, lambda cursor: cursor.execute(_TELL_ACTOR, values))
 
     def commit_transaction(self, scope: Scope) -> None:
         connection: PostgresqlConnection = self._threads.current.connection

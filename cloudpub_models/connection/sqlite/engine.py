@@ -31,7 +31,7 @@ from cloudpub_models.connection.engine import Location, closed_in_use
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
-from cloudpub_models.connection.scopes import Scope, ThreadState, ThreadStates
+from cloudpub_models.connection.scopes import Actor, Scope, ThreadState, ThreadStates
 from cloudpub_models.connection.sender import CopySource
 from cloudpub_models.connection.sqlite.driver_errors import classify
 from cloudpub_models.connection.url import MEMORY
@@ -61,6 +61,15 @@ from cloudpub_models.sql.values import moment_to_text
 _STORAGE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 # For so long a file is not looked at again, which takes as long as a tenth of a lookup.
 _SECONDS_OF_TRUST = 0.1
+# What the triggers of the change log read; a transaction leaves nothing of it behind.
+_HAS_CONTEXT = "SELECT 1 FROM sqlite_master WHERE name = 'change_context'"
+_TELL_ACTOR = """
+    INSERT OR REPLACE INTO change_context (one, transaction_id, actor, details)
+    SELECT 1, coalesce(
+        (SELECT transaction_id FROM change_context), (SELECT seq FROM sqlite_sequence WHERE name = 'changes') + 1, 1
+    ), ?, ?
+"""
+_FORGET_ACTOR = "DELETE FROM change_context"
 OLDEST_SUPPORTED = (3, 39, 0)
 
 
@@ -151,6 +160,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     copies_rows = False
     begins_with_lock_type = True
 
+    _records_changes = False
+
     def __init__(self, path: str, masked_url: str, options: Options) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SUPPORTED:
             raise ConnectionFailedError(
@@ -238,6 +249,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             if not (is_wal or self.only_looks or _is_read_only(connection)):
                 self._change_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
+            self._records_changes = connection.execute(_HAS_CONTEXT).fetchone() is not None
 
     def _change_to_wal(self, connection: SqliteConnection) -> None:
         # SQLite does not wait by itself while another process is about to change a new file in the same way.
@@ -536,6 +548,19 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             self._threads.current.connection.query_only = True
             self.run_control("PRAGMA query_only = ON")
         self.run_control(self.begin_statement(isolation, read_only))
+        if self._records_changes and not read_only:
+            self.tell_actor(self._threads.current.actor)
+
+    def tell_actor(self, actor: Actor | None) -> None:
+        connection: SqliteConnection = self._threads.current.connection
+        try:
+            connection.execute(_TELL_ACTOR, actor or (None, None))
+        except sqlite3.OperationalError:
+            # Another program has switched recording off.
+            self._records_changes = False
+
+    def notice_history(self) -> None:
+        self._records_changes = bool(self.fetch(_HAS_CONTEXT, None))
 
     def commit_transaction(self, scope: Scope) -> None:
         connection: SqliteConnection = self._threads.current.connection
@@ -546,6 +571,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                     "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
                 )
             self._require_same_file()
+            if self._records_changes and not scope.read_only:
+                # It is gone where this very transaction has switched recording off.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    connection.execute(_FORGET_ACTOR)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             typed = self.classify(error)

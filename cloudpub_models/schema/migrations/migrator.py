@@ -11,7 +11,7 @@ is itself imported only then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ class Migrator:
             belongs to the session (a pooler that swaps sessions between transactions is noticed and refused).
         components: whose scripts they are, each component behind those that it is ``after``; or one component.
         lock_timeout: for how many seconds to wait for another migrator.
+        afterwards: what to do when a script has run, in its transaction.
 
     >>> migrator = Migrator(peewee.SqliteDatabase(":memory:"), database.components)
     >>> migrator.pending()[0]
@@ -50,11 +51,17 @@ class Migrator:
     """
 
     def __init__(
-        self, database: peewee.Database, components: Component | Iterable[Component], *, lock_timeout: float = 60.0
+        self,
+        database: peewee.Database,
+        components: Component | Iterable[Component],
+        *,
+        lock_timeout: float = 60.0,
+        afterwards: Callable[[], object] | None = None,
     ) -> None:
         self.database = database
         self.components = (components,) if isinstance(components, Component) else tuple(components)
         self.lock_timeout = lock_timeout
+        self.afterwards = afterwards
         self._book = AppliedMigrations(database)
 
     def scripts(self) -> list[Script]:
@@ -141,7 +148,7 @@ class Migrator:
         from cloudpub_models.schema.migrations.run import MigrationRun
 
         self._require_known(target, [script.name for script in self.scripts()])
-        with MigrationRun(self.database, self._book, self.lock_timeout) as run:
+        with MigrationRun(self.database, self._book, self.lock_timeout, self.afterwards) as run:
             return run.up(self.scripts_to_apply(target))
 
     def down(self, target: str | None = None) -> list[str]:
@@ -160,7 +167,7 @@ class Migrator:
         from cloudpub_models.schema.migrations.run import MigrationRun
 
         self._require_known(target, self.applied())
-        with MigrationRun(self.database, self._book, self.lock_timeout) as run:
+        with MigrationRun(self.database, self._book, self.lock_timeout, self.afterwards) as run:
             return run.down(self.scripts_to_revert(target))
 
     def adopt(self) -> AdoptionReport:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 from types import ModuleType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import peewee
 
@@ -30,6 +30,8 @@ from cloudpub_models.errors import (
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
 from cloudpub_models.schema.migrations.operations import REMADE_SUFFIX
 from cloudpub_models.schema.migrations.scripts import Direction, Script
+
+R = TypeVar("R")
 
 
 class Session(Protocol):
@@ -70,14 +72,22 @@ class MigrationRun:
         database: the database.
         applied: its book of applied migrations.
         lock_timeout: for how many seconds to wait for another migrator, and for locks on tables.
+        afterwards: what to do when a script has run, in its transaction.
     """
 
-    def __init__(self, database: peewee.Database, applied: AppliedMigrations, lock_timeout: float) -> None:
+    def __init__(
+        self,
+        database: peewee.Database,
+        applied: AppliedMigrations,
+        lock_timeout: float,
+        afterwards: Callable[[], object] | None = None,
+    ) -> None:
         self._database = database
         self._applied = applied
         self._lock_timeout = lock_timeout
         self._session = session_of(database, lock_timeout)
         self._opened = False
+        self._afterwards = afterwards
 
     def __enter__(self) -> Self:
         """Take the lock."""
@@ -112,6 +122,10 @@ class MigrationRun:
         plan = [(script, script.load("down")) for script in scripts]
         return [script.name for script, module in plan if self._run(script, module, "down")]
 
+    def step(self, work: Callable[[], R]) -> R:
+        """Do work of another kind as if it were a script: in a transaction that waits for no table too long."""
+        return self._attempt(work)
+
     def record_only(self, scripts: Iterable[Script]) -> list[str]:
         """Record scripts as applied without running them, and return the names of those that were not recorded."""
         with self._session.transaction():
@@ -132,6 +146,8 @@ class MigrationRun:
                 self._applied.add(script)
             else:
                 self._applied.remove(script)
+            if self._afterwards is not None:
+                self._afterwards()
             return True
 
         try:
@@ -144,7 +160,7 @@ class MigrationRun:
         except Exception as error:
             raise MigrationError(_failure(script, direction, error)) from error
 
-    def _attempt(self, step: Callable[[], bool]) -> bool:
+    def _attempt(self, step: Callable[[], R]) -> R:
         deadline = time.monotonic() + self._lock_timeout
         while True:
             try:

@@ -1,0 +1,183 @@
+"""Reading the change log: what has happened to a row, or in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+
+import peewee
+
+from cloudpub_models.entity.base import secret_columns
+from cloudpub_models.entity.binding import current_database
+from cloudpub_models.errors import HistoryError
+from cloudpub_models.history.recording import recorded_tables
+from cloudpub_models.history.tables import SECRET, key_from, key_of, kind_of, log_of, recorded_table, rows
+
+Operation = Literal["insert", "update", "delete", "truncate"]
+
+_OPERATIONS: dict[str, Operation] = {"I": "insert", "U": "update", "D": "delete", "T": "truncate"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of one row, as the log has it.
+
+    Attributes:
+        id: its number; later changes of a row have higher ones.
+        transaction_id: the number of the transaction that made it.
+        at: when it was made.
+        actor: who made it, where ``Database.acting_as`` said so.
+        details: what else was said there.
+        table: the table.
+        row_id: the row's primary key; a tuple where that has several columns.
+        operation: what was done; a ``"truncate"`` is one change of all rows.
+        before: the values that an update changed, or all that a deleted row had; ``"***"`` stands for a secret.
+        after: the values that an update has set.
+    """
+
+    id: int
+    transaction_id: int
+    at: datetime
+    actor: str | None
+    details: dict[str, Any]
+    table: str
+    row_id: Any
+    operation: Operation
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+
+
+def changes_of_row(
+    database: peewee.Database,
+    model: type[peewee.Model],
+    key: Any,
+    *,
+    since: datetime | None = None,
+    limit: int | None = None,
+) -> list[Change]:
+    """Return the changes of a row, the newest first."""
+    table = recorded_table(database, model)
+    require_recorded(database, table.name)
+    log = log_of(database)
+    number, text = key_of(database, table, model, key)
+    same_row = log.row_id == number if table.by_number else log.row_key == text
+    query = log.select().where(log.table_name == table.name, same_row)
+    if since is not None:
+        query = query.where(log.changed_at > since)
+    return read(database, query.order_by(log.id.desc()).limit(limit), [model])
+
+
+def key_of_deleted(database: peewee.Database, model: type[peewee.Model], column: str, stored: Any) -> Any:
+    """Return the primary key of the row that was deleted last with a value in a column; ``None`` where none was."""
+    table = recorded_table(database, model)
+    require_recorded(database, table.name)
+    found = rows(
+        database,
+        "SELECT row_id, row_key FROM changes WHERE table_name = ? AND operation = 'D' AND old_values ->> ? = ? "
+        "ORDER BY id DESC LIMIT 1",
+        table.name,
+        column,
+        stored,
+    )
+    return key_from(table, model, *found[0]) if found else None
+
+
+def changes_of_transaction(
+    database: peewee.Database, models: Iterable[type[peewee.Model]], transaction_id: int
+) -> list[Change]:
+    """Return the changes that a transaction has made, in their order."""
+    if not recorded_tables(database):
+        raise HistoryError("expected a database that records changes; got one that does not: see history on")
+    log = log_of(database)
+    query = log.select().where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
+    return read(database, query.order_by(log.id), models)
+
+
+def read(database: peewee.Database, query: Any, models: Iterable[type[peewee.Model]]) -> list[Change]:
+    """Return the changes that a query on the log finds, with the values that Python has for them."""
+    by_table: Mapping[str, Any] = {model._meta.table_name: model for model in models}
+    changes = []
+    for row in query:
+        model = by_table.get(row.table_name)
+        if row.operation not in _OPERATIONS:
+            continue
+        key = row.row_id
+        if model is not None and row.row_key is not None:
+            key = key_from(recorded_table(database, model), model, row.row_id, row.row_key)
+        changes.append(
+            Change(
+                id=row.id,
+                transaction_id=row.transaction_id,
+                at=row.changed_at,
+                actor=row.actor,
+                details=row.details or {},
+                table=row.table_name,
+                row_id=key,
+                operation=_OPERATIONS[row.operation],
+                before=python_values(database, model, row.old_values or {}),
+                after=python_values(database, model, row.new_values or {}),
+            )
+        )
+    return changes
+
+
+def difference(
+    database: peewee.Database, model: type[peewee.Model], key: Any, since: datetime
+) -> dict[str, tuple[Any, Any]]:
+    """Return column → its value at a moment and its value by the last change, for what has changed in between."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for change in changes_of_row(database, model, key, since=since):
+        for column, before in change.before.items():
+            latest = found[column][1] if column in found else change.after.get(column)
+            found[column] = (before, latest)
+    return {column: pair for column, pair in found.items() if pair[0] != pair[1] or SECRET in pair}
+
+
+def forget_row(database: peewee.Database, model: type[peewee.Model], key: Any) -> int:
+    """Empty the values of a row's changes, and return how many they were."""
+    table = recorded_table(database, model)
+    require_recorded(database, table.name)
+    log = log_of(database)
+    number, text = key_of(database, table, model, key)
+    same_row = log.row_id == number if table.by_number else log.row_key == text
+    of_row = log.table_name == table.name
+    with database.atomic():
+        emptied = log.update(new_values={}).where(of_row, same_row, log.new_values.is_null(False)).execute()
+        return int(
+            max(emptied, log.update(old_values={}).where(of_row, same_row, log.old_values.is_null(False)).execute())
+        )
+
+
+def require_recorded(database: peewee.Database, table: str) -> None:
+    """Raise HistoryError unless the changes of a table are recorded."""
+    recorded = recorded_tables(database)
+    if table not in recorded:
+        hint = f"those are {', '.join(sorted(recorded))}" if recorded else "none are: see history on"
+        raise HistoryError(f"expected a table whose changes are recorded; got {table}: {hint}")
+
+
+def python_values(database: peewee.Database, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of the log as Python has them: as they are where no column or type is there for them any more."""
+    if model is None:
+        return dict(values)
+    columns = cast("Mapping[str, Any]", model._meta.columns)
+    hidden = secret_columns(model)
+    with current_database.bound_to(database):
+        return {
+            name: value if name in hidden or name not in columns else _python_value(database, columns[name], value)
+            for name, value in values.items()
+        }
+
+
+def _python_value(database: peewee.Database, column: Any, value: Any) -> Any:
+    raw = value
+    if isinstance(column, peewee.BlobField) and isinstance(value, str):
+        raw = kind_of(database).blob_from(value)
+    elif isinstance(column, peewee.DateTimeField) and isinstance(value, str):
+        raw = value.replace("T", " ")
+    with suppress(ValueError, TypeError, peewee.PeeweeException):
+        return column.python_value(raw)
+    return value

@@ -1,0 +1,166 @@
+"""``History``: the change log of one database, as ``database.history``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cloudpub_models.errors import HistoryError, InvalidValueError
+from cloudpub_models.history import changes, recording, taking_back
+from cloudpub_models.history.changes import Change
+from cloudpub_models.history.taking_back import TakenBack
+
+if TYPE_CHECKING:
+    import peewee
+
+
+class History:
+    """The log of who changed which rows of a database.
+
+    Args:
+        database: the Peewee database.
+        models: the models of its tables.
+        switched: called when recording has been switched on or off.
+
+    >>> shop = Database("sqlite:///:memory:")
+    >>> _ = shop.migrate()
+    >>> shop.history.enable()[:2]
+    ('users', 'user_information')
+    >>> ada = Managers(shop).users.insert({"email": "ada@example.com", "password_hash": "…"})
+    >>> [change.operation for change in Managers(shop).users.history(ada.id)]
+    ['insert']
+    >>> shop.close()
+    """
+
+    def __init__(
+        self,
+        database: peewee.Database,
+        models: Iterable[type[peewee.Model]],
+        switched: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._switched = switched
+        self._models = tuple(models)
+
+    def __repr__(self) -> str:
+        return f"History({', '.join(self.tables) or 'off'})"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables whose changes are recorded; none where recording is off."""
+        return tuple(sorted(recording.recorded_tables(self._database)))
+
+    @property
+    def since(self) -> dict[str, datetime]:
+        """For each of those tables, since when its changes are known."""
+        return recording.recorded_since(self._database)
+
+    def enable(self, also: Sequence[str] = ()) -> tuple[str, ...]:
+        """Have the changes of all tables recorded from now on whose model says ``tracked = True`` in its ``Meta``.
+
+        It makes the tables ``changes`` and, on SQLite, ``change_context``, and triggers, in one transaction under the
+        migrators' lock. Once it is on, doing it again changes nothing. Values of secret columns are never kept.
+
+        Args:
+            also: names of other tables to record.
+
+        Returns:
+            the tables that were not recorded before.
+
+        Raises:
+            HistoryError: a table is missing, its key is of no kind that can be kept, or the database's user may not
+                make triggers.
+            UnknownTableError: no component has such a table.
+        """
+        begun = recording.enable(self._database, self._models, also)
+        self._switched()
+        return begun
+
+    def disable(self) -> tuple[str, ...]:
+        """End the recording; what was recorded stays, and so do the tables.
+
+        Returns:
+            the tables that were recorded.
+        """
+        ended = recording.disable(self._database)
+        self._switched()
+        return ended
+
+    def keep_current(self) -> None:
+        """Make the triggers anew of recorded tables that have changed; migrations do so by themselves."""
+        recording.keep_current(self._database, self._models)
+
+    def faulty_tables(self) -> tuple[str, ...]:
+        """Return the tables whose triggers are gone or do not fit them any more; ``enable`` mends them."""
+        return tuple(recording.faulty_tables(self._database, self._models))
+
+    def of_row(self, table: str, row_id: Any, *, limit: int | None = None) -> list[Change]:
+        """Return what has happened to a row, the newest first; what ``Manager.history`` gives.
+
+        Args:
+            table: the name of its table.
+            row_id: its primary key.
+            limit: how many changes at most; all when left out.
+
+        Raises:
+            HistoryError: the table's changes are not recorded.
+        """
+        return changes.changes_of_row(self._database, self._model_of(table), row_id, limit=limit)
+
+    def of_transaction(self, transaction_id: int) -> list[Change]:
+        """Return the changes that a transaction has made, in their order; none where the log knows none.
+
+        Raises:
+            HistoryError: the database keeps no log.
+        """
+        return changes.changes_of_transaction(self._database, self._models, transaction_id)
+
+    def prune(self, older_than: timedelta) -> int:
+        """Delete old changes, a few thousand in a transaction.
+
+        Args:
+            older_than: how old those are that go.
+
+        Returns:
+            how many went.
+
+        Raises:
+            InvalidValueError: that is no length of time.
+        """
+        if not isinstance(older_than, timedelta) or older_than < timedelta(0):
+            raise InvalidValueError(f"expected a timedelta that is not negative; got {older_than!r}")
+        return recording.prune(self._database, older_than)
+
+    def forget(self, table: str, row_id: Any) -> int:
+        """Empty the values of one row's changes, as for a person who wants to be forgotten.
+
+        That something has happened to the row stays. The row itself is not touched, and a deleted one cannot be brought
+        back any more.
+
+        Args:
+            table: the name of the row's table.
+            row_id: its primary key.
+
+        Returns:
+            how many changes were emptied.
+
+        Raises:
+            HistoryError: the table's changes are not recorded.
+        """
+        return changes.forget_row(self._database, self._model_of(table), row_id)
+
+    def undo(self, transaction_id: int, *, force: bool = False) -> TakenBack:
+        """Take back all that a transaction has changed; see ``Database.undo``."""
+        return taking_back.undo(self._database, self._models, transaction_id, force=force)
+
+    def undelete(self, table: str, row_id: Any, changes: Mapping[str, Any] | None = None) -> TakenBack:
+        """Bring a deleted row back, with what went with it; see ``Manager.undelete``."""
+        return taking_back.undelete(self._database, self._models, self._model_of(table), row_id, changes or {})
+
+    def _model_of(self, table: str) -> type[peewee.Model]:
+        for model in self._models:
+            if model._meta.table_name == table:
+                return model
+        known = ", ".join(model._meta.table_name for model in self._models)
+        raise HistoryError(f"expected a table of the components; got {table!r}: known are {known}")

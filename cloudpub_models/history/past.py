@@ -1,0 +1,75 @@
+"""The rows of recorded tables as they were at a moment, as common table expressions that stand before a query.
+
+Each has the name of its table, so that a query for the table's rows finds those of the moment. A transaction counts as
+past when its last change was at or before the moment: half of one is never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import peewee
+
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.stored_forms import timestamp_to_text
+from cloudpub_models.errors import HistoryError
+from cloudpub_models.history.changes import require_recorded
+from cloudpub_models.history.recording import recorded_since
+from cloudpub_models.history.tables import kind_of, log_of, recorded_table
+
+
+class PastTables(NamedTuple):
+    """What has a query see the rows of a moment.
+
+    Attributes:
+        prefix: the text to stand before the query.
+        values: those of its parameters, which come first.
+        tables: the tables that it knows.
+    """
+
+    prefix: str
+    values: tuple[str, ...]
+    tables: frozenset[str]
+
+
+def past_tables(database: peewee.Database, models: Iterable[type[peewee.Model]], moment: datetime) -> PastTables:
+    """Return what has a query see the rows of a moment, of all tables whose changes since then are known.
+
+    Args:
+        database: the database.
+        models: the models of its tables.
+        moment: the moment, aware.
+
+    Raises:
+        InvalidValueError: the moment has no time zone.
+        HistoryError: nothing is recorded since then.
+    """
+    stored = timestamp_to_text(moment)
+    since = recorded_since(database)
+    known = [model for model in models if since.get(model._meta.table_name, moment) < moment]
+    known = [model for model in known if model._meta.table_name in since]
+    kind, quote = kind_of(database), sql_dialect_of(database).quote
+    parts = [kind.past_changes()]
+    for model in known:
+        rows = kind.past_rows(recorded_table(database, model), model._meta.columns)
+        parts.append(f"{quote(model._meta.table_name)} AS ({rows})")
+    return PastTables(f"WITH {', '.join(parts)} ", (stored,), frozenset(model._meta.table_name for model in known))
+
+
+def require_known(database: peewee.Database, table: str, moment: datetime) -> None:
+    """Raise HistoryError unless the log knows all changes of a table since a moment."""
+    timestamp_to_text(moment)
+    require_recorded(database, table)
+    since = recorded_since(database).get(table)
+    if since is None or since >= moment:
+        raise HistoryError(
+            f"expected a moment since which the changes of {table} are recorded; got {moment.isoformat()}: "
+            f"they are since {'never' if since is None else since.isoformat()}"
+        )
+    log = log_of(database)
+    if log.select().where(log.table_name == table, log.operation == "T", log.changed_at > moment).exists():
+        raise HistoryError(
+            f"expected a moment after {table} was emptied by TRUNCATE, which keeps no rows; got {moment.isoformat()}"
+        )

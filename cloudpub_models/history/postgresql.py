@@ -1,0 +1,240 @@
+"""How PostgreSQL records: one generic function for each table, which sees all columns that a row has.
+
+INSERT and DELETE are recorded for a statement at once, from its transition table; UPDATE row by row, since joining the
+old rows of a statement to its new ones has no statistics to go by. A log written by one who may not touch it: the
+functions run with the rights of who switched recording on, and with a search path of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import peewee
+
+from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.history.tables import SECRET, RecordedTable, rows
+from cloudpub_models.schema.statements import fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+json_separators = (", ", ": ")
+
+_EVENTS = ("insert", "update", "delete", "truncate")
+_ROWS_OF = {"insert": "NEW", "delete": "OLD"}
+
+_LOG = (
+    """
+    CREATE TABLE IF NOT EXISTS changes (
+        id BIGINT GENERATED ALWAYS AS IDENTITY,
+        transaction_id XID8 NOT NULL,
+        changed_at TIMESTAMP NOT NULL,
+        table_name TEXT NOT NULL,
+        row_id BIGINT,
+        row_key TEXT,
+        operation "char" NOT NULL,
+        old_values JSONB,
+        new_values JSONB,
+        actor TEXT,
+        details JSONB,
+        PRIMARY KEY (transaction_id, id)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS changes_row_id_idx ON changes (table_name, row_id, id)",
+    "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS changes_changed_at_idx ON changes USING brin (changed_at)",
+    "REVOKE UPDATE, DELETE, TRUNCATE ON changes FROM PUBLIC",
+)
+
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = {schema}, pg_temp AS $change$
+DECLARE
+    who text := nullif(current_setting('cloudpub.actor', true), '');
+    about jsonb := nullif(current_setting('cloudpub.details', true), '')::jsonb;
+    moment timestamp := timezone('utc', clock_timestamp());
+    before jsonb;
+    after jsonb;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, actor, details)
+        SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'I', who, about FROM changed_rows AS r;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO changes
+            (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
+        SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'D', to_jsonb(r) - {secrets}, who, about
+        FROM changed_rows AS r;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
+        VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
+    ELSE
+        before := to_jsonb(OLD) - {touched};
+        after := to_jsonb(NEW) - {touched};
+        SELECT jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE b.value END),
+            jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE a.value END)
+        INTO before, after
+        FROM jsonb_each(before) AS b JOIN jsonb_each(after) AS a ON a.key = b.key
+        WHERE a.value IS DISTINCT FROM b.value;
+        IF before IS NOT NULL THEN
+            INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values,
+                new_values, actor, details)
+            VALUES (pg_current_xact_id(), moment, {name}, {old_number}, {old_key}, 'U', before, after, who, about);
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$change$
+"""
+
+_TRIGGERS = """
+    SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal
+"""
+
+# What is taken back: all changes of every transaction that had not made its last one at that moment.
+_PAST_CHANGES = """
+    taken_back AS MATERIALIZED (
+        SELECT c.* FROM changes AS c
+        WHERE c.transaction_id IN (SELECT l.transaction_id FROM changes AS l WHERE l.changed_at > %s)
+    )
+"""
+
+_PAST_ROWS = """
+    SELECT r.* FROM {table} AS r
+    WHERE NOT EXISTS (SELECT 1 FROM taken_back AS c WHERE c.table_name = {name} AND {same_row})
+    UNION ALL
+    SELECT (p.past).* FROM (
+        SELECT jsonb_populate_record(
+            NULL::{table}, coalesce(to_jsonb(r), '{{}}') || coalesce(c.old_values, '{{}}')
+        ) AS past
+        FROM (
+            SELECT c.row_id, c.row_key, (array_agg(c.operation ORDER BY c.id))[1] AS first_operation,
+                jsonb_object_agg(v.key, v.value ORDER BY c.id DESC) FILTER (WHERE v.key IS NOT NULL) AS old_values
+            FROM taken_back AS c LEFT JOIN LATERAL jsonb_each(c.old_values) AS v ON true
+            WHERE c.table_name = {name} AND c.operation IN ('I', 'U', 'D')
+            GROUP BY c.row_id, c.row_key
+        ) AS c LEFT JOIN {table} AS r ON {same_row}
+        WHERE c.first_operation <> 'I'
+        OFFSET 0
+    ) AS p
+"""
+
+
+def log(database: peewee.Database) -> list[str]:
+    """Return the statements that make the log where it is not there."""
+    return list(_LOG)
+
+
+def columns(database: peewee.Database, table: str) -> tuple[str, ...]:
+    """Return none: the triggers take a row as a whole."""
+    return ()
+
+
+def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[str]]:
+    """Return the triggers of a table by name, each with the statements that make it in place of another."""
+    quoted = POSTGRESQL.quote(table.name)
+    function = POSTGRESQL.quote(_function_name(table.name))
+    made = {}
+    for event in _EVENTS:
+        name = _trigger_name(table.name, event)
+        rows_of = f"REFERENCING {_ROWS_OF[event]} TABLE AS changed_rows " if event in _ROWS_OF else ""
+        each = "FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)" if event == "update" else "FOR EACH STATEMENT"
+        made[name] = [
+            f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
+            f"{rows_of}{each} EXECUTE FUNCTION {function}()"
+        ]
+    made[_trigger_name(table.name, "insert")].insert(0, _function(database, table))
+    return made
+
+
+def current(database: peewee.Database, table: RecordedTable) -> bool:
+    """Return whether a table has its triggers as they should be."""
+    body = _function(database, table).split("$change$")[1]
+    kept = rows(
+        database, "SELECT prosrc FROM pg_proc WHERE oid = to_regproc(?)", POSTGRESQL.quote(_function_name(table.name))
+    )
+    return table.name in recorded(database) and kept == [(body,)]
+
+
+def without_triggers(table: str) -> list[str]:
+    """Return the statements that take the triggers of a table away."""
+    return [f"DROP FUNCTION IF EXISTS {POSTGRESQL.quote(_function_name(table))}() CASCADE"]
+
+
+def recorded(database: peewee.Database) -> set[str]:
+    """Return the names of the tables that have triggers."""
+    found: dict[str, set[str]] = {}
+    for table, name in rows(database, _TRIGGERS):
+        found.setdefault(table, set()).add(name)
+    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+
+
+def note(database: peewee.Database, mark: str, table: str) -> None:
+    """Write into the log that something has happened to a whole table."""
+    run(
+        database,
+        "INSERT INTO changes (transaction_id, changed_at, table_name, operation) "
+        "VALUES (pg_current_xact_id(), timezone('utc', clock_timestamp()), %s, %s)",
+        (table, mark),
+    )
+
+
+def blob_from(text: str) -> bytes:
+    """Return the bytes that the log has as a text."""
+    return bytes.fromhex(text.removeprefix("\\x"))
+
+
+def value_to_restore(value: Any, column_type: str) -> Any:
+    """Return a value of the log as a statement takes it for a column of a type."""
+    is_document = isinstance(value, dict) or column_type.lower() in ("json", "jsonb")
+    return json.dumps(value) if is_document and value is not None else value
+
+
+def past_changes() -> str:
+    """Return the common table expressions that ``past_rows`` builds on; the one parameter is the moment."""
+    return _PAST_CHANGES
+
+
+def past_rows(table: RecordedTable, columns: Iterable[str]) -> str:
+    """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
+    number, key = _key("r", table)
+    same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
+    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=_literal(table.name), same_row=same_row)
+
+
+def _function(database: peewee.Database, table: RecordedTable) -> str:
+    number, key = _key("r", table)
+    old_number, old_key = _key("OLD", table)
+    return _FUNCTION.format(
+        function=POSTGRESQL.quote(_function_name(table.name)),
+        schema=POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text")),
+        name=_literal(table.name),
+        number=number,
+        key=key,
+        old_number=old_number,
+        old_key=old_key,
+        touched=_texts(table.touched),
+        secrets=_texts(table.secrets),
+        secret=f"to_jsonb({_literal(SECRET)}::text)",
+    )
+
+
+def _key(row: str, table: RecordedTable) -> tuple[str, str]:
+    columns = [f"{row}.{POSTGRESQL.quote(column)}" for column in table.keys]
+    return (columns[0], "NULL") if table.by_number else ("NULL", f"jsonb_build_array({', '.join(columns)})::text")
+
+
+def _function_name(table: str) -> str:
+    return name_of_part(table, ["record"], "change")
+
+
+def _trigger_name(table: str, event: str) -> str:
+    return name_of_part(table, ["record"], event)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"ARRAY[{', '.join(map(_literal, texts))}]::text[]"

@@ -1,0 +1,184 @@
+"""Switching the change log on and off, and keeping its triggers in step with the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import peewee
+
+from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    HistoryError,
+    MigrationError,
+    UnknownTableError,
+    did_you_mean,
+)
+from cloudpub_models.history.tables import (
+    CHANGES,
+    CONTEXT,
+    RecordedTable,
+    has_table,
+    kind_of,
+    log_of,
+    recorded_table,
+    send,
+    tracked,
+)
+from cloudpub_models.schema.migrations.applied import AppliedMigrations
+
+BEGINS, ENDS = "S", "E"
+"""The operations that say from when on a table is recorded, and until when."""
+
+_LOCK_TIMEOUT_SECONDS = 60.0
+_BATCH = 5_000
+
+
+def enable(
+    database: peewee.Database, models: Iterable[type[peewee.Model]], also: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Have the changes of all tracked tables recorded from now on; see ``History.enable``."""
+    known = list(models)
+    chosen = tracked(known) + _named(known, also)
+
+    def step() -> tuple[str, ...]:
+        kind = kind_of(database)
+        for statement in kind.log(database):
+            send(database, statement)
+        before = kind.recorded(database)
+        missing = [model._meta.table_name for model in chosen if not has_table(database, model._meta.table_name)]
+        if missing:
+            raise HistoryError(f"expected the tables of all models; {', '.join(missing)} are missing: migrate first")
+        tables = [recorded_table(database, model) for model in dict.fromkeys(chosen)]
+        for table in tables:
+            if not kind.current(database, table):
+                _make_triggers(database, table)
+        begun = tuple(table.name for table in tables if table.name not in before)
+        for name in begun:
+            _note(database, BEGINS, name)
+        return begun
+
+    return _as_a_migration(database, step)
+
+
+def disable(database: peewee.Database) -> tuple[str, ...]:
+    """End the recording; see ``History.disable``."""
+
+    def step() -> tuple[str, ...]:
+        kind = kind_of(database)
+        recorded = sorted(kind.recorded(database))
+        for table in recorded:
+            for statement in kind.without_triggers(table):
+                send(database, statement)
+            _note(database, ENDS, table)
+        if has_table(database, CONTEXT):
+            send(database, f"DROP TABLE {CONTEXT}")
+        return tuple(recorded)
+
+    return _as_a_migration(database, step)
+
+
+def recorded_tables(database: peewee.Database) -> frozenset[str]:
+    """Return the names of the tables whose changes are recorded."""
+    return frozenset(kind_of(database).recorded(database)) if has_table(database, CHANGES) else frozenset()
+
+
+def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[str]:
+    """Return the tables that should be recorded and whose triggers are gone or do not fit them any more."""
+    kind = kind_of(database)
+    return [table.name for table in _meant(database, models) if not kind.current(database, table)]
+
+
+def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> None:
+    """Make the triggers anew of tables that have changed, where recording is on, as a migration does when it has run.
+
+    A tracked table that the migration has made is recorded from here on.
+    """
+    kind = kind_of(database)
+    meant = _meant(database, models)
+    begun = recorded_since(database)
+    for table in meant:
+        if not kind.current(database, table):
+            _make_triggers(database, table)
+        if table.name not in begun:
+            _note(database, BEGINS, table.name)
+
+
+def prune(database: peewee.Database, older_than: timedelta) -> int:
+    """Delete old changes; see ``History.prune``."""
+    cutoff = utc_now() - older_than
+    log = log_of(database)
+    deleted = 0
+    while True:
+        batch = log.select(log.id).where(log.changed_at < cutoff, log.operation.not_in([BEGINS, ENDS])).limit(_BATCH)
+        ids = [change_id for (change_id,) in batch.order_by(log.id).tuples()]
+        if not ids:
+            break
+        deleted += log.delete().where(log.id.in_(ids)).execute()
+    # What was recorded before is not known any more.
+    log.update(changed_at=cutoff).where(log.changed_at < cutoff, log.operation == BEGINS).execute()
+    return deleted
+
+
+def _meant(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[RecordedTable]:
+    """Return the tables that should be recorded: none where recording is off."""
+    begun = recorded_since(database)
+    if not begun:
+        return []
+    known = list(models)
+    chosen = tracked(known) + [model for model in known if model._meta.table_name in begun]
+    return [
+        recorded_table(database, model)
+        for model in dict.fromkeys(chosen)
+        if has_table(database, model._meta.table_name)
+    ]
+
+
+def recorded_since(database: peewee.Database) -> dict[str, datetime]:
+    """Return since when each table's changes are known without a gap."""
+    if not has_table(database, CHANGES):
+        return {}
+    log = log_of(database)
+    since: dict[str, datetime] = {}
+    marks = log.select(log.table_name, log.operation, log.changed_at).where(log.operation.in_([BEGINS, ENDS]))
+    for table, operation, moment in marks.order_by(log.id).tuples():
+        if operation == BEGINS:
+            since[table] = moment
+        else:
+            since.pop(table, None)
+    return since
+
+
+def _make_triggers(database: peewee.Database, table: RecordedTable) -> None:
+    for statements in kind_of(database).triggers(database, table).values():
+        for statement in statements:
+            send(database, statement)
+
+
+def _note(database: peewee.Database, mark: str, table: str) -> None:
+    kind_of(database).note(database, mark, table)
+
+
+def _named(models: list[type[peewee.Model]], names: Sequence[str]) -> list[type[peewee.Model]]:
+    by_name = {model._meta.table_name: model for model in models}
+    for name in names:
+        if name not in by_name:
+            raise UnknownTableError(f"expected a table of the components; got {name!r}: {did_you_mean(name, by_name)}")
+    return [by_name[name] for name in names]
+
+
+def _as_a_migration(database: peewee.Database, step: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Run a step as one migration more: under the migrators' lock, all or nothing, waiting for no table too long."""
+    from cloudpub_models.schema.migrations.run import MigrationRun
+
+    try:
+        with MigrationRun(database, AppliedMigrations(database), _LOCK_TIMEOUT_SECONDS) as run:
+            return run.step(step)
+    except (HistoryError, UnknownTableError, MigrationError, ConnectionLostError, ConnectionFailedError):
+        raise
+    except peewee.DatabaseError as error:
+        raise HistoryError(
+            f"expected to make tables and triggers; got {error}: switch history on and off as the owner of the tables"
+        ) from error

@@ -1,0 +1,240 @@
+"""How SQLite records: triggers generated for each table, which name its columns, one row at a time.
+
+A trigger may call no function of Python's: the connection of another program would not have it and could write no more.
+So who acts, and which transaction it is, comes from a table of one row, ``change_context``, which the engine fills when
+a transaction begins and empties before it commits. Where it is empty, a statement and its cascades have one number,
+since SQLite reads ``sqlite_sequence`` once for each statement that a program sends.
+
+Values are kept as SQLite stores them; a blob as its literal, ``x'…'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import peewee
+
+from cloudpub_models.entity.fields import UTC_NOW, name_of_part
+from cloudpub_models.history.tables import SECRET, RecordedTable, rows
+from cloudpub_models.schema.statements import run
+from cloudpub_models.sql.dialects import SQLITE
+
+json_separators = (",", ":")
+
+_EVENTS = ("insert", "update", "delete")
+
+_LOG = (
+    """
+    CREATE TABLE IF NOT EXISTS changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        transaction_id INTEGER NOT NULL,
+        changed_at TEXT NOT NULL,
+        table_name TEXT NOT NULL,
+        row_id INTEGER,
+        row_key TEXT,
+        operation TEXT NOT NULL,
+        old_values TEXT,
+        new_values TEXT,
+        actor TEXT,
+        details TEXT
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS changes_row_id_idx ON changes (table_name, row_id, id)",
+    "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS changes_transaction_id_idx ON changes (transaction_id)",
+    "CREATE INDEX IF NOT EXISTS changes_changed_at_idx ON changes (changed_at)",
+    """
+    CREATE TABLE IF NOT EXISTS change_context (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        transaction_id INTEGER NOT NULL,
+        actor TEXT,
+        details TEXT
+    )
+    """,
+)
+
+_RECORD = (
+    "INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, new_values, "
+    "actor, details) SELECT coalesce((SELECT transaction_id FROM change_context), "
+    "(SELECT seq FROM sqlite_sequence WHERE name = 'changes') + 1, 1), {now}, {table}, {number}, {key}, {operation}, "
+    "{before}, {after}, (SELECT actor FROM change_context), (SELECT details FROM change_context)"
+)
+
+# The oldest change of a row that names a column has the value that it had.
+_PAST_CHANGES = """
+    taken_back AS MATERIALIZED (
+        SELECT * FROM changes
+        WHERE transaction_id IN (SELECT transaction_id FROM changes WHERE changed_at > ?)
+    ),
+    first_changes AS MATERIALIZED (
+        SELECT table_name, row_id, row_key, operation, min(id) AS id FROM taken_back
+        WHERE operation IN ('I', 'U', 'D') GROUP BY table_name, row_id, row_key
+    ),
+    first_values AS MATERIALIZED (
+        SELECT c.table_name, c.row_id, c.row_key, v.key AS name, v.value AS value, min(c.id) AS id
+        FROM taken_back AS c, json_each(c.old_values) AS v
+        WHERE c.operation IN ('U', 'D') GROUP BY c.table_name, c.row_id, c.row_key, v.key
+    )
+"""
+
+
+_NOTED = {
+    "now": UTC_NOW.expression(SQLITE),
+    "table": "?",
+    "number": "NULL",
+    "key": "NULL",
+    "operation": "?",
+    "before": "NULL",
+    "after": "NULL",
+}
+
+
+def log(database: peewee.Database) -> list[str]:
+    """Return the statements that make the log where it is not there."""
+    return list(_LOG)
+
+
+def columns(database: peewee.Database, table: str) -> tuple[str, ...]:
+    """Return the columns of a table that can be written."""
+    query = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
+    return tuple(name for (name,) in rows(database, query, table))
+
+
+def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[str]]:
+    """Return the triggers of a table by name, each with the statements that make it in place of another."""
+    kept = [column for column in table.columns if column not in table.touched]
+    changed = " OR ".join(map(_differs, kept))
+    shown = [column for column in table.columns if column not in table.secrets]
+    bodies = {
+        "insert": ("", _record(table, "NEW", "I", "NULL", "NULL")),
+        "update": (
+            f"WHEN {changed} ",
+            _record(table, "OLD", "U", _changed(table, kept, "OLD"), _changed(table, kept, "NEW")),
+        ),
+        "delete": ("", _record(table, "OLD", "D", _object(_named(column, "OLD") for column in shown), "NULL")),
+    }
+    made = {}
+    for event, (condition, body) in bodies.items():
+        name = _trigger_name(table.name, event)
+        made[name] = [
+            f"DROP TRIGGER IF EXISTS {SQLITE.quote(name)}",
+            f"CREATE TRIGGER {SQLITE.quote(name)} AFTER {event.upper()} ON {SQLITE.quote(table.name)} FOR EACH ROW "
+            f"{condition}BEGIN {body}; END",
+        ]
+    return made
+
+
+def current(database: peewee.Database, table: RecordedTable) -> bool:
+    """Return whether a table has its triggers as they should be."""
+    kept = dict(
+        rows(database, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", table.name)
+    )
+    return all(kept.get(name) == made[-1] for name, made in triggers(database, table).items())
+
+
+def without_triggers(table: str) -> list[str]:
+    """Return the statements that take the triggers of a table away."""
+    return [f"DROP TRIGGER IF EXISTS {SQLITE.quote(_trigger_name(table, event))}" for event in _EVENTS]
+
+
+def recorded(database: peewee.Database) -> set[str]:
+    """Return the names of the tables that have triggers."""
+    found: dict[str, set[str]] = {}
+    for table, name in rows(database, "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'"):
+        found.setdefault(table, set()).add(name)
+    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+
+
+def note(database: peewee.Database, mark: str, table: str) -> None:
+    """Write into the log that something has happened to a whole table."""
+    run(database, _RECORD.format(**_NOTED), (table, mark))
+
+
+def blob_from(text: str) -> bytes:
+    """Return the bytes that the log has as a text."""
+    return bytes.fromhex(text[2:-1])
+
+
+def value_to_restore(value: Any, column_type: str) -> Any:
+    """Return a value of the log as a statement takes it for a column of a type."""
+    is_blob = isinstance(value, str) and value.startswith("x'") and "BLOB" in (column_type or "BLOB").upper()
+    return blob_from(value) if is_blob else value
+
+
+def past_changes() -> str:
+    """Return the common table expressions that ``past_rows`` builds on; the one parameter is the moment."""
+    return _PAST_CHANGES
+
+
+def past_rows(table: RecordedTable, columns: Iterable[str]) -> str:
+    """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
+    listed = list(columns)
+    name, own = _literal(table.name), f"main.{SQLITE.quote(table.name)}"
+    number, key = _key("r", table)
+    same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
+    same_change = "v.row_id = c.row_id" if table.by_number else "v.row_key = c.row_key"
+    untouched = ", ".join([f"r.{SQLITE.quote(column)}" for column in listed])
+    # A value may have been NULL, so its being there is what counts.
+    first = f"first_values AS v WHERE v.table_name = {name} AND {same_change} AND v.name"
+    past = ", ".join(
+        [
+            f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {_literal(column)}) "  # noqa: S608 - names of a model
+            f"THEN (SELECT v.value FROM {first} = {_literal(column)}) "
+            f"ELSE r.{SQLITE.quote(column)} END AS {SQLITE.quote(column)}"
+            for column in listed
+        ]
+    )
+    return (
+        f"SELECT {untouched} FROM {own} AS r "  # noqa: S608 - names of a model
+        f"WHERE NOT EXISTS (SELECT 1 FROM first_changes AS c WHERE c.table_name = {name} AND {same_row}) "
+        f"UNION ALL SELECT {past} FROM first_changes AS c LEFT JOIN {own} AS r ON {same_row} "
+        f"WHERE c.table_name = {name} AND c.operation <> 'I'"
+    )
+
+
+def _record(table: RecordedTable, row: str, operation: str, before: str, after: str) -> str:
+    number, key = _key(row, table)
+    return _RECORD.format(
+        now=UTC_NOW.expression(SQLITE),
+        table=_literal(table.name),
+        number=number,
+        key=key,
+        operation=_literal(operation),
+        before=before,
+        after=after,
+    )
+
+
+def _changed(table: RecordedTable, columns: Iterable[str], row: str) -> str:
+    return _object(f"{_named(column, row, column in table.secrets)} WHERE {_differs(column)}" for column in columns)
+
+
+def _differs(column: str) -> str:
+    return f"OLD.{SQLITE.quote(column)} IS NOT NEW.{SQLITE.quote(column)}"
+
+
+def _object(members: Iterable[str]) -> str:
+    """Return an expression for a JSON object of members that are there."""
+    listed = " UNION ALL ".join(members)
+    return f"(SELECT json_group_object(name, value) FROM ({listed}))"  # noqa: S608 - names of a table
+
+
+def _named(column: str, row: str, is_secret: bool = False) -> str:
+    value = f"{row}.{SQLITE.quote(column)}"
+    # JSON cannot hold a blob; a writer must not fail for that.
+    shown = f"CASE typeof({value}) WHEN 'blob' THEN 'x''' || hex({value}) || '''' ELSE {value} END"
+    return f"SELECT {_literal(column)} AS name, {_literal(SECRET) if is_secret else shown} AS value"
+
+
+def _key(row: str, table: RecordedTable) -> tuple[str, str]:
+    columns = [f"{row}.{SQLITE.quote(column)}" for column in table.keys]
+    return (columns[0], "NULL") if table.by_number else ("NULL", f"json_array({', '.join(columns)})")
+
+
+def _trigger_name(table: str, event: str) -> str:
+    return name_of_part(table, ["record"], event)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

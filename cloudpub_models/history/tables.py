@@ -1,0 +1,220 @@
+"""Which tables are recorded, how their rows are told apart, and the log itself as Peewee sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+import peewee
+
+from cloudpub_models.entity.base import secret_columns
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.fields import TimestampField
+from cloudpub_models.errors import HistoryError
+from cloudpub_models.schema.statements import fetch, run
+
+CHANGES = "changes"
+CONTEXT = "change_context"
+
+SECRET = "***"
+"""What the log has for a secret column: that it has changed, and nothing else."""
+
+_KEY_FIELDS = (peewee.IntegerField, peewee.AutoField, peewee.CharField, peewee.TextField, peewee.UUIDField)
+
+
+class RecordedTable(NamedTuple):
+    """What a database's triggers need to know of a table.
+
+    Attributes:
+        name: its name.
+        columns: the columns that it has in the database; empty where the triggers ask for them themselves.
+        keys: the columns of its primary key.
+        by_number: whether the key is one integer column.
+        touched: the columns whose change alone is none.
+        secrets: the columns whose values are not kept.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+    by_number: bool
+    touched: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+
+class Kind(Protocol):
+    """What one kind of database does in its own way; see ``postgresql`` and ``sqlite``."""
+
+    json_separators: tuple[str, str]
+    """What stands between the values of a JSON text that the database has written."""
+
+    def log(self, database: peewee.Database) -> list[str]:
+        """Return the statements that make the log where it is not there."""
+
+    def columns(self, database: peewee.Database, table: str) -> tuple[str, ...]:
+        """Return the columns that the triggers of a table have to name."""
+
+    def triggers(self, database: peewee.Database, table: RecordedTable) -> dict[str, list[str]]:
+        """Return the triggers of a table by name, each with the statements that make it in place of another."""
+
+    def current(self, database: peewee.Database, table: RecordedTable) -> bool:
+        """Return whether a table has its triggers as they should be."""
+
+    def without_triggers(self, table: str) -> list[str]:
+        """Return the statements that take the triggers of a table away."""
+
+    def recorded(self, database: peewee.Database) -> set[str]:
+        """Return the names of the tables that have triggers."""
+
+    def note(self, database: peewee.Database, mark: str, table: str) -> None:
+        """Write into the log that something has happened to a whole table."""
+
+    def blob_from(self, text: str) -> bytes:
+        """Return the bytes that the log has as a text."""
+
+    def value_to_restore(self, value: Any, column_type: str) -> Any:
+        """Return a value of the log as a statement takes it for a column of a type."""
+
+    def past_rows(self, table: RecordedTable, columns: Iterable[str]) -> str:
+        """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
+
+    def past_changes(self) -> str:
+        """Return the common table expressions that ``past_rows`` builds on; the one parameter is the moment."""
+
+
+def kind_of(database: peewee.Database) -> Kind:
+    """Return what a kind of database does in its own way."""
+    return cast("Kind", import_module(f"cloudpub_models.history.{sql_dialect_of(database).name}"))
+
+
+def tracked(models: Iterable[type[peewee.Model]]) -> list[type[peewee.Model]]:
+    """Return the models whose ``Meta`` says ``tracked = True``."""
+    return [model for model in models if getattr(model._meta, "tracked", False)]
+
+
+def recorded_table(database: peewee.Database, model: type[peewee.Model]) -> RecordedTable:
+    """Return what the triggers of a model's table need to know.
+
+    Raises:
+        HistoryError: its key is of a kind that the log cannot keep.
+    """
+    meta: Any = model._meta
+    keys = meta.get_primary_keys()
+    name = meta.table_name
+    fields = [getattr(key, "rel_field", key) for key in keys]
+    if not keys or not all(isinstance(field, _KEY_FIELDS) for field in fields):
+        raise HistoryError(
+            f"expected a primary key of integers, text or UUIDs, to record {name}; "
+            f"got {', '.join(type(field).__name__ for field in fields) or 'none'}: leave the table out"
+        )
+    return RecordedTable(
+        name=name,
+        columns=kind_of(database).columns(database, name),
+        keys=tuple(key.column_name for key in keys),
+        by_number=len(keys) == 1 and isinstance(fields[0], peewee.IntegerField),
+        touched=tuple(
+            field.column_name
+            for field in meta.sorted_fields
+            if isinstance(field, TimestampField) and field.touched_on_update
+        ),
+        secrets=tuple(sorted(secret_columns(model))),
+    )
+
+
+def key_of(
+    database: peewee.Database, table: RecordedTable, model: type[peewee.Model], key: Any
+) -> tuple[int | None, str | None]:
+    """Return a row's key as the log has it: a number, or JSON of all its columns' values."""
+    if table.by_number:
+        return int(key), None
+    values = key if isinstance(key, tuple) else (key,)
+    stored = [_in_json(model, column, value) for column, value in zip(table.keys, values, strict=True)]
+    return None, json.dumps(stored, ensure_ascii=False, separators=kind_of(database).json_separators)
+
+
+def _in_json(model: type[peewee.Model], column: str, value: Any) -> Any:
+    field: Any = model._meta.columns[column]
+    stored = field.db_value(value)
+    return stored if isinstance(stored, int | str) else str(stored)
+
+
+def key_from(table: RecordedTable, model: type[peewee.Model], number: int | None, text: str | None) -> Any:
+    """Return a row's key in Python's terms from what the log has."""
+    if number is not None or text is None:
+        return number
+    values = [
+        value if isinstance(value, int) else cast("Any", model._meta.columns[column]).python_value(value)
+        for column, value in zip(table.keys, json.loads(text), strict=True)
+    ]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+# Peewee's fields are generic in its stubs only, and cannot be subscripted when the program runs.
+if TYPE_CHECKING:
+    _Field = peewee.Field[Any]
+else:
+    _Field = peewee.Field
+
+
+class TransactionNumber(_Field):
+    """The number of a transaction, which PostgreSQL keeps in a type that drivers give as text."""
+
+    def db_value(self, value: Any) -> Any:
+        """Return what both databases compare with one."""
+        return value if isinstance(value, peewee.Node) else str(int(value))
+
+    def python_value(self, value: Any) -> int:
+        """Return the number."""
+        return int(value)
+
+
+class _JsonText(_Field):
+    def db_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, peewee.Node | str) else json.dumps(value)
+
+    def python_value(self, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+
+def log_of(database: peewee.Database) -> Any:
+    """Return a Peewee model of a database's log."""
+
+    class ChangeRow(peewee.Model):
+        """One change."""
+
+        id = peewee.BigIntegerField(primary_key=True)
+        transaction_id = TransactionNumber()
+        changed_at = TimestampField()
+        table_name = peewee.TextField()
+        row_id = peewee.BigIntegerField(null=True)
+        row_key = peewee.TextField(null=True)
+        operation = peewee.TextField()
+        old_values = _JsonText(null=True)
+        new_values = _JsonText(null=True)
+        actor = peewee.TextField(null=True)
+        details = _JsonText(null=True)
+
+        class Meta:
+            """Its table."""
+
+            table_name = CHANGES
+
+    ChangeRow.bind(database)
+    return ChangeRow
+
+
+def has_table(database: peewee.Database, name: str) -> bool:
+    """Return whether a database has a table where statements look for it."""
+    return bool(database.table_exists(name))
+
+
+def rows(database: peewee.Database, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query whose parameters are written as ``?``."""
+    return fetch(database, sql.replace("?", str(database.param)), values)
+
+
+def send(database: peewee.Database, statement: str) -> None:
+    """Send a statement without parameters, whatever characters it has."""
+    run(database, statement.replace("%", "%%") if sql_dialect_of(database).doubles_percent else statement)

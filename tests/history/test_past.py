@@ -1,0 +1,169 @@
+"""Rows as they were are those that were there."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloudpub_models import Database, Managers, errors
+from tests.history.test_changes import later_than_all_changes
+
+LASTING = ("users", "functions", "function_deployments")
+
+
+def rows_of(managers: Any) -> dict[str, list[dict[str, Any]]]:
+    """All rows, without what an update only touches and what the log does not keep."""
+    return {
+        name: [
+            {key: value for key, value in row.to_dict().items() if key not in ("updated_at", "password_hash")}
+            for row in getattr(managers, name)
+        ]
+        for name in LASTING
+    }
+
+
+class Found:
+    def __init__(self, **rows: list[Any]) -> None:
+        vars(self).update(rows)
+
+
+def today(managers: Managers) -> Any:
+    return Found(**{name: getattr(managers, name).find_all(order_by="id") for name in LASTING})
+
+
+def past(managers: Managers, moment: datetime) -> Any:
+    return Found(**{name: getattr(managers, name).as_of(moment).find_all(order_by="id") for name in LASTING})
+
+
+def change_something(managers: Managers, choose: random.Random) -> None:
+    """One random unit of work."""
+    users = managers.users.find_all(order_by="id")
+    functions = managers.functions.find_all(order_by="id")
+    work = choose.choice(["user", "function", "rename", "batch", "deploy", "delete", "delete user", "transaction"])
+    number = choose.randrange(10**9)
+    if work == "user" or not users:
+        managers.users.insert({"email": f"{number}@example.com", "password_hash": "…"})
+    elif work == "function" or not functions:
+        document = {"n": number, "of": [None, 1.5, "é"]} if choose.random() < 0.5 else None
+        managers.functions.insert(
+            {"user_id": choose.choice(users).id, "name": f"f{number}", "analysis_result": document}
+        )
+    elif work == "rename":
+        managers.functions.update_by_id(
+            choose.choice(functions).id, {"name": f"g{number}", "status": choose.choice(["active", "inactive"])}
+        )
+    elif work == "batch":
+        managers.functions.update({"status": "retired"}, {"user_id": choose.choice(users).id})
+    elif work == "deploy":
+        function = choose.choice(functions)
+        deployment = managers.function_deployments.deploy(function, f"image:{number}", f"key/{number}")
+        managers.function_deployments.activate(deployment)
+    elif work == "delete":
+        managers.functions.delete_by_id(choose.choice(functions).id)
+    elif work == "delete user":
+        managers.users.delete_by_id(choose.choice(users).id)
+    else:
+        with managers.users.database.transaction():
+            change_something(managers, choose)
+            change_something(managers, choose)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_every_step_of_a_random_run(managers: Managers, seed: int) -> None:
+    choose = random.Random(seed)
+    copies = []
+    for _ in range(25):
+        change_something(managers, choose)
+        moment = later_than_all_changes()
+        copies.append((moment, rows_of(today(managers))))
+    for moment, copy in copies:
+        assert rows_of(past(managers, moment)) == copy
+
+
+def test_everything_that_finds_rows_finds_those_of_the_moment(managers: Managers) -> None:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    deployment = managers.function_deployments.deploy(resize, "image", "key")
+    moment = later_than_all_changes()
+    managers.functions.update_by_id(resize.id, {"name": "crop"})
+    managers.users.update_by_id(ada.id, {"email": "countess@example.com"})
+    managers.function_deployments.delete_by_id(deployment.id)
+    managers.functions.insert({"user_id": ada.id, "name": "later"})
+    then = managers.functions.as_of(moment)
+    found = then.find_by_uuid(resize.uuid)
+    assert found is not None
+    assert found.name == "resize"
+    assert then.find_by_id(resize.id) == found
+    assert then.count() == 1
+    assert then.exists({"name": "crop"}) is False
+    assert then.find_one({"user.email": "ada@example.com"}) == found
+    assert then.paginate(1, 10).total == 1
+    assert [function.name for function in then.iterate()] == ["resize"]
+    (with_related,) = then.find_all(include={"user": {}, "deployments": {"limit": 3}})
+    assert with_related.user.email == "ada@example.com"
+    assert [each.version for each in with_related.deployments] == [1]
+
+
+def test_a_transaction_that_was_half_done_is_not_seen(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    with database.transaction():
+        managers.users.update_by_id(ada.id, {"email": "b@example.com"})
+        moment = later_than_all_changes()
+        managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    assert managers.functions.as_of(moment).count() == 0
+    found = managers.users.as_of(moment).find_by_id(ada.id)
+    assert found is not None
+    assert found.email == "ada@example.com"
+
+
+def test_one_statement_is_sent(managers: Managers, statements: Any) -> None:
+    then = managers.functions.as_of(datetime.now(UTC))
+    statements.clear()
+    then.find_all({"name": "resize"}, limit=3)
+    assert len(statements) == 1
+    assert "taken_back" in statements.sql[0]
+
+
+def test_the_past_is_not_written(managers: Managers) -> None:
+    then = managers.functions.as_of(datetime.now(UTC))
+    assert not hasattr(then, "insert")
+    assert not hasattr(then, "delete")
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2020, 1, 1, tzinfo=UTC), "expected a moment since which the changes of functions are recorded"),
+        (datetime(2020, 1, 1), "time zone|aware|offset"),
+    ],
+)
+def test_moments_that_are_refused(managers: Managers, moment: datetime, expected: str) -> None:
+    with pytest.raises((errors.HistoryError, errors.InvalidValueError), match=expected):
+        managers.functions.as_of(moment)
+
+
+def test_tables_whose_past_is_not_known(managers: Managers) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=1)
+    with pytest.raises(errors.HistoryError, match="got function_logs"):
+        managers.function_logs.as_of(moment)
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    then = managers.functions.as_of(later_than_all_changes())
+    for call in (
+        lambda: then.find_all(include=("logs",)),
+        lambda: then.find_all({"logs.level": "info"}),
+    ):
+        with pytest.raises(errors.HistoryError, match="got a call for those of function_logs"):
+            call()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_before_a_table_was_emptied(managers: Managers, database: Database) -> None:
+    moment = later_than_all_changes()
+    database.raw_execute("TRUNCATE users CASCADE")
+    with pytest.raises(errors.HistoryError, match="expected a moment after functions was emptied by TRUNCATE"):
+        managers.functions.as_of(moment)

@@ -1,0 +1,65 @@
+"""What only PostgreSQL's log can promise."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cloudpub_models import ALL_ROWS, Database, Managers, errors
+
+pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
+
+
+def test_a_temporary_table_does_not_divert_it(managers: Managers) -> None:
+    database = managers.users.database
+    with database.session():
+        database.raw_execute("CREATE TEMP TABLE changes (LIKE changes)")
+        ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        database.raw_execute("DROP TABLE pg_temp.changes")
+    assert [change.operation for change in managers.users.history(ada.id)] == ["insert"]
+
+
+def test_one_who_may_write_a_table_need_not_have_rights_on_the_log(managers: Managers) -> None:
+    database = managers.users.database
+    database.raw_execute("CREATE ROLE history_writer")
+    try:
+        database.raw_execute("GRANT SELECT, INSERT, UPDATE ON users TO history_writer")
+        database.raw_execute("GRANT USAGE ON SEQUENCE users_id_seq TO history_writer")
+        with database.session():
+            database.raw_execute("SET ROLE history_writer")
+            database.raw_execute("INSERT INTO users (email, password_hash) VALUES ('ada@example.com', '…')")
+            with pytest.raises(errors.CloudpubError, match="permission denied"):
+                database.raw_execute("DELETE FROM changes")
+            database.raw_execute("RESET ROLE")
+        assert [change.operation for change in managers.users.history(1)] == ["insert"]
+    finally:
+        database.raw_execute("DROP OWNED BY history_writer")
+        database.raw_execute("DROP ROLE history_writer")
+
+
+def test_a_column_that_nobody_told_of_is_recorded(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    database.raw_execute("ALTER TABLE users ADD COLUMN nickname TEXT")
+    database.raw_execute("UPDATE users SET nickname = 'countess'")
+    assert managers.users.history(ada.id)[0].after == {"nickname": "countess"}
+    assert database.history.faulty_tables() == ()
+
+
+@pytest.mark.alone
+def test_an_update_of_many_rows_has_no_quadratic_plan(database: Database) -> None:
+    managers = Managers(database)
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    managers.functions.batch_insert({"user_id": ada.id, "name": f"f{number}"} for number in range(10_000))
+
+    def seconds(status: str) -> float:
+        started = time.perf_counter()
+        database.raw_execute("UPDATE functions SET status = @status", {"status": status})
+        return time.perf_counter() - started
+
+    without = min(seconds("a"), seconds("b"))
+    database.history.enable()
+    assert min(seconds("c"), seconds("d")) < 4 * without
+    assert managers.functions.delete(ALL_ROWS) == 10_000
+    assert len(database.history.of_transaction(managers.functions.history(1)[0].transaction_id)) == 10_000

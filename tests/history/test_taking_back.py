@@ -1,0 +1,192 @@
+"""What is taken back is as it was before, or nothing is."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from cloudpub_models import Function, Managers, User, errors
+from tests.history.test_past import change_something, rows_of, today
+
+
+def last_transaction(managers: Managers) -> int:
+    rows = managers.users.database.raw_query_all("SELECT transaction_id FROM changes ORDER BY id DESC LIMIT 1")
+    return int(rows[0]["transaction_id"])
+
+
+@pytest.fixture
+def ada(managers: Managers) -> User:
+    return managers.users.insert({"email": "ada@example.com", "password_hash": "hash"})
+
+
+@pytest.fixture
+def resize(managers: Managers, ada: User) -> Function:
+    return managers.functions.insert({"user_id": ada.id, "name": "resize"})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_transaction_is_undone_exactly(managers: Managers, seed: int) -> None:
+    choose = random.Random(seed)
+    for _ in range(8):
+        change_something(managers, choose)
+    before, transaction = rows_of(today(managers)), last_transaction(managers)
+    with managers.users.database.transaction():
+        for _ in range(choose.randrange(1, 5)):
+            change_something(managers, choose)
+    assert last_transaction(managers) > transaction
+    managers.users.database.undo(last_transaction(managers))
+    assert rows_of(today(managers)) == before
+
+
+def test_what_was_changed_since_is_a_conflict_and_nothing_is_undone(managers: Managers, resize: Function) -> None:
+    database = managers.users.database
+    with database.transaction():
+        managers.functions.update_by_id(resize.id, {"name": "crop"})
+        managers.users.update_by_id(resize.user_id, {"email": "b@example.com"})
+    transaction = last_transaction(managers)
+    managers.functions.update_by_id(resize.id, {"status": "inactive"})
+    managers.functions.update_by_id(resize.id, {"name": "scale"})
+    with pytest.raises(errors.HistoryConflictError, match=rf"got functions {resize.id} \(name, transaction \d+\)"):
+        database.undo(transaction)
+    assert managers.users.get_by_id(resize.user_id).email == "b@example.com"
+    assert database.undo(transaction, force=True).counts == {"functions": 1, "users": 1}
+    found = managers.functions.get_by_id(resize.id)
+    assert (found.name, found.status) == ("resize", "inactive")
+
+
+def test_another_column_that_was_changed_since_is_none(managers: Managers, resize: Function) -> None:
+    managers.functions.update_by_id(resize.id, {"name": "crop"})
+    transaction = last_transaction(managers)
+    managers.functions.update_by_id(resize.id, {"status": "inactive"})
+    managers.users.database.undo(transaction)
+    found = managers.functions.get_by_id(resize.id)
+    assert (found.name, found.status) == ("resize", "inactive")
+
+
+def test_a_row_to_which_others_refer_by_now_is_not_deleted_again(managers: Managers, ada: User) -> None:
+    transaction = last_transaction(managers)
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    with pytest.raises(errors.HistoryConflictError, match="to which rows of functions have come to refer"):
+        managers.users.database.undo(transaction)
+    assert managers.functions.count() == 1
+    managers.users.database.undo(transaction, force=True)
+    assert managers.users.count() == 0
+
+
+def test_undoing_is_recorded_and_can_be_undone(managers: Managers, resize: Function) -> None:
+    managers.functions.delete_by_id(resize.id)
+    managers.users.database.undo(last_transaction(managers))
+    assert managers.functions.find_all() == [resize]
+    managers.users.database.undo(last_transaction(managers))
+    assert managers.functions.find_all() == []
+
+
+def test_a_secret_cannot_be_put_back(managers: Managers, ada: User) -> None:
+    managers.users.update_by_id(ada.id, {"password_hash": "other", "email": "b@example.com"})
+    undone = managers.users.database.undo(last_transaction(managers))
+    assert undone.left_out == ("users.password_hash",)
+    found = managers.users.get_by_id(ada.id)
+    assert (found.email, found.password_hash) == ("ada@example.com", "other")
+
+
+@pytest.mark.parametrize("transaction", [10**9, 0])
+def test_a_transaction_that_the_log_does_not_know(managers: Managers, transaction: int) -> None:
+    with pytest.raises(errors.HistoryError, match=f"expected a transaction that the log knows; got {transaction}:"):
+        managers.users.database.undo(transaction)
+
+
+def test_switching_on_cannot_be_undone(managers: Managers) -> None:
+    with pytest.raises(errors.HistoryError, match="emptied a whole table or switched recording on or off"):
+        managers.users.database.undo(last_transaction(managers))
+
+
+def test_a_database_that_keeps_no_log(managers: Managers) -> None:
+    managers.users.database.history.disable()
+    with pytest.raises(errors.HistoryError, match="expected a database that records changes"):
+        managers.users.database.undo(1)
+
+
+def test_a_deleted_user_comes_back_with_three_levels(managers: Managers, ada: User, resize: Function) -> None:
+    early = managers.function_deployments.deploy(resize, "image:1", "key/1")
+    active = managers.function_deployments.deploy(resize, "image:2", "key/2")
+    managers.function_deployments.activate(active)
+    managers.function_deployments.delete_by_id(early.id)
+    managers.functions.insert({"user_id": ada.id, "name": "crop"})
+    before, changed = rows_of(today(managers)), managers.functions.get_by_id(resize.id).updated_at
+    managers.users.delete_by_id(ada.id)
+    back = managers.users.undelete(ada.id)
+    assert back.row == ada
+    assert back.row.password_hash == "!deleted"
+    assert back.counts == {"users": 1, "functions": 2, "function_deployments": 1}
+    assert back.left_out == ("users.password_hash",)
+    assert rows_of(today(managers)) == before
+    assert managers.functions.get_by_id(resize.id).updated_at == changed
+
+
+def test_ids_that_came_back_are_not_given_again(managers: Managers, ada: User) -> None:
+    managers.users.delete_by_id(ada.id)
+    grace = managers.users.insert({"email": "grace@example.com", "password_hash": "…"})
+    managers.users.undelete(ada.id)
+    third = managers.users.insert({"email": "third@example.com", "password_hash": "…"})
+    assert ada.id < grace.id < third.id
+
+
+def test_a_reference_that_was_set_to_null_is_set_again(managers: Managers, resize: Function) -> None:
+    active = managers.function_deployments.deploy(resize, "image", "key")
+    managers.function_deployments.activate(active)
+    managers.function_deployments.delete_by_id(active.id)
+    assert managers.functions.get_by_id(resize.id).active_deployment_id is None
+    back = managers.function_deployments.undelete(active.id)
+    assert back.counts == {"function_deployments": 1, "functions": 1}
+    assert managers.functions.get_by_id(resize.id).active_deployment_id == active.id
+
+
+def test_by_its_uuid_and_with_changes(managers: Managers, ada: User, resize: Function) -> None:
+    managers.functions.delete_by_id(resize.id)
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    with pytest.raises(errors.UniqueViolationError):
+        managers.functions.undelete(resize.uuid)
+    back = managers.functions.undelete(str(resize.uuid), {"name": "resize-2", "analysis_result": {"again": True}})
+    assert (back.row.id, back.row.name, back.row.analysis_result) == (resize.id, "resize-2", {"again": True})
+
+
+def test_what_cannot_be_undeleted(managers: Managers, ada: User) -> None:
+    database = managers.users.database
+    with pytest.raises(errors.NotFoundError, match="got 1, which is there"):
+        managers.users.undelete(ada.id)
+    with pytest.raises(errors.NotFoundError, match="got 99, which is not in the log"):
+        managers.users.undelete(99)
+    with pytest.raises(errors.NotFoundError, match="with which none is in the log"):
+        managers.users.undelete(ada.uuid)
+    with pytest.raises(errors.UnknownColumnError):
+        managers.users.undelete(ada.id, {"emial": "x"})
+    managers.users.delete_by_id(ada.id)
+    managers.users.undelete(ada.id)
+    with pytest.raises(errors.NotFoundError, match="which is there"):
+        managers.users.undelete(ada.id)
+    managers.users.delete_by_id(ada.id)
+    database.history.forget("users", ada.id)
+    with pytest.raises(errors.HistoryError, match="which was forgotten"):
+        managers.users.undelete(ada.id)
+    database.history.prune(timedelta(0))
+    with pytest.raises(errors.NotFoundError, match="is not in the log"):
+        managers.users.undelete(ada.id)
+
+
+def test_a_column_that_is_gone_is_left_out_and_one_that_came_takes_its_default(managers: Managers, ada: User) -> None:
+    database = managers.users.database
+    database.raw_execute("ALTER TABLE users ADD COLUMN nickname VARCHAR(50)")
+    database.history.keep_current()
+    database.raw_execute("UPDATE users SET nickname = 'countess'")
+    managers.users.delete_by_id(ada.id)
+    for trigger in ("insert", "update", "delete"):
+        if database.dialect == "sqlite":
+            database.raw_execute(f"DROP TRIGGER users_record_{trigger}")
+    database.raw_execute("ALTER TABLE users DROP COLUMN nickname")
+    database.raw_execute("ALTER TABLE users ADD COLUMN rank INTEGER NOT NULL DEFAULT 7")
+    database.history.keep_current()
+    back = managers.users.undelete(ada.id)
+    assert back.left_out == ("users.nickname", "users.password_hash")
+    assert database.raw_query_all("SELECT rank FROM users") == [{"rank": 7}]
