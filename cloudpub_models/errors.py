@@ -186,7 +186,7 @@ class PoolTimeoutError(CloudpubError, peewee.OperationalError):
     """Every connection of the pool stayed in use for as long as this call was willing to wait."""
 
 
-CommitOutcome = Literal["committed", "rolled back", "unknown"]
+CommitOutcome = Literal["committed", "rolled back", "pending", "unknown"]
 
 
 class CommitUnknownError(CloudpubError, peewee.OperationalError):
@@ -200,7 +200,8 @@ class CommitUnknownError(CloudpubError, peewee.OperationalError):
         """Ask the database what became of the transaction.
 
         Returns:
-            ``"committed"``, ``"rolled back"``, or ``"unknown"`` where the database no longer knows.
+            ``"committed"``, ``"rolled back"``, ``"pending"`` while COMMIT is still under way or only a standby answers
+            (ask again), or ``"unknown"`` where the database no longer knows.
 
         Raises:
             ConnectionFailedError: when the database cannot be reached; ask again later.

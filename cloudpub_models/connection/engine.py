@@ -417,6 +417,13 @@ def closed_in_use() -> ConnectionLostError:
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def open_engine_of(masked_url: str) -> Engine | None:
+    """Return an engine of this process for a database, or None where it has none that is open."""
+    return next((one for one in list(_engines) if one.masked_url == masked_url and not one._retired), None)
+
+
 _fork_lock = threading.Lock()
 
 

@@ -359,4 +359,4 @@ def test_an_id_given_out_again_after_a_crash_is_not_taken_for_the_transaction(se
     assert again.id == forgotten.id
     assert outcome_of(again, fetch, 5) == "committed"
     assert outcome_of(forgotten, fetch, 5) in ("rolled back", "unknown")
-    assert outcome_of(TransactionMark(before.id, again.counting_since), fetch, 5) == "committed"
+    assert outcome_of(TransactionMark(before.id, again.counting_since, again.timeline), fetch, 5) == "committed"

@@ -8,7 +8,9 @@ import time
 import pytest
 
 from cloudpub_models import Component, Database
+from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.migrations.migrator import Migrator
+from cloudpub_models.schema.migrations.postgresql import Session
 
 pytestmark = pytest.mark.alone
 
@@ -32,7 +34,9 @@ MIGRATE = """
 import sys
 from pathlib import Path
 from cloudpub_models import Component, Database
+from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.migrations.migrator import Migrator
+from cloudpub_models.schema.migrations.postgresql import Session
 
 database = Database(sys.argv[1])
 print("begun", flush=True)
@@ -150,3 +154,22 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
     assert max(points) > 0
     migrate(0, empty_url, directory, component)
     check_steps(empty_url, component, complete=True)
+
+
+def test_a_lock_that_is_left_with_a_poolers_session_is_let_go_of(server, url):
+    """What a pooler in transaction mode does: the statements of one client run in several sessions."""
+    database = Database(url)
+    first, second = database.engine._open_connection(), database.engine._open_connection()
+    run = Session(database.engine, 1)
+    engine = database.engine
+    engine.pin()
+    engine._keep_connection(first)
+    run.acquire()
+    engine._keep_connection(second)
+    with pytest.raises(MigrationError, match="expected one session for the whole run"), run.transaction():
+        pass
+    run.release()
+    database.close()
+    later = Database(url)
+    assert later.migrate()
+    later.close()

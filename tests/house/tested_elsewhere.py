@@ -30,14 +30,13 @@ TESTED_ELSEWHERE = {
     "cli/test_terminals.py": "cli.shown.markup cli.shown.terminal",
     "connection/test_database.py": (
         "connection.advice connection.default connection.opening connection.results connection.scopes "
-        "connection.postgresql.driver_errors connection.sqlite.driver_errors"
+        "connection.sqlite.driver_errors"
     ),
     "connection/test_engine.py": "connection.sender",
     "connection/test_observed.py": "connection.listeners",
     "connection/test_transactions.py": "connection.postgresql.engine",
     "connection/test_url.py": "connection.options",
     "dto/test_json.py": "dto.base dto.functions dto.organizations dto.reading dto.users",
-    "faults/test_connection_loss.py": "connection.postgresql.commit_outcome",
     "faults/test_retries.py": "connection.retrying",
     "manager/test_included.py": "manager.related",
     "manager/test_manager.py": (

@@ -3,7 +3,8 @@
 PostgreSQL keeps the status of recent transactions by their ids. After a crash that is not enough: the id of a
 transaction of which nothing had reached the disk is given out a second time, and a "committed" may be the other's. So
 a transaction remembers, beside its id, since when the server has counted its statistics: a crash loses them and begins
-anew, a clean restart does not.
+anew, a clean restart does not. After a failover too, ids that had not reached the new server are given out again, on
+another timeline. And a standby knows of nothing that it has not received yet, so that it is not believed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,28 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from cloudpub_models.errors import CommitOutcome, ConnectionFailedError, ConnectionLostError, InvalidValueError
+from cloudpub_models.connection.engine import open_engine_of
+from cloudpub_models.errors import (
+    CommitOutcome,
+    ConfigurationError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    InvalidValueError,
+)
 
 _COUNTING_SINCE = "pg_stat_get_bgwriter_stat_reset_time()::text"
 
 # Sent along with BEGIN, in the same round trip. A standby gives out no ids, and nothing can be lost on it.
-MARK_QUERY = f"SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END, {_COUNTING_SINCE}"
+_TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+MARK_QUERY = (
+    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END, "
+    f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
+)
 
-_STATUS_QUERY = f"SELECT pg_xact_status(%s::xid8), {_COUNTING_SINCE}"
+_STATUS_QUERY = (
+    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%s::xid8) END, "
+    f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
+)
 
 # The checkpoint that ends a recovery knows the first id to be given out again; one that begins where it ends is that
 # one, or the one of a shutdown, which is older than the server's start.
@@ -38,6 +53,45 @@ class TransactionMark(NamedTuple):
 
     id: str
     counting_since: str | None
+    timeline: str | None
+
+
+class OutcomeQuestion:
+    """Asks what became of a transaction, also in another process: an error that holds it can be pickled.
+
+    Args:
+        mark: the transaction.
+        fetch: runs a query on a connection that works; none where the question was pickled.
+        patience: see ``outcome_of``.
+        url: of the database, without a password.
+    """
+
+    def __init__(self, mark: TransactionMark, fetch: Fetch | None, patience: float, url: str) -> None:
+        self._mark = mark
+        self._fetch = fetch
+        self._patience = patience
+        self._url = url
+
+    def __call__(self) -> CommitOutcome:
+        """Return what became of the transaction.
+
+        Raises:
+            ConfigurationError: the question was pickled, and its database is not open here.
+            ConnectionFailedError: the database cannot be reached.
+        """
+        fetch = self._fetch
+        if fetch is None:
+            engine = open_engine_of(self._url)
+            if engine is None:
+                raise ConfigurationError(
+                    f"expected a process that has {self._url} open; got one that has not: open it, or call resolve() "
+                    "where the error was raised"
+                )
+            fetch = engine.fetch
+        return outcome_of(self._mark, fetch, self._patience)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OutcomeQuestion, (self._mark, None, self._patience, self._url)
 
 
 def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOutcome:
@@ -60,22 +114,23 @@ def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOu
         if outcome is not None:
             return outcome
         if time.monotonic() > deadline:
-            return "unknown"
+            return "pending"
         time.sleep(_PAUSE_SECONDS)
 
 
 def _ask(mark: TransactionMark, fetch: Fetch) -> CommitOutcome | None:
-    """Return the outcome, or None while the transaction is in progress."""
+    """Return the outcome, or None while the transaction is in progress, or a standby answers."""
     try:
-        status, counting_since = fetch(_STATUS_QUERY, (mark.id,))[0]
+        status, counting_since, timeline = fetch(_STATUS_QUERY, (mark.id,))[0]
     except InvalidValueError:
         # "is in the future": the server crashed before anything of the transaction had reached the disk.
         return "rolled back"
-    if status == "in progress":
+    if timeline is None or status == "in progress":
         return None
     if status == "aborted":
         return "rolled back"
-    if status == "committed" and (counting_since == mark.counting_since or _is_from_before_the_crash(mark, fetch)):
+    here = status == "committed" and timeline == mark.timeline
+    if here and (counting_since == mark.counting_since or _is_from_before_the_crash(mark, fetch)):
         return "committed"
     return "unknown"
 

@@ -58,7 +58,8 @@ _LOST_CONNECTION = re.compile(
 _TRANSIENT_CONNECT_FAILURE = re.compile(
     r"connection refused|no such file or directory|(is|are) (starting up|shutting down)|recovery|not (yet )?accepting"
     r"|too many (clients|connections)|connection slots|no more connections allowed|timeout expired|timed out"
-    r"|unreachable|reset by peer|broken pipe|server login has been failing|server_login_retry",
+    r"|unreachable|no route to host|temporary failure in name resolution|session is read-only|hot standby mode"
+    r"|reset by peer|broken pipe|server login has been failing|server_login_retry",
     re.IGNORECASE,
 )
 _KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")

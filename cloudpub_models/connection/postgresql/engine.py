@@ -22,7 +22,7 @@ from cloudpub_models.connection.engine import Location
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
-from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, TransactionMark, outcome_of
+from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, OutcomeQuestion, TransactionMark
 from cloudpub_models.connection.postgresql.connection import (
     PostgresqlConnection,
     check_settings,
@@ -524,7 +524,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return CommitUnknownError(
             "the connection was lost while COMMIT was under way, so the transaction may or may not have been "
             "committed: call resolve() on this error to find out, and do not run the transaction again before",
-            lambda: outcome_of(mark, self.fetch, max(self.options.connect_timeout, 1)),
+            OutcomeQuestion(mark, self.fetch, max(self.options.connect_timeout, 1), self.masked_url),
         )
 
     def has_transaction_to_end(self) -> bool:

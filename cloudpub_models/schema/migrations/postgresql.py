@@ -71,6 +71,8 @@ class Session:
             released = fetch_value(self._database, f"SELECT pg_advisory_unlock({LOCK_KEY})")
         except (peewee.PeeweeException, CloudpubError):
             released = False
+        if not released and self._backend is not None:
+            self._end_a_poolers_session()
         if not released:
             # The session is gone, and the lock with it; or it is in a state that no statement gets out of, and
             # closing it frees the lock.
@@ -78,6 +80,21 @@ class Session:
                 self._database.connection().close()  # type: ignore[no-untyped-call]
             with suppress(Exception):
                 self._database.close()
+
+    def _end_a_poolers_session(self) -> None:
+        """End the session that has the lock where a pooler has given this run another one by now.
+
+        Nobody else could, and every later migrator would wait for it in vain.
+        """
+        held = f"locktype = 'advisory' AND classid = {LOCK_KEY >> 32} AND objid = {LOCK_KEY & 0xFFFFFFFF}"
+        with suppress(peewee.PeeweeException, CloudpubError):
+            fetch_value(
+                self._database,
+                f"SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE {held} "  # noqa: S608 - numbers
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+                "AND pid = %s AND pid <> pg_backend_pid()",
+                (self._backend,),
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,0 +1,84 @@
+"""What became of a transaction, asked of servers that answer as they do after faults; real ones stand in ``faults``."""
+
+import pickle
+
+import pytest
+
+from cloudpub_models.connection.postgresql.commit_outcome import OutcomeQuestion, TransactionMark, outcome_of
+from cloudpub_models.errors import CommitUnknownError, ConfigurationError
+
+MARK = TransactionMark("1000", "2026-01-01", "00000001")
+
+
+def server(status, counting_since="2026-01-01", timeline="00000001", first_id_after_recovery=None):
+    """Fetches what a server answers."""
+
+    def fetch(sql, values):
+        if values is not None:
+            assert values == ("1000",)
+            return [(status, counting_since, timeline)]
+        return [] if first_id_after_recovery is None else [(first_id_after_recovery,)]
+
+    return fetch
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("committed", "committed"), ("aborted", "rolled back")])
+def test_the_server_that_ran_it_is_believed(status, outcome):
+    assert outcome_of(MARK, server(status), 0) == outcome
+
+
+def test_what_is_forgotten_is_unknown():
+    assert outcome_of(MARK, server(None), 0) == "unknown"
+
+
+def test_what_is_under_way_is_pending():
+    assert outcome_of(MARK, server("in progress"), 0.05) == "pending"
+
+
+def test_a_standby_is_not_believed():
+    assert outcome_of(MARK, server(None, timeline=None), 0.05) == "pending"
+
+
+@pytest.mark.parametrize("counting_since", ["2026-01-01", "2026-01-02"])
+def test_a_commit_on_another_timeline_may_be_anothers(counting_since):
+    fetch = server("committed", counting_since, "00000002", first_id_after_recovery="0:5000")
+    assert outcome_of(MARK, fetch, 0) == "unknown"
+
+
+@pytest.mark.parametrize(("first", "outcome"), [("0:1001", "committed"), ("0:1000", "unknown"), (None, "unknown")])
+def test_after_a_crash_only_an_id_from_before_it_is_believed(first, outcome):
+    assert outcome_of(MARK, server("committed", "2026-01-02", first_id_after_recovery=first), 0) == outcome
+
+
+def test_the_mark_of_a_transaction_is_asked_of_a_real_server(shared_postgresql_url):
+    from cloudpub_models import Database
+
+    database = Database(shared_postgresql_url)
+    marks = []
+    with database.transaction():
+        marks.append(database.engine.connection().transaction_mark)
+        other = Database(shared_postgresql_url)
+        assert outcome_of(marks[0], other.engine.fetch, 0.05) == "pending"
+    assert outcome_of(marks[0], other.engine.fetch, 0) == "committed"
+    with pytest.raises(KeyError), database.transaction():
+        marks.append(database.engine.connection().transaction_mark)
+        raise KeyError
+    assert outcome_of(marks[1], other.engine.fetch, 0) == "rolled back"
+    other.close()
+    database.close()
+
+
+def test_the_error_can_be_pickled_and_asks_where_it_arrives(shared_postgresql_url):
+    from cloudpub_models import Database
+
+    database = Database(shared_postgresql_url)
+    with database.transaction():
+        mark = database.engine.connection().transaction_mark
+    engine = database.engine
+    error = CommitUnknownError("lost", OutcomeQuestion(mark, engine.fetch, 0, engine.masked_url))
+    arrived = pickle.loads(pickle.dumps(error))
+    assert (str(arrived), arrived.resolve()) == ("lost", "committed")
+    database.close()
+    elsewhere = OutcomeQuestion(mark, None, 0, "postgresql://elsewhere/shop")
+    with pytest.raises(ConfigurationError, match="expected a process that has postgresql://elsewhere/shop open"):
+        pickle.loads(pickle.dumps(CommitUnknownError("lost", elsewhere))).resolve()

@@ -1,0 +1,26 @@
+"""What is said of a connection that could not be opened, and whether that passes by itself."""
+
+import psycopg2
+import pytest
+
+from cloudpub_models.connection.postgresql.driver_errors import classify_failed_connect
+
+
+@pytest.mark.parametrize(
+    ("reason", "passes"),
+    [
+        ("Connection refused", True),
+        ("No route to host", True),
+        ('could not translate host name "db" to address: Temporary failure in name resolution', True),
+        ("session is read-only", True),
+        ("server is in hot standby mode", True),
+        ("the database system is starting up", True),
+        ('could not translate host name "db" to address: Name or service not known', False),
+        ('password authentication failed for user "ada"', False),
+        ('database "shop" does not exist', False),
+    ],
+)
+def test_what_passes_by_itself_in_a_failover_is_waited_for(reason, passes):
+    error = classify_failed_connect(psycopg2.OperationalError(reason), "postgresql://db/shop")
+    assert error.transient is passes
+    assert reason in str(error)
