@@ -10,7 +10,7 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
-from cloudpub_models.errors import InvalidQueryError, NotFoundError
+from cloudpub_models.errors import NotFoundError
 from cloudpub_models.manager.arguments.conditions import AllRows, Where
 from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import (
@@ -303,6 +303,7 @@ class Finding(TableAccess[M]):
 
         Raises:
             InvalidCursorError: the cursor was changed, or belongs to another table or order.
+            InvalidQueryError: the table has no primary key, and the order no unique columns in its place.
             InvalidCountError: ``page_size`` is not a positive integer.
 
         >>> page = managers.users.paginate_after(page_size=1, order_by="email")
@@ -315,8 +316,8 @@ class Finding(TableAccess[M]):
         dialect = self.database.engine.sql_dialect
         order = complete_order(order_by, order_direction, self.table, self.database.engine)
         require_own_columns(order, "pages after a cursor")
-        if not order:
-            raise InvalidQueryError(f"expected a column to order by; got none, as {self.table.name} has no key")
+        if not self.table.key_order:
+            self.table.require_unique(order)
         shape, values = self._conditions(where)
         tree = parse_include(include, self.model, self._related)
         if cursor is not None:

@@ -65,6 +65,19 @@ def surrogate_in(text: str) -> int | None:
     return None
 
 
+def check_quotable(name: Any, what: str) -> str:
+    """Return a name of a model, unless it is none: as ``check_identifier``, with letters beyond ASCII, in quotes.
+
+    >>> check_quotable("größe", "column")
+    'größe'
+
+    Raises:
+        InvalidIdentifierError: when it is not a name, or has more than 63 bytes, which PostgreSQL would cut.
+    """
+    is_name = isinstance(name, str) and exact(name).isidentifier() and len(exact(name).encode()) <= _LONGEST
+    return exact(name) if is_name else check_identifier(name, what)
+
+
 def check_identifier(name: Any, what: str = "column") -> str:
     """Return ``name``, unless it is none.
 

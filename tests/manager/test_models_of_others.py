@@ -7,9 +7,10 @@ from uuid import uuid4
 import peewee
 import pytest
 
-from cloudpub_models import Manager
+from cloudpub_models import Manager, operators
 from cloudpub_models.entity.base import Entity
 from cloudpub_models.errors import (
+    InvalidIdentifierError,
     InvalidValueError,
     LazyLoadingError,
     NotNullViolationError,
@@ -205,3 +206,48 @@ def test_what_is_different_from_an_entity(database, backend, statements):
         database.raw_execute("INSERT INTO notes (at, state) VALUES ('2026-01-02', 'x')")
     if backend == "sqlite":
         assert database.raw_query_single("SELECT key FROM notes") == {"key": note.key.hex}
+
+
+class Größe(peewee.Model):
+    """As somebody writes models who does not think in English."""
+
+    schlüssel = peewee.AutoField()
+    länge = peewee.IntegerField(column_name="Längenmaß", unique=True)
+    名前 = peewee.CharField(max_length=20)
+    angaben = peewee.JSONField(null=True, column_name="dökument")
+
+    class Meta:
+        table_name = "größen_über_alles"
+
+
+class Teil(peewee.Model):
+    größe = peewee.ForeignKeyField(Größe, backref="teile", column_name="größe_id")
+
+    class Meta:
+        table_name = "teile_ß"
+
+
+def test_names_beyond_ascii(database):
+    create_all(database.engine, [Größe, Teil])
+    größen, teile = Manager(Größe, database), Manager(Teil, database)
+    first = größen.insert({"länge": 1, "名前": "x", "angaben": {"ä": 1}})
+    assert größen.batch_insert([{"Längenmaß": number, "名前": "y"} for number in range(2, 6)]) == 4
+    assert len(größen.batch_insert([{"länge": number, "名前": "y"} for number in (6, 7)], returning=True)) == 2
+    assert größen.upsert({"länge": 1, "名前": "z"}, ["länge"]) == first
+    assert größen.find_or_insert({"länge": 1, "名前": "?"}, ["Längenmaß"]) == (first, False)
+    assert größen.count({"länge": [1, 2], "名前": operators.like("z%")}) == 1
+    assert größen.count(Größe.名前 == "y") == 6
+    page = größen.paginate_after(None, 4, order_by="名前")
+    assert [row.länge for row in page.items] == [2, 3, 4, 5]
+    assert [row.länge for row in größen.paginate_after(page.next_cursor, 4, order_by="名前").items] == [6, 7, 1]
+    teile.insert({"größe": first.schlüssel})
+    assert [teil.größe.名前 for teil in teile.find_all({"größe.名前": "z"}, include=("größe",))] == ["z"]
+    few = {"teile": {"limit": 1, "order_by": "id"}}
+    assert len(größen.find_one({"länge": 1}, include=few).teile) == 1
+    assert len(größen.claim({"名前": "y"}, {"名前": "w"}, limit=2)) == 2
+    assert [row.länge for row in größen.update({"名前": "v"}, {"名前": "w"})] == [2, 3]
+    assert len(list(größen.iterate({"名前": "v"}))) == 2
+    assert len(größen.raw('SELECT * FROM "größen_über_alles"')) == 7
+    assert größen.delete({"名前": "v"}) == 2
+    with pytest.raises(InvalidIdentifierError, match="größen_über_alles"):
+        größen.query()

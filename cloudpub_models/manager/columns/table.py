@@ -14,7 +14,7 @@ from uuid import UUID
 
 import peewee
 
-from cloudpub_models.entity.ddl import condition_of_unique_index
+from cloudpub_models.entity.ddl import condition_of_unique_index, unique_constraints
 from cloudpub_models.entity.fields import TimestampField, server_default
 from cloudpub_models.errors import (
     InvalidQueryError,
@@ -226,6 +226,17 @@ class Table:
     def tells_apart(self, names: Iterable[str], dialect: Dialect) -> bool:
         """Return whether a unique index over some columns tells values apart as conditions do, NULLs left aside."""
         return all(dialect.tells_apart(self.columns[name].compared_as) for name in names)
+
+    def require_unique(self, order: Sequence[tuple[str, str]]) -> None:
+        """Raise InvalidQueryError where two rows may be equal in an order: a page that ends between them loses one."""
+        named = {name for name, _ in order}
+        for unique in unique_constraints(self.model):
+            if named.issuperset(unique) and not any(self.columns[name].field.null for name in unique):
+                return
+        raise InvalidQueryError(
+            f"expected an order that tells the rows of {self.name} apart, which has no primary key; got "
+            f"{', '.join(name for name, _ in order) or 'none'}: order by columns that are unique, or use iterate()"
+        )
 
     def require(self, names: Iterable[str], row: Collection[str]) -> None:
         """Raise InvalidValueError where a row lacks one of the columns that rows are told apart by."""

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.dialects import ComparedKind, Dialect, Lock
-from cloudpub_models.sql.identifiers import check_identifier, surrogate_in
+from cloudpub_models.sql.identifiers import check_quotable, surrogate_in
 from cloudpub_models.sql.nodes.conditions import (
     PARAMETER_COUNTS,
     Comparison,
@@ -236,7 +236,7 @@ def _woven(pieces: Sequence[str], between: Sequence[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _quoted(name: str, dialect: Dialect) -> str:
-    return dialect.quote(check_identifier(name, "table or column"))
+    return dialect.quote(check_quotable(name, "table or column"))
 
 
 class _Writer:

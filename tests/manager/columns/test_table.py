@@ -10,6 +10,7 @@ import pytest
 
 from cloudpub_models import Database, Manager, operators
 from cloudpub_models.entity import JsonField
+from cloudpub_models.errors import InvalidQueryError
 from tests.conftest import StatementRecord
 
 NUMBERS = (0.1, 0.2, 0.3, -1.5, float("inf"), None)
@@ -149,3 +150,37 @@ def test_documents_that_differ_do_so_to_the_database(readings: Manager[Reading],
 def test_text_that_is_no_document_equals_nothing_and_breaks_nothing(readings: Manager[Reading]) -> None:
     readings.database.raw_execute("INSERT INTO reading (document) VALUES ('{no json')")
     assert readings.count({"document": {"a": 1}}) == 0
+
+
+class Mark(peewee.Model):
+    subject = peewee.CharField()
+    pupil = peewee.IntegerField()
+    seat = peewee.IntegerField(null=True, unique=True)
+
+    class Meta:
+        table_name = "marks"
+        primary_key = False
+        indexes = ((("subject", "pupil"), True),)
+
+
+@pytest.mark.parametrize("order", [["subject"], ["pupil"], ["seat"], ["seat", "subject"], None])
+def test_pages_by_an_order_that_does_not_tell_rows_apart_are_refused(database: Database, order: Any) -> None:
+    with pytest.raises(InvalidQueryError, match="expected an order that tells the rows of marks apart, which has no"):
+        Manager(Mark, database).paginate_after(order_by=order)
+
+
+def test_unique_columns_stand_in_for_a_primary_key(database: Database) -> None:
+    with database.engine.bind_ctx([Mark]):
+        Mark.create_table()
+        marks = Manager(Mark, database)
+        marks.batch_insert([{"subject": subject, "pupil": number} for subject in "ab" for number in range(3)])
+        seen: list[tuple[str, int]] = []
+        cursor = None
+        while True:
+            page = marks.paginate_after(cursor, 2, order_by=["pupil", "subject"])
+            seen += [(mark.subject, mark.pupil) for mark in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert seen == [(subject, number) for number in range(3) for subject in "ab"]
+        Mark.drop_table()
