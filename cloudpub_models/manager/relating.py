@@ -19,7 +19,9 @@ from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.shapes import Request
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.expressions import Raw
+from cloudpub_models.sql.text.secrets import names_secret_column
 from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
@@ -256,6 +258,10 @@ class Relating(Finding[M]):
             query = query.where(column, value)
         if order_by is None:
             parse_order(None, order_direction, self.table, self.database.engine)  # refuses a direction for nothing
+        elif isinstance(order_by, str) and names_secret_column(order_by):
+            raise InvalidQueryError(
+                f"expected an order by columns that may be shown; got the secret {shown(order_by)}: choose another"
+            )
         else:
             query = query.order_by(order_by, order_direction)
         if limit is not None:

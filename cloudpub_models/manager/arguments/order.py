@@ -17,6 +17,7 @@ from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.query import OrderBy as OrderByNode
+from cloudpub_models.sql.text.secrets import names_secret_column
 
 Direction = Literal["ASC", "DESC"]
 Ordering = str | peewee.Node
@@ -64,7 +65,7 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table, engine: E
         UnknownColumnError: a name is no column.
         UnknownTableError: an expression names columns of another table.
         InvalidQueryError: a direction is neither ASC nor DESC, or there is no column for it; a dotted name leads to
-            more than one row; or the argument is of no known form.
+            more than one row; a column is secret; or the argument is of no known form.
     """
     if type(order_by) is str and type(order_direction) is str:
         return _by_column(order_by, order_direction, table)
@@ -175,7 +176,7 @@ def _name_and_direction(name: Any, direction: str, table: Table) -> tuple[str, s
 
 def _column_name(name: Any, table: Table) -> str:
     try:
-        return to_one(table.model, name, "order_by")
+        column_name = to_one(table.model, name, "order_by")
     except UnknownColumnError as error:
         column, _, direction = name.rpartition(" ") if isinstance(name, str) else ("", "", "")
         if column and direction.upper() in ("ASC", "DESC"):
@@ -183,6 +184,18 @@ def _column_name(name: Any, table: Table) -> str:
                 f"{error} (a direction goes into order_direction, or with its column into a pair)"
             ) from None
         raise
+    _, links, reached = related_column(table.model, column_name)
+    owner = table_of(links[-1].model) if links else table
+    if reached.name in owner.secret_names:
+        raise _secret(f"{owner.name}.{reached.name}")
+    return column_name
+
+
+def _secret(name: str) -> InvalidQueryError:
+    # Where a client names the column, or has a cursor, the order tells the secret, a letter at a time.
+    return InvalidQueryError(
+        f"expected an order by columns that may be shown; got the secret {name}: choose another column"
+    )
 
 
 def _by_expression(
@@ -195,10 +208,13 @@ def _by_expression(
         direction, nulls = expression.direction, expression.nulls and expression.nulls.upper()
         expression = expression.node
     if isinstance(expression, peewee.Field) and expression.model is table.model and nulls is None:
-        return expression.column_name, direction
+        return _column_name(expression.column_name, table), direction
     # Peewee asks the database that its model is bound to how paths into JSON are written.
     with current_database.bound_to(engine):
-        return Expressed(pieces_of(expression, table, engine, values, "an order"), nulls), direction
+        pieces = pieces_of(expression, table, engine, values, "an order")
+    if names_secret_column(" ".join(pieces)):
+        raise _secret("in an expression")
+    return Expressed(pieces, nulls), direction
 
 
 def direction_of(direction: Any) -> str:

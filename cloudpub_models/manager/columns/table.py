@@ -155,6 +155,11 @@ class Table:
         """The order by the primary key, ascending."""
         return tuple((name, "ASC") for name in self.key_names)
 
+    @cached_property
+    def secret_names(self) -> frozenset[str]:
+        """The columns that are shown only when asked for by name."""
+        return frozenset(getattr(self.model, "secret_columns", ()))
+
     def column(self, name: Any) -> Column:
         """Return a column by its name or its field's.
 

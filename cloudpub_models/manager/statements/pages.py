@@ -1,8 +1,8 @@
 """Pages by key: where a page ends is remembered as the values of its last row, not as a number of rows to skip.
 
 So the next page costs what the first did, and rows inserted or deleted meanwhile shift nothing. The cursor carries
-those values, the table and the order they belong to, and a checksum; it is opaque, not secret: whatever is in it
-reaches the database as a parameter only.
+those values, the table and the order they belong to, and a checksum; it is opaque, not secret, and anybody can make
+another: whatever is in it reaches the database as a parameter only, and no secret column is ordered by.
 """
 
 from __future__ import annotations

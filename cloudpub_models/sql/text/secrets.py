@@ -82,6 +82,15 @@ def declare_secret_columns(names: Iterable[str]) -> None:
     _declared |= {name.lower() for name in names}
 
 
+def names_secret_column(text: str) -> bool:
+    """Return whether a list of columns or expressions names a secret column.
+
+    >>> names_secret_column("u.name, LOWER(u.email)")
+    False
+    """
+    return any(token.name.lower() in _declared for token in tokens(text, POSTGRESQL))
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a parameter of this name holds a secret.
 

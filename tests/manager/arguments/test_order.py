@@ -1,6 +1,8 @@
 """Orders: by columns, by columns of rows referred to, by Peewee expressions; NULLs alike on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import peewee
 import pytest
@@ -8,14 +10,17 @@ from peewee import fn
 
 from cloudpub_models import (
     ALL_ROWS,
+    Database,
     Function,
     FunctionDeployment,
     Manager,
+    Managers,
     Scope,
     User,
     errors,
 )
 from cloudpub_models.entity.base import Entity
+from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.schema import create_all
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -237,3 +242,71 @@ def test_order_of_nulls_is_the_same_for_what_is_related(managers, users):
     managers.organizations.create("Acme", users[1])
     assert managers.users.find_all(order_by="organization.name")[0] == users[1]
     assert managers.users.find_all(order_by="-organization.name")[-1] == users[1]
+
+
+# Secrets
+
+SPELLINGS: list[Any] = [
+    "-password_hash",
+    User.password_hash,
+    User.password_hash.desc(),
+    fn.LOWER(User.password_hash),
+    "password_hash",
+    ["password_hash"],
+    [("password_hash", "DESC")],
+    ["email", "password_hash"],
+]
+DOORS: dict[str, Any] = {
+    "find_all": lambda m, order: m.users.find_all(order_by=order, limit=1),
+    "find_one": lambda m, order: m.users.find_one(order_by=order),
+    "paginate": lambda m, order: m.users.paginate(1, 1, order_by=order),
+    "paginate_after": lambda m, order: m.users.paginate_after(None, 1, order_by=order),
+    "iterate": lambda m, order: list(m.users.iterate(order_by=order)),
+    "claim": lambda m, order: m.users.claim({"email": "x"}, {"email": "y"}, order_by=order),
+    "has_many": lambda m, order: m.functions.has_many("users", "id", 1, order_by=order),
+    "many_to_many": lambda m, order: m.organizations.many_to_many(
+        "users", "organization_members", "organization_id", "user_id", uuid4(), order_by=order
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
+@pytest.mark.parametrize("door", DOORS)
+def test_no_secret_is_ordered_by(managers: Managers, statements: Any, door: str, spelling: Any) -> None:
+    """An order that a client may choose would tell the secret, a letter at a time."""
+    with pytest.raises(InvalidQueryError, match=r"may be shown; got the secret "):
+        DOORS[door](managers, spelling)
+    assert statements == []
+
+
+@pytest.mark.parametrize("order", ["u.password_hash", "LOWER(u.password_hash)", "u.email, u.Password_Hash"])
+def test_nor_in_a_join(managers: Managers, statements: Any, order: str) -> None:
+    with pytest.raises(InvalidQueryError, match="may be shown; got the secret"):
+        managers.functions.join_query("users u", "functions.user_id = u.id", order_by=order)
+    assert statements == []
+    assert managers.functions.join_query("users u", "functions.user_id = u.id", order_by="u.email") == []
+
+
+@pytest.mark.parametrize("order", ["user.password_hash", ["name", "-function.user.password_hash"]])
+def test_nor_is_one_of_a_row_referred_to(managers: Managers, statements: Any, order: Any) -> None:
+    manager = managers.functions if isinstance(order, str) else managers.function_deployments
+    with pytest.raises(InvalidQueryError, match=r"may be shown; got the secret users\.password_hash"):
+        manager.find_all(order_by=[order] if isinstance(order, str) else ["version", order[1]])
+    assert statements == []
+
+
+def test_nor_is_one_of_a_model_of_one_s_own(database: Database) -> None:
+    class Key(peewee.Model):
+        name = peewee.TextField()
+        token = peewee.TextField(column_name="token_hash")
+        secret_columns = frozenset({"token_hash"})
+
+    keys = Managers(database).for_model(Key)
+    for name in ("token", "token_hash"):
+        with pytest.raises(InvalidQueryError, match=r"got the secret key\.token_hash"):
+            keys.paginate_after(None, 1, order_by=name)
+
+
+def test_what_is_no_secret_is_ordered_by(managers: Managers) -> None:
+    assert managers.users.find_all(order_by=["email", ("id", "DESC")]) == []
+    assert User.email.name == "email"
