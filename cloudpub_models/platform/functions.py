@@ -20,6 +20,7 @@ from cloudpub_models.platform.references import OwnerReference, owner_key
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.patterns import escaped
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionChanges, FunctionData  # noqa: F401 - named by the class
@@ -67,6 +68,7 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
 
         Raises:
             InvalidValueError: the text is no UUID.
+            InvalidQueryError: ``log_limit`` is no count.
 
         >>> details = managers.functions.get_function_details(resize.uuid)
         >>> details.user == ada, details.deployments, details.logs
@@ -75,6 +77,7 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
         ``SELECT functions.id, …, users.id, … FROM functions INNER JOIN users ON functions.user_id = users.id
         WHERE functions.uuid = @param_0``, and one SELECT each from ``function_deployments`` and ``function_logs``
         """
+        check_count(log_limit, "log_limit")
         encoded = self.table.column("uuid").encode(uuid)
         if encoded is None:
             raise InvalidValueError("expected the uuid of a function; got None, which no row has")

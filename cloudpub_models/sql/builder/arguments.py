@@ -23,8 +23,6 @@ from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.text.parameters import parse
 
-_LARGEST_COUNT = 2**63 - 1
-
 _Item = TypeVar("_Item")
 
 
@@ -109,13 +107,6 @@ def word_of(word: Any, known: tuple[str, ...], what: str) -> str:
     if isinstance(word, str) and exact(word).isascii() and exact(word).upper() in known:
         return exact(word).upper()
     raise InvalidQueryError(f"expected a {what} of {', '.join(known)}; got {shown(word)}")
-
-
-def count_of(count: Any, what: str) -> int:
-    """Return the number of ``limit`` and ``offset``, if it is one."""
-    if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _LARGEST_COUNT:
-        return int(count)
-    raise InvalidQueryError(f"expected a non-negative integer for {what}; got {shown(count)}")
 
 
 def columns_and_values(data: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:

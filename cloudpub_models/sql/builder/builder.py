@@ -17,7 +17,6 @@ from cloudpub_models.errors import InvalidQueryError, UnboundedWriteError
 from cloudpub_models.sql.builder.arguments import (
     columns_and_values,
     comparison_of,
-    count_of,
     group_items_of,
     join_of,
     join_on_condition,
@@ -45,6 +44,7 @@ from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import generated_names, render, rendered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.text.parameters import check_names, parse
+from cloudpub_models.sql.values import check_count
 
 # With more conditions and values than this a query is made anew each time, since keeping many would take much memory.
 _LARGEST_KEPT = 200
@@ -374,7 +374,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").limit(20).build_select())
         SELECT * FROM functions LIMIT 20
         """
-        return self._copy(_limit=count_of(count, "limit"))
+        return self._copy(_limit=check_count(count, "limit"))
 
     def offset(self, count: int) -> Self:
         """Pass over the first ``count`` rows.
@@ -382,7 +382,7 @@ ORDER BY f.id DESC LIMIT 20
         >>> print(QueryBuilder().table("functions").limit(20).offset(40).build_select())
         SELECT * FROM functions LIMIT 20 OFFSET 40
         """
-        return self._copy(_offset=count_of(count, "offset"))
+        return self._copy(_offset=check_count(count, "offset"))
 
     def for_update(self, skip_locked: bool = False) -> Self:
         """Lock the selected rows until the transaction ends; of joined rows, those of the query's own table.

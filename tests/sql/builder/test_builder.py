@@ -525,7 +525,7 @@ REFUSED: list[Any] = [
     (lambda q: q.table("a b c"), InvalidIdentifierError, "expected"),
     (lambda q: q.table("public.users"), InvalidIdentifierError, "expected"),
     (lambda q: q.table(None), InvalidIdentifierError, "got None"),
-    (lambda q: q.limit(-1), InvalidQueryError, r"non-negative integer for limit; got -1"),
+    (lambda q: q.limit(-1), InvalidQueryError, r"expected limit to be an integer of at least 0; got -1"),
     (lambda q: q.limit(True), InvalidQueryError, "bool"),
     (lambda q: q.limit("5"), InvalidQueryError, "'5'"),
     (lambda q: q.limit(5.0), InvalidQueryError, "float"),
