@@ -332,8 +332,8 @@ class Engine(peewee.Database, Sender):
         """Leave this thread's connection, if it keeps one, in a state to go on with."""
 
     @abstractmethod
-    def classify(self, error: Exception) -> CloudpubError:
-        """Return our error for one of the driver's."""
+    def classify(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> CloudpubError:
+        """Return our error for one of the driver's, without the secrets of the statement that failed."""
 
     def scopes(self) -> list[Scope]:
         """Return this thread's open scopes, outermost first."""
@@ -375,9 +375,9 @@ class Engine(peewee.Database, Sender):
         if failure is not None:
             raise aborted(failure) from failure
 
-    def fail(self, error: Exception) -> NoReturn:
+    def fail(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> NoReturn:
         """Raise our error for one of the driver's, and remember it as the failure of the scope that it happened in."""
-        typed = self.classify(error)
+        typed = self.classify(error, sql, parameters)
         self._remember(typed)
         raise typed from error
 

@@ -97,7 +97,7 @@ class PeeweeCalls(Engine):
                 ) from error
             raise
         # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.
-        return self.fail(driver_error)
+        return self.fail(driver_error, sql, parameters)
 
     def _log_query(self, sql: str, params: Any) -> None:
         # Peewee would log password hashes too.

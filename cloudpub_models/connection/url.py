@@ -18,11 +18,14 @@ MEMORY_URL = f"sqlite:///{MEMORY}"
 
 _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql://user:password@host/name'"
 
+# Possessive quantifiers (*+) where a long text would else be read again and again.
 # What may follow the @ that ends user and password.
 _AFTER_USER = r"[^@?]*(\?([a-z_]{4,}=[^&]*(&|\Z))*)?"
 _QUERY_ITEM = r"(?P<mark>[?&])(?P<key>[^=&?]+)=[^&]*"
-_KEYWORD = r"(?is)(\b\w*pass\w*\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&]+)"
-_SECRET_KEYS = ("password", "sslpassword", "passfile", "scram_client_key", "scram_server_key", "oauth_client_secret")
+_KEYWORD = r"(?s)\b(?P<key>\w++)(?P<equals>\s*+=\s*+)(?:'(?:[^'\\]|\\.)*+'?|[^\s&]++)"
+_SECRET_KEYS = re.compile(r"pass|pwd|\Apw\Z|secret|token|scram", re.IGNORECASE)
+# Behind a host without a user in front of it: a port, or what was meant for a password.
+_HOST_OR_PORT = r"\[[^][]*+\]|:[^,\[\]]*+"
 
 
 class DatabaseUrl(NamedTuple):
@@ -83,32 +86,48 @@ def mask_password(text: str) -> str:
     >>> mask_password("postgresql://db/cloud?user=ada&password=secret")
     'postgresql://db/cloud?user=ada&password=***'
     """
-    return " ".join([_masked(word) if "://" in word else word for word in text.split(" ")])
+    return " ".join([_masked(word) if "://" in word else _without_keywords(word) for word in text.split(" ")])
 
 
 def _masked(url: str) -> str:
     """Return a whole URL, or what was taken for one, without its password."""
-    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", re.sub(_KEYWORD, r"\1***", url))
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", _without_keywords(url))
     if url.startswith("sqlite:///"):
         return url
     # libpq ends the password at the first @. Of one that should have been percent-encoded, nothing is shown either.
     end = rest.find("@")
     if "/" in rest[: max(end, 0)] or not re.fullmatch(_AFTER_USER, rest[end + 1 :]):
         end = rest.rfind("@")
-    user, colon, _ = rest[: max(end, 0)].partition(":")
+    if end < 0 and separator:
+        path = re.search(r"[/?]|\Z", rest)
+        authority = rest[: path.start()] if path else rest
+        rest = re.sub(_HOST_OR_PORT, _masked_port, authority) + rest[len(authority) :]
+    user, colon, _ = re.sub("(?i)%3a", ":", rest[: max(end, 0)]).partition(":")
     shown = f"{user}:***{rest[end:]}" if colon else rest
     return scheme + separator + re.sub(_QUERY_ITEM, _masked_item, shown)
 
 
 def _masked_item(item: re.Match[str]) -> str:
-    secret = unquote(item["key"]).lower() in _SECRET_KEYS
-    return f"{item['mark']}{item['key']}=***" if secret else item.group()
+    return f"{item['mark']}{item['key']}=***" if _SECRET_KEYS.search(unquote(item["key"])) else item.group()
+
+
+def _masked_port(part: re.Match[str]) -> str:
+    return part[0] if part[0].startswith("[") or not part[0][1:].strip("0123456789") else ":***"
+
+
+def _without_keywords(text: str) -> str:
+    """Return text without the passwords of a ``keyword=value`` string of libpq in it."""
+    return re.sub(
+        _KEYWORD,
+        lambda item: f"{item['key']}{item['equals']}***" if _SECRET_KEYS.search(item["key"]) else item[0],
+        text,
+    )
 
 
 def _postgresql_uri(url: str, masked: str) -> str:
     """Return a URI as it is, but refuse what libpq would complain about by quoting parts of the password."""
     authority, _, path = url.partition("://")[2].partition("/")
-    hosts = re.sub(r"\[[^\]]*\]", "", authority.partition("@")[2] if "@" in authority else authority).partition("?")[0]
+    hosts = re.sub(r"\[[^][]*+\]", "", authority.partition("@")[2] if "@" in authority else authority).partition("?")[0]
     ports = [host.partition(":")[2] for host in hosts.split(",")]
     misplaced = "@" in hosts or ("@" in path.partition("?")[0] and "@" not in authority and ":" in authority)
     if misplaced or not all(re.fullmatch("[0-9]*", port) for port in ports) or re.search("%(?![0-9a-fA-F]{2})", url):

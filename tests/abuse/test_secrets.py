@@ -438,3 +438,41 @@ def test_no_command_tells(command: Callable[..., str], backend: str, request: py
 def test_no_command_shows_the_password_of_a_url(command: Callable[..., str], url: str) -> None:
     if url.isprintable():
         assert_nothing_told(command("migrate", "--database", url, "up"))
+
+
+# Statements of which PostgreSQL's own message repeats a value, and their parameters.
+REPEATED: list[tuple[str, dict[str, str]]] = [
+    ("SELECT CAST(@password AS INT)", {"password": HASH}),
+    ("SELECT CAST(@api_key AS UUID)", {"api_key": HASH}),
+    ("SELECT CAST(@secret AS TIMESTAMPTZ)", {"secret": HASH}),
+    ("SELECT set_config('timezone', @password, true)", {"password": HASH}),
+    ("SELECT CAST(@token AS REGCLASS)", {"token": HASH}),
+    ("UPDATE users SET password_hash = CAST(CAST(@v AS INT) AS TEXT)", {"v": HASH}),
+    ("SELECT 1 FROM users WHERE password_hash = @v AND CAST(@v AS INT) = 1", {"v": HASH}),
+    ("SELECT CAST(password_hash AS INT) FROM users", {}),
+    ("SELECT CAST(u.password_hash AS UUID) FROM users u", {}),
+    (f"SELECT CAST('{HASH}' AS INT) AS password_hash", {}),
+]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize(("sql", "parameters"), REPEATED, ids=[sql for sql, _ in REPEATED])
+def test_no_message_of_the_server_repeats_a_secret(
+    secret_database: Database, sql: str, parameters: dict[str, str]
+) -> None:
+    for send in (
+        secret_database.raw_query_all,
+        secret_database.raw_execute,
+        lambda *given: list(secret_database.raw_query_iter(*given)),
+        lambda *given: secret_database.engine.perform(*secret_database.engine.bind_parameters(*given)),
+    ):
+        with pytest.raises(errors.CloudpubError) as caught:
+            send(sql, parameters)
+        assert HASH not in told(caught.value)
+        assert "***" in str(caught.value) or "a query to stream" in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_value_that_is_no_secret_is_repeated(secret_database: Database) -> None:
+    with pytest.raises(errors.InvalidValueError, match='"twelve"'):
+        secret_database.raw_query_all("SELECT CAST(@number AS INT)", {"number": "twelve"})

@@ -1,3 +1,6 @@
+import contextlib
+import time
+
 import pytest
 
 from cloudpub_models.connection.options import Options
@@ -55,11 +58,39 @@ def test_a_malformed_url_says_what_is_expected(url, hint):
         "postgresql://db/cloud?user=ada&password=s3cr3t",
         "postgresql://db/cloud?password=s3cr3t&user=ada",
         "could not connect to postgresql://ada:s3cr3t@db/cloud: refused",
+        *(
+            f"postgresql://db/cloud?user=ada&{key}=s3cr3t"
+            for key in ("pwd", "passwd", "pass", "PW", "p%61ssword", "token")
+        ),
+        "postgresql://ada:s3cr3t",
+        "postgresql://ada:s3cr3t/cloud",
+        "postgresql://ada:s3cr3t?sslmode=require",
+        "postgresql://ada%3As3cr3t@db/cloud",
+        "host=db user=ada password=s3cr3t",
+        "host=db user=ada pwd='s3cr3t'",
     ],
 )
 def test_no_password_survives_masking(text):
     assert "s3cr3t" not in mask_password(text)
     assert "ada" in mask_password(text)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://db:5432,other:5433/cloud", "postgresql://[::1]:5432/cloud", "postgresql://db/cloud?port=5432"]
+)
+def test_what_is_no_password_is_shown(url):
+    assert mask_password(url) == url
+    assert parse_url(url).masked == url
+
+
+@pytest.mark.parametrize("piece", ["pass", "[", "@", ":", "?", "&aaaa=", "password=%", "a=", "' ", "%3a", "/"])
+@pytest.mark.parametrize("beginning", ["", "postgresql://", "postgresql://a:b@h/x?"])
+def test_a_long_url_is_read_in_linear_time(beginning, piece):
+    started = time.perf_counter()
+    for read in (parse_url, mask_password):
+        with contextlib.suppress(ConfigurationError):
+            read(beginning + piece * 50_000)
+    assert time.perf_counter() - started < 5
 
 
 def test_a_repr_shows_no_password():

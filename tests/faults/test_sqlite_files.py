@@ -116,6 +116,21 @@ def test_killed_writers_lose_nothing_acknowledged(url, scale):
     print(f"{kills} kills, {most} transactions")
 
 
+def test_a_file_that_is_made_is_its_owner_s(tmp_path):
+    path = tmp_path / "made.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.raw_execute("CREATE TABLE more (id INTEGER)")
+    assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == dict.fromkeys(
+        ["made.db", "made.db-wal", "made.db-shm"], 0o600
+    )
+    database.close()
+    path.chmod(0o640)
+    assert database.ping()
+    assert path.stat().st_mode & 0o777 == 0o640
+    database.close()
+
+
 def test_a_full_disk_is_a_storage_error_and_keeps_what_was_there(url):
     database = Database(url)
     database.raw_execute("CREATE TABLE rows (text TEXT)")

@@ -152,8 +152,12 @@ def read_integer(text: str) -> int | None:
     return int(text)
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str, *, repeated: bool = True) -> Any:
     """Return the value that JSON stands for.
+
+    Args:
+        text: JSON.
+        repeated: whether an error may repeat the beginning of the text.
 
     Raises:
         InvalidValueError: it is no JSON, or has more than 200 arrays and objects in each other.
@@ -167,7 +171,8 @@ def read_json(text: str) -> Any:
         raise _too_deep() from None
     except ValueError as error:  # also for an integer of thousands of digits
         message = str(error).partition(";")[0]
-        raise InvalidValueError(f"expected JSON; got {text.strip()[:60]!r} ({message})") from None
+        got = repr(text.strip()[:60]) if repeated else "none"
+        raise InvalidValueError(f"expected JSON; got {got} ({message})") from None
     if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
         raise _too_deep()
     return value

@@ -27,12 +27,12 @@ _LAYOUT = "\n\t"
 def file_to_write(name: str, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Give a stream whose bytes become the file at the end of the block, complete, or not at all.
 
-    A file that is there is replaced, and keeps its permissions; where the name is a link, what it leads to is replaced.
-    Devices and pipes are written to as they are.
+    A file that is there is replaced, and keeps its permissions, unless it has to be private; where the name is a link,
+    what it leads to is replaced. Devices and pipes are written to as they are.
 
     Args:
         name: the file; ``.gz`` at its end has it compressed. ``-`` is stdout.
-        private: whether a file that is made may be read by its owner only; else the umask says it.
+        private: whether the file may be read by its owner only; else the umask says it of one that is made.
 
     Raises:
         OSError: it cannot be written.
@@ -70,7 +70,7 @@ def _replacing(name: str, private: bool) -> Iterator[IO[bytes]]:
     try:
         with open(unfinished, "xb", buffering=BUFFER_BYTES, opener=make) as file:
             if permissions:
-                unfinished.chmod(permissions)
+                unfinished.chmod(permissions & 0o700 if private else permissions)
             yield file
             file.flush()
             os.fsync(file.fileno())

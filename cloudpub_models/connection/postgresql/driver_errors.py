@@ -7,12 +7,15 @@ constraint names. No message repeats a row's values.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import psycopg2
 
 from cloudpub_models import errors
 from cloudpub_models.connection.advice import constraint_error, shortened, with_advice
 from cloudpub_models.connection.url import mask_password
+from cloudpub_models.sql.text.secrets import mentions_secret_column, without_secrets
 
 _SQLSTATES: dict[str, type[errors.CloudpubError]] = {
     "40001": errors.SerializationError,
@@ -65,17 +68,25 @@ _TRANSIENT_CONNECT_FAILURE = re.compile(
 _KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
 
 
-def classify(error: psycopg2.Error, *, read_only: bool = False) -> errors.CloudpubError:
+def classify(
+    error: psycopg2.Error, *, read_only: bool = False, sql: str = "", parameters: Sequence[Any] = ()
+) -> errors.CloudpubError:
     """Return the error that users see for one of psycopg2's.
 
     Args:
         error: what the driver raised. Its own text is cut to the message proper, since PostgreSQL's details repeat
             whole rows and its ``LINE 1:`` the statement with its values, and a traceback shows both errors.
         read_only: whether the transaction was declared read-only, so that a refused write is the caller's mistake.
+        sql: the statement, of whose secrets nothing is repeated.
+        parameters: its parameters.
     """
     code = error.pgcode
     primary = error.diag.message_primary if code else None
-    text = shortened(mask_password(primary or str(error).strip() or type(error).__name__))
+    text = without_secrets(mask_password(primary or str(error).strip() or type(error).__name__), sql, parameters)
+    if (code or "").startswith("22") and mentions_secret_column(sql):
+        # A value that the database has read may be the one that does not fit.
+        text = re.sub(r'"[^"]*+"?', '"***"', text)
+    text = shortened(text)
     if code == "42601":
         # The driver has put the values into the statement, so the token at which it goes wrong may be one.
         text = re.sub(r"\"\s*E?'.*", "a value", text, flags=re.DOTALL)

@@ -238,7 +238,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             columns = columns_of(cursor)
             return StatementResult([name for name, _ in columns], decoded(columns, rows), self.count_rows(cursor))
 
-        return self._on(connection, execute)
+        return self._on(connection, execute, sql, parameters)
 
     def can_copy(self) -> bool:
         # The driver refuses COPY where a callback waits for the server, as psycogreen's does.
@@ -281,7 +281,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             cursor.execute(*filled(sql, parameters))
             rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
-            self.fail(error)
+            self.fail(error, sql, parameters)
         connection.keep(cursor)
         return rows
 
@@ -293,7 +293,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             cursor.execute(sql, parameters)
             return max(cursor.rowcount, 0)
 
-        return self._on(connection, execute)
+        return self._on(connection, execute, sql, parameters)
 
     def _fetch_undecoded_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
@@ -308,23 +308,29 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             cursor.execute(sql, parameters)
             rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
-            self.fail(error)
+            self.fail(error, sql, parameters)
         columns = columns_of(cursor)
         connection.keep(cursor)
         return columns, rows
 
-    def _on(self, connection: PostgresqlConnection, work: Callable[[extensions.cursor], T]) -> T:
+    def _on(
+        self,
+        connection: PostgresqlConnection,
+        work: Callable[[extensions.cursor], T],
+        sql: str = "",
+        parameters: Sequence[Any] | None = None,
+    ) -> T:
         cursor = connection.take_cursor()
         try:
             result = work(cursor)
         except psycopg2.Error as error:
-            self.fail(error)
+            self.fail(error, sql, parameters)
         connection.keep(cursor)
         return result
 
-    def fail(self, error: Exception) -> NoReturn:
+    def fail(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> NoReturn:
         try:
-            super().fail(error)
+            super().fail(error, sql, parameters)
         finally:
             self._let_go_of_a_lost_connection()
 
@@ -393,7 +399,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 self._open_cursor(thread.connection, name, sql, parameters)
             else:
                 self.run(declare, parameters)
-            yield from self._fetch_chunks(thread.connection, fetch, chunk_size, scope)
+            yield from self._fetch_chunks(thread.connection, fetch, chunk_size, sql, parameters, scope)
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
@@ -402,8 +408,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         try:
             try:
                 look_at(connection, sql)
-                self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters))
-                yield from self._fetch_chunks(connection, fetch, chunk_size)
+                self._on(connection, lambda cursor: cursor.execute(begin + declare, parameters), sql, parameters)
+                yield from self._fetch_chunks(connection, fetch, chunk_size, sql, parameters)
             finally:
                 self._roll_back(connection)
                 self._give_back(connection)
@@ -425,7 +431,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             cursor.execute(_opening(name, text))
         except psycopg2.Error as error:
             if error.pgcode != _NO_CURSOR:
-                self.fail(error)
+                self.fail(error, sql, parameters)
             typed = InvalidQueryError(
                 "expected a single query where SQL is read-only; got several statements, or one that gives no rows"
             )
@@ -434,7 +440,13 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         connection.keep(cursor)
 
     def _fetch_chunks(
-        self, connection: PostgresqlConnection, fetch: str, chunk_size: int, scope: Scope | None = None
+        self,
+        connection: PostgresqlConnection,
+        fetch: str,
+        chunk_size: int,
+        sql: str,
+        parameters: Sequence[Any] | None,
+        scope: Scope | None = None,
     ) -> Iterator[extensions.cursor]:
         while True:
             if scope is not None and self._threads.current.scopes[:1] != [scope]:
@@ -450,7 +462,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             try:
                 received.execute(fetch)
             except psycopg2.Error as error:
-                self.fail(error)
+                self.fail(error, sql, parameters)
             count = received.rowcount
             if count:
                 yield received
@@ -562,9 +574,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def run_control(self, sql: str) -> None:
         self._execute_on(self._threads.current.connection, sql)
 
-    def classify(self, error: Exception) -> CloudpubError:
+    def classify(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> CloudpubError:
         assert isinstance(error, psycopg2.Error)
-        typed = classify(error, read_only=self.read_only_transaction())
+        typed = classify(error, read_only=self.read_only_transaction(), sql=sql, parameters=parameters or ())
         if isinstance(typed, ConnectionLostError):
             self._pool.suspect_all()
         return typed

@@ -88,7 +88,7 @@ class PreparingEngine(PostgresqlEngine):
             found = result(cursor)
         except psycopg2.Error as error:
             if not _was_out_of_date(error, known is not None):
-                self.fail(error)
+                self.fail(error, sql, parameters)
             found = self._execute_again(connection, cursor, sql, parameters, result, error)
         connection.keep(cursor)
         return found

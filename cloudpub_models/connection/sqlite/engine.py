@@ -190,6 +190,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if self._retired:
             raise closed_in_use()
         self._require_same_file()
+        if not (self._in_memory or self.only_looks):
+            _make_private(self.database)
         try:
             connection = sqlite3.connect(
                 self._uri,
@@ -630,7 +632,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         # SQLite finds the rows of a query one by one, as they are asked for.
         return None if cursor.description else super().count_rows(cursor)
 
-    def classify(self, error: Exception) -> CloudpubError:
+    def classify(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> CloudpubError:
         assert isinstance(error, sqlite3.Error)
         if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
             return closed_in_use()
@@ -643,6 +645,15 @@ def _current_timestamp() -> str:
     SQLite's has 19 characters, which differ from the 26 of the same moment, and sort before them.
     """
     return moment_to_text(datetime.now(UTC).replace(microsecond=0))
+
+
+def _make_private(path: str) -> None:
+    """Make the file of a database that is not there yet, for its owner only: it will hold secrets.
+
+    SQLite gives the files that it makes beside it the same permissions. What cannot be made, SQLite says better.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _put_aside(sql: str) -> str:

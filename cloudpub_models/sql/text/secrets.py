@@ -123,6 +123,33 @@ def shown_parameters(sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([MASK if isinstance(value, _NEVER_SHOWN) else value for value in parameters])
 
 
+def without_secrets(message: str, sql: str, parameters: Sequence[Any]) -> str:
+    """Return what a database says of a statement without the values that are secrets.
+
+    >>> without_secrets('invalid input syntax for type integer: "x"', "SELECT CAST(? AS INT)", [NamedSecretText("x")])
+    'invalid input syntax for type integer: "***"'
+    """
+    for value, shown in zip(parameters, shown_parameters(sql, parameters), strict=True):
+        if shown is not MASK or not isinstance(value, str | int) or not str(value):
+            continue
+        text = re.escape(str.__str__(value) if isinstance(value, str) else str(value))
+        # A short one is a part of many words.
+        pattern = text if len(text) >= _SHORTEST_SEARCHED else f'(?<="){text}(?=")'
+        message = re.sub(pattern, MASK, message, flags=re.IGNORECASE)
+    return message
+
+
+def mentions_secret_column(sql: str) -> bool:
+    """Return whether a secret column is named anywhere in a statement, in its strings too.
+
+    >>> mentions_secret_column("SELECT 1")
+    False
+    """
+    lowered = sql.lower()
+    return any(name in lowered for name in _declared)
+
+
+_SHORTEST_SEARCHED = 4
 _NEVER_SHOWN = (Secret, bytes, bytearray, memoryview)
 
 

@@ -37,8 +37,10 @@ def test_a_file_keeps_its_permissions() -> None:
     Path("shared.csv").touch()
     Path("shared.csv").chmod(0o664)
     write("hashes.csv")
-    write("shared.csv", private=True)
+    write("shared.csv")
     assert (mode("hashes.csv"), mode("shared.csv")) == (0o600, 0o664)
+    write("shared.csv", private=True)
+    assert mode("shared.csv") == 0o600
 
 
 def test_a_file_that_is_made_follows_the_umask_unless_it_is_private() -> None:

@@ -105,7 +105,7 @@ def load(
     with (
         _opened(file) as stream,
         target.opened() as database,
-        BadRecords(skip_bad) as bad,
+        BadRecords(skip_bad, private=bool(known.secret_names)) as bad,
         row_progress(f"loading {table}", _size(stream)) as advance,
     ):
         managers = Managers(database)

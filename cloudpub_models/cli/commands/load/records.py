@@ -144,7 +144,8 @@ def read_jsonl(source: LineSource) -> Iterator[Record]:
             yield Record(number, raw, {}, problem)
             continue
         try:
-            cells = read_json(line)
+            # A secret may be in the line.
+            cells = read_json(line, repeated=False)
         except InvalidValueError as error:
             csv_hint = "; CSV takes --format csv" if number == 1 and source.name == STANDARD_INPUT else ""
             yield Record(number, raw, {}, f"{error}{csv_hint}")

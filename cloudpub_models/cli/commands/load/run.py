@@ -57,6 +57,7 @@ class BadRecords:
     Args:
         path: the file, which appears at the end of a block that works out, and only when there is something to write;
             ``None`` where nothing may be bad.
+        private: whether it may be read by its owner only.
 
     Attributes:
         skips: whether the rest is loaded all the same.
@@ -66,8 +67,9 @@ class BadRecords:
         count: how many they are.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, private: bool = False) -> None:
         self._path = path
+        self._private = private
         self._file: IO[bytes] | None = None
         self._open = ExitStack()
         self.skips = path is not None
@@ -91,7 +93,7 @@ class BadRecords:
             self.problems.append(Problem(record.line, message))
         if self._path is not None:
             if self._file is None:
-                self._file = self._open.enter_context(file_to_write(str(self._path)))
+                self._file = self._open.enter_context(file_to_write(str(self._path), private=self._private))
                 self._file.write(self.first_line)
             self._file.write(record.raw if record.raw.endswith(b"\n") else record.raw + b"\n")
 
