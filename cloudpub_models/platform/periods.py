@@ -7,6 +7,7 @@ days of 23 or 25 hours, is worked out here, as boundaries on the line of time.
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from datetime import timezone as fixed_offset
@@ -22,6 +23,8 @@ from cloudpub_models.sql.identifiers import shown
 TimeZone = str | tzinfo | None
 
 MOST_BUCKETS = 100_000
+# Those of as many days, of a quarter of an hour each.
+_MOST_SLOTS = 96 * MOST_BUCKETS
 
 _HOUR = timedelta(hours=1)
 
@@ -94,6 +97,9 @@ class Buckets:
     Args:
         boundaries: where each begins, in UTC, and where the last one ends.
         zone: the time zone in which they are shown.
+
+    Raises:
+        InvalidQueryError: the clock was moved by seconds among them, so that they have too many slots.
     """
 
     def __init__(self, boundaries: Sequence[datetime], zone: tzinfo) -> None:
@@ -103,11 +109,12 @@ class Buckets:
         self.origin = round((self.begin - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
         # The longest stretch of which every bucket is a multiple: a day for UTC's days, an hour where clocks are moved.
         self.slot_seconds = gcd(*[end - start for start, end in pairwise(self._seconds)])
-        self._of_slot = {
-            second // self.slot_seconds + offset: number
-            for number, (second, end) in enumerate(pairwise(self._seconds))
-            for offset in range((end - second) // self.slot_seconds)
-        }
+        if self._seconds[-1] // self.slot_seconds > _MOST_SLOTS:
+            # As with Berlin before 1893, which was 53 minutes and 28 seconds ahead of UTC.
+            raise InvalidQueryError(
+                f"expected a series in which the clock of {zone} is ahead of UTC by whole minutes; got one that begins "
+                f"in {self.begin.year}: pass a later one, or UTC"
+            )
 
     def __len__(self) -> int:
         return len(self._seconds) - 1
@@ -120,7 +127,7 @@ class Buckets:
 
     def of_slot(self, slot: int) -> int:
         """Return the number of the bucket that a slot, counted from the beginning, lies in."""
-        return self._of_slot[slot]
+        return bisect_right(self._seconds, slot * self.slot_seconds) - 1
 
     def span(self, number: int) -> tuple[datetime, datetime]:
         """Return where a bucket begins and ends, with the zone's offset from UTC at either moment.
@@ -195,7 +202,7 @@ def _past_the_hour(instant: datetime, zone: tzinfo) -> timedelta:
 
 
 def _check_number(count: Any, name: str) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_BUCKETS:
+    if type(count) is not int or not 1 <= count <= MOST_BUCKETS:
         raise InvalidQueryError(f"expected {name} to be an integer from 1 to {MOST_BUCKETS}; got {shown(count)}")
 
 

@@ -146,3 +146,15 @@ def test_moments() -> None:
             moment(bad, "since")
     with pytest.raises(InvalidValueError, match="since"):
         moment(datetime.min.replace(tzinfo=timezone(timedelta(hours=2))), "since")
+
+
+def test_a_series_of_too_many_slots_is_refused_by_name():
+    """Before 1893 the clock of Berlin was 53 minutes and 28 seconds ahead of UTC: slots would be of four seconds."""
+    with pytest.raises(
+        InvalidQueryError, match="clock of Europe/Berlin is ahead of UTC by whole minutes; got one that"
+    ):
+        last_days(50_000, datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    days = last_days(40_000, datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    assert len(days) == 40_000
+    assert days.of_slot(0) == 0
+    assert len(last_days(100_000, datetime(2026, 1, 1, tzinfo=UTC), UTC)) == 100_000
