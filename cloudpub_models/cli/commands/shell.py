@@ -63,7 +63,8 @@ def _prompt(names: dict[str, Any]) -> None:
     if start_ipython is None:
         _plain_prompt(names)
     else:
-        start_ipython(argv=[], user_ns=names)
+        # Else a file here that is called as some module would run in its place.
+        start_ipython(argv=["--TerminalIPythonApp.ignore_cwd=True"], user_ns=names)
 
 
 def _plain_prompt(names: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,9 +97,27 @@ def test_ipython_gets_the_names_where_it_is_installed(
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     result = run("shell")
     assert result.exit_code == 0
-    assert opened["argv"] == []
+    assert opened["argv"] == ["--TerminalIPythonApp.ignore_cwd=True"]
     assert opened["managers"] is cloudpub_models.managers
     assert "in scope: database, managers" in result.stderr
+
+
+def test_ipython_imports_nothing_from_the_current_directory(workplace: Path) -> None:
+    Path("planted.py").write_text("print('IMPORTED')")
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", "from cloudpub_models.cli.commands.shell import _prompt; _prompt({})"],
+        input="import planted\nprint('alive', 1 + 1)\n",
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
+            "IPYTHONDIR": str(workplace / "ipython"),
+        },
+    )
+    assert "alive 2" in asked.stdout
+    assert "No module named 'planted'" in asked.stdout
+    assert "IMPORTED" not in asked.stdout
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

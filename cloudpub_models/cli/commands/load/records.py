@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -23,8 +24,8 @@ from cloudpub_models.sql.identifiers import surrogate_in
 STANDARD_INPUT = "standard input"
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# The longest text that a column takes, in characters.
-_LONGEST_CELL = 250_000_000
+LONGEST_RECORD = 64_000_000
+"""How many bytes a record has at most, since all of it is held in memory, several times over."""
 
 
 class Record(NamedTuple):
@@ -59,6 +60,7 @@ class LineSource:
         self._ahead: list[bytes] = []
         self._digest = hashlib.sha256()
         self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self.name = name
         self.count = 0
 
@@ -66,14 +68,21 @@ class LineSource:
         """Return the next line as text, ``None`` at the end; bytes that are no UTF-8 become lone surrogates.
 
         Raises:
-            InvalidValueError: the compressed data ends too early, or is damaged.
+            InvalidValueError: the compressed data ends too early, or is damaged; or a record is longer than is held in
+            memory.
         """
         line = self._ahead.pop(0) if self._ahead else self._read()
         if not line:
             return None
         self._digest.update(line)
         self._pending.append(line)
+        self._pending_bytes += len(line)
         self.count += 1
+        if self._pending_bytes > LONGEST_RECORD:
+            raise InvalidValueError(
+                f"{self.name}: line {self.count:,}: expected a record of at most {LONGEST_RECORD:,} bytes; got a longer "
+                "one: mend the file, or write that row by a program"
+            )
         if self.count == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         return line.decode("utf-8", "surrogateescape")
@@ -83,7 +92,8 @@ class LineSource:
 
     def _read(self) -> bytes:
         try:
-            return self._lines.readline()
+            # A few bytes of compressed data may be any number of others.
+            return self._lines.readline(LONGEST_RECORD + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InvalidValueError(
                 f"{self.name}: expected complete gzip data; got {error}: copy the file again"
@@ -97,12 +107,13 @@ class LineSource:
     def skip_to(self, count: int) -> None:
         """Read on, to no purpose but the digest, until so many lines are read or there are no more."""
         while self.count < count and self.next_line() is not None:
-            self._pending.clear()
+            self.take()
 
     def take(self) -> bytes:
         """Return the bytes read since the last call."""
         taken = b"".join(self._pending)
         self._pending.clear()
+        self._pending_bytes = 0
         return taken
 
     def digest(self) -> str:
@@ -162,7 +173,7 @@ def read_csv_header(source: LineSource) -> tuple[list[str], bytes]:
     Raises:
         InvalidValueError: there is none, it names a column twice, or it is no CSV.
     """
-    csv.field_size_limit(_LONGEST_CELL)
+    csv.field_size_limit(LONGEST_RECORD)
     try:
         names = next(csv.reader(source, strict=True), [])
     except csv.Error as error:
@@ -177,8 +188,8 @@ def read_csv_header(source: LineSource) -> tuple[list[str], bytes]:
         raise InvalidValueError(
             f"{source.name}: expected commas between columns; got {other.group()!r}: convert the file"
         )
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise InvalidValueError(f"{source.name}: expected every column once in the first line; got {name!r} twice")
     return names, source.take()
 

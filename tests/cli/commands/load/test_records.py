@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudpub_models.cli.commands.load import records
 from cloudpub_models.cli.commands.load.records import LineSource, Record, read_csv, read_csv_header, read_jsonl
 from cloudpub_models.cli.shown.row_files import FileFormat, csv_text, json_line, row_writer
 from cloudpub_models.errors import InvalidValueError
@@ -118,3 +120,23 @@ def test_the_digest_is_of_everything_read() -> None:
     assert first.digest() == second.digest()
     assert second.next_line() == "4\n"
     assert first.digest() != second.digest()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_record_that_is_too_long_is_refused_before_it_is_held(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    """A few kilobytes of gzip may be gigabytes of text."""
+    monkeypatch.setattr(records, "LONGEST_RECORD", 1000)
+    for content in (b"a" * 5000, b'email\n"' + b"a\n" * 5000):
+        source = source_of(gzip.compress(content) if packed else content)
+        with pytest.raises(InvalidValueError, match=r"rows: line \d+: expected a record of at most 1,000 bytes; got"):
+            list(read_csv(source, read_csv_header(source)[0]) if b'"' in content else read_jsonl(source))
+        assert source._pending_bytes <= 2002
+
+
+def test_a_first_line_of_many_names_is_read_in_linear_time() -> None:
+    names = ",".join(f"c{number}" for number in range(40_000))
+    started = time.perf_counter()
+    assert len(read_csv_header(source_of(names.encode()))[0]) == 40_000
+    with pytest.raises(InvalidValueError, match="every column once in the first line; got 'c7' twice"):
+        read_csv_header(source_of(f"{names},c7".encode()))
+    assert time.perf_counter() - started < 5
