@@ -80,8 +80,8 @@ class LineSource:
         self.count += 1
         if self._pending_bytes > LONGEST_RECORD:
             raise InvalidValueError(
-                f"{self.name}: line {self.count:,}: expected a record of at most {LONGEST_RECORD:,} bytes; got a longer "
-                "one: mend the file, or write that row by a program"
+                f"{self.name}: line {self.count:,}: expected a record of at most {LONGEST_RECORD:,} bytes; got "
+                "a longer one: mend the file, or write that row by a program"
             )
         if self.count == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
