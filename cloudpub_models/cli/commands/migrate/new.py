@@ -1,6 +1,6 @@
 """``cloudpub migrate new``: write a component's next migration, empty or from its models.
 
-It asks, parses and prints; the script is written by the room ``schema.generate``.
+It asks, parses and prints; the script is written by the room ``schema.generate``, which is imported for it alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import peewee
 import typer
@@ -21,11 +21,12 @@ from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line, print_note
 from cloudpub_models.component import PLATFORM, Component, load_component
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.schema.generate.difference import Answers, MissingValueError
-from cloudpub_models.schema.generate.generation import GeneratedScript, generate_script
-from cloudpub_models.schema.generate.renames import UnansweredError
 from cloudpub_models.schema.migrations.scripts import directory_of, write_script
 from cloudpub_models.sql.identifiers import printable, shown
+
+if TYPE_CHECKING:
+    from cloudpub_models.schema.generate.difference import Answers
+    from cloudpub_models.schema.generate.generation import GeneratedScript
 
 FromModelsOption = Annotated[
     bool, typer.Option("--from-models", help="Write what the models have and the scripts so far do not make.")
@@ -83,6 +84,8 @@ def new(
         else:
             print_line(path)
         return
+    from cloudpub_models.schema.generate.difference import Answers
+
     place = directory_of(component)
     if place is not None and not place.exists():
         component = component.with_migrations(None)
@@ -138,6 +141,10 @@ def _generated(
     database: peewee.Database | None,
 ) -> GeneratedScript:
     """Write the script, and ask what the models cannot say where there is somebody to ask."""
+    from cloudpub_models.schema.generate.difference import MissingValueError
+    from cloudpub_models.schema.generate.generation import generate_script
+    from cloudpub_models.schema.generate.renames import UnansweredError
+
     while True:
         try:
             return generate_script(component, components, title, answers, database)
