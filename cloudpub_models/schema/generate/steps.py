@@ -263,7 +263,7 @@ class Steps:
 
     def _default(self, default: ServerDefault) -> str | Call:
         text = default.postgresql
-        if has_one_text(default):
+        if has_one_text(default) and "%" not in text:
             if text.endswith((")", "'")):
                 return literal(text)
             if text.isdecimal():

@@ -143,14 +143,14 @@ class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # t
         """
         added = ColumnToAdd(self, table, column_name, field, allow_not_null)
         name, quoted_table = POSTGRESQL.quote(column_name), POSTGRESQL.quote(table)
-        definition: list[Any] = [peewee.SQL(f"ALTER TABLE {quoted_table} ADD COLUMN {name} {added.type}")]
+        definition: list[Any] = [_sql(f"ALTER TABLE {quoted_table} ADD COLUMN {name} {added.type}")]
         if added.default is not None:
-            definition.append(peewee.SQL(f"DEFAULT {added.default.expression(POSTGRESQL)}"))
+            definition.append(_sql(f"DEFAULT {added.default.expression(POSTGRESQL)}"))
         elif added.value is not None:
             definition += [peewee.SQL("DEFAULT"), peewee.Value(added.value, converter=False)]
         if added.not_null:
             definition.append(peewee.SQL("NOT NULL"))
-        definition.extend(map(peewee.SQL, added.constraints))
+        definition.extend(map(_sql, added.constraints))
         statements: list[Any] = [peewee.NodeList(definition)]
         if added.default is None and added.value is not None:
             statements.append(self.drop_column_default(table, column_name))
@@ -178,7 +178,7 @@ class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # t
         if not isinstance(default, ServerDefault):
             return super().add_column_default(table, column, default)
         place = f"ALTER TABLE {POSTGRESQL.quote(table)} ALTER COLUMN {POSTGRESQL.quote(column)}"
-        return peewee.SQL(f"{place} SET DEFAULT {default.expression(POSTGRESQL)}")
+        return _sql(f"{place} SET DEFAULT {default.expression(POSTGRESQL)}")
 
     @operation
     def alter_column_type(self, table: str, column: str, field: peewee.Field[Any], cast: Any = None) -> list[Any]:
@@ -193,12 +193,19 @@ class PostgresqlMigratorOfEntities(MigratorOfEntities, PostgresqlMigrator):  # t
         """
         kind = _COUNTED.get(self.type_of(field), self.type_of(field))
         quoted_table, name = POSTGRESQL.quote(table), POSTGRESQL.quote(column)
-        using = "" if cast is None else f" USING {self.text_of(cast)}"
-        if cast is None and not kind.startswith(("VARCHAR", "CHAR")):
-            using = f" USING {name}::{kind}"
-        statements = [peewee.SQL(f"ALTER TABLE {quoted_table} ALTER COLUMN {name} TYPE {kind}{using}")]
+        statements: list[Any] = [_sql(f"ALTER TABLE {quoted_table} ALTER COLUMN {name} TYPE {kind}")]
+        if cast is not None:
+            # A script that is there already has doubled each % of it.
+            statements = [peewee.NodeList([*statements, peewee.SQL(f"USING {self.text_of(cast)}")])]
+        elif not kind.startswith(("VARCHAR", "CHAR")):
+            statements = [peewee.NodeList([*statements, _sql(f"USING {name}::{kind}")])]
         if isinstance(field, peewee.AutoField):
             sequence = fetch_value(self.database, "SELECT pg_get_serial_sequence(%s, %s)", (quoted_table, column))
             if sequence is not None:
                 statements.append(peewee.SQL(f"ALTER SEQUENCE {sequence} AS {kind}"))
         return statements
+
+
+def _sql(text: str) -> peewee.Node:
+    # Peewee has the driver look for parameters where there are none, and so take a % for one.
+    return peewee.SQL(text.replace("%", "%%"))

@@ -274,6 +274,15 @@ def test_a_column_is_touched_by_updates_from_then_on(filled: peewee.Database, tm
     applied(filled, scripts, "migrator.add_touch_trigger('users', 'updated_at')")
 
 
+def test_a_percent_sign_in_a_default_is_no_parameter(filled: peewee.Database, tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    default = "constraints=[peewee.Default(\"'5 %'\"), peewee.Check(\"share LIKE '%'\")]"
+    applied(filled, scripts, f"migrator.add_column('functions', 'share', CharField({default}))")
+    assert [row["share"] for row in rows(filled)["functions"]] == ["5 %"] * 2
+    applied(filled, scripts, "migrator.add_column_default('functions', 'share', ServerDefault(\"'%s'\", \"'%s'\"))")
+    assert read_catalogue(filled).tables["functions"].columns["share"].default == "'%s'"
+
+
 def test_bytes_are_a_default(filled: peewee.Database, tmp_path: Path) -> None:
     applied(filled, tmp_path / "scripts", "migrator.add_column('functions', 'raw', BlobField(default=b'it\\'s'))")
     assert [bytes(row["raw"]) for row in rows(filled)["functions"]] == [b"it's"] * 2
