@@ -7,6 +7,7 @@ decided in ``platform``.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from peewee import SQL
@@ -32,6 +33,9 @@ from cloudpub_models.entity import (
     many_to_many,
 )
 
+if TYPE_CHECKING:
+    from peewee import ManyToManyQuery
+
 
 class Role(StrEnum):
     """What a user is on the platform; the database checks it."""
@@ -56,6 +60,7 @@ class User(Entity):
 
     information: UserInformation | None
     organization: Organization | None
+    organizations: ManyToManyQuery[Organization]
     functions: ModelSelect[Function]
 
     class Meta:
@@ -109,7 +114,7 @@ class Organization(Entity):
     updated_at = TimestampField(touched_on_update=True)
 
     owner_id: UUID
-    members: ModelSelect[User]
+    members: ManyToManyQuery[User]
     memberships: ModelSelect[OrganizationMember]
 
     class Meta:

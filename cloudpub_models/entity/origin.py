@@ -135,16 +135,20 @@ class _SelectOfOrigin(peewee.ModelSelect):
     _origin: Origin
 
     def _get_model_cursor_wrapper(self, cursor: Any) -> Any:
-        wrapper: Any = super()._get_model_cursor_wrapper(cursor)  # type: ignore[misc]
-        process, origin = wrapper.process_row, self._origin
+        return coming_from(super()._get_model_cursor_wrapper(cursor), self._origin)  # type: ignore[misc]
 
-        def process_row(values: Any) -> Any:
-            row = process(values)
-            come_from(row, origin)
-            return row
 
-        wrapper.process_row = process_row
-        return wrapper
+def coming_from(wrapper: Any, origin: Origin) -> Any:
+    """Return Peewee's wrapper of a cursor with every row of it noted as coming from there."""
+    process = wrapper.process_row
+
+    def process_row(values: Any) -> Any:
+        row = process(values)
+        come_from(row, origin)
+        return row
+
+    wrapper.process_row = process_row
+    return wrapper
 
 
 def query_of(row: peewee.Model, query: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import peewee
 
 from cloudpub_models.entity.base import BackLink, Entity
-from cloudpub_models.entity.relations import ManyThrough, OneThrough, OneToOneAccessor
+from cloudpub_models.entity.relations import ManyToMany, OneThrough, OneToOneAccessor
 from cloudpub_models.errors import InvalidQueryError, did_you_mean
 from cloudpub_models.manager.arguments.order import Order, parse_order, require_own_columns
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
@@ -229,7 +229,7 @@ class _Referring(Relation):
 class _Connected(Relation):
     """The rows that a table in between connects with this one; one row where that allows no more."""
 
-    def __init__(self, relation: ManyThrough) -> None:
+    def __init__(self, relation: ManyToMany | OneThrough) -> None:
         super().__init__(relation.name, relation.rel_model)
         self.many = not isinstance(relation, OneThrough)
         self._relation = relation
@@ -255,7 +255,7 @@ def relation_of(model: type[peewee.Model], name: str) -> Relation:
         UnknownColumnError: the model has no such relation.
     """
     found = find_relation(model, name)
-    if isinstance(found, ManyThrough):
+    if isinstance(found, ManyToMany | OneThrough):
         return _Connected(found)
     if isinstance(found, peewee.BackrefAccessor):
         return _Referring(name, found.field, many=not isinstance(found, OneToOneAccessor))

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import peewee
 
-from cloudpub_models.entity.relations import ManyThrough, OneToOneAccessor
+from cloudpub_models.entity.relations import ManyToMany, OneThrough, OneToOneAccessor, RelatedAccessor
 from cloudpub_models.errors import UnknownColumnError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
 
-Found: TypeAlias = "peewee.ForeignKeyField[Any] | ManyThrough | peewee.BackrefAccessor"
+# What the attributes of a class are that show its relations.
+_SHOWN_BY = (RelatedAccessor, OneThrough, peewee.BackrefAccessor)
+
+Found: TypeAlias = "peewee.ForeignKeyField[Any] | ManyToMany | OneThrough | peewee.BackrefAccessor"
 
 
 class Link(NamedTuple):
@@ -44,7 +47,7 @@ def find_relation(model: type[peewee.Model], name: str) -> Found:
     if isinstance(key, peewee.ForeignKeyField):
         return key
     found = getattr(model, name, None) if name.isidentifier() and not name.startswith("_") else None
-    if isinstance(found, ManyThrough | peewee.BackrefAccessor):
+    if isinstance(found, ManyToMany | OneThrough | peewee.BackrefAccessor):
         return found
     raise UnknownColumnError(
         f"expected a relation of {model.__name__}; got {shown(name)}: {did_you_mean(name, relation_names(model))}"
@@ -54,7 +57,7 @@ def find_relation(model: type[peewee.Model], name: str) -> Found:
 def relation_names(model: type[peewee.Model]) -> list[str]:
     """Return the names of a model's relations: its references first, then what refers to it."""
     keys = [name for name, own in model._meta.fields.items() if isinstance(own, peewee.ForeignKeyField)]
-    others = [name for name, found in vars(model).items() if isinstance(found, ManyThrough | peewee.BackrefAccessor)]
+    others = [name for name, found in vars(model).items() if isinstance(found, _SHOWN_BY)]
     return keys + others
 
 
@@ -72,7 +75,7 @@ def links_of(model: type[peewee.Model], name: str) -> tuple[Link, ...]:
         UnknownColumnError: there is no such relation.
     """
     found = find_relation(model, name)
-    if isinstance(found, ManyThrough):
+    if isinstance(found, ManyToMany | OneThrough):
         return _to(found.near), _from(found.far)
     if isinstance(found, peewee.BackrefAccessor):
         return (_to(found.field, many=not isinstance(found, OneToOneAccessor)),)
