@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -211,6 +211,34 @@ class Entity(peewee.Model):
             return super().delete_instance(recursive, delete_nullable)
         with writing_to(origin, type(self)):
             return super().delete_instance(recursive, delete_nullable)
+
+    def dependencies(
+        self, search_nullable: bool = True, exclude_null_children: bool = False
+    ) -> Generator[tuple[Any, peewee.ForeignKeyField[Any]], None, None]:
+        """Yield conditions on the rows that depend on this one, with the key by which they do, the farthest first.
+
+        As Peewee's method of this name, which takes every reference for one to a primary key.
+        """
+        conditions: dict[type[peewee.Model], list[tuple[Any, peewee.ForeignKeyField[Any]]]] = {}
+        waiting: list[tuple[type[peewee.Model], Any]] = [(type(self), None)]
+        visited = set()
+        while waiting:
+            model, rows = waiting.pop()
+            if model in visited:
+                continue
+            visited.add(model)
+            for key, child in model._meta.backrefs.items():
+                if key.null and not search_nullable:
+                    continue
+                if rows is None:
+                    dependent = key == self.__data__[key.rel_field.name]
+                else:
+                    dependent = key.in_(model.select(key.rel_field).where(rows))
+                conditions.setdefault(child, []).append((dependent, key))
+                if not (key.null and exclude_null_children):
+                    waiting.append((child, dependent))
+        for child in reversed(peewee.sort_models(list(conditions))):  # type: ignore[attr-defined]
+            yield from conditions[child]
 
     @classmethod
     def _field_named(cls, name: str) -> peewee.Field[Any]:
