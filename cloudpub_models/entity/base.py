@@ -218,6 +218,13 @@ class Entity(peewee.Model):
         """Yield conditions on the rows that depend on this one, with the key by which they do, the farthest first.
 
         As Peewee's method of this name, which takes every reference for one to a primary key.
+
+        Args:
+            search_nullable: follow references that may be NULL too.
+            exclude_null_children: but not what depends on the rows that have those.
+
+        >>> [key.name for _, key in resize.dependencies()]
+        ['function', 'function', 'function', 'active_deployment']
         """
         conditions: dict[type[peewee.Model], list[tuple[Any, peewee.ForeignKeyField[Any]]]] = {}
         waiting: list[tuple[type[peewee.Model], Any]] = [(type(self), None)]
