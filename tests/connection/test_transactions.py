@@ -603,6 +603,7 @@ def test_a_transaction_of_a_generator_that_another_thread_gives_up_is_rolled_bac
     assert emails(managers) == ["bob@example.com"]
 
 
+@pytest.mark.filterwarnings("ignore:expected a thread without an event loop:RuntimeWarning")
 def test_tasks_of_one_thread_do_not_join_each_others_transactions(database, managers):
     async def keeps_one_open():
         with database.transaction():

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cloudpub_models import Database
+from cloudpub_models import Database, Managers
 from tests.faults.servers import wait_for
 
 pytestmark = pytest.mark.alone
@@ -160,4 +161,22 @@ def test_a_session_is_checked_once_when_it_begins(url, monkeypatch):
             for _ in range(5):
                 database.ping()
     assert len(checks) == 2
+    database.close()
+
+
+def test_as_many_threads_as_connections_change_what_they_stream(url):
+    database = Database(url, max_connections=4, pool_timeout=5)
+    database.migrate()
+    managers = Managers(database)
+    managers.users.batch_insert([{"email": f"{n}@example.com", "password_hash": "x"} for n in range(20)])
+    begun = threading.Barrier(4)
+
+    def change(number):
+        begun.wait(10)
+        for user in managers.users.iterate(chunk_size=1):
+            managers.users.update_by_id(user.id, {"password_hash": f"changed by {number}"})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(change, range(4)))
+    assert managers.users.count({"password_hash": "x"}) == 0
     database.close()

@@ -403,6 +403,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             if self._threads.current.scopes[:1] == [scope]:
                 self.run(f"CLOSE {name}", None)
             return
+        # Given up when the stream ends, in whatever way.
+        place = self._pool.place_for_stream()
         connection = self._pool.acquire()
         begin = f"BEGIN READ ONLY{self._after_begin}; SET LOCAL idle_in_transaction_session_timeout = 0; "
         try:
@@ -413,6 +415,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             finally:
                 self._roll_back(connection)
                 self._give_back(connection)
+                del place
         except BaseException:
             self._pool.reclaim(connection)
             raise

@@ -31,6 +31,8 @@ from cloudpub_models.connection.postgresql.attempts import AttemptLimit
 from cloudpub_models.errors import PoolTimeoutError
 
 CHECK_AFTER_IDLE_SECONDS = 30.0
+# How soon a stream that waits for another one's end notices it.
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 
 class PoolableConnection(Protocol):
@@ -72,6 +74,12 @@ class _Waiter(Generic[C]):
         return self._gate.acquire(timeout=seconds) or self.served
 
 
+class StreamPlace:
+    """Leave to keep a connection for a stream, for as long as it exists."""
+
+    __slots__ = ("__weakref__",)
+
+
 class ConnectionPool(Generic[C]):
     """At most ``limit`` connections, the most recently used given out first.
 
@@ -110,6 +118,7 @@ class ConnectionPool(Generic[C]):
         # What takes a place: connections, in use or idle, and waiters that are opening one; changed with the lock held.
         self._taken: list[weakref.ref[Any]] = []
         self._waiting: deque[_Waiter[C]] = deque()
+        self._streams: list[weakref.ref[StreamPlace]] = []
         # Filled by finalizers, which may run at any point of any thread and so must not keep it waiting for the lock.
         self._left_behind: deque[C] = deque()
         self._process = os.getpid()
@@ -152,6 +161,30 @@ class ConnectionPool(Generic[C]):
                     self.remove(connection)
             if usable:
                 return connection
+
+    def place_for_stream(self) -> StreamPlace:
+        """Wait until a stream may begin, which keeps a connection while its reader asks for others.
+
+        One connection, if there are several, is never a stream's: else threads that all change what they read would
+        all wait for a second connection, for which none gives up its first.
+
+        Raises:
+            PoolTimeoutError: none ended for as long as this call was willing to wait.
+        """
+        deadline = time.monotonic() + self._wait_seconds if self._wait_seconds else float("inf")
+        while True:
+            with self._lock:
+                self._streams = [stream for stream in self._streams if stream() is not None]
+                if len(self._streams) < max(1, self._limit - 1):
+                    place = StreamPlace()
+                    self._streams.append(weakref.ref(place))
+                    return place
+            if time.monotonic() >= deadline:
+                raise PoolTimeoutError(
+                    f"expected a stream to end within {self._wait_seconds:g} s; all {max(1, self._limit - 1)} that "
+                    "may be open at once stayed open: read them to their end, or raise max_connections or pool_timeout"
+                )
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def release(self, connection: C) -> None:
         """Give a connection back to be used again."""

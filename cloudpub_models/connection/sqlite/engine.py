@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import math
 import os
 import sqlite3
 import time
@@ -233,7 +232,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     def _look_at_file(self, thread: ThreadState) -> None:
         """Require the file that was opened, and trust in that for a moment."""
         self._require_same_file()
-        thread.trusted_until = math.inf if self._in_memory else monotonic() + _SECONDS_OF_TRUST
+        thread.trusted_until = None if self._in_memory else monotonic() + _SECONDS_OF_TRUST
 
     def _configure(self, connection: SqliteConnection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -387,7 +386,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if monotonic() > thread.trusted_until:
+        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         cursor, thread.cursor = thread.cursor, None
         if cursor is None:
@@ -516,7 +515,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if monotonic() > thread.trusted_until:
+        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         cursor: sqlite3.Cursor | None
         cursor, thread.cursor = thread.cursor, None
@@ -526,7 +525,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if monotonic() > thread.trusted_until:
+        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         return self._kept_connection()
 

@@ -317,3 +317,14 @@ def test_what_a_parents_thread_had_is_not_the_childs_to_close(server, monkeypatc
     pool.abandon()
     pool.acquire()
     assert not connection.discarded
+
+
+def test_one_connection_is_never_a_streams(server):
+    pool = server.pool(limit=3, wait_seconds=0.05)
+    places = [pool.place_for_stream() for _ in range(2)]
+    with pytest.raises(PoolTimeoutError, match="all 2 that may be open at once stayed open"):
+        pool.place_for_stream()
+    del places[0]
+    assert pool.place_for_stream()
+    alone = server.pool(limit=1)
+    assert alone.place_for_stream()
