@@ -72,11 +72,10 @@ class PostgresqlConnection(extensions.connection):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        # What `prepared` keeps: the command that executes each statement, the last one used last; the names of those
-        # that the server still has without need; and how many there have been.
+        # What `prepared` keeps: the command that executes each statement, the last one used last; and the names of
+        # those that the server still has without need.
         self.prepared: OrderedDict[str, str] = OrderedDict()
         self.outdated: list[str] = []
-        self.statements_prepared = 0
 
     def text_cursor(self) -> extensions.cursor:
         """Return a cursor for a statement that gives no rows, without taking it."""

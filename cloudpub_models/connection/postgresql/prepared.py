@@ -10,6 +10,7 @@ it is prepared again unnoticed. Inside one the server has ended the transaction 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
@@ -33,6 +34,7 @@ MOST_PREPARED = 100
 """How many statements a connection keeps prepared; then the one that was not used for longest goes."""
 
 _GONE = "26000"
+_THERE_ALREADY = "42P05"
 # The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
 _FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
 # A number beyond the type that its column had before, and a type that is not there any more.
@@ -107,6 +109,8 @@ class PreparingEngine(PostgresqlEngine):
             # Then most likely all are.
             connection.prepared.clear()
             connection.outdated.clear()
+        elif error.pgcode == _THERE_ALREADY:
+            connection.outdated.append(_prepared_as(sql, bool(parameters))[0])
         elif command := connection.prepared.pop(sql, None):
             connection.outdated.append(_name_in(command))
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
@@ -136,13 +140,23 @@ def _prepare(
     if outdated:
         cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
         outdated.clear()
-    # Without parameters a %s is the statement's own, as in format('%s', name).
-    body, arguments = _numbered(sql) if parameters else (sql, "")
-    connection.statements_prepared += 1
-    name = f"cloudpub_{connection.statements_prepared}"
+    name, body, arguments = _prepared_as(sql, bool(parameters))
     cursor.execute(f"PREPARE {name} AS {body}")
     command = prepared[sql] = f"EXECUTE {name}{arguments}"
     return command
+
+
+@lru_cache(maxsize=1024)
+def _prepared_as(sql: str, has_parameters: bool) -> tuple[str, str, str]:
+    """Return the name of a prepared statement, its text, and the arguments of its ``EXECUTE``.
+
+    The name is its text's own: where a pooler gives the next statement another session, what stands there under this
+    name is the same statement, and never another client's.
+    """
+    # Without parameters a %s is the statement's own, as in format('%s', name).
+    body, arguments = _numbered(sql) if has_parameters else (sql, "")
+    digest = hashlib.sha256(body.encode()).hexdigest()[:32]
+    return f"cloudpub_{digest}", body, arguments
 
 
 def _name_in(command: str) -> str:
@@ -187,7 +201,9 @@ def _changing() -> Callable[[str], re.Match[str] | None]:
 
 
 def _was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
-    if error.pgcode == _GONE or (error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE):
+    if error.pgcode in (_GONE, _THERE_ALREADY) or (
+        error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE
+    ):
         return True
     # Its parameters have the types that they had before a column got another one.
     return known and (

@@ -479,3 +479,26 @@ def test_on_sqlite_it_changes_nothing(backend):
     shop.migrate()
     assert Managers(shop).users.count() == 0
     shop.close()
+
+
+def test_what_another_client_has_prepared_is_never_run_in_place_of_ones_own(database_url):
+    """A pooler that swaps the sessions of two clients between two statements, each of which keeps its own book."""
+    clients = [Database(database_url, prepared=True, max_connections=1) for _ in range(2)]
+    users, functions = Managers(clients[0]).users, Managers(clients[1]).functions
+    ada = users.insert({"email": "ada@example.com", "password_hash": "x"})
+    functions.insert({"user_id": ada.id, "name": "resize"})
+    for _ in range(3):
+        assert users.find_by_id(1).email == "ada@example.com"
+        assert functions.find_by_id(1).name == "resize"
+        with clients[0].session(), clients[1].session():
+            first, second = (client.engine.connection() for client in clients)
+            first.prepared, second.prepared = second.prepared, first.prepared
+            first.outdated, second.outdated = second.outdated, first.outdated
+            clients[0].engine._keep_connection(second)
+            clients[1].engine._keep_connection(first)
+            assert users.find_by_id(1).email == "ada@example.com"
+            assert functions.find_by_id(1).name == "resize"
+            clients[0].engine._keep_connection(first)
+            clients[1].engine._keep_connection(second)
+    for client in clients:
+        client.close()
