@@ -48,7 +48,12 @@ class Picture:
 
 
 PICTURES = (
-    Picture("demo", "cloudpub demo --invocations 5000", 100, begins="Functions and their deployments, counted"),
+    Picture(
+        "demo",
+        "cloudpub demo --invocations 5000 --until 2025-06-02T12:00",
+        100,
+        begins="Functions and their deployments, counted",
+    ),
     Picture("find", "cloudpub find functions status=active 'name~re%' --columns name,status,created_at", 90),
     Picture("doctor", "cloudpub doctor", 90),
     Picture("stats", "cloudpub stats 53d0ef9f-8708-4cb5-9624-01a1914a3ea6 --period 7d --until 2025-06-02", 90),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -56,7 +57,21 @@ FileFormatOption = Annotated[
     FileFormat | None,
     typer.Option("--format", help="CSV or JSON lines; else what the file's name says, else JSON lines."),
 ]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="MOMENT",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
+        help="Where it ends, as 2025-06-02T12:00, in UTC if it has no offset; now if left out.",
+        show_default=False,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before data is destroyed.")]
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """Return a moment in UTC where it has no offset."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def chosen_format(format: OutputFormat | None, as_json: bool) -> FileFormat | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from cloudpub_models.cli.given.options import JsonOption
+from cloudpub_models.cli.given.options import JsonOption, UntilOption, aware
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import HarmlessConsole
@@ -19,17 +20,20 @@ def demo(
     invocations: Annotated[
         int, typer.Option(min=1, max=50_000_000, help="How many function invocations to record.")
     ] = 40_000,
+    until: UntilOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fill a database with a believable platform, then walk through what the library does.
 
     Without a database named, it makes cloudpub.db in the current directory. It can be run again: it replaces the data
-    of its own users (…@demo.cloudpub.example), and touches nobody else's. With --json it fills the database, says how
-    many rows there are, and leaves out the walk.
+    of its own users (…@demo.cloudpub.example), and touches nobody else's. Into a database with anybody else's rows or
+    tables it writes only where --database names it. With --json it fills the database, says how many rows there are,
+    and leaves out the walk.
     """
     from cloudpub_models.cli.commands.demo.walk import fill_database, run_demo
 
+    moment = aware(until) or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     if as_json:
-        print_document(fill_database(target, seed=seed, invocations=invocations))
+        print_document(fill_database(target, seed=seed, invocations=invocations, until=moment))
     else:
-        run_demo(target, HarmlessConsole(), seed=seed, invocations=invocations)
+        run_demo(target, HarmlessConsole(), seed=seed, invocations=invocations, until=moment)

@@ -1,8 +1,8 @@
 """The demo's platform, invented from a seed: who is on it, what they run, and two weeks of traffic.
 
 Pure: rows come out, nothing is read or written, and the same seed gives the same rows, UUIDs and times included. Times
-hang on a fixed moment, ``ANCHOR``, which is the demo's "now". Rows refer to others by UUID where the tables do; where
-they take internal ids, which only the database knows, the caller hands those in.
+hang on a fixed moment, ``ANCHOR``, which is the demo's "now"; ``moved`` takes rows to another. Rows refer to others by
+UUID where the tables do; where they take internal ids, which only the database knows, the caller hands those in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -117,6 +117,15 @@ def make_traffic(platform: Platform, count: int, function_ids: Mapping[UUID, int
                 at = start + timedelta(seconds=moment)
                 _add_call(traffic, chance, function, function_ids[function.uuid], at, day)
         yield traffic
+
+
+def moved(rows: Iterable[Row], by: timedelta) -> list[Row]:
+    """Return rows with all their times later.
+
+    >>> moved([{"id": 1, "at": datetime(2025, 6, 1)}], timedelta(days=1))
+    [{'id': 1, 'at': datetime.datetime(2025, 6, 2, 0, 0)}]
+    """
+    return [{name: value + by if isinstance(value, datetime) else value for name, value in row.items()} for row in rows]
 
 
 def _add_user(platform: Platform, chance: random.Random, person: catalogue.Person) -> None:
@@ -283,13 +292,12 @@ def _log_line(
 def _rhythm(kind: FunctionKind, day: int, hour: int) -> float:
     if not kind.follows_people:
         return 0.7
-    weekend = _day_start(day).weekday() >= 5
-    return _HOURLY_RHYTHM[hour] * (_WEEKEND if weekend else 1.0)
+    moment = _day_start(day) + timedelta(hours=hour)
+    return _HOURLY_RHYTHM[moment.hour] * (_WEEKEND if moment.weekday() >= 5 else 1.0)
 
 
 def _day_start(day: int) -> datetime:
-    midnight = ANCHOR.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight - timedelta(days=DAYS_OF_TRAFFIC - day)
+    return ANCHOR - timedelta(days=DAYS_OF_TRAFFIC - day)
 
 
 def _shares(count: int, weights: list[float]) -> list[int]:

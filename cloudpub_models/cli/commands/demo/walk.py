@@ -11,7 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -24,23 +24,27 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from cloudpub_models import Function, Managers, QueryEvent, User, operators
-from cloudpub_models.cli.commands.demo.data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic
+from cloudpub_models import Database, Function, Managers, QueryEvent, User, operators
+from cloudpub_models.cli.boundary import RefusedError
+from cloudpub_models.cli.commands.demo.data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic, moved
 from cloudpub_models.cli.commands.demo.tour import CHAPTERS, TOUR_FUNCTION, Step
 from cloudpub_models.cli.given.target import Target
 from cloudpub_models.cli.shown.tables import bar_chart, show, table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole
 from cloudpub_models.errors import NotFoundError
+from cloudpub_models.schema.catalogue.read import read_catalogue
 
 _PROGRESS_EVERY = 1_000
 _LONGEST_STATEMENT = 700
 _LONGEST_VALUE = 48
 _MOST_VALUES = 12
+# What the tables begin with in which the library keeps its books.
+_OF_THE_LIBRARY = "cloudpub_"
 _CLAUSES = ("FROM", "INNER JOIN", "LEFT JOIN", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "VALUES", "SET",
             "ON CONFLICT", "RETURNING")  # fmt: skip
 
 
-def run_demo(target: Target, console: Console, *, seed: int, invocations: int) -> None:
+def run_demo(target: Target, console: Console, *, seed: int, invocations: int, until: datetime) -> None:
     """Run the whole demo.
 
     Args:
@@ -48,77 +52,115 @@ def run_demo(target: Target, console: Console, *, seed: int, invocations: int) -
         console: where to show it.
         seed: what the data is invented from.
         invocations: how many calls of functions to invent.
+        until: where the data ends.
+
+    Raises:
+        RefusedError: the database has rows or tables of others, and no option names it.
     """
     with target.opened(creates=True, local_default=True) as database:
+        _require_its_own(target, database)
         applied = database.migrate()
         console.print(f"migrations: {', '.join(applied) or 'none pending'}", style="dim")
         managers = Managers(database)
         started = time.perf_counter()
         platform = make_platform(seed)
-        counts = _fill(managers, platform, invocations, console)
+        counts = _fill(managers, platform, invocations, until - ANCHOR, console)
         seconds = time.perf_counter() - started
         console.print(table_of_rows([{"table": table, "rows": count} for table, count in counts.items()], console))
         summary = f"{sum(counts.values()):,} rows in {seconds:.1f} s, in one transaction"
         console.print(f"{summary}; seed {seed} gives the same every time")
         console.print()
-        _walk(console, managers, platform)
+        _walk(console, managers, platform, until - timedelta(days=30))
         console.print(Rule(style="blue"))
         console.print(_what_next(target))
 
 
-def fill_database(target: Target, *, seed: int, invocations: int) -> dict[str, Any]:
+def fill_database(target: Target, *, seed: int, invocations: int, until: datetime) -> dict[str, Any]:
     """Fill a database as the demo does, without the walk, and return what has been done, for a program.
 
     Args:
         target: the database that the options name.
         seed: what the data is invented from.
         invocations: how many calls of functions to invent.
+        until: where the data ends.
+
+    Raises:
+        RefusedError: the database has rows or tables of others, and no option names it.
     """
     with target.opened(creates=True, local_default=True) as database:
+        _require_its_own(target, database)
         applied = database.migrate()
         started = time.perf_counter()
-        counts = _fill(Managers(database), make_platform(seed), invocations, HarmlessConsole(stderr=True))
+        counts = _fill(
+            Managers(database), make_platform(seed), invocations, until - ANCHOR, HarmlessConsole(stderr=True)
+        )
         seconds = time.perf_counter() - started
     return {"migrations": applied, "seed": seed, "rows": counts, "seconds": round(seconds, 3)}
 
 
-def _fill(managers: Managers, platform: Platform, invocations: int, console: Console) -> dict[str, int]:
-    """Replace the demo's own rows; return how many there are now in each table."""
+def _require_its_own(target: Target, database: Database) -> None:
+    if target.database is not None:
+        return
+    tables = set(read_catalogue(database.engine).tables)
+    has_users = "users" in tables
+    tables -= {model._meta.table_name for model in database.models}
+    others = sorted(table for table in tables if not table.startswith(_OF_THE_LIBRARY))
+    found = f"the table {others[0]}" if others else None
+    if found is None and has_users:
+        is_shared = Managers(database).users.exists({"email": operators.not_like(f"%@{DEMO_DOMAIN}")})
+        found = "users of others" if is_shared else None
+    if found is not None:
+        raise RefusedError(
+            f"expected a database for the demo alone; got one with {found}: name another, or this one by --database URL"
+        )
+
+
+def _fill(
+    managers: Managers, platform: Platform, invocations: int, later: timedelta, console: Console
+) -> dict[str, int]:
+    """Replace the demo's own rows, their times so much later; return how many there are now in each table."""
     with _progress(console, invocations) as advance, managers.database.transaction():
         # Everything else of the demo hangs on its users, and goes with them.
         managers.users.delete({"email": operators.like(f"%@{DEMO_DOMAIN}")})
-        user_ids = {user.uuid: user.id for user in managers.users.batch_insert(platform.users, returning=True)}
+        user_ids = {
+            user.uuid: user.id for user in managers.users.batch_insert(moved(platform.users, later), returning=True)
+        }
         counts = {
             "users": len(user_ids),
-            "user_information": managers.user_information.batch_insert(platform.user_information),
-            "organizations": managers.organizations.batch_insert(platform.organizations),
-            "organization_members": managers.organization_members.batch_insert(platform.organization_members),
+            "user_information": managers.user_information.batch_insert(moved(platform.user_information, later)),
+            "organizations": managers.organizations.batch_insert(moved(platform.organizations, later)),
+            "organization_members": managers.organization_members.batch_insert(
+                moved(platform.organization_members, later)
+            ),
         }
-        rows: list[dict[str, Any]] = [
-            {**function.row, "user_id": user_ids[function.owner]} for function in platform.functions
-        ]
-        functions = managers.functions.batch_insert(rows, returning=True)
+        functions = managers.functions.batch_insert(
+            moved(({**function.row, "user_id": user_ids[function.owner]} for function in platform.functions), later),
+            returning=True,
+        )
         function_ids = {function.uuid: function.id for function in functions}
-        counts |= {"functions": len(functions), "function_deployments": _deploy(managers, platform, function_ids)}
+        counts |= {
+            "functions": len(functions),
+            "function_deployments": _deploy(managers, platform, function_ids, later),
+        }
         counts |= {"function_invocations": 0, "function_logs": 0}
         for day in make_traffic(platform, invocations, function_ids):
             before = counts["function_invocations"]
             counts["function_invocations"] += managers.function_invocations.batch_insert(
-                day.invocations,
+                moved(day.invocations, later),
                 chunk_size=_PROGRESS_EVERY,
                 progress=lambda written, before=before: advance(before + written),  # type: ignore[misc]
             )
-            counts["function_logs"] += managers.function_logs.batch_insert(day.logs)
+            counts["function_logs"] += managers.function_logs.batch_insert(moved(day.logs, later))
     return counts
 
 
-def _deploy(managers: Managers, platform: Platform, function_ids: Mapping[UUID, int]) -> int:
+def _deploy(managers: Managers, platform: Platform, function_ids: Mapping[UUID, int], later: timedelta) -> int:
     rows = [
         {**deployment, "function_id": function_ids[function.uuid]}
         for function in platform.functions
         for deployment in function.deployments
     ]
-    deployments = managers.function_deployments.batch_insert(rows, returning=True)
+    deployments = managers.function_deployments.batch_insert(moved(rows, later), returning=True)
     for deployment in deployments:
         if deployment.is_active:
             managers.functions.update_by_id(
@@ -140,15 +182,18 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda written: progress.update(task, completed=written)
 
 
-def _walk(console: Console, managers: Managers, platform: Platform) -> None:
+def _walk(console: Console, managers: Managers, platform: Platform, since: datetime) -> None:
     function, user = _guides(managers, platform)
     known: dict[str, Any] = {
         "database": managers.database,
         "managers": managers,
         "user": user,
         "function": function,
-        "since": ANCHOR - timedelta(days=30),
+        "since": since,
     }
+    title = Text("All of this can be pasted into 'cloudpub shell', these lines first", style="bold")
+    console.print(_panel(title, Syntax(names_as_code(function, user, since), "python", **_STYLE)))
+    console.print()
     try:
         for number, chapter in enumerate(CHAPTERS, start=1):
             console.print(Rule(Text(f"{number}. {chapter.title}", style="bold"), align="left", style="blue"))
@@ -190,6 +235,18 @@ _STYLE: dict[str, Any] = {"theme": "ansi_dark", "background_color": "default", "
 
 def _panel(title: Text, content: RenderableType) -> Panel:
     return Panel(content, title=title, title_align="left", border_style="dim", box=box.ROUNDED, padding=(0, 1))
+
+
+def names_as_code(function: Function, user: User, since: datetime) -> str:
+    """Return the lines that give the names which the steps take, for the shell."""
+    return "\n".join(
+        [
+            "from datetime import datetime",
+            f"user = managers.users.find_by_uuid({str(user.uuid)!r})",
+            f"function = managers.functions.find_by_uuid({str(function.uuid)!r})",
+            f"since = datetime.fromisoformat({since.isoformat()!r})",
+        ]
+    )
 
 
 def source_of(step: Step) -> str:

@@ -12,14 +12,12 @@ from typing import Annotated
 import typer
 
 from cloudpub_models.cli.commands.stats.measurements import Period, measure
-from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, find_function
+from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, UntilOption, aware, find_function
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import file_to_write
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_note
 from cloudpub_models.platform.registry import Managers
-
-_MOMENT_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 
 @takes_target()
@@ -27,15 +25,7 @@ def stats(
     target: Target,
     function: FunctionArgument,
     period: Annotated[Period, typer.Option(help="How far back.")] = Period.DAY,
-    until: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="MOMENT",
-            formats=_MOMENT_FORMATS,
-            help="Where the period ends, as 2025-06-02T12:00, in UTC if it has no offset; now if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    until: UntilOption = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +45,7 @@ def stats(
         raise typer.BadParameter("expected --html or --json; got both: leave one out")
     with target.opened() as database:
         managers = Managers(database)
-        measured = measure(managers, find_function(managers, function), period, _aware(until) or datetime.now(UTC))
+        measured = measure(managers, find_function(managers, function), period, aware(until) or datetime.now(UTC))
     if as_json:
         print_document(measured.to_json())
     elif html is not None:
@@ -69,7 +59,3 @@ def stats(
 
         console = HarmlessConsole()
         console.print(draw(measured, console))
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

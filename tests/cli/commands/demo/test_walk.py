@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from cloudpub_models import Database, Managers, QueryEvent
+from cloudpub_models import Database, Managers, QueryEvent, operators
 from cloudpub_models.cli.commands.demo import walk as demo
-from cloudpub_models.cli.commands.demo.data import make_platform
+from cloudpub_models.cli.commands.demo.data import ANCHOR, make_platform
 from cloudpub_models.cli.commands.demo.tour import CHAPTERS, Step
 from cloudpub_models.cli.given.target import Target
+from cloudpub_models.schema import read_catalogue
 from tests.cli.talk import talk
 
 Run = Callable[..., Result]
@@ -69,7 +71,7 @@ def test_shows_code_sql_and_results_of_every_step(run: Run, cli_database_url: st
 
 
 def test_the_same_seed_gives_the_same_rows(run: Run, cli_database_url: str) -> None:
-    arguments = ("demo", "--invocations", "200", "--database", cli_database_url)
+    arguments = ("demo", "--invocations", "200", "--until", "2026-01-01", "--database", cli_database_url)
     assert run(*arguments, "--seed", "5").exit_code == 0
     first = {table: content(cli_database_url, table) for table in TABLES}
     assert run(*arguments, "--seed", "6").exit_code == 0
@@ -82,7 +84,7 @@ def test_the_same_seed_gives_the_same_rows(run: Run, cli_database_url: str) -> N
 
 def test_both_databases_get_the_same_rows(run: Run, empty_postgresql_url: str) -> None:
     for url in ("sqlite:///demo.db", empty_postgresql_url):
-        assert run("demo", "--invocations", "200", "--database", url).exit_code == 0
+        assert run("demo", "--invocations", "200", "--until", "2026-01-01", "--database", url).exit_code == 0
     for table in TABLES:
         assert content("sqlite:///demo.db", table) == content(empty_postgresql_url, table)
 
@@ -158,7 +160,7 @@ def test_one_active_deployment_for_each_function(run: Run) -> None:
 def test_any_width_will_do(workplace: Path, width: int) -> None:
     with (workplace / "out.txt").open("w+", encoding="utf-8") as file:
         console = Console(file=file, width=width)
-        demo.run_demo(Target("sqlite:///:memory:"), console, seed=1, invocations=40)
+        demo.run_demo(Target("sqlite:///:memory:"), console, seed=1, invocations=40, until=ANCHOR)
         file.seek(0)
         lines = file.read().splitlines()
     too_long = [line for line in lines if len(line) > width]
@@ -168,7 +170,7 @@ def test_any_width_will_do(workplace: Path, width: int) -> None:
 def test_a_terminal_gets_colours_and_a_progress_bar(workplace: Path) -> None:
     with (workplace / "out.txt").open("w+", encoding="utf-8") as file:
         console = Console(file=file, width=100, force_terminal=True, color_system="standard")
-        demo.run_demo(Target("sqlite:///:memory:"), console, seed=1, invocations=3_000)
+        demo.run_demo(Target("sqlite:///:memory:"), console, seed=1, invocations=3_000, until=ANCHOR)
         file.seek(0)
         text = file.read()
     assert "recording invocations" in text
@@ -215,7 +217,56 @@ def test_statements_are_shown_once_and_cut() -> None:
 
 def test_a_demo_that_loses_its_rows_to_another_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     other = make_platform(2)
-    monkeypatch.setattr(demo, "_walk", lambda console, managers, _platform: demo._guides(managers, other))
+    monkeypatch.setattr(demo, "_walk", lambda console, managers, *_: demo._guides(managers, other))
     result = run("demo", "--invocations", "20")
     assert result.exit_code == 1
     assert "run it again" in result.stderr
+
+
+def test_what_is_shown_can_be_pasted_into_the_shell(run: Run, cli_database_url: str) -> None:
+    shown: list[str] = []
+    monkeypatch = pytest.MonkeyPatch()
+    named = demo.names_as_code
+    monkeypatch.setattr(demo, "names_as_code", lambda *given: shown.append(named(*given)) or named(*given))
+    with monkeypatch.context():
+        assert run("demo", "--invocations", "200", "--database", cli_database_url).exit_code == 0
+    monkeypatch.undo()
+    script = "\n".join([*shown, *(demo.source_of(step) for step in STEPS)])
+    assert run("shell", "--database", cli_database_url, stdin=script).exit_code == 0
+
+
+def test_the_data_ends_now(run: Run, cli_database_url: str) -> None:
+    assert run("demo", "--invocations", "500", "--database", cli_database_url).exit_code == 0
+    database = Database(cli_database_url)
+    latest = database.raw_query_single("SELECT max(timestamp) AS moment FROM function_invocations")
+    managers = Managers(database)
+    moments = [row.timestamp for row in managers.function_invocations.find_all(order_by="timestamp")]
+    now = datetime.now(UTC)
+    assert latest is not None
+    assert now - timedelta(hours=6) < moments[-1] <= now
+    assert now - timedelta(days=15) < moments[0]
+    assert not managers.function_deployments.exists({"deployed_at": operators.gt(now)})
+    assert not managers.users.exists({"updated_at": operators.gt(now)})
+    database.close()
+
+
+@pytest.mark.parametrize("given", [(), ("--json",)], ids=str)
+def test_nothing_is_written_beside_rows_of_others_unless_the_database_is_named(
+    run: Run, cli_database_url: str, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", cli_database_url)
+    database = Database(cli_database_url)
+    database.raw_execute("CREATE TABLE theirs (id INTEGER)")
+    beside = run("demo", "--invocations", "20", *given)
+    assert beside.exit_code == 1
+    assert "expected a database for the demo alone; got one with the table theirs" in beside.stderr
+    assert set(read_catalogue(database.engine).tables) == {"theirs"}
+    database.raw_execute("DROP TABLE theirs")
+    assert run("demo", "--invocations", "20", *given).exit_code == 0
+    assert run("demo", "--invocations", "20", *given).exit_code == 0
+    Managers(database).users.insert({"email": "ada@example.com", "password_hash": "x"})
+    refused = run("demo", "--invocations", "20", *given)
+    assert refused.exit_code == 1
+    assert "got one with users of others: name another, or this one by --database URL" in refused.stderr
+    assert run("demo", "--invocations", "20", "--database", cli_database_url, *given).exit_code == 0
+    database.close()

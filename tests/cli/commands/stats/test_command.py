@@ -253,7 +253,8 @@ def test_the_command_lines_page_shows_what_is_drawn(run: Run, monkeypatch: pytes
     shown = re.findall(r"^```\n\$ cloudpub (stats .*)\n((?:.*\n)*?)```$", page, re.MULTILINE)
     assert len(shown) == 1
     arguments, drawn = shown[0]
-    run("demo", "--invocations", "5000")
+    assert "cloudpub demo --invocations 5000 --until 2025-06-02T12:00`" in page
+    run("demo", "--invocations", "5000", "--until", "2025-06-02T12:00")
     monkeypatch.setenv("COLUMNS", "80")
     result = run(*arguments.split())
     assert [line.rstrip() for line in result.stdout.splitlines()] == drawn.splitlines()
