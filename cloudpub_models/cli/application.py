@@ -28,7 +28,6 @@ from cloudpub_models.cli.given.target import Target, takes_target
 application = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     # A traceback of ours is for a bug report; the values of local variables, which may be secret, are not.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -26,7 +26,7 @@ _ADVICE: dict[type[errors.CloudpubError], str] = {
     errors.StorageError: "check the disk's space and the permissions of the database",
 }
 
-_MISSING_TABLE_ADVICE = "has this database been migrated? call database.migrate()"
+_MISSING_TABLE_ADVICE = "is this its name? if it is, and this database was never migrated, call database.migrate()"
 _LONGEST_TEXT = 500
 
 

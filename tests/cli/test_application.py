@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -284,3 +285,11 @@ def test_a_terminal_that_knows_only_ascii(tmp_path: Path) -> None:
     result = run_process(*arguments, directory=tmp_path, PYTHONIOENCODING="ascii")
     assert (result.returncode, result.stderr) == (0, "database: sqlite:///cloudpub.db\n")
     assert "9. Analytics" in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_names_what_an_option_takes_in_words(run: Run, command: tuple[str, ...]) -> None:
+    """Not the types of Python or Click."""
+    lines = run(*command, "--help").stdout.splitlines()
+    options = [line for line in lines if "--" in line and not re.search("--help|-completion", line)]
+    assert [line for line in options if re.search(r"<(bool|int|float|str|path)|INTEGER|FLOAT|\bPATH\b|\bBOOLEAN\b", line)] == []

@@ -62,7 +62,7 @@ def logs(
             "--grep", metavar="TEXT", help="Only lines that contain this text, in capitals or not.", show_default=False
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many of the latest lines to begin with.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the latest lines to begin with.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Show a function's latest log lines, the oldest of them first; with --follow, new ones as they come.

@@ -73,7 +73,7 @@ def prune(
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many rows would go; delete none.")] = False,
     yes: YesOption = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="How many rows a transaction deletes.")] = 1000,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows a transaction deletes.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
     """Delete log lines or invocations from before a moment, the oldest first.

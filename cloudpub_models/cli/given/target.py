@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import peewee
 import typer
@@ -240,6 +240,12 @@ def takes_target(*, scripts: bool = False) -> Callable[[Callable[..., None]], Ca
                 for name, option in options.items()
             ),
         ]
+
+        for parameter in parameters:
+            kind, *said = get_args(parameter.annotation) or (parameter.annotation,)
+            for option in said:
+                # Newer versions of Typer say <bool> behind a flag, which takes nothing.
+                option.metavar = "" if kind is bool and option.metavar is None else option.metavar
 
         @functools.wraps(command)
         def run(*, context: typer.Context, **given: Any) -> None:

@@ -141,7 +141,7 @@ def test_a_table_that_is_not_there_yet(database, managers):
     database.raw_execute("ALTER TABLE function_logs RENAME TO moved")
     try:
         for _ in range(2):
-            with pytest.raises(errors.InvalidQueryError, match="has this database been migrated"):
+            with pytest.raises(errors.InvalidQueryError, match="is this its name"):
                 managers.function_logs.count()
     finally:
         database.raw_execute("ALTER TABLE moved RENAME TO function_logs")

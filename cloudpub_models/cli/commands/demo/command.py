@@ -16,9 +16,9 @@ from cloudpub_models.cli.shown.terminal import HarmlessConsole
 @takes_target()
 def demo(
     target: Target,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same data.")] = 1,
     invocations: Annotated[
-        int, typer.Option(min=1, max=50_000_000, help="How many function invocations to record.")
+        int, typer.Option(min=1, max=50_000_000, metavar="N", help="How many function invocations to record.")
     ] = 40_000,
     until: UntilOption = None,
     as_json: JsonOption = False,
