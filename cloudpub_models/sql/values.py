@@ -29,6 +29,9 @@ _JSON_NUL = r"(?<!\\)(?:\\\\)*\\u0000"
 
 
 _HARMLESS_IN_JSON = frozenset({str, float, bool, type(None)})
+DEEPEST_JSON = 200
+"""How many lists and dicts of a document may be in each other; what is deeper could be stored, and never be shown."""
+
 # Without its check for circles, which end in a RecursionError as well.
 _json_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
@@ -268,7 +271,7 @@ def json_to_text(value: object) -> str:
     try:
         text = _json_encoder.encode(value)
     except RecursionError:
-        raise InvalidValueError("expected a JSON value; got one nested too deeply, or containing itself") from None
+        raise _nested_too_deeply() from None
     except ValueError:
         raise InvalidValueError(
             "expected a JSON value; got NaN or one of the infinities, which JSON does not have: use None instead"
@@ -277,11 +280,39 @@ def json_to_text(value: object) -> str:
         raise InvalidValueError(
             f"expected a JSON value (dict, list, str, int, float, bool, None); got one that is none ({error})"
         ) from None
+    if text.count("[") + text.count("{") > DEEPEST_JSON and is_nested_too_deeply(value):
+        raise _nested_too_deeply()
     if "\\u0000" in text and re.search(_JSON_NUL, text):
         raise InvalidValueError(
             "expected JSON without NUL characters; got one (\\u0000), which PostgreSQL cannot store"
         )
     return _encode_text(text)
+
+
+def is_nested_too_deeply(value: object) -> bool:
+    """Return whether a document has more lists and dicts in each other than every reader of it can follow.
+
+    >>> is_nested_too_deeply([[1, {"a": 2}]])
+    False
+    """
+    level: list[Any] = [value]
+    for _ in range(DEEPEST_JSON + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list | tuple)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _nested_too_deeply() -> InvalidValueError:
+    return InvalidValueError(
+        f"expected a JSON value with at most {DEEPEST_JSON} lists and dicts in each other; got one nested too deeply, "
+        "or containing itself"
+    )
 
 
 def json_path(path: Sequence[str | int]) -> str:

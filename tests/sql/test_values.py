@@ -239,3 +239,23 @@ def test_datetimes_keep_their_moment(moment: datetime) -> None:
         return
     assert len(text) == 26
     assert datetime.fromisoformat(text + "+00:00") == moment.astimezone(UTC)
+
+
+def nested(depth, wrap):
+    document = 1
+    for _ in range(depth):
+        document = wrap(document)
+    return document
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: [inner], lambda inner: {"a": inner, "b": "["}, lambda inner: [[], inner]]
+)
+def test_a_document_is_as_deep_as_all_can_follow(wrap):
+    assert encode(nested(200, wrap)).startswith(("[", "{"))
+    for depth in (201, 300, 600, 990):
+        with pytest.raises(
+            InvalidValueError, match="at most 200 lists and dicts in each other; got one nested too deeply"
+        ):
+            encode(nested(depth, wrap))
+    assert encode([[[]]] * 500).count("[") == 1001

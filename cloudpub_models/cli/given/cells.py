@@ -20,12 +20,12 @@ from cloudpub_models.entity.stored_forms import timestamp_from_database, uuid_fr
 from cloudpub_models.errors import InvalidValueError, NotFoundError
 from cloudpub_models.manager.columns.table import Column
 from cloudpub_models.platform.registry import Managers
+from cloudpub_models.sql.values import DEEPEST_JSON, is_nested_too_deeply
 
 Reader = Callable[[Any], Any]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _MOST_DIGITS = 1_000
-_DEEPEST = 200
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # References of a file's rows are mostly to the same few rows.
 _MOST_KEYS_KEPT = 10_000
@@ -173,24 +173,10 @@ def read_json(text: str, *, repeated: bool = True) -> Any:
         message = str(error).partition(";")[0]
         got = repr(text.strip()[:60]) if repeated else "none"
         raise InvalidValueError(f"expected JSON; got {got} ({message})") from None
-    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
+    if text.count("[") + text.count("{") > DEEPEST_JSON and is_nested_too_deeply(value):
         raise _too_deep()
     return value
 
 
-def _is_too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return False
-    return True
-
-
 def _too_deep() -> InvalidValueError:
-    return InvalidValueError(f"expected JSON with at most {_DEEPEST} arrays and objects in each other; got more")
+    return InvalidValueError(f"expected JSON with at most {DEEPEST_JSON} arrays and objects in each other; got more")

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from cloudpub_models.cli.shown.files import binary_stdout
+from cloudpub_models.cli.shown.files import binary_stdout, escaped
 from cloudpub_models.cli.shown.row_files import FileFormat, json_ready, row_writer
 from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import data_console
@@ -27,7 +27,7 @@ def print_document(document: Any) -> None:
 
 def document_bytes(document: Any) -> bytes:
     """Return one JSON document as the text of a file."""
-    return json.dumps(json_ready(document), ensure_ascii=False, indent=2).encode() + b"\n"
+    return escaped(json.dumps(json_ready(document), ensure_ascii=False, indent=2)).encode() + b"\n"
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], names: Sequence[str], format: FileFormat | None) -> None:

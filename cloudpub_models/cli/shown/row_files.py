@@ -18,7 +18,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import IO, Any
 
-from cloudpub_models.cli.shown.files import STANDARD_STREAM
+from cloudpub_models.cli.shown.files import STANDARD_STREAM, escaped
 
 _QUOTE = '"'
 # What an empty text is written as where an empty cell is NULL.
@@ -76,8 +76,12 @@ def _scalar_json_ready(value: Any) -> Any:
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
-    """Return a row as a line of JSON."""
-    return _json_text(row).encode() + b"\n"
+    """Return a row as a line of JSON, in which what a terminal would obey is an escape of JSON's, wherever it goes.
+
+    >>> json_line({"message": "a\\x9b2J\\u202e"})
+    b'{"message":"a\\\\u009b2J\\\\u202e"}\\n'
+    """
+    return escaped(_json_text(row)).encode() + b"\n"
 
 
 def _json_text(value: Any) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from cloudpub_models import Role
+from cloudpub_models.cli.shown.output import document_bytes
 from cloudpub_models.cli.shown.row_files import FileFormat, format_of, json_line, json_ready
 
 
@@ -50,3 +51,10 @@ def test_what_databases_give_as_json(value: Any, ready: Any) -> None:
 )
 def test_a_name_tells_the_format(name: str, format: FileFormat | None) -> None:
     assert format_of(name) is format
+
+
+def test_json_has_escapes_for_what_a_terminal_obeys() -> None:
+    hostile = "a\x1b[2J\x9b2J\x85\u202e\u2066\u200f\U000e0001b"
+    for text in (json_line({"message": hostile}), document_bytes({"message": hostile})):
+        assert json.loads(text) == {"message": hostile}
+        assert text.decode().replace("\n", "").isprintable()
