@@ -21,7 +21,7 @@ Run = Callable[..., Result]
 # Control characters of both sets, an escape sequence, signs that turn writing around, ends of lines, markup of Rich's,
 # and of each language that is written.
 HOSTILE = "a\x1b[2J\x07\x08\x9b31m\u202eevil\u2066\u2028[bold red]x[/]<script>alert(1)</script>\"'`|%%{init: {}}%%"
-MIGRATION = "0003_\x1b[31m\u202e[bold]x"
+MIGRATION = "0900_\x1b[31m\u202e[bold]x"
 TABLE = 'evil\x1b[2J\u202e[bold red]<img src=x onerror=alert(1)>`|"%%{init: {}}%%'
 
 COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
