@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,6 +186,28 @@ def test_the_magic_only_reads_unless_told(shell: InteractiveShell, world: Manage
     assert isinstance(outcome.error_in_exec, InvalidQueryError)
     assert "read-only" in str(outcome.error_in_exec)
     assert world.users.count() == 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "PRAGMA query_only = OFF",
+        "PRAGMA foreign_keys = OFF",
+        "PRAGMA user_version = 7",
+        "ATTACH 'elsewhere.db' AS elsewhere",
+        "DETACH main",
+    ],
+)
+def test_the_magic_neither_sets_nor_opens_anything(
+    shell: InteractiveShell, world: Managers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = shell.run_cell(f"%%cloudpub\n{statement}")
+    assert isinstance(outcome.error_in_exec, InvalidQueryError)
+    assert list(tmp_path.glob("elsewhere*")) == []
+    assert world.database.raw_query_all("PRAGMA user_version") == [{"user_version": 0}]
+    assert world.users.insert({"email": "after@example.com", "password_hash": "x"}).id
 
 
 def test_the_magic_writes_when_told(shell: InteractiveShell, world: Managers) -> None:
