@@ -40,13 +40,15 @@ _HARMLESS = """
     concat concat_ws corr count cume_dist date date_bin date_part date_trunc dense_rank every exp extract
     first_value floor format gen_random_uuid generate_series greatest hex ifnull iif initcap instr json_agg
     json_array_elements json_array_length json_build_object json_each json_extract json_object_agg json_typeof
-    jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_object jsonb_each
-    jsonb_each_text jsonb_object_agg jsonb_set jsonb_typeof julianday lag last_value lead least length ln log lower
-    lpad ltrim make_interval max md5 min mod now ntile nullif octet_length overlay percent_rank percentile_cont
-    percentile_disc position power random rank regexp_matches regexp_replace repeat replace reverse round
-    row_number rpad rtrim sign split_part sqrt starts_with stddev strftime string_agg string_to_array strpos substr
-    substring sum to_char to_date to_json to_jsonb to_timestamp translate trim trunc typeof unnest upper var_pop
-    variance
+    jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
+    jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_agg
+    jsonb_path_exists jsonb_path_query jsonb_path_query_first jsonb_populate_record jsonb_set jsonb_typeof
+    julianday lag last_value lead least length ln log lower lpad ltrim make_interval max md5 min mod now ntile
+    nullif octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock
+    pg_current_xact_id pg_try_advisory_xact_lock position power random rank regexp_matches regexp_replace repeat
+    replace reverse round row_number rpad rtrim sign split_part sqrt starts_with stddev strftime string_agg
+    string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_timestamp to_tsvector translate
+    trim trunc typeof unnest upper var_pop variance websearch_to_tsquery
 """
 _HARMLESS_BEFORE_A_BRACKET = frozenset(_HARMLESS.split())
 # What a PRAGMA of SQLite may be asked about; anything else that is given to one sets it.

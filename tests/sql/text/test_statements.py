@@ -103,6 +103,7 @@ AFTERMATHS: dict[Aftermath, list[str]] = {
         "FETCH FORWARD 5 FROM a",
         "VALUES (1)",
         "TABLE a",
+        "SELECT pg_advisory_xact_lock(1), jsonb_path_query_first(a, 'strict $') FROM b",
     ],
 }
 ON_SQLITE: dict[Aftermath, list[str]] = {
