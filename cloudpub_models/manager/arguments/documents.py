@@ -113,7 +113,7 @@ class _Inside:
         if isinstance(value, str):
             return "text", encode(value)
         if isinstance(value, Decimal) and value.is_finite():
-            value = float(value) if value % 1 else int(value)
+            value = int(value) if value == value.to_integral_value() else float(value)
         if isinstance(value, int):
             return "number", encode(value)
         if isinstance(value, float) and math.isfinite(value):

@@ -189,6 +189,7 @@ REFUSED: dict[str, tuple[type[Exception], Any, str]] = {
     "a moment": (InvalidValueError, lambda: operators.at("a", datetime.now(UTC)), "convert it"),
     "NaN": (InvalidValueError, lambda: operators.at("a", float("nan")), "a finite number"),
     "infinite": (InvalidValueError, lambda: operators.at("a", Decimal("Infinity")), "a finite number"),
+    "a decimal that is too large": (InvalidValueError, lambda: operators.at("a", Decimal("1e400")), "64 bits"),
     "too large": (InvalidValueError, lambda: operators.at("a", 2**64), "64 bits"),
     "no order": (InvalidValueError, lambda: operators.at("a", operators.gt(True)), "which have no order"),
     "of two kinds": (InvalidValueError, lambda: operators.at("a", operators.between(1, "b")), "number and text"),
