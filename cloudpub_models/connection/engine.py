@@ -143,7 +143,9 @@ class Engine(peewee.Database, Sender):
             raise InvalidQueryError(parsed.fault)
         if parameters.__class__ is dict:
             for value in parameters.values():
-                if value.__class__ is str or value.__class__ is tuple:
+                kind = value.__class__
+                # Few texts have the length of a moment or of a UUID, and a dash where those have one.
+                if kind is tuple or (kind is str and 9 < len(value) < 46 and ("-" in value or len(value) == 32)):
                     parameters = as_columns_hold_it(sql, parameters, self.sql_dialect, self.known_models)
                     break
         text, values = parsed.bind(parameters or {})

@@ -55,6 +55,8 @@ def whole(engine: Engine, sql: str) -> AbstractContextManager[object]:
 def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Run one statement with ``@name`` parameters and return its rows as dicts; of one that is refused keep nothing."""
     text, values = engine.bind_parameters(sql, parameters)
+    if "RETURNING" not in text.upper():  # nearly always
+        return as_dicts(*engine.fetch_undecoded(text, values))
     with whole(engine, text):
         return as_dicts(*engine.fetch_undecoded(text, values))
 
