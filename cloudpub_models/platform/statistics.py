@@ -8,14 +8,17 @@ in ``invocations``, what their durations say in ``durations``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, Self
 
 from cloudpub_models.entity.stored_forms import timestamp_from_database
+from cloudpub_models.errors import UnknownColumnError, did_you_mean
 from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets
 from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.render.handwritten import in_words_of
 
 FUNCTION_STATS: Final = """
@@ -59,6 +62,15 @@ def durations_statement(dialect: Dialect) -> str:
     return in_words_of(dialect, _DURATIONS)
 
 
+# The names in the statement that the platform's other backend documents.
+_OTHER_NAMES = {
+    "total_invocations": "total",
+    "avg_duration": "average",
+    "min_duration": "minimum",
+    "max_duration": "maximum",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class InvocationCounts:
     """How a number of invocations went.
@@ -95,6 +107,41 @@ class FunctionStats(InvocationCounts):
     p50: float | None
     p95: float | None
     p99: float | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what a row of a statement of one's own says; what it leaves out follows from the rest, or is None.
+
+        Args:
+            data: figures by their names here, or by ``total_invocations``, ``avg_duration``, ``min_duration`` and
+                ``max_duration``. ``total`` and ``successful`` have to be there.
+
+        Raises:
+            UnknownColumnError: a name is no figure, or one that has to be there is not.
+
+        >>> row = {"total_invocations": 4, "successful": 3, "avg_duration": 12.5, "max_duration": 40}
+        >>> stats = FunctionStats.from_dict(row)
+        >>> stats.failed, stats.success_rate, stats.average, stats.maximum, stats.p95
+        (1, 0.75, 12.5, 40, None)
+        """
+        figures = {_OTHER_NAMES.get(name, name): value for name, value in data.items()}
+        known = [field.name for field in fields(cls)]
+        for name in figures:
+            if name not in known:
+                raise UnknownColumnError(
+                    f"expected a figure of FunctionStats; got {shown(name)}: {did_you_mean(str(name), known)}"
+                )
+        for name in ("total", "successful"):
+            if figures.get(name) is None:
+                raise UnknownColumnError(f"expected {name} among the figures of FunctionStats; got none: select it too")
+        total, successful = figures["total"], figures["successful"]
+        follows = {"failed": total - successful, "success_rate": successful / total if total else None}
+        found: dict[str, Any] = {**dict.fromkeys(known), **follows, **figures}
+        # PostgreSQL's averages are Decimals.
+        plain: dict[str, Any] = {
+            name: float(value) if isinstance(value, Decimal) else value for name, value in found.items()
+        }
+        return cls(**plain)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudpub_models import Function, FunctionStats, Managers, User, UserOverview
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError, UnknownColumnError
 
 NOTHING = {
     "total": 0,
@@ -250,3 +250,24 @@ def test_user_overview_of_nothing(managers: Managers, ada: User) -> None:
     assert managers.function_invocations.get_user_overview(ada) == empty
     assert managers.function_invocations.get_user_overview(ada.id + 1) == empty
     assert managers.function_invocations.get_user_overview(ada.uuid).functions == 0
+
+
+def test_figures_of_a_statement_of_ones_own(database, managers, resize):
+    for status, duration in (("success", 10), ("success", 30), ("error", 20)):
+        managers.function_invocations.record(resize, status, duration)
+    row = database.raw_query_single(
+        "SELECT COUNT(*) AS total_invocations, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, "
+        "AVG(duration_ms) AS avg_duration, MAX(duration_ms) AS max_duration "
+        "FROM function_invocations WHERE function_id = @function",
+        {"function": resize.id},
+    )
+    stats = FunctionStats.from_dict(row)
+    assert (stats.total, stats.successful, stats.failed, stats.average, stats.maximum) == (3, 2, 1, 20.0, 30)
+    assert isinstance(stats.average, float)
+    assert (stats.minimum, stats.p50) == (None, None)
+    assert FunctionStats.from_dict(vars(stats)) == stats
+    assert FunctionStats.from_dict({"total": 0, "successful": 0}).success_rate is None
+    with pytest.raises(UnknownColumnError, match="got 'sucessful': did you mean 'successful'"):
+        FunctionStats.from_dict({"total": 1, "sucessful": 1})
+    with pytest.raises(UnknownColumnError, match="expected successful among the figures"):
+        FunctionStats.from_dict({"total": 1})
