@@ -278,7 +278,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(shop, unit, observed, 
             break
     else:
         pytest.fail("the unit of work has more moments than were tried")
-    assert moment > 30
+    assert moment > 20
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.__name__)
@@ -347,7 +347,7 @@ def test_real_signals_at_random_lose_no_work_that_was_acknowledged(shop, scale):
     try:
         while time.monotonic() < until:
             try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 4e-3))
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, chance.choice((4e-3, 4e-2))))
                 # Not for ever: in a finalizer the interpreter swallows what a handler raises.
                 for number in itertools.islice(numbers, 200):
                     work(number)
@@ -358,4 +358,6 @@ def test_real_signals_at_random_lose_no_work_that_was_acknowledged(shop, scale):
         signal.signal(signal.SIGALRM, before)
     require_nothing_is_left(database, observer)
     assert set(acknowledged) <= observer.names()
-    assert interrupts > 300
+    assert interrupts > 100
+    assert len(acknowledged) > 100
+    print(f"{interrupts} interrupts, {len(acknowledged)} units of work acknowledged, all of them there")
