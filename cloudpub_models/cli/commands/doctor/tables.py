@@ -100,7 +100,22 @@ def indexes_twice(database: Database) -> Iterator[Verdict]:
                 )
 
 
-CHECKS: tuple[Check, ...] = (("drift", drift), ("indexes", foreign_keys_without_index), ("indexes", indexes_twice))
+def history(database: Database) -> Iterator[Verdict]:
+    """Say whether changes are recorded, and which tables have triggers that do not record what they should."""
+    recorded = database.history.tables
+    faulty = database.history.faulty_tables()
+    for table in faulty:
+        yield error(f"the triggers of {table} are gone or do not fit it: changes are lost", "cloudpub history on")
+    if recorded and not faulty:
+        yield ok(f"the changes of {_counted(len(recorded), 'table')} are recorded")
+
+
+CHECKS: tuple[Check, ...] = (
+    ("history", history),
+    ("drift", drift),
+    ("indexes", foreign_keys_without_index),
+    ("indexes", indexes_twice),
+)
 
 
 def _counted(number: int, noun: str) -> str:

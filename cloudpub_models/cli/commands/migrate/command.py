@@ -244,14 +244,15 @@ def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, a
 def _migrator(target: Target, direction: Direction, database: Database) -> Migrator:
     """Return the migrator of the components that are meant, and of those that are touched with them."""
     if not target.names:
-        return Migrator(database.engine, target.with_scripts)
+        return Migrator(database.engine, target.with_scripts, afterwards=database.history.keep_current)
     # Going up needs what they are after; going back, those that are after them, whose own that may be.
     behind = [
         one.name
         for one in target.with_scripts
         if direction == "down" and set(target.meant) & set(with_what_they_are_after([one.name], target.with_scripts))
     ]
-    return Migrator(database.engine, with_what_they_are_after([*target.names, *behind], target.with_scripts))
+    restricted = with_what_they_are_after([*target.names, *behind], target.with_scripts)
+    return Migrator(database.engine, restricted, afterwards=database.history.keep_current)
 
 
 def _planned(target: Target, migrator: Migrator, direction: Direction, last: str | None) -> list[PlannedMigration]:

@@ -1,0 +1,204 @@
+"""``cloudpub history``: the log of changes switched on and off, read, and taken back.
+
+The work is in the room ``history``; what is taken back is shown before it is asked about.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from cloudpub_models.cli.commands.prune import moment_before
+from cloudpub_models.cli.given.options import JsonOption, TableArgument, YesOption, require_consent, uuid_in
+from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.output import print_document, print_table
+from cloudpub_models.cli.shown.terminal import print_line, print_note
+from cloudpub_models.connection import Database
+from cloudpub_models.entity.base import loaded_values
+from cloudpub_models.errors import HistoryError, InvalidValueError
+from cloudpub_models.history.changes import Change, key_of_deleted
+from cloudpub_models.history.taking_back import TakenBack
+from cloudpub_models.manager.columns.table import Table
+from cloudpub_models.platform.registry import Managers
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The row's public UUID, or its internal id.")]
+TransactionArgument = Annotated[
+    int, typer.Argument(metavar="TRANSACTION", help="Its number, as 'history show' has it.", min=0)
+]
+
+history = typer.Typer(
+    name="history",
+    no_args_is_help=True,
+    help="The log of changes: who changed what, and back again.",
+    epilog="Example: cloudpub history show functions 0f2a4a4e-6f0e-4c52-9a53-3f6d0c1f8a11",
+)
+
+
+@history.command(epilog="Example: cloudpub history on --also function_logs")
+@takes_target()
+def on(
+    target: Target,
+    also: Annotated[
+        list[str] | None, typer.Option("--also", metavar="TABLE", help="Record this table too; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the database record its changes from now on, whoever makes them.
+
+    It makes a table and triggers, in one transaction. Doing it again mends triggers that do not fit their tables.
+    """
+    with target.opened() as database:
+        begun = database.history.enable(also or ())
+        recorded = database.history.tables
+    if as_json:
+        print_document({"begun": begun, "recorded": recorded})
+    else:
+        print_line(f"recording {', '.join(begun) if begun else 'as before'}: {len(recorded)} tables in all")
+
+
+@history.command(epilog="Example: cloudpub history off")
+@takes_target()
+def off(target: Target, as_json: JsonOption = False) -> None:
+    """End the recording; what was recorded stays."""
+    with target.opened() as database:
+        ended = database.history.disable()
+    if as_json:
+        print_document({"ended": ended})
+    else:
+        print_line(f"no longer recording {', '.join(ended)}" if ended else "nothing was recorded")
+
+
+@history.command(epilog="Example: cloudpub history show functions 17 --limit 5")
+@takes_target()
+def show(
+    target: Target,
+    table: TableArgument,
+    key: KeyArgument,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most N changes, the latest.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what has happened to a row, which may be gone, the latest first."""
+    known = target.table(table)
+    with target.opened() as database:
+        changes = database.history.of_row(known.name, _row_id(database, known, key), limit=limit)
+    _print_changes(changes, as_json)
+
+
+@history.command(epilog="Example: cloudpub history undo 4711")
+@takes_target()
+def undo(
+    target: Target,
+    transaction: TransactionArgument,
+    force: Annotated[bool, typer.Option("--force", help="Also what was changed again since.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back all that a transaction has changed, or nothing. It shows that and asks first."""
+    with target.opened() as database:
+        changes = database.history.of_transaction(transaction)
+        if changes and not yes:
+            _print_changes(changes, as_json=False)
+            require_consent(f"Take back these {len(changes)} changes?", yes=yes)
+        _print_taken_back(database.undo(transaction, force=force), as_json)
+
+
+@history.command(epilog="Example: cloudpub history undelete functions 0f2a4a4e-6f0e-4c52-9a53-3f6d0c1f8a11")
+@takes_target()
+def undelete(
+    target: Target,
+    table: TableArgument,
+    key: KeyArgument,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a deleted row back, with what the same transaction deleted with it. It shows that and asks first."""
+    known = target.table(table)
+    with target.opened() as database:
+        row_id = _row_id(database, known, key)
+        latest = database.history.of_row(known.name, row_id, limit=1)
+        if latest and latest[0].operation == "delete" and not yes:
+            print_note(f"deleted at {latest[0].at:%Y-%m-%d %H:%M:%S} UTC by {latest[0].actor or 'nobody who said so'}")
+            _print_changes(database.history.of_transaction(latest[0].transaction_id), as_json=False)
+            require_consent("Bring back what of this belongs to the row?", yes=yes)
+        _print_taken_back(database.history.undelete(known.name, row_id), as_json)
+
+
+@history.command(epilog="Example: cloudpub history prune --older-than 400d")
+@takes_target()
+def prune(
+    target: Target,
+    older_than: Annotated[
+        datetime,
+        typer.Option("--older-than", parser=moment_before, metavar="AGE", help="400d, 12h …, or a date as 2026-01-31."),
+    ],
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete old changes. What they tell, and what they could bring back, is lost; it asks first."""
+    with target.opened() as database:
+        require_consent(f"Delete the changes from before {older_than:%Y-%m-%d %H:%M} UTC?", yes=yes)
+        deleted = database.history.prune(datetime.now(UTC) - older_than)
+    if as_json:
+        print_document({"before": older_than, "deleted": deleted})
+    else:
+        print_line(f"deleted {deleted:,} changes")
+
+
+def _row_id(database: Database, table: Table, key: str) -> Any:
+    """Return the primary key of a row that is there or was."""
+    uuid = uuid_in(key)
+    if uuid is not None and "uuid" in table.columns and table.key_names != ("uuid",):
+        manager = Managers(database).for_model(table.model)
+        row = manager.find_by_uuid(uuid)
+        if row is not None:
+            return loaded_values(row)[table.key_names[0]]
+        found = key_of_deleted(database.engine, table.model, "uuid", table.columns["uuid"].encode(uuid))
+        if found is None:
+            raise HistoryError(f"expected a row of {table.name}, of today or deleted; got the uuid {uuid} of neither")
+        return found
+    if uuid is not None:
+        return uuid
+    (column, *others) = [table.columns[name] for name in table.key_names]
+    if others:
+        raise typer.BadParameter(f"expected a table with a key of one column; got {table.name}: ask in Python")
+    try:
+        return int(key) if column.kind == "integer" else key
+    except ValueError:
+        raise InvalidValueError(f"expected a uuid or an id of {table.name}; got {key!r}") from None
+
+
+def _print_changes(changes: Sequence[Change], as_json: bool) -> None:
+    if as_json:
+        print_document([dataclasses.asdict(change) for change in changes])
+        return
+    print_table(
+        {
+            "when": change.at,
+            "who": change.actor or "",
+            "what": f"{change.operation} {change.table} {change.row_id}",
+            "change": _told(change),
+            "transaction": str(change.transaction_id),
+        }
+        for change in changes
+    )
+
+
+def _told(change: Change) -> str:
+    """Return what an update has changed, as a person reads it."""
+    if change.operation != "update":
+        return ""
+    return ", ".join(f"{name}: {before} → {change.after.get(name)}" for name, before in change.before.items())
+
+
+def _print_taken_back(taken: TakenBack, as_json: bool) -> None:
+    if as_json:
+        print_document(dataclasses.asdict(taken))
+        return
+    counts = ", ".join(f"{count} of {table}" for table, count in taken.counts.items())
+    print_line(f"taken back: {counts or 'nothing was left to do'}")
+    if taken.left_out:
+        print_note(f"what the log does not have: {', '.join(taken.left_out)}")
