@@ -208,3 +208,23 @@ def test_batches_work_where_a_callback_waits_for_the_server(database, managers):
     finally:
         extensions.set_wait_callback(None)
     assert managers.users.count() == 5
+
+
+def test_a_broken_reference_names_the_table(database, managers):
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
+    function = managers.functions.insert({"user_id": ada.id, "name": "f"})
+    with pytest.raises(
+        errors.ForeignKeyViolationError, match=r"^functions\b.* refers to a row that does not exist"
+    ) as raised:
+        managers.functions.insert({"user_id": 4711, "name": "g"})
+    assert raised.value.table == "functions"
+    for sql in (
+        "INSERT INTO function_logs (function_id, level, message) VALUES (4711, 'info', 'x')",
+        "INSERT INTO function_logs (function_id, level, message) SELECT id + 4711, 'info', name FROM functions",
+    ):
+        with pytest.raises(errors.ForeignKeyViolationError, match="^function_logs"):
+            database.raw_execute(sql)
+    with pytest.raises(errors.ForeignKeyViolationError, match="^functions"):
+        managers.functions.update_by_id(function.id, {"user_id": 4711})
+    with pytest.raises(errors.ForeignKeyViolationError, match="^function_logs"):
+        managers.function_logs.batch_insert([{"function_id": 4711, "level": "info", "message": "x"}])

@@ -45,11 +45,12 @@ _CODES: dict[int, type[errors.CloudpubError]] = {
 _CONSTRAINT_TEXT = re.compile(r"constraint failed: (?P<subject>.+)$")
 
 
-def classify(error: sqlite3.Error, *, read_only: bool = False) -> errors.CloudpubError:
+def classify(error: sqlite3.Error, sql: str = "", *, read_only: bool = False) -> errors.CloudpubError:
     """Return the error that users see for one of sqlite3's.
 
     Args:
         error: what the driver raised.
+        sql: the statement, where there was one.
         read_only: whether the transaction was declared read-only, so that a refused write is the caller's mistake.
     """
     text = shortened(str(error) or type(error).__name__)
@@ -63,7 +64,7 @@ def classify(error: sqlite3.Error, *, read_only: bool = False) -> errors.Cloudpu
     if basic == sqlite3.SQLITE_CONSTRAINT:
         if code == _CONSTRAINT_DATATYPE:
             return errors.InvalidValueError(text)
-        return _of_constraint(_CONSTRAINTS.get(code, errors.ConstraintError), text)
+        return _of_constraint(_CONSTRAINTS.get(code, errors.ConstraintError), text, sql)
     if basic == sqlite3.SQLITE_READONLY and read_only:
         return errors.InvalidQueryError(f"this transaction is read-only: {text}")
     if text == "integer overflow":
@@ -72,11 +73,24 @@ def classify(error: sqlite3.Error, *, read_only: bool = False) -> errors.Cloudpu
     return with_advice(kind, text, missing_table=text.startswith("no such table"))
 
 
-def _of_constraint(kind: type[errors.ConstraintError], text: str) -> errors.ConstraintError:
+def _of_constraint(kind: type[errors.ConstraintError], text: str, sql: str) -> errors.ConstraintError:
     match = _CONSTRAINT_TEXT.search(text)
     subject = match["subject"] if match else ""
     qualified = [name.strip() for name in subject.split(",") if "." in name]
     if qualified:
         table = qualified[0].split(".")[0]
         return constraint_error(kind, text, table=table, columns=tuple(name.split(".", 1)[1] for name in qualified))
+    if kind is errors.ForeignKeyViolationError:
+        return constraint_error(kind, text, table=_written_table(sql))
     return constraint_error(kind, text, constraint=subject if subject and kind is errors.CheckViolationError else None)
+
+
+def _written_table(sql: str) -> str | None:
+    """Return the table that a statement writes to, which SQLite does not tell of a reference that is broken."""
+    from cloudpub_models.sql.dialects import SQLITE
+    from cloudpub_models.sql.text.summary import summary_of
+
+    summary = summary_of(sql, SQLITE)
+    if summary.operations[:1] and summary.operations[0] in ("INSERT", "UPDATE", "DELETE", "REPLACE") and summary.tables:
+        return summary.tables[0].strip('"`[]')
+    return None

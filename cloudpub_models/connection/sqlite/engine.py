@@ -394,7 +394,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         try:
             rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
-            self.fail(error)
+            self.fail(error, sql)
         except BaseException as error:
             self._stop(cursor, error)
             raise
@@ -420,7 +420,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 # changed in it as well.
                 count = int(cursor.execute("SELECT changes()").fetchall()[0][0])
         except sqlite3.Error as error:
-            self.fail(error)
+            self.fail(error, sql)
         except BaseException as error:
             self._stop(cursor, error)
             raise
@@ -434,7 +434,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         try:
             return max(connection.executemany(sql, rows).rowcount, 0)
         except sqlite3.Error as error:
-            self.fail(error)
+            self.fail(error, sql)
         except OverflowError as error:
             raise _too_large(error) from error
 
@@ -446,7 +446,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         try:
             rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
-            self.fail(error)
+            self.fail(error, sql)
         except BaseException as error:
             self._stop(cursor, error)
             raise
@@ -635,7 +635,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         assert isinstance(error, sqlite3.Error)
         if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
             return closed_in_use()
-        return classify(error, read_only=self.read_only_transaction())
+        return classify(error, sql, read_only=self.read_only_transaction())
 
 
 def _current_timestamp() -> str:
