@@ -135,7 +135,7 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
             offset: how many functions to skip.
 
         Raises:
-            InvalidValueError: the text is empty.
+            InvalidValueError: the text is empty, or longer than a name may be.
 
         >>> from cloudpub_models import Database, Managers
         >>> shop = Database("sqlite:///:memory:")
@@ -148,6 +148,12 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
         """
         if not isinstance(text, str) or not text:
             raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
+        longest = Function.name.max_length
+        if len(text) > longest:
+            # SQLite would read such a pattern anew for each row.
+            raise InvalidValueError(
+                f"expected a text of at most {longest} characters to look for, as long as a name; got {len(text):,}"
+            )
         where: dict[str, object] = {"name": operators.ilike(f"%{escaped(text)}%")}
         if user is not None:
             where["user_id"] = owner_key(user, self)

@@ -75,6 +75,15 @@ def test_functions_paginated_newest_first(managers: Managers, ada: User, stateme
         managers.functions.get_functions_paginated(1, 10, {"stauts": "active"})
 
 
+def test_a_text_longer_than_any_name_is_not_looked_for(managers: Managers, statements: Any) -> None:
+    assert managers.functions.search("a" * Function.name.max_length) == []
+    statements.clear()
+    for length in (Function.name.max_length + 1, 1_000_000):
+        with pytest.raises(InvalidValueError, match="at most 255 characters to look for, as long as a name; got"):
+            managers.functions.search("a" * length)
+    assert statements == []
+
+
 def test_search(managers: Managers, ada: User, new_user: Any) -> None:
     bob = new_user("bob")
     names = ["Resize", "resize-2", "a%b", "a_b", "axb", "back\\slash"]

@@ -141,7 +141,7 @@ for _method in ("get_hourly_stats", "get_daily_stats"):
     )
 
 
-@DOORS.door("FunctionManager.search(text)", harmless=TEXTS, accepts=text(empty=False))
+@DOORS.door("FunctionManager.search(text)", harmless=TEXTS, accepts=text(255, empty=False))
 def _(world: World, given: str) -> Any:
     found = [row.name for row in world.functions.search(given)]
     # Letter by letter, as the databases do it: "İ" is an "i" to both.
