@@ -8,7 +8,7 @@ import peewee
 import pytest
 from playhouse.test_utils import assert_query_count, count_queries
 
-from cloudpub_models import Function, User, errors
+from cloudpub_models import Database, Function, User, errors
 
 ADA = {"email": "ada@example.com", "password_hash": "hash-of-ada"}
 
@@ -82,3 +82,13 @@ def test_a_timeout_outlives_the_connection(bound):
 
 def test_the_class_has_the_name_that_peewee_knows(bound, backend):
     assert type(bound).__name__ == {"sqlite": "SqliteDatabase", "postgresql": "PostgresqlDatabase"}[backend]
+
+
+def test_a_file_may_be_made_again_after_its_last_connection_was_closed(tmp_path):
+    path = tmp_path / "a.db"
+    engine = Database(f"sqlite:///{path}").engine
+    for _ in range(2):
+        engine.execute_sql("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+        assert engine.close()
+        for file in tmp_path.iterdir():
+            file.unlink()

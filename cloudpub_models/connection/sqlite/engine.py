@@ -320,6 +320,9 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if closed and connection is not None:
             self._forget_connection()
             connection.close()
+            if all(other.closed for other in self._all_connections()):
+                # Nothing holds on to the file any more: it may be deleted, and another one opened.
+                self._file = None
         return closed
 
     def dispose_all(self) -> None:
