@@ -65,10 +65,7 @@ class PeeweeCalls(Engine):
     begins_with_lock_type: ClassVar[bool] = False
 
     def _execute_cursor(self, sql: str, params: Any, **cursor_options: Any) -> Any:
-        if not self.autoconnect and self.is_closed():
-            raise peewee.InterfaceError(
-                "expected an open connection, since autoconnect is off; got none: call connect() first"
-            )
+        self._require_connection()
         return self.execute_cursor(sql, params, **cursor_options)
 
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
@@ -98,6 +95,12 @@ class PeeweeCalls(Engine):
             raise
         # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.
         return self.fail(driver_error, sql, parameters)
+
+    def _require_connection(self) -> None:
+        if not self.autoconnect and self.is_closed():
+            raise peewee.InterfaceError(
+                "expected an open connection, since autoconnect is off; got none: call connect() first"
+            )
 
     def _log_query(self, sql: str, params: Any) -> None:
         # Peewee would log password hashes too.

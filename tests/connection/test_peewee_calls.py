@@ -70,6 +70,8 @@ def test_without_autoconnect_a_connection_is_asked_for(bound):
         bound.execute_sql("SELECT 1")
     with bound.connection_context():
         assert bound.execute_sql("SELECT 1").fetchone() == (1,)
+    with pytest.raises(peewee.InterfaceError):
+        bound.cursor()
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

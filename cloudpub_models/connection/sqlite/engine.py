@@ -628,6 +628,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             self.fail(error)
 
     def cursor(self, named_cursor: object = None) -> CursorOfPeewee:
+        self._require_connection()
         return self._usable_connection().cursor(CursorOfPeewee)
 
     def count_rows(self, cursor: sqlite3.Cursor) -> int | None:
