@@ -36,7 +36,7 @@ class Sneaky(int):
 
 BAD: list[Any] = [Number.ONE, Sneaky(1), True, 1.0, "1", -1, 2**70, [1]]
 # Integers that are no counts.
-VALUES = frozenset({"duration_ms"})
+VALUES = frozenset({"duration_ms", "transaction_id"})
 REQUIRED: dict[str, Any] = {
     "sql": "SELECT 1 AS n",
     "fn": lambda connection: None,
