@@ -37,6 +37,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "get_function_invocations_by_function_uuid": (UNKNOWN,),
     "create_function_invocation": (UNKNOWN, "success"),
     "get_internal_id_from_uuid": ("users", UNKNOWN),
+    "get_uuid_from_internal_id": ("users", 1),
 }
 
 quiet = pytest.mark.filterwarnings("ignore:QueryHelpers are the old call style:DeprecationWarning")
@@ -221,11 +222,38 @@ def test_internal_ids(user, function):
     assert QueryHelpers.get_internal_id_from_uuid("users", user.uuid) == user.id
 
 
+@quiet
+def test_public_uuids_of_internal_ids(managers, statements):
+    class Helpers(QueryHelpers):
+        pass
+
+    Helpers.managers = managers
+    user = managers.users.insert({"email": "ada@example.com", "password_hash": "hash"})
+    function = managers.functions.insert({"user_id": user.id, "name": "resize"})
+    statements.clear()
+    assert Helpers.get_uuid_from_internal_id("users", user.id) == str(user.uuid)
+    ((sql, parameters),) = statements
+    assert sql.replace("%s", "?") == "SELECT uuid FROM users WHERE id = ?"
+    assert list(parameters) == [user.id]
+    assert Helpers.get_uuid_from_internal_id("functions", function.id) == str(function.uuid)
+    assert Helpers.get_uuid_from_internal_id("functions", function.id + 1) is None
+    statements.clear()
+    for hostile in ("user", "users; DROP TABLE users", "", None, 1):
+        with pytest.raises(errors.UnknownTableError):
+            Helpers.get_uuid_from_internal_id(hostile, user.id)
+    with pytest.raises(errors.UnknownColumnError):
+        Helpers.get_uuid_from_internal_id("organization_members", 1)
+    for wrong in (user.uuid, str(user.uuid), "1; DROP TABLE users", None, 1.5, [1], True):
+        with pytest.raises((errors.InvalidValueError, errors.InvalidQueryError)):
+            Helpers.get_uuid_from_internal_id("users", wrong)
+    assert statements == []
+
+
 @pytest.mark.parametrize("value", ["", "not a uuid", 1, None])
 @quiet
 def test_what_is_no_uuid_is_refused(default_database, value):
     for name in CALLS:
-        if name in ("get_user_by_email", "create_user"):
+        if name in ("get_user_by_email", "create_user", "get_uuid_from_internal_id"):
             continue
         arguments = list(CALLS[name])
         arguments[arguments.index(UNKNOWN)] = value

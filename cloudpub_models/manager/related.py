@@ -68,6 +68,7 @@ class RelatedRows(TableAccess[M]):
         order: Order,
         limit: int | None,
         conditions: Conditions = NO_CONDITIONS,
+        columns: tuple[str, ...] | None = None,
     ) -> list[tuple[Any, M]]:
         """Return the rows that a table in between connects with other rows, each with the key of that other row.
 
@@ -78,13 +79,15 @@ class RelatedRows(TableAccess[M]):
             order: columns of this table.
             limit: how many rows for each key at most.
             conditions: what the rows have to meet.
+            columns: the columns to load; all, when left out.
         """
         if self.scope is not None:
             require_all_rows(self.scope, near.model)
         self._hold_order(order)
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed(conditions)
-        select = self._statements[dialect].select_connected(near, far, order or self.table.key_order, limit, shape)
+        statements = self._statements[dialect]
+        select = statements.select_connected(near, far, order or self.table.key_order, limit, shape, columns)
         listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
         rows = send(self.database, select, [listed, *values, *values_of_order(order)])
         decode = decoder_for(near, dialect) or (lambda key: key)

@@ -114,6 +114,7 @@ class Relating(Finding[M]):
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
         limit: int | None = None,
+        select: Sequence[str] | None = None,
     ) -> list[peewee.Model]:
         """Return the rows of another table that a table in between connects with one row.
 
@@ -127,6 +128,7 @@ class Relating(Finding[M]):
             order_by: as for ``find_all``, on the table of the rows wanted.
             order_direction: as for ``find_all``.
             limit: how many rows at most.
+            select: the columns to load, of the table of the rows wanted; reading another one raises LazyLoadingError.
 
         >>> between = ("organization_members", "organization_id", "user_id")
         >>> managers.organizations.many_to_many("users", *between, acme.uuid) == [ada]
@@ -147,7 +149,8 @@ class Relating(Finding[M]):
         most = None if limit is None else check_count(limit, "limit")
         if most is not None:
             require_own_columns(order, "a limited many_to_many")
-        return [row for _, row in related.connected(near, far, keys, order, most, related.parse(where))]
+        columns = None if select is None else related.table.selected(select)
+        return [row for _, row in related.connected(near, far, keys, order, most, related.parse(where), columns)]
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[M]:
         """Send one statement with ``@name`` parameters and return its rows as instances.

@@ -650,6 +650,41 @@ def test_many_to_many(managers, ada, statements):
     assert managers.organizations.many_to_many(*between, organization.uuid, where=named, limit=5) == [bob]
 
 
+@pytest.mark.parametrize("limit", [None, 1])
+def test_many_to_many_of_selected_columns(managers, ada, statements, limit):
+    organization = managers.organizations.create("Analytical", ada)
+    between = ("users", "organization_members", "organization_id", "user_id", organization.uuid)
+    statements.clear()
+    (found,) = managers.organizations.many_to_many(*between, select=["email", "id", "email"], limit=limit)
+    ((sql, parameters),) = statements
+    assert placeholders(sql).startswith(
+        "SELECT users.email, users.id, organization_members.organization_id FROM users INNER JOIN"
+        if limit is None
+        else "SELECT"
+    )
+    assert "password_hash" not in sql
+    assert str(organization.uuid) in str(parameters)
+    assert (found, found.email) == (ada, "ada@example.com")
+    with pytest.raises(LazyLoadingError, match="password_hash"):
+        _ = found.password_hash
+    assert len(statements) == 1
+    # All of them are loaded again beside a narrower selection.
+    assert managers.organizations.many_to_many(*between, limit=limit)[0].password_hash == "hash"
+
+
+def test_many_to_many_refuses_columns_that_are_none(managers, ada, statements):
+    between = ("users", "organization_members", "organization_id", "user_id", ada.uuid)
+    statements.clear()
+    # Columns of the table in between are none of the rows wanted.
+    for select in (["joined_at"], ["emial"]):
+        with pytest.raises(UnknownColumnError, match="users"):
+            managers.organizations.many_to_many(*between, select=select)
+    for select in ("email", []):
+        with pytest.raises(InvalidQueryError, match="expected select"):
+            managers.organizations.many_to_many(*between, select=select)
+    assert statements == []
+
+
 # Models of others
 
 

@@ -283,6 +283,7 @@ class Statements(Generic[M]):
         order: Order,
         limit: int | None,
         conditions: Shape = (),
+        columns: tuple[str, ...] | None = None,
     ) -> Select[M]:
         """Return the SELECT of the rows that a table in between connects with others, their keys in a last column.
 
@@ -292,9 +293,10 @@ class Statements(Generic[M]):
             order: columns of this table.
             limit: how many rows for each key at most.
             conditions: what every row has to meet; a column without a table is this table's.
+            columns: the columns of this table; all, when left out.
         """
         # Fields themselves are no keys: to compare two of them makes an expression.
-        return self._selects_connected[near.model, near.name, far.name, order, limit, conditions]
+        return self._selects_connected[near.model, near.name, far.name, order, limit, conditions, columns]
 
     def _make_select_connected(
         self,
@@ -304,6 +306,7 @@ class Statements(Generic[M]):
         order: Order,
         limit: int | None,
         conditions: Shape,
+        columns: tuple[str, ...] | None,
     ) -> Select[M]:
         near, far = pivot._meta.fields[near_name], pivot._meta.fields[far_name]
         between, own = table_of(pivot).node, self.table.node.known_as
@@ -312,13 +315,13 @@ class Statements(Generic[M]):
         held = group_of(conditions, own)
         request = self._request(
             "select",
-            columns=(*[Column(own, name) for name in self._columns], key),
+            columns=(*[Column(own, name) for name in (self._columns if columns is None else columns)], key),
             joins=(Join("INNER", between, (pair,)),),
             conditions=held if limit is not None else Group((("AND", Comparison(key, "IN")), *held.items)),
             order_by=order_nodes(order, self.table, own),
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
-        return self._whole_rows(request)
+        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
 
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""

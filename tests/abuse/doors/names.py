@@ -133,6 +133,7 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.many_to_many(pivot_table)": lambda world, given: many_to_many(world, pivot_table=given),
     "Manager.many_to_many(foreign_key)": lambda world, given: many_to_many(world, foreign_key=given),
     "Manager.many_to_many(related_key)": lambda world, given: many_to_many(world, related_key=given),
+    "Manager.many_to_many(select)": lambda world, given: many_to_many(world, select=[given]),
     "Manager.many_to_many(order_by)": lambda world, given: many_to_many(world, order_by=given),
     "Manager.many_to_many(order_direction)": lambda world, given: many_to_many(
         world, order_by="id", order_direction=given
@@ -148,6 +149,9 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "include limit": lambda world, given: world.users.find_all(include={"functions": {"limit": given}}),
     "QueryHelpers.get_internal_id_from_uuid(table)": lambda world, given: world.helpers.get_internal_id_from_uuid(
         given, uuid.uuid4()
+    ),
+    "QueryHelpers.get_uuid_from_internal_id(table)": lambda world, given: world.helpers.get_uuid_from_internal_id(
+        given, 1
     ),
     "Entity.from_dict(data)": lambda world, given: User.from_dict({given: "x"}),
     "Entity.copy_with(changes)": lambda world, given: User(email="x").copy_with(**{given: "x"}),
