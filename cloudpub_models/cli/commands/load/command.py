@@ -110,7 +110,8 @@ def load(
     ):
         managers = Managers(database)
         source = LineSource(stream, STANDARD_INPUT if file == STANDARD_STREAM else file)
-        record = PositionRecord(database, table, source.beginning()) if resumable else None
+        options = (columns, excepted, on_conflict and on_conflict.value, key)
+        record = PositionRecord(database, table, source.beginning(), options) if resumable else None
         loading = Loading(
             managers.for_model(known.model), known_rows, bad, record, lambda rows: advance(_place(stream), rows)
         )
@@ -138,7 +139,8 @@ def load(
     if loading.kept_rows:
         print_note(f"{loading.kept_rows:,} rows were there already, and are as they were")
     if loading.resumed_rows:
-        print_note(f"{loading.resumed_rows:,} rows were there from before the interruption")
+        again = ": to load them again, delete the load's row from cloudpub_loads_ended" if loading.had_ended else ""
+        print_note(f"{loading.resumed_rows:,} rows were there from before{again}")
     if bad.count:
         print_note(f"{bad.count:,} bad {'line is' if bad.count == 1 else 'lines are'} in {skip_bad}")
 

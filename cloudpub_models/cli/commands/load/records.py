@@ -53,16 +53,29 @@ class LineSource:
     """
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
-        start = _first_bytes(stream, len(_GZIP_MAGIC))
-        whole = io.BufferedReader(_Rejoined(start, stream), BUFFER_BYTES)
+        self.name = name
+        self._stream = stream
+        self._place = stream.tell() if stream.seekable() else None
+        self._begin()
+
+    def _begin(self) -> None:
+        start = _first_bytes(self._stream, len(_GZIP_MAGIC))
+        whole = io.BufferedReader(_Rejoined(start, self._stream), BUFFER_BYTES)
         packed = start == _GZIP_MAGIC
         self._lines = io.BufferedReader(gzip.GzipFile(fileobj=whole), BUFFER_BYTES) if packed else whole
         self._ahead: list[bytes] = []
         self._digest = hashlib.sha256()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self.name = name
         self.count = 0
+
+    def restart(self) -> bool:
+        """Have everything read again from the first line; return whether the stream can do that."""
+        if self._place is None:
+            return False
+        self._stream.seek(self._place)
+        self._begin()
+        return True
 
     def next_line(self) -> str | None:
         """Return the next line as text, ``None`` at the end; bytes that are no UTF-8 become lone surrogates.

@@ -109,7 +109,8 @@ class Loading:
         advance: called with the number of rows done so far.
 
     Attributes:
-        resumed_rows: how many rows an interrupted load had written before.
+        resumed_rows: how many rows an earlier load of the file had written before.
+        had_ended: whether that one had come to its end.
         kept_rows: how many were there already and were left as they are.
     """
 
@@ -131,6 +132,7 @@ class Loading:
         self._has_ids = False
         self._rows = 0
         self.resumed_rows = 0
+        self.had_ended = False
         self.kept_rows = 0
 
     def run(self, source: LineSource, parser: RecordParser, format: FileFormat, commit_every: int | None) -> Position:
@@ -160,34 +162,43 @@ class Loading:
             try:
                 with self._manager.database.transaction():
                     ended = self._write_part(records, parser, commit_every)
-                    now = Position(source.count, source.digest(), self._rows)
-                    self._remember(now, ended)
+                    now = Position(source.count, source.digest(), self._rows, ended)
+                    self._remember(now)
             except _PartRefusedError:
                 break
             done = now
         return done
 
     def _resume(self, source: LineSource) -> Position:
-        """Read on to where an interrupted load of the same file has come."""
+        """Read on to where an earlier load of the same file has come, interrupted or ended."""
         if self._record is None:
             return Position()
         done = self._record.read()
-        if done.lines:
-            source.skip_to(done.lines)
-            if source.digest() != done.digest:
-                raise InvalidValueError(
-                    f"{source.name}: expected the {done.lines:,} lines with which an interrupted load has begun; got "
-                    "others: load the file as it was, or delete its row from cloudpub_loads to begin again"
-                )
+        if not done.lines:
+            return done
+        first_lines = source.count
+        source.skip_to(done.lines)
+        if source.digest() == done.digest:
             self._rows = self.resumed_rows = done.rows
-        return done
+            self.had_ended = done.ended
+            return done
+        if not done.ended:
+            raise InvalidValueError(
+                f"{source.name}: expected the {done.lines:,} lines with which an interrupted load has begun; got "
+                "others: load the file as it was, or delete its row from cloudpub_loads to begin again"
+            )
+        # Another file that begins alike is a load of its own.
+        if not source.restart():
+            raise InvalidValueError(
+                f"{source.name}: expected the {done.lines:,} lines that were loaded before, since the first are the "
+                "same; got others, of a stream that cannot be read again: name a file, or delete its row from "
+                "cloudpub_loads_ended"
+            )
+        source.skip_to(first_lines)
+        return Position()
 
-    def _remember(self, position: Position, ended: bool) -> None:
-        if self._record is None:
-            return
-        if ended:
-            self._record.remove()
-        else:
+    def _remember(self, position: Position) -> None:
+        if self._record is not None:
             self._record.write(position)
 
     def _write_part(self, records: Iterator[Record], parser: RecordParser, most: int | None) -> bool:

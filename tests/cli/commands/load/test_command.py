@@ -252,9 +252,176 @@ def test_an_interrupted_load_goes_on_where_it_stopped(run: Run, data: Managers, 
     assert {"rows": 400, "rows_before": 600}.items() <= json.loads(finished.stdout).items()
     assert data.function_logs.count() == 1000
     assert data.database.raw_query_all("SELECT * FROM cloudpub_loads") == []
-    # It is over and forgotten: the same file is another load now, and its rows are refused.
-    assert run(*resumable).exit_code == 1
+    # Whoever was killed as it ended, and does not know that, may say it again.
+    again = run(*resumable)
+    assert again.exit_code == 0, again.output
+    assert {"rows": 0, "rows_before": 1000}.items() <= json.loads(again.stdout).items()
+    assert "1,000 rows were there from before: to load them again, delete the load's row from cloudpub_loads_ended" in (
+        talk(again)
+    )
     assert data.function_logs.count() == 1000
+
+
+def without_uuids(function: Function, numbers: range) -> str:
+    """Return lines that nothing but the record of the load keeps from being loaded twice."""
+    rows = [{"function_id": function.id, "level": "info", "message": f"no. {number}"} for number in numbers]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+RESUMABLE = ("load", "function_logs", "logs.jsonl", "--resumable", "--commit-every", "100", "--json")
+
+
+def test_a_file_that_has_grown_since_its_load_ended_has_its_rest_loaded(
+    run: Run, data: Managers, resize: Function
+) -> None:
+    for end, rows, before in ((301, 300, 0), (301, 0, 300), (451, 150, 300), (451, 0, 450)):
+        Path("logs.jsonl").write_text(without_uuids(resize, range(1, end)))
+        result = run(*RESUMABLE)
+        assert {"rows": rows, "rows_before": before}.items() <= json.loads(result.stdout).items(), result.output
+        assert data.function_logs.count() == end - 1
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "jsonl.gz"])
+def test_another_file_that_begins_like_one_that_was_loaded_is_loaded_whole(
+    run: Run, data: Managers, resize: Function, format: str
+) -> None:
+    name = f"logs.{format}"
+    arguments = ("load", "function_logs", name, "--resumable", "--commit-every", "100", "--json")
+
+    def write(message: str, count: int) -> None:
+        messages = [f"no. {number}" for number in range(1, 10)] + [message] * count
+        if format == "csv":
+            lines = [f"{resize.id},info,{text}" for text in messages]
+            content = "\n".join(["function_id,level,message", *lines])
+        else:
+            rows = [{"function_id": resize.id, "level": "info", "message": text} for text in messages]
+            content = "\n".join(map(json.dumps, rows))
+        packed = format == "jsonl.gz"
+        Path(name).write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+
+    for message, count in (("first", 300), ("second", 250), ("third", 3)):
+        write(message, count)
+        for rows, before in ((count + 9, 0), (0, count + 9)):
+            result = run(*arguments)
+            assert {"rows": rows, "rows_before": before}.items() <= json.loads(result.stdout).items(), result.output
+        assert data.function_logs.count({"message": message}) == count
+
+
+def test_a_pipe_that_begins_like_what_was_loaded_cannot_be_read_again(
+    data: Managers, resize: Function, load_process: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    arguments = ("function_logs", "-", "--resumable", "--json")
+    lines = without_uuids(resize, range(1, 11))
+    load_process(*arguments).communicate(lines.encode(), timeout=60)
+    assert data.function_logs.count() == 10
+    other = load_process(*arguments)
+    _, error = other.communicate(lines.replace("no. 7", "another").encode(), timeout=60)
+    assert other.returncode == 1
+    assert b"expected the 10 lines that were loaded before, since the first are the same; got others" in error
+    assert data.function_logs.count() == 10
+
+
+def test_the_same_file_by_other_options_is_another_load(run: Run, data: Managers) -> None:
+    ada = data.users.insert({"email": "ada@example.com", "password_hash": "!"})
+    rows = [{"user_id": ada.id, "uuid": str(UUID(int=n)), "name": f"f{n}", "status": "inactive"} for n in range(1, 5)]
+    Path("functions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("load", "functions", "functions.jsonl", "--resumable", "--json")
+    assert run(*arguments, "--except", "status").exit_code == 0
+    assert data.functions.count({"status": "inactive"}) == 0
+    result = run(*arguments, "--on-conflict", "update")
+    assert {"rows": 4, "rows_before": 0}.items() <= json.loads(result.stdout).items(), result.output
+    assert data.functions.count({"status": "inactive"}) == 4
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
+def test_a_failure_at_any_write_of_the_position_loads_nothing_twice(
+    run: Run, data: Managers, resize: Function, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    record = PositionRecord.write
+    writes = 0
+
+    def failing(failing_write: int) -> Callable[[PositionRecord, Position], None]:
+        def write(self: PositionRecord, position: Position) -> None:
+            nonlocal writes
+            writes += 1
+            if after:
+                record(self, position)
+            if writes == failing_write:
+                raise StorageError("the disk is full")
+            if not after:
+                record(self, position)
+
+        return write
+
+    for failing_write in range(1, 5):
+        data.function_logs.delete({"function_id": resize.id})
+        Path("logs.jsonl").write_text(without_uuids(resize, range(1000 * failing_write, 1000 * failing_write + 350)))
+        writes = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(PositionRecord, "write", failing(failing_write))
+            assert "the disk is full" in run(*RESUMABLE).stderr
+        kept = 100 * (failing_write - 1)
+        assert data.function_logs.count() == kept
+        for rows, before in ((350 - kept, kept), (0, 350)):
+            result = run(*RESUMABLE)
+            assert {"rows": rows, "rows_before": before}.items() <= json.loads(result.stdout).items(), result.output
+            assert data.function_logs.count() == 350
+    assert writes == 4
+
+
+# Ends its own process before or after the n-th call of a driver or a file, from the last record of the position on.
+KILLED_AS_IT_ENDS = """
+import os, signal, sys
+from cloudpub_models.cli.application import application
+from cloudpub_models.cli.commands.load.position import PositionRecord
+
+left = int(sys.argv.pop(1))
+record = PositionRecord.write
+
+def count(frame, event, argument):
+    global left
+    if event in ("c_call", "c_return") and getattr(argument, "__name__", "") in ("execute", "commit", "close", "write"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def write(self, position):
+    if position.ended:
+        sys.setprofile(count)
+    record(self, position)
+
+PositionRecord.write = write
+application(prog_name="cloudpub")
+"""
+
+
+@pytest.mark.alone
+def test_a_load_that_is_killed_at_any_step_of_its_end_loads_nothing_twice(
+    run: Run, data: Managers, resize: Function
+) -> None:
+    kept = set()
+    moment = 0
+    ended = False
+    while not ended:
+        moment += 1
+        assert moment < 100
+        data.function_logs.delete({"function_id": resize.id})
+        Path("logs.jsonl").write_text(without_uuids(resize, range(1000 * moment, 1000 * moment + 250)))
+        process = subprocess.run(
+            [sys.executable, "-c", KILLED_AS_IT_ENDS, str(moment), *RESUMABLE],
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[4])},
+            timeout=60,
+        )
+        ended = process.returncode == 0
+        assert ended or process.returncode == -signal.SIGKILL, process.stderr
+        before = data.function_logs.count()
+        kept.add(before)
+        result = run(*RESUMABLE)
+        assert {"rows": 250 - before, "rows_before": before}.items() <= json.loads(result.stdout).items(), result.output
+        assert data.function_logs.count() == 250
+    assert kept == {200, 250}
+    assert moment > 8
 
 
 def test_another_file_is_no_continuation(run: Run, data: Managers, resize: Function) -> None:
@@ -315,7 +482,7 @@ def test_bad_lines_appear_when_the_good_ones_are_there(
     write_logs(resize, "logs.jsonl", range(1, 5), n2={"level": None})
     before = set(os.listdir())
 
-    def refused(self: Loading, position: Position, ended: bool) -> None:
+    def refused(self: Loading, position: Position) -> None:
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patch:
