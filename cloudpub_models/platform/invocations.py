@@ -13,7 +13,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.manager.scope import Scope, refuse
 from cloudpub_models.manager.sending import send_sql
-from cloudpub_models.models import FunctionInvocation
+from cloudpub_models.models import Function, FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
 from cloudpub_models.platform.pruning import PrunedManager
@@ -189,9 +189,105 @@ class FunctionInvocationManager(
         parameters = {"user": owner_key(user, self), "since": moment(since, "since")}
         return statistics.user_overview(self._rows_of(statistics.USER_OVERVIEW, parameters)[0])
 
+    def get_user_hourly_stats(
+        self,
+        user: OwnerReference,
+        hours: int = 24,
+        *,
+        until: datetime | None = None,
+        timezone: TimeZone = None,
+    ) -> list[InvocationBucket]:
+        """Return how the invocations of all of a user's functions went in each of the last hours, in one statement.
+
+        Args:
+            user: the owner of the functions.
+            hours: how many hours, the current one included.
+            until: an aware datetime to count the hours back from, as for ``get_hourly_stats``.
+            timezone: by whose clock hours begin, as for ``get_hourly_stats``.
+
+        Returns:
+            a bucket for each hour, the oldest first; with zeros where nothing was recorded.
+
+        Raises:
+            InvalidQueryError: ``hours`` is not an integer from 1 to 100,000.
+            InvalidValueError: there is no such time zone; ``until`` is naive.
+
+        >>> _ = managers.function_invocations.record(resize, "success", 120)
+        >>> [hour.total for hour in managers.function_invocations.get_user_hourly_stats(ada, 3)]
+        [0, 0, 1]
+
+        ``SELECT … AS slot, COUNT(*) AS total, … FROM function_invocations WHERE function_id IN (SELECT id FROM
+        functions WHERE user_id = @user) AND timestamp >= @begin AND timestamp < @end GROUP BY 1``
+        """
+        return self._user_series(user, last_hours(hours, _end(until), time_zone(timezone)))
+
+    def get_user_daily_stats(
+        self,
+        user: OwnerReference,
+        days: int = 30,
+        *,
+        until: datetime | None = None,
+        timezone: TimeZone = None,
+    ) -> list[InvocationBucket]:
+        """Return how the invocations of all of a user's functions went on each of the last days, in one statement.
+
+        Args:
+            user: the owner of the functions.
+            days: how many days, the current one included.
+            until: an aware datetime to count the days back from, as for ``get_hourly_stats``.
+            timezone: in which days begin at midnight, as for ``get_daily_stats``.
+
+        Returns:
+            a bucket for each day, the oldest first; with zeros where nothing was recorded.
+
+        Raises:
+            InvalidQueryError: ``days`` is not an integer from 1 to 100,000.
+            InvalidValueError: there is no such time zone; ``until`` is naive.
+
+        >>> _ = managers.function_invocations.record(resize, "failed", 120)
+        >>> managers.function_invocations.get_user_daily_stats(ada, 7)[-1].failed
+        1
+
+        As ``get_user_hourly_stats``
+        """
+        return self._user_series(user, last_days(days, _end(until), time_zone(timezone)))
+
+    def get_last_invocations(self, user: OwnerReference) -> dict[int, FunctionInvocation]:
+        """Return the last invocation of each of a user's functions, in one statement.
+
+        Args:
+            user: the owner of the functions.
+
+        Returns:
+            the invocations by the internal ids of their functions, the latest first; a function that was never
+            invoked is not among them.
+
+        >>> last = managers.function_invocations.record(resize, "success", 120)
+        >>> managers.function_invocations.get_last_invocations(ada) == {resize.id: last}
+        True
+
+        ``SELECT id, … FROM function_invocations WHERE id IN (SELECT (SELECT … ORDER BY timestamp DESC, id DESC LIMIT 1)
+        FROM functions WHERE user_id = @user) ORDER BY timestamp DESC, id DESC``
+        """
+        among = FunctionInvocation.alias()
+        last = (
+            among.select(among.id)
+            .where(among.function == Function.id)
+            .order_by(among.timestamp.desc(), among.id.desc())
+            .limit(1)
+        )
+        lasts = Function.select(last).where(Function.user == owner_key(user, self))
+        found = self.find_all(FunctionInvocation.id.in_(lasts), order_by=("-timestamp", "-id"))
+        return {invocation.function_id: invocation for invocation in found}
+
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
         parameters = {"function": function_key(function, self), **buckets.parameters}
         statement = statistics.series_statement(self.database.engine.sql_dialect)
+        return statistics.series(self._rows_of(statement, parameters), buckets)
+
+    def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
+        parameters = {"user": owner_key(user, self), **buckets.parameters}
+        statement = statistics.user_series_statement(self.database.engine.sql_dialect)
         return statistics.series(self._rows_of(statement, parameters), buckets)
 
     def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

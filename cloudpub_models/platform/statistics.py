@@ -45,6 +45,13 @@ _SERIES: Final = """
         SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum
     FROM function_invocations WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end GROUP BY 1
 """
+_USER_SERIES: Final = """
+    SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, COUNT(*) AS total,
+        COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, COUNT(duration_ms) AS timed,
+        SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum
+    FROM function_invocations WHERE function_id IN (SELECT id FROM functions WHERE user_id = @user)
+        AND timestamp >= @begin AND timestamp < @end GROUP BY 1
+"""
 _DURATIONS: Final = """
     SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, duration_ms, COUNT(*) AS invocations
     FROM function_invocations WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end
@@ -55,6 +62,11 @@ _DURATIONS: Final = """
 def series_statement(dialect: Dialect) -> str:
     """Return the statement that counts by slots; takes ``function`` and what ``Buckets.parameters`` gives."""
     return in_words_of(dialect, _SERIES)
+
+
+def user_series_statement(dialect: Dialect) -> str:
+    """Return the statement that counts those of all of a user's functions; takes ``user`` in place of ``function``."""
+    return in_words_of(dialect, _USER_SERIES)
 
 
 def durations_statement(dialect: Dialect) -> str:

@@ -223,6 +223,100 @@ def test_series_refuse_bad_arguments(managers: Managers, resize: Function) -> No
             series("resize")
 
 
+def of_two_users(managers: Managers, ada: User, resize: Function, new_user: Any) -> tuple[Function, Function]:
+    """Return a second function of Ada's, and one of somebody else's."""
+    return (
+        managers.functions.insert({"user_id": ada.id, "name": "crop", "status": "inactive"}),
+        managers.functions.insert({"user_id": new_user("bob").id, "name": "resize"}),
+    )
+
+
+def test_series_of_a_user_count_all_of_their_functions(
+    managers: Managers, ada: User, resize: Function, new_user: Any, statements: Any
+) -> None:
+    crop, other = of_two_users(managers, ada, resize, new_user)
+    midnight = datetime(2024, 5, 1, tzinfo=UTC)
+    first, last = midnight - timedelta(days=2), midnight - timedelta(microseconds=1)
+    record(managers, resize, [first - timedelta(microseconds=1), first, last, midnight])
+    record(managers, crop, [last - timedelta(hours=1), last], 40)
+    record(managers, other, [first, last], 1000)
+    managers.function_invocations.insert(
+        {"function_id": crop.id, "status": "error", "duration_ms": None, "timestamp": first}
+    )
+    invocations = managers.function_invocations
+    statements.clear()
+    days = invocations.get_user_daily_stats(ada, 3, until=midnight)
+    assert [(day.total, day.successful, day.failed, day.average, day.maximum) for day in days] == [
+        (1, 1, 0, 10.0, 10),
+        (2, 1, 1, 10.0, 10),
+        (3, 3, 0, 30.0, 40),
+    ]
+    hours = invocations.get_user_hourly_stats(ada.id, hours=48, until=midnight)
+    assert [hour.total for hour in hours] == [2, *[0] * 45, 1, 2]
+    assert len(statements) == 2
+    for sql, _ in statements:
+        assert "function_id IN (SELECT id FROM functions WHERE user_id = " in " ".join(sql.split())
+    # Begun at Berlin's midnight, and asked for by the public UUID.
+    of_berlin = invocations.get_user_daily_stats(ada.uuid, 1, until=midnight, timezone="Europe/Berlin")
+    assert [(day.start.isoformat(), day.total) for day in of_berlin] == [("2024-05-01T00:00:00+02:00", 4)]
+    # The sum of those of each function.
+    each = [invocations.get_daily_stats(function, 3, until=midnight) for function in (resize, crop)]
+    assert [day.total for day in days] == [sum(own.total for own in at) for at in zip(*each, strict=True)]
+
+
+def test_series_of_a_user_without_invocations_are_filled(managers: Managers, ada: User, statements: Any) -> None:
+    statements.clear()
+    for user in (ada, ada.id + 1):
+        hours = managers.function_invocations.get_user_hourly_stats(user)
+        days = managers.function_invocations.get_user_daily_stats(user)
+        assert (len(hours), len(days)) == (24, 30)
+        assert all({name: getattr(bucket, name) for name in NOTHING} == NOTHING for bucket in hours + days)
+    assert len(statements) == 4
+
+
+def test_series_of_a_user_refuse_bad_arguments(managers: Managers, ada: User, statements: Any) -> None:
+    statements.clear()
+    invocations = managers.function_invocations
+    for series in (invocations.get_user_hourly_stats, invocations.get_user_daily_stats):
+        with pytest.raises(InvalidQueryError):
+            series(ada, 0)
+        with pytest.raises(InvalidValueError, match="until"):
+            series(ada, until=datetime(2024, 5, 1))
+        with pytest.raises(InvalidValueError, match="did you mean 'Europe/Berlin'"):
+            series(ada, timezone="Europe/Berln")
+        with pytest.raises(InvalidValueError):
+            series("ada")
+        with pytest.raises(InvalidValueError, match="was the row found"):
+            series(None)  # type: ignore[arg-type]
+    assert statements == []
+
+
+def test_last_invocations_in_one_statement(
+    managers: Managers, ada: User, resize: Function, new_user: Any, statements: Any
+) -> None:
+    crop, other = of_two_users(managers, ada, resize, new_user)
+    managers.functions.insert({"user_id": ada.id, "name": "never invoked"})
+    noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    # Written last is not begun last; of two of one moment the one written later counts.
+    record(managers, resize, [noon, noon - timedelta(days=1)])
+    record(managers, crop, [noon + timedelta(hours=1)], 20)
+    record(managers, crop, [noon + timedelta(hours=1)], 30)
+    record(managers, other, [noon + timedelta(days=1)])
+    statements.clear()
+    found = managers.function_invocations.get_last_invocations(ada)
+    ((_, parameters),) = statements
+    assert list(found) == [crop.id, resize.id]
+    assert (found[crop.id].duration_ms, found[resize.id].timestamp) == (30, noon)
+    assert ada.id in parameters
+    assert managers.function_invocations.get_last_invocations(ada.uuid) == found
+    assert managers.function_invocations.get_last_invocations(ada.id + 1000) == {}
+    statements.clear()
+    for wrong in ("ada", None):
+        with pytest.raises(InvalidValueError):
+            managers.function_invocations.get_last_invocations(wrong)  # type: ignore[arg-type]
+    assert statements == []
+
+
 def test_user_overview_in_one_statement(
     managers: Managers, ada: User, resize: Function, new_user: Any, statements: Any
 ) -> None:

@@ -116,6 +116,15 @@ for _name, _call in {
     "FunctionInvocationManager.get_daily_stats(function_id)": lambda world, given: (
         world.managers.function_invocations.get_daily_stats(given)
     ),
+    "FunctionInvocationManager.get_user_hourly_stats(user)": lambda world, given: (
+        world.managers.function_invocations.get_user_hourly_stats(given)
+    ),
+    "FunctionInvocationManager.get_user_daily_stats(user)": lambda world, given: (
+        world.managers.function_invocations.get_user_daily_stats(given)
+    ),
+    "FunctionInvocationManager.get_last_invocations(user)": lambda world, given: (
+        world.managers.function_invocations.get_last_invocations(given)
+    ),
     "FunctionInvocationManager.get_user_overview(user)": lambda world, given: (
         world.managers.function_invocations.get_user_overview(given)
     ),
@@ -128,12 +137,12 @@ for _name, _call in {
 
 _TIME_ZONES = tuple(available_timezones())
 
-for _method in ("get_hourly_stats", "get_daily_stats"):
+for _method in ("get_hourly_stats", "get_daily_stats", "get_user_hourly_stats", "get_user_daily_stats"):
     DOORS.append(
         Door(
             (f"FunctionInvocationManager.{_method}(timezone)",),
             lambda world, given, method=_method: getattr(world.managers.function_invocations, method)(
-                world.function, 2, timezone=given
+                world.user if "user" in method else world.function, 2, timezone=given
             ),
             ("Europe/Berlin", "UTC"),
             one_of(*_TIME_ZONES),
