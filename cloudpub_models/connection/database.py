@@ -35,7 +35,7 @@ from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database, names_of_databases, unconnected
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError, MigrationError
 from cloudpub_models.sql.dialects import dialect_named
-from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.values import check_count, json_to_text
 
 if TYPE_CHECKING:
@@ -486,12 +486,19 @@ class Database(_PeeweeDatabase):
             bind_refs: with them those that they refer to.
             bind_backrefs: with them those that refer to them.
 
+        Raises:
+            InvalidQueryError: what is named are no models.
+
         >>> with Database("sqlite:///:memory:").bind() as other:
         ...     User.table_exists()
         False
         """
         if models is None:
             return current_database.bound_to(self.engine)
+        models = list(models)
+        for model in models:
+            if not isinstance(model, type) or not issubclass(model, peewee.Model):
+                raise InvalidQueryError(f"expected a list of models to bind; got {shown(model)} in it")
         for model in models:
             model.bind(self, bind_refs=bind_refs, bind_backrefs=bind_backrefs)
         return None
@@ -520,7 +527,8 @@ class Database(_PeeweeDatabase):
             details: what else is to be said, as JSON: ``reason="support ticket 41"``.
 
         Raises:
-            InvalidValueError: the actor is no text or an empty one, or the details are nothing that JSON can express.
+            InvalidValueError: the actor is no text, an empty one or one that no column holds, or the details are
+                nothing that JSON can express.
 
         >>> with database.acting_as("user:ada", reason="a typing mistake"):
         ...     _ = managers.functions.update_by_id(resize.id, {"name": "resize-image"})
@@ -528,7 +536,7 @@ class Database(_PeeweeDatabase):
         Outside a transaction each write gets one, which knows who acts:
         ``SELECT set_config('cloudpub.actor', 'user:ada', true), …``
         """
-        if not isinstance(actor, str) or not actor or "\0" in actor:
+        if not isinstance(actor, str) or not actor or "\0" in actor or surrogate_in(actor) is not None:
             raise InvalidValueError(f"expected a text that names who acts; got {shown(actor)}")
         engine = self.engine
         before = engine.act_as(Actor(str.__str__(actor), json_to_text(details) if details else None))
@@ -550,6 +558,7 @@ class Database(_PeeweeDatabase):
         Raises:
             HistoryConflictError: rows were changed since; the message names them.
             HistoryError: the log does not know the transaction, or cannot take it back.
+            InvalidCountError: that is no number of a transaction.
 
         >>> shop = Database("sqlite:///:memory:")
         >>> _ = shop.migrate(), shop.history.enable()

@@ -186,16 +186,33 @@ class Entity(peewee.Model):
 
         Raises:
             InvalidQueryError: the row came from another database than the one that is bound.
+            UnknownColumnError: what ``only`` names is no field.
 
         >>> resize.status = "inactive"
         >>> resize.save()
         1
         """
+        if only is not None:
+            only = self._fields_of(only)
         origin = origin_of(self)
         if origin is None or (force_insert and current_database.bound is not None):
             return super().save(force_insert, only)
         with writing_to(origin, type(self)):
             return super().save(force_insert, only)
+
+    def _fields_of(self, only: Any) -> list[Any]:
+        """Return the fields, or the names of such, that alone are to be saved."""
+        known: Any = self._meta
+        if isinstance(only, str):
+            raise UnknownColumnError(f"expected a list of fields to save; got {shown(only)}: put it into a list")
+        fields = list(only)
+        for field in fields:
+            if not isinstance(field, peewee.Field) and not (isinstance(field, str) and field in known.combined):
+                hint = did_you_mean(field, known.fields) if isinstance(field, str) else "name them, or give the fields"
+                raise UnknownColumnError(
+                    f"expected a list of fields of {type(self).__name__} to save; got {shown(field)} in it: {hint}"
+                )
+        return fields
 
     def delete_instance(self, recursive: bool = False, delete_nullable: bool = False) -> Any:
         """As Peewee's, in the database that the row came from.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from cloudpub_models.errors import HistoryError, InvalidValueError
 from cloudpub_models.history import changes, recording, taking_back
 from cloudpub_models.history.changes import Change
 from cloudpub_models.history.taking_back import TakenBack
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     import peewee
@@ -105,7 +107,10 @@ class History:
 
         Raises:
             HistoryError: the table's changes are not recorded.
+            InvalidValueError: the key is none of the table, or the limit no count.
         """
+        if limit is not None:
+            check_count(limit, "limit")
         return changes.changes_of_row(self._database, self._model_of(table), row_id, limit=limit)
 
     def of_transaction(self, transaction_id: int) -> list[Change]:
@@ -113,7 +118,9 @@ class History:
 
         Raises:
             HistoryError: the database keeps no log.
+            InvalidCountError: that is no number of a transaction.
         """
+        check_count(transaction_id, "transaction_id")
         return changes.changes_of_transaction(self._database, self._models, transaction_id)
 
     def prune(self, older_than: timedelta) -> int:
@@ -129,7 +136,7 @@ class History:
             InvalidValueError: that is no length of time.
         """
         if not isinstance(older_than, timedelta) or older_than < timedelta(0):
-            raise InvalidValueError(f"expected a timedelta that is not negative; got {older_than!r}")
+            raise InvalidValueError(f"expected a timedelta that is not negative; got {shown(older_than)}")
         return recording.prune(self._database, older_than)
 
     def forget(self, table: str, row_id: Any) -> int:
@@ -147,20 +154,22 @@ class History:
 
         Raises:
             HistoryError: the table's changes are not recorded.
+            InvalidValueError: the key is none of the table.
         """
         return changes.forget_row(self._database, self._model_of(table), row_id)
 
     def undo(self, transaction_id: int, *, force: bool = False) -> TakenBack:
         """Take back all that a transaction has changed; see ``Database.undo``."""
+        check_count(transaction_id, "transaction_id")
         return taking_back.undo(self._database, self._models, transaction_id, force=force)
 
-    def undelete(self, table: str, row_id: Any, changes: Mapping[str, Any] | None = None) -> TakenBack:
-        """Bring a deleted row back, with what went with it; see ``Manager.undelete``."""
-        return taking_back.undelete(self._database, self._models, self._model_of(table), row_id, changes or {})
+    def undelete(self, table: str, row_id: Any) -> TakenBack:
+        """Bring a deleted row back as it was, with what went with it; see ``Manager.undelete``."""
+        return taking_back.undelete(self._database, self._models, self._model_of(table), row_id, {})
 
     def _model_of(self, table: str) -> type[peewee.Model]:
         for model in self._models:
             if model._meta.table_name == table:
                 return model
         known = ", ".join(model._meta.table_name for model in self._models)
-        raise HistoryError(f"expected a table of the components; got {table!r}: known are {known}")
+        raise HistoryError(f"expected a table of the components; got {shown(table)}: known are {known}")

@@ -28,6 +28,7 @@ from cloudpub_models.history.tables import (
     tracked,
 )
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
+from cloudpub_models.sql.identifiers import shown
 
 BEGINS, ENDS = "S", "E"
 """The operations that say from when on a table is recorded, and until when."""
@@ -164,8 +165,9 @@ def _note(database: peewee.Database, mark: str, table: str) -> None:
 def _named(models: list[type[peewee.Model]], names: Sequence[str]) -> list[type[peewee.Model]]:
     by_name = {model._meta.table_name: model for model in models}
     for name in names:
-        if name not in by_name:
-            raise UnknownTableError(f"expected a table of the components; got {name!r}: {did_you_mean(name, by_name)}")
+        if not isinstance(name, str) or name not in by_name:
+            hint = did_you_mean(name, by_name) if isinstance(name, str) else f"known are: {', '.join(by_name)}"
+            raise UnknownTableError(f"expected a table of the components; got {shown(name)}: {hint}")
     return [by_name[name] for name in names]
 
 

@@ -12,8 +12,10 @@ import peewee
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.fields import TimestampField
-from cloudpub_models.errors import HistoryError
+from cloudpub_models.errors import HistoryError, InvalidValueError
 from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import encode
 
 CHANGES = "changes"
 CONTEXT = "change_context"
@@ -126,10 +128,21 @@ def recorded_table(database: peewee.Database, model: type[peewee.Model]) -> Reco
 def key_of(
     database: peewee.Database, table: RecordedTable, model: type[peewee.Model], key: Any
 ) -> tuple[int | None, str | None]:
-    """Return a row's key as the log has it: a number, or JSON of all its columns' values."""
+    """Return a row's key as the log has it: a number, or JSON of all its columns' values.
+
+    Raises:
+        InvalidValueError: it is none of the table.
+    """
+    values = key if isinstance(key, tuple) and not table.by_number else (key,)
+    if len(values) != len(table.keys):
+        raise InvalidValueError(
+            f"expected a value for each of {', '.join(table.keys)}, which tell the rows of {table.name} apart; "
+            f"got {shown(key)}"
+        )
     if table.by_number:
-        return int(key), None
-    values = key if isinstance(key, tuple) else (key,)
+        if isinstance(key, bool) or not isinstance(key, int):
+            raise InvalidValueError(f"expected {table.keys[0]} of {table.name} to be an integer; got {shown(key)}")
+        return encode(int(key)), None
     stored = [_in_json(model, column, value) for column, value in zip(table.keys, values, strict=True)]
     return None, json.dumps(stored, ensure_ascii=False, separators=kind_of(database).json_separators)
 

@@ -93,8 +93,9 @@ class Recorded(Finding[M]):
         {'name': ('resize', 'crop')}
         """
         refuse(self.scope, "diff()")
+        key = self._key(id)
         require_known(self.database.engine, self.table.name, since)
-        return difference(self.database.engine, self.model, self._key(id), since)
+        return difference(self.database.engine, self.model, key, since)
 
     def as_of(self, moment: datetime) -> PastRows[M]:
         """Return the rows of the table as they were, for reading: ``find_by_id``, ``find_all``, ``count`` and so on.

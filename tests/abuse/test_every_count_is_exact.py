@@ -36,7 +36,7 @@ class Sneaky(int):
 
 BAD: list[Any] = [Number.ONE, Sneaky(1), True, 1.0, "1", -1, 2**70, [1]]
 # Integers that are no counts.
-VALUES = frozenset({"duration_ms", "transaction_id"})
+VALUES = frozenset({"duration_ms"})
 REQUIRED: dict[str, Any] = {
     "sql": "SELECT 1 AS n",
     "fn": lambda connection: None,
@@ -66,6 +66,7 @@ def is_count(parameter: inspect.Parameter) -> bool:
 
 def owners(managers: Managers) -> Iterator[Any]:
     yield managers.database
+    yield managers.database.history
     yield QueryBuilder("users")
     yield QueryHelpers
     seen = set()

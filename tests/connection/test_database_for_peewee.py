@@ -99,6 +99,16 @@ def test_bind_for_good(database):
     Plain.drop_table()
 
 
+@pytest.mark.parametrize("models", ["users", [User, "users"], [User()]])
+def test_bind_takes_models(database, models):
+    class Plain(peewee.Model):
+        pass
+
+    with pytest.raises(errors.InvalidQueryError, match="expected a list of models"):
+        database.bind([Plain, *models])
+    assert Plain._meta.database is None
+
+
 def test_a_schema_migrator(given, note_model):
     given.create_tables([note_model])
     migrator = playhouse_migrate.SchemaMigrator.from_database(given)

@@ -220,3 +220,18 @@ def test_a_model_of_ones_own() -> None:
 
     assert Note(id=1, uuid=UUID(UUID_TEXT), text="x").to_dict() == {"id": 1, "uuid": UUID(UUID_TEXT), "text": "x"}
     assert repr(Note(id=1, uuid=UUID(UUID_TEXT))) == f"<Note id=1 uuid={UUID_TEXT}>"
+
+
+@pytest.mark.parametrize("only", [["nickname"], "email", [5], ["email", "\ud800"]])
+def test_only_fields_are_saved_alone(bound: peewee.Database, only: object) -> None:
+    user = a_user()
+    with pytest.raises(UnknownColumnError, match="expected a list of fields"):
+        user.save(only=only)
+
+
+def test_fields_to_save_may_be_named(bound: peewee.Database) -> None:
+    user = User.create(email="a@b.c", password_hash="x")
+    user.email, user.password_hash = "new@b.c", "y"
+    assert user.save(only=["email"]) == 1
+    assert user.save(only=iter([User.email])) == 1
+    assert (User.get().email, User.get().password_hash) == ("new@b.c", "x")

@@ -190,7 +190,7 @@ def test_who_acted_is_the_threads_own(managers: Managers) -> None:
     assert managers.users.history(ada.id)[0].actor is None
 
 
-@pytest.mark.parametrize("actor", ["", None, 7, "a\0b"])
+@pytest.mark.parametrize("actor", ["", None, 7, "a\0b", "\ud800"])
 def test_an_actor_is_a_text(database: Database, actor: Any) -> None:
     with (
         pytest.raises(errors.InvalidValueError, match="expected a text that names who acts"),

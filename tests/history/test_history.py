@@ -26,3 +26,19 @@ def test_a_table_that_no_component_has(recorded: Database) -> None:
     for call in (recorded.history.of_row, recorded.history.forget, recorded.history.undelete):
         with pytest.raises(errors.HistoryError, match="expected a table of the components; got 'invoices'"):
             call("invoices", 1)
+
+
+@pytest.mark.parametrize("row_id", ["1", "x", True, None, (1, 2), 2**70])
+def test_a_key_that_is_none_of_the_table(recorded: Database, row_id: Any) -> None:
+    for call in (recorded.history.of_row, recorded.history.forget, recorded.history.undelete):
+        with pytest.raises(errors.InvalidValueError):
+            call("users", row_id)
+
+
+@pytest.mark.parametrize("number", ["1", -1, 1.0, True, 2**70])
+def test_the_number_of_a_transaction_is_an_integer(recorded: Database, statements: Any, number: Any) -> None:
+    statements.clear()
+    for call in (recorded.undo, recorded.history.undo, recorded.history.of_transaction):
+        with pytest.raises(errors.InvalidCountError, match="expected transaction_id to be an integer of at least 0"):
+            call(number)
+    assert statements.sql == []
