@@ -25,7 +25,10 @@ _RECORDED = (
 
 
 class World:
-    """One database: a user with an organization, a function, one log line for each payload, and the canary."""
+    """One database: a user with an organization, a function, one log line for each payload, and the canary.
+
+    It records its changes, so that every string that is written goes through the triggers too.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -33,6 +36,7 @@ class World:
         managers = self.managers = Managers(database)
         self.helpers = type("Helpers", (QueryHelpers,), {"managers": managers})
         self.users, self.functions, self.logs = managers.users, managers.functions, managers.function_logs
+        database.history.enable()
         database.raw_execute("CREATE TABLE canary (id INTEGER PRIMARY KEY, secret TEXT)")
         database.raw_execute("INSERT INTO canary (id, secret) VALUES (1, 'tweet')")
         self.user = self.users.insert({"email": "ada@example.com", "password_hash": "hash"})

@@ -1,6 +1,6 @@
 """Every public argument that takes a string: how it is called, what it takes, and what comes of it."""
 
-from . import builder, conditions, database, domain, dto, legacy, names, queries, rows
+from . import builder, conditions, database, domain, dto, history, legacy, names, queries, rows, summaries
 from .door import Canonical, Door
 
 __all__ = ["DOORS", "RAW_SQL", "Canonical", "Door"]
@@ -10,11 +10,13 @@ DOORS: list[Door] = [
     *names.DOORS,
     *rows.DOORS,
     *queries.DOORS,
+    *summaries.DOORS,
     *builder.DOORS,
     *domain.DOORS,
     *legacy.DOORS,
     *dto.DOORS,
     *database.DOORS,
+    *history.DOORS,
 ]
 
 # Where SQL is meant, and taken as it is. docs/SECURITY.md names them.

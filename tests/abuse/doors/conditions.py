@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from cloudpub_models import Function, FunctionLog, all_of, any_of, none_of, operators
+from cloudpub_models.errors import NotFoundError
 from cloudpub_models.sql import SQLITE
 from tests.abuse.payloads import storable
 from tests.abuse.world import World
@@ -141,6 +143,32 @@ def _(world: World, given: str) -> Any:
     assert world.logs.count(where) == (found is not None)
     assert world.logs.exists(where) is (found is not None)
     return [] if found is None else [found.id]
+
+
+@DOORS.door("Manager.get_one(where)", "Manager.get_by_id(id)", **VALUE, expects=matching)
+def _(world: World, given: str) -> Any:
+    found = [
+        _got(lambda: world.logs.get_one({"message": given})),
+        _got(lambda: world.logs.get_by_id(given, id_column="message")),
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def _got(get: Callable[[], Any]) -> list[int]:
+    try:
+        return [get().id]
+    except NotFoundError:
+        return []
+
+
+@DOORS.door(
+    "Manager.delete_preview(where)",
+    **VALUE,
+    expects=lambda world, given: {"function_logs": 1} if matching(world, given) else {},
+)
+def _(world: World, given: str) -> Any:
+    return world.logs.delete_preview({"message": given})
 
 
 @DOORS.door(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudpub_models import Database
+from cloudpub_models import Database, User
 from cloudpub_models.errors import CloudpubError
 from tests.abuse.world import World
 
@@ -13,17 +13,45 @@ from .door import Doors
 
 DOORS = Doors()
 
+LEVELS = ("SERIALIZABLE", "READ COMMITTED", "REPEATABLE READ")
+LOCKS = ("DEFERRED", "IMMEDIATE", "EXCLUSIVE")
+
 
 @DOORS.door(
     "Database.transaction(isolation)",
     "Database.run_transaction(isolation)",
     harmless=("SERIALIZABLE", "read committed"),
-    accepts=one_of("SERIALIZABLE", "READ COMMITTED", "REPEATABLE READ", any_case=True),
+    accepts=one_of(*LEVELS, any_case=True),
 )
 def _(world: World, given: str) -> Any:
     with world.database.transaction(isolation=given):
         pass
     world.database.run_transaction(lambda connection: None, isolation=given)
+
+
+@DOORS.door(
+    "Database.atomic(kind)",
+    "Database.atomic(named_kind)",
+    harmless=("SERIALIZABLE", "read committed", "IMMEDIATE", "exclusive"),
+    accepts=one_of(*LEVELS, *LOCKS, any_case=True),
+)
+def _(world: World, given: str) -> Any:
+    # Each database has one kind first, and knows the other one by its name.
+    is_lock = given.upper() in LOCKS
+    first_is_lock = world.database.dialect == "sqlite"
+    for name in ("lock_type", "isolation_level"):
+        if given.upper() in LEVELS + LOCKS and (name == "lock_type") is not is_lock:
+            continue
+        with world.database.atomic(**{name: given}):
+            pass
+    if is_lock is first_is_lock:
+        with world.database.atomic(given):
+            pass
+
+
+@DOORS.door("Database.bind(models)", harmless=(), accepts=never)
+def _(world: World, given: str) -> Any:
+    world.database.bind([User, given])
 
 
 @DOORS.door("Database.__init__(url)", "Database.initialize(url)", harmless=(), accepts=never)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
-from cloudpub_models import Function, User, operators
+from cloudpub_models import Function, User, migrations, operators
 from cloudpub_models.models import ALL_MODELS
 from tests.abuse.world import World
 
@@ -61,6 +62,24 @@ _refused_name(
     lambda world, given: world.logs.find_one(order_by=[(given, "ASC")]),
     "Manager.find_one(order_by)",
 )
+_refused_name(
+    "Manager.get_one(order_by)",
+    lambda world, given: world.logs.get_one(order_by=given),
+    "Manager.get_one(order_by)",
+)
+_refused_name(
+    "Manager.get_one(select)", lambda world, given: world.logs.get_one(select=[given]), "Manager.get_one(select)"
+)
+_refused_name(
+    "Manager.get_by_id(select)",
+    lambda world, given: world.logs.get_by_id(next(iter(world.ids.values())), select=[given]),
+    "Manager.get_by_id(select)",
+)
+_refused_name(
+    "Manager.delete_preview(where)",
+    lambda world, given: world.logs.delete_preview({given: operators.is_null()}),
+)
+_refused_name("Manager.values(where)", lambda world, given: world.logs.values("id", {given: operators.is_null()}))
 _refused_name(
     "Manager.iterate(order_by)",
     lambda world, given: next(world.logs.iterate(order_by=[given])),
@@ -141,6 +160,8 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.find_all(include)": lambda world, given: world.logs.find_all(include=[given]),
     "Manager.find_all(include): as a string": lambda world, given: world.logs.find_all(include=given),
     "Manager.find_one(include)": lambda world, given: world.logs.find_one(include={given: {}}),
+    "Manager.get_one(include)": lambda world, given: world.logs.get_one(include=[given]),
+    "Manager.get_by_id(id_column)": lambda world, given: world.logs.get_by_id("x", id_column=given),
     "Manager.paginate(include)": lambda world, given: world.logs.paginate(1, 1, include=[f"function.{given}"]),
     "Manager.paginate_after(include)": lambda world, given: world.logs.paginate_after(include=[f"{given}.function"]),
     "Manager.iterate(include)": lambda world, given: next(world.logs.iterate(include=[given])),
@@ -154,8 +175,9 @@ _NAMES_OF_WRITES: dict[str, Call] = {
         given, 1
     ),
     "Entity.from_dict(data)": lambda world, given: User.from_dict({given: "x"}),
+    "Entity.save(only)": lambda world, given: world.user.save(only=[given]),
+    "Entity.save(only): as a string": lambda world, given: world.user.save(only=given),
     "Entity.copy_with(changes)": lambda world, given: User(email="x").copy_with(**{given: "x"}),
-    "Database.migrate(target)": lambda world, given: world.database.migrate(given),
 }
 
 
@@ -170,19 +192,33 @@ def many_to_many(world: World, **changes: Any) -> Any:
     return world.managers.organizations.many_to_many(**{**arguments, **changes})
 
 
-_REAL_NAMES = frozenset(
+REAL_NAMES = frozenset(
     name
     for model in ALL_MODELS
     for name in (
         *(model._meta.table_name, *model._meta.columns, *model._meta.fields, *vars(model)),
-        *("limit", "order_by", "order_direction", "ignore", "update", "ASC", "DESC", "asc", "desc", "0001_initial"),
+        *("limit", "order_by", "order_direction", "ignore", "update", "ASC", "DESC", "asc", "desc"),
     )
 )
 for _name, _call in _NAMES_OF_WRITES.items():
-    DOORS.append(Door((_name,), _call, (), never, passes_over=_REAL_NAMES))
+    DOORS.append(Door((_name,), _call, (), never, passes_over=REAL_NAMES))
+
+# What was applied is looked up first.
+_MIGRATIONS = tuple(sorted(script.stem for script in Path(migrations.__path__[0]).glob("0*.py")))
+DOORS.append(
+    Door(
+        ("Database.migrate(target)",),
+        lambda world, given: world.database.migrate(given),
+        _MIGRATIONS,
+        one_of(*_MIGRATIONS),
+        lambda *_: [],
+        sends_first=True,
+    )
+)
 
 DIRECTIONS: dict[str, Call] = {
     "find_all": lambda world, given: world.logs.find_all(order_by="id", order_direction=given),
+    "get_one": lambda world, given: world.logs.get_one(order_by="id", order_direction=given),
     "find_one": lambda world, given: world.logs.find_one(order_by="id", order_direction=given),
     "paginate": lambda world, given: world.logs.paginate(1, 1, order_by="id", order_direction=given),
     "paginate_after": lambda world, given: world.logs.paginate_after(None, 1, order_by="id", order_direction=given),

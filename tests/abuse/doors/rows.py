@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloudpub_models import QueryBuilder, operators
-from cloudpub_models.errors import CloudpubError
+from cloudpub_models.errors import CloudpubError, NotFoundError
 from tests.abuse.world import World
 
 from .accepted import (
@@ -45,6 +45,14 @@ def _(world: World, given: str) -> Any:
 @DOORS.door("Manager.find_by_uuid(uuid)", harmless=HARMLESS_UUIDS, accepts=a_uuid, expects=lambda *_: None)
 def _(world: World, given: str) -> Any:
     return world.users.find_by_uuid(given)
+
+
+@DOORS.door("Manager.get_by_uuid(uuid)", harmless=HARMLESS_UUIDS, accepts=a_uuid, expects=lambda *_: None)
+def _(world: World, given: str) -> Any:
+    try:
+        return world.users.get_by_uuid(given)
+    except NotFoundError:
+        return None
 
 
 @DOORS.door("Manager.has_many(parent_id)", "Manager.belongs_to(foreign_key_value)", **VALUE, expects=matching)
