@@ -168,6 +168,30 @@ def checked(database: Database) -> None:
     )
 
 
+def changed_since(database: Database) -> None:
+    database.history.enable()
+    try:
+        users = Managers(database).users
+        user = users.get_one()
+        users.update_by_id(user.id, {"password_hash": f"{HASH}-2"})
+        users.update_by_id(user.id, {"password_hash": HASH})
+        database.undo(users.history(user.id)[1].transaction_id)
+    finally:
+        database.history.disable()
+
+
+def forgotten(database: Database) -> None:
+    database.history.enable()
+    try:
+        users = Managers(database).users
+        user = users.insert({**DATA, "email": "eve@example.com"})
+        users.delete_by_id(user.id)
+        database.history.forget("users", user.id)
+        users.undelete(user.id, {"password_hash": HASH})
+    finally:
+        database.history.disable()
+
+
 Provocation = Callable[[Database], object]
 
 EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
@@ -198,6 +222,8 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
         errors.InvalidValueError,
         lambda database: bound(database, lambda: User.create(email="\ud800", password_hash=HASH)),
     ),
+    (errors.InvalidCountError, lambda database: Managers(database).users.find_all({"password_hash": HASH}, limit=-1)),
+    (errors.NotFoundError, lambda database: Managers(database).users.get_one({"password_hash": f"{HASH}-3"})),
     (errors.NotFoundError, lambda database: Managers(database).organizations.create("x", str(User(**DATA).uuid))),
     (errors.DomainRuleError, lambda database: Managers(database).function_deployments.rollback(function_of(database))),
     (errors.LazyLoadingError, unloaded),
@@ -217,6 +243,10 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
     (errors.ConnectionFailedError, lambda _: Database(f"postgresql://ada:{PASSWORD}@127.0.0.1:1/cloud").ping()),
     (errors.TransactionAbortedError, swallowed),
     (errors.MigrationError, lambda database: database.migrate("nothing")),
+    (errors.HistoryError, lambda database: database.undo(10**9)),
+    (errors.HistoryError, lambda database: Managers(database).users.history(1)),
+    (errors.HistoryError, forgotten),
+    (errors.HistoryConflictError, changed_since),
     (errors.RefusedQueryError, lambda database: database.raw_query_all("SELECT nothing, @hash", {"hash": HASH})),
     (
         errors.InvalidQueryError,

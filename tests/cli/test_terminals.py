@@ -24,6 +24,9 @@ HOSTILE = "a\x1b[2J\x07\x08\x9b31m\u202eevil\u2066\u2028[bold red]x[/]<script>al
 MIGRATION = "0900_\x1b[31m\u202e[bold]x"
 TABLE = 'evil\x1b[2J\u202e[bold red]<img src=x onerror=alert(1)>`|"%%{init: {}}%%'
 
+# The number of the transaction that has changed the second function.
+CHANGED_BY = 10
+
 COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("find",): [("functions",), ("functions", "--format", "csv"), ("functions", "--json"), ("function_logs",)],
     ("show",): [("functions", "1"), ("functions", "1", "--json"), ("users", "1")],
@@ -49,6 +52,12 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ],
     ("logs",): [("1-of-them",), ("1-of-them", "--json")],
     ("prune",): [("logs", "--older-than", "30d")],
+    ("history", "on"): [("--also", "function_logs"), ("--json",), ("--also", HOSTILE)],
+    ("history", "off"): [(), ("--json",)],
+    ("history", "show"): [("functions", "2"), ("functions", "2", "--json"), ("functions", HOSTILE), (HOSTILE, "1")],
+    ("history", "undo"): [(str(CHANGED_BY),), (str(CHANGED_BY), "--yes"), (str(CHANGED_BY), "--yes", "--json")],
+    ("history", "undelete"): [("functions", "1"), ("functions", "3"), ("functions", "3", "--yes", "--json")],
+    ("history", "prune"): [("--older-than", "0d", "--yes"), ("--older-than", HOSTILE)],
     ("stats",): [("1-of-them",), ("1-of-them", "--json"), ("1-of-them", "--html", "page.html")],
     ("demo",): [("--invocations", "20")],
 }
@@ -61,6 +70,7 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "hostile.db"
     database = Database(f"sqlite:///{path}")
     database.migrate()
+    database.history.enable()
     managers = Managers(database)
     ada = managers.users.insert({"email": HOSTILE, "password_hash": HOSTILE})
     for name in (HOSTILE, "1-of-them"):
@@ -69,6 +79,13 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         managers.function_logs.append(function, HOSTILE[:20], f"{HOSTILE}\n{HOSTILE}")
         managers.function_invocations.record(function, "failed", 5, error=HOSTILE)
+    with database.acting_as(HOSTILE, reason=HOSTILE):
+        managers.functions.update_by_id(function.id, {"status": HOSTILE[1:50]})
+        gone = managers.functions.insert({"user_id": ada.id, "name": f"{HOSTILE} gone"})
+        managers.functions.delete_by_id(gone.id)
+    assert (function.id, gone.id) == (2, 3)
+    (changed, _) = managers.functions.history(function.id)
+    assert changed.transaction_id == CHANGED_BY
     name = TABLE.replace('"', '""')
     database.raw_execute(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY, "{name}" INTEGER REFERENCES users)')
     database.raw_execute(f'CREATE UNIQUE INDEX "i{name}" ON functions (uuid)')
