@@ -8,11 +8,12 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,8 @@ def file_to_write(name: str, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Give a stream whose bytes become the file at the end of the block, complete, or not at all.
 
     A file that is there is replaced, and keeps its permissions, unless it has to be private; where the name is a link,
-    what it leads to is replaced. Devices and pipes are written to as they are.
+    what it leads to is replaced. Devices and pipes are written to as they are. What a killed process has left of the
+    same file is removed.
 
     Args:
         name: the file; ``.gz`` at its end has it compressed. ``-`` is stdout.
@@ -58,14 +60,21 @@ def _replacing(name: str, private: bool) -> Iterator[IO[bytes]]:
             yield file
         return
     target = Path(os.path.realpath(name))
+    _remove_leftovers(target)
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     made_with = 0o600 if private or permissions else 0o666
 
     def make(path: str, flags: int) -> int:
         try:
-            return os.open(path, flags, made_with)
+            descriptor = os.open(path, flags, made_with)
         except OSError as error:  # with the name that the user knows
             raise type(error)(error.errno, error.strerror, name) from None
+        _lock(descriptor, wait=True)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        # Between the two, somebody who writes the same file took it for a leftover.
+        os.close(descriptor)
+        return make(path, flags)
 
     try:
         with open(unfinished, "xb", buffering=BUFFER_BYTES, opener=make) as file:
@@ -77,6 +86,32 @@ def _replacing(name: str, private: bool) -> Iterator[IO[bytes]]:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the unfinished files of processes that were killed: nobody holds them any more."""
+    unfinished = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}")
+    # A directory that may not be listed, or a file of somebody else, stays as it is.
+    with suppress(OSError):
+        for path in [path for path in target.parent.iterdir() if unfinished.fullmatch(path.name)]:
+            with suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    with path.open("rb") as file:
+                        if _lock(file.fileno(), wait=False):
+                            path.unlink()
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Hold a file until it is closed or the process ends, and return whether that worked."""
+    try:
+        import fcntl
+    except ImportError:  # as on Windows
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
 
 
 def _permissions(name: str) -> int | None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,32 @@ def test_a_dump_that_fails_leaves_the_file_that_was_there(
     assert "No space left on device" in result.stderr
     assert Path("users.csv").read_text() == "precious"
     assert not [name for name in os.listdir() if name.startswith(".users.csv")]
+
+
+KILLED_AS_IT_ENDS = """
+import os, signal
+from cloudpub_models.cli.application import application
+
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+application(prog_name="cloudpub")
+"""
+
+
+def test_what_a_killed_dump_has_left_is_removed_by_the_next(run: Run, world: Managers) -> None:
+    Path("users.csv").write_text("before")
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED_AS_IT_ENDS, "dump", "users", "users.csv", "--with-secrets"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        timeout=60,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert Path("users.csv").read_text() == "before"
+    (left,) = Path().glob(".users.csv.*")
+    assert left.stat().st_mode & 0o777 == 0o600
+    assert run("dump", "users", "users.csv").exit_code == 0
+    assert list(Path().glob(".*")) == []
+    assert len(Path("users.csv").read_text().splitlines()) == world.users.count() + 1
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -6,12 +6,15 @@ import gzip
 import io
 import os
 import stat
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cloudpub_models.cli.shown import files
 from cloudpub_models.cli.shown.files import binary_stdout, file_to_write, read_standard_input
 from cloudpub_models.errors import InvalidValueError
 
@@ -56,6 +59,93 @@ def test_nothing_is_left_of_what_fails() -> None:
         file.write(b"half")
         raise ZeroDivisionError
     assert [(path.name, path.read_bytes()) for path in Path().iterdir()] == [("logs.csv", b"before")]
+
+
+WRITE_FOR_EVER = """
+import sys, time
+from cloudpub_models.cli.shown.files import file_to_write
+
+with file_to_write(sys.argv[1], private=True) as file:
+    file.write(b"half")
+    file.flush()
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a process that has written half a file, and goes on."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITE_FOR_EVER, name],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", ["logs.csv", "logs.jsonl.gz", "archive/[a-z]*.csv", "link.csv"])
+def test_what_a_killed_process_has_left_of_a_file_is_removed_by_the_next(
+    writer: Callable[[str], subprocess.Popen[bytes]], name: str
+) -> None:
+    Path("archive").mkdir()
+    Path("link.csv").symlink_to("archive/linked.csv")
+    killed, busy, other = writer(name), writer(name), writer("archive/other.csv")
+    for process in (killed, other):
+        process.kill()
+        process.wait(timeout=10)
+    before = set(Path().rglob(".*"))
+    assert len(before) == 3
+    write(name)
+    (removed,) = before - set(Path().rglob(".*"))
+    assert Path(os.path.realpath(name)).name in removed.name
+    busy.kill()
+    busy.wait(timeout=10)
+    write(name)
+    (left,) = Path().rglob(".*")
+    assert left.name.startswith(".other.csv."), "of another file"
+    assert Path(name).exists()
+
+
+def test_nothing_but_a_leftover_of_the_same_file_is_removed() -> None:
+    hexadecimal = "0123456789abcdef"
+    others = [f".logs.csv.{hexadecimal[:-1]}", f".logs.csv.gz.{hexadecimal}", f".xlogs.csv.{hexadecimal}", ".logs.csv"]
+    for name in others:
+        Path(name).touch()
+    link, pipe, directory = (f".logs.csv.{digit * 16}" for digit in "abc")
+    Path(link).symlink_to(others[0])
+    os.mkfifo(pipe)
+    Path(directory).mkdir()
+    write("logs.csv")
+    assert set(os.listdir()) == {*others, link, pipe, directory, "logs.csv"}
+
+
+def test_a_file_that_is_taken_for_a_leftover_before_it_is_held_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = files._lock
+    taken: list[int] = []
+
+    def lock_too_late(descriptor: int, *, wait: bool) -> bool:
+        if not taken:
+            taken.append(descriptor)
+            (unfinished,) = Path().glob(".logs.csv.*")
+            unfinished.unlink()
+        return lock(descriptor, wait=wait)
+
+    monkeypatch.setattr(files, "_lock", lock_too_late)
+    write("logs.csv")
+    assert taken
+    assert [(path.name, path.read_bytes()) for path in Path().iterdir()] == [("logs.csv", b"rows\n")]
 
 
 def test_another_file_of_a_likely_name_is_not_touched() -> None:
