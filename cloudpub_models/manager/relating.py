@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import peewee
 
@@ -15,7 +15,7 @@ from cloudpub_models.manager.arguments.conditions import Where, all_of
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
-from cloudpub_models.manager.rows.instances import make_loader
+from cloudpub_models.manager.rows.extended import make_extended_loader
 from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.shapes import Request
@@ -168,22 +168,8 @@ class Relating(Finding[M]):
         with whole(engine, text):
             names, rows = send(self.database, Request(text, writes=True, tables=()), values, "fetch_described")
             require_distinct(names)
-        known = [(position, name) for position, name in enumerate(names) if name in self.table.columns]
-        extra = [(position, name) for position, name in enumerate(names) if name not in self.table.columns]
-        found = [name for _, name in known]
-        load = make_loader(
-            self.model,
-            self.table.fields(found),
-            engine.sql_dialect,
-            partial=set(found) != set(self.table.column_names),
-            decoded=True,
-            origin=self.origin,
-        )
-        instances = load([tuple([row[position] for position, _ in known]) for row in rows])
-        for instance, row in zip(instances, rows, strict=True):
-            for position, name in extra:
-                setattr(instance, name, row[position])
-        return instances
+        load = make_extended_loader(self.model, names, [None] * len(names), engine.sql_dialect, decoded=True)
+        return load(rows, self.origin)
 
     def query(self, alias: str | None = None) -> QueryBuilder:
         """Return a query builder on this table; it selects the model's columns until ``select()`` says otherwise.
@@ -197,12 +183,29 @@ class Relating(Finding[M]):
         refuse(self.scope, "query()")
         return self._new_query(alias)
 
-    def execute_query(self, query: QueryBuilder) -> list[dict[str, Any]]:
+    @overload
+    def execute_query(self, query: QueryBuilder, *, as_model: Literal[False] = False) -> list[dict[str, Any]]: ...
+    @overload
+    def execute_query(self, query: QueryBuilder, *, as_model: Literal[True]) -> list[M]: ...
+    def execute_query(self, query: QueryBuilder, *, as_model: bool = False) -> list[dict[str, Any]] | list[M]:
         """Run a builder's SELECT and return its rows, the values of the models' columns as Python values.
+
+        Args:
+            query: the query.
+            as_model: give instances in place of dicts. What is selected beside this table's columns becomes plain
+                attributes; reading a column that is not selected raises LazyLoadingError.
+
+        Raises:
+            InvalidQueryError: two columns of the result have one name; or, for instances, a column of another table has
+                the name of one of this one's or of an attribute, the query is of another table, or it has rows without
+                one of this table (RIGHT and FULL joins).
 
         >>> query = managers.functions.query("f").select("f.name", "u.email").join("users u", "f.user_id", "u.id")
         >>> managers.functions.execute_query(query)
         [{'name': 'resize', 'email': 'ada@example.com'}]
+        >>> (function,) = managers.functions.execute_query(query.select("f.id"), as_model=True)
+        >>> function == resize, function.name, function.email
+        (True, 'resize', 'ada@example.com')
         """
         # Not imported before a program has built a query.
         from cloudpub_models.manager.statements.plans import plan_for
@@ -216,8 +219,10 @@ class Relating(Finding[M]):
         shape, values = query.as_shape()
         plan = plan_for(shape, self.database.engine.sql_dialect, self.model, self.database.models)
         request, bound = plan.bind(values, query.named_values)
+        if as_model:
+            plan.require_instances(self.model)
         columns, rows = send(self.database, request, bound, "fetch_undecoded")
-        return plan.loader(columns)(rows)
+        return plan.instance_loader(columns, self.model)(rows, self.origin) if as_model else plan.loader(columns)(rows)
 
     def join_query(
         self,

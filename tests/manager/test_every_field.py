@@ -287,6 +287,8 @@ def test_what_is_read_is_what_peewee_reads(walk: Walk) -> None:
         assert [comparable(row.__data__["f"]) for row in way(walk)] == expected, name
     rows = walk.manager.execute_query(walk.manager.query().select("id", "f").order_by("id"))
     assert [comparable(row["f"]) for row in rows] == expected
+    instances = walk.manager.execute_query(walk.manager.query("w").order_by("w.id"), as_model=True)
+    assert [comparable(row.__data__["f"]) for row in instances] == expected
 
 
 def test_what_is_found_is_what_peewee_finds(walk: Walk) -> None:

@@ -15,6 +15,7 @@ from cloudpub_models import (
     User,
     any_of,
     operators,
+    raw,
 )
 from cloudpub_models.errors import (
     CheckViolationError,
@@ -551,6 +552,89 @@ def test_execute_query_with_stars(managers, ada, functions):
     )
     (row,) = managers.functions.execute_query(query)
     assert row == {**functions[0].to_dict(), "email": "ada@example.com"}
+
+
+def test_execute_query_gives_instances(managers, ada, functions, statements):
+    query = (
+        managers.functions.query("f")
+        .select(["f.*", "u.email", "u.created_at AS registered", "COUNT(fd.id) as deployment_count"])
+        .join("users u", "f.user_id", "u.id")
+        .left_join("function_deployments fd", "f.id", "fd.function_id")
+        .where("f.status", "active")
+        .group_by("f.id, u.email, u.created_at")
+        .order_by("f.created_at", direction="DESC")
+        .limit(2)
+    )
+    statements.clear()
+    found = managers.functions.execute_query(query, as_model=True)
+    dicts = managers.functions.execute_query(query)
+    assert statements[0] == statements[1]
+    assert len(statements) == 2
+    assert found == [functions[3], functions[1]]
+    for function, row in zip(found, dicts, strict=True):
+        assert type(function) is Function
+        assert not function.is_dirty()
+        extras = (function.email, function.registered, function.deployment_count)
+        assert extras == ("ada@example.com", ada.created_at, 0)
+        assert function.to_dict() == {name: row[name] for name in functions[0].to_dict()}
+    # What is done with them is done with the row, in its database.
+    found[0].status = "inactive"
+    found[0].save()
+    assert managers.functions.find_by_id(functions[3].id).status == "inactive"
+    assert managers.functions.execute_query(query.where("f.id", -1), as_model=True) == []
+
+
+def test_execute_query_gives_instances_of_selected_columns(managers, ada, functions, statements):
+    query = managers.functions.query("f").select("f.id", "f.name AS name").where("f.name", "alpha")
+    statements.clear()
+    (found,) = managers.functions.execute_query(query, as_model=True)
+    assert (found, found.name) == (functions[0], "alpha")
+    with pytest.raises(LazyLoadingError, match="status"):
+        _ = found.status
+    assert len(statements) == 1
+    # One query, asked for either way and by turns.
+    assert managers.functions.execute_query(query) == [{"id": functions[0].id, "name": "alpha"}]
+    assert managers.functions.execute_query(query, as_model=True) == [functions[0]]
+
+
+def test_an_instance_never_has_the_columns_of_another_row(managers, ada, functions):
+    query = managers.functions.query("f").join("users u", "f.user_id", "u.id")
+    twins = managers.functions.query("f").join("functions g", "f.user_id", "g.user_id")
+    for other in (
+        query.select("f.name", "u.id"),
+        query.select("f.name", "u.*"),
+        query.select("f.name", "u.uuid AS uuid"),
+        query.select("f.name", "f.user_id AS id"),
+        query.select("f.name", raw("u.id")),
+        query.select("f.name", "COUNT(*) AS status").group_by("f.name"),
+        twins.select("f.name", "g.id"),
+    ):
+        with pytest.raises(InvalidQueryError, match="to be functions"):
+            managers.functions.execute_query(other, as_model=True)
+        assert managers.functions.execute_query(other)
+    with pytest.raises(InvalidQueryError, match="alias"):
+        managers.functions.execute_query(query.select("f.*", "u.*"), as_model=True)
+    assert [row.email for row in managers.functions.execute_query(query.select("f.id", "u.email"), as_model=True)] == [
+        ada.email
+    ] * len(functions)
+
+
+@pytest.mark.parametrize("name", ["user", "deployments", "save", "_dirty", "__data__"])
+def test_an_instance_keeps_its_attributes(managers, ada, functions, name):
+    query = managers.functions.query("f").select("f.id", f"u.email AS {name}").join("users u", "f.user_id", "u.id")
+    with pytest.raises(InvalidQueryError, match=f"got {name}: give it another alias"):
+        managers.functions.execute_query(query, as_model=True)
+
+
+def test_execute_query_gives_no_instances_of_other_tables(managers, ada, functions, statements):
+    statements.clear()
+    with pytest.raises(InvalidQueryError, match="expected a query of functions for instances; got one of users"):
+        managers.functions.execute_query(managers.users.query(), as_model=True)
+    for join in ("right_join", "full_join"):
+        query = getattr(managers.functions.query("f"), join)("users u", "f.user_id", "u.id")
+        with pytest.raises(InvalidQueryError, match="expected INNER and LEFT joins for instances"):
+            managers.functions.execute_query(query, as_model=True)
+    assert statements == []
 
 
 def test_execute_query_checks_values_by_their_column(managers, ada):

@@ -172,6 +172,7 @@ query = managers.functions.query("f").select("f.name", raw("now() AS now")).join
 assert_type(query.where("f.status", "active").where_group(lambda q: q.where_null("f.name")), QueryBuilder)
 assert_type(query.build_select(), Statement)
 assert_type(managers.functions.execute_query(query), list[dict[str, Any]])
+assert_type(managers.functions.execute_query(query, as_model=True), list[Function])
 assert_type(database.raw_query_all("SELECT @n AS n", {"n": 1}), list[dict[str, Any]])
 assert_type(database.raw_query_single("SELECT 1 AS n"), dict[str, Any] | None)
 assert_type(managers.users.raw("SELECT id FROM users WHERE id IN @ids", {"ids": (1, 2)}), list[User])

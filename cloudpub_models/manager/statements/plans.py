@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 
 from cloudpub_models.connection.results import ResultColumns, require_distinct
-from cloudpub_models.manager.columns.decoding import decoder_for
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.manager.columns.decoding import Decoder, decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Column, Table, models_by_table, table_of
 from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
+from cloudpub_models.manager.rows.extended import ExtendedLoader, make_extended_loader
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
 from cloudpub_models.sql.dialects import ComparedKind
@@ -30,6 +32,8 @@ from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
 from cloudpub_models.sql.text.parameters import driver_value
+
+M = TypeVar("M", bound=peewee.Model)
 
 _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 # Calls whose result is one of the values of their first argument.
@@ -71,8 +75,11 @@ class QueryPlan:
         self._request = Request(text, self.rendered.writes, self.rendered.tables)
         self._encoders = _encoders(query, self.rendered.names, tables, dialect)
         self._sources = _sources(query, tables)
+        self._query = query
+        self._own_names = _own_names(query, tables)
         # The columns of the last result, and what loads its rows: they change only with the schema.
         self._columns_and_loader: tuple[ResultColumns, DictLoader] | None = None
+        self._columns_and_instances: tuple[type[peewee.Model], ResultColumns, ExtendedLoader[Any]] | None = None
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Request, Sequence[Any] | None]:
         """Return what to send, and the driver's parameters.
@@ -101,15 +108,59 @@ class QueryPlan:
             kept = self._columns_and_loader = columns, self._make_loader(columns)
         return kept[1]
 
+    def require_instances(self, model: type[peewee.Model]) -> None:
+        """Raise InvalidQueryError unless each row of the query is one of the model's table."""
+        table = table_of(model)
+        own = self._query.table
+        if not isinstance(own, NamedTable) or own.full_name != table.node.full_name:
+            found = own.full_name if isinstance(own, NamedTable) else "SQL of its own"
+            raise InvalidQueryError(f"expected a query of {table.name} for instances; got one of {found}")
+        if outer := [join.kind for join in self._query.joins if join.kind in ("RIGHT", "FULL")]:
+            raise InvalidQueryError(
+                f"expected INNER and LEFT joins for instances; got a {outer[0]} one, which has rows without any of "
+                f"{table.name}: begin with the other table, or take dicts"
+            )
+
+    def instance_loader(self, columns: ResultColumns, model: type[M]) -> ExtendedLoader[M]:
+        """Return what makes instances of the rows of a result.
+
+        Raises:
+            InvalidQueryError: two columns have one name, or one has a name that means something else to the model.
+        """
+        kept = self._columns_and_instances
+        if kept is None or kept[0] is not model or kept[1] != columns:
+            kept = self._columns_and_instances = model, columns, self._make_instance_loader(columns, model)
+        return kept[2]
+
+    def _make_instance_loader(self, columns: ResultColumns, model: type[M]) -> ExtendedLoader[M]:
+        names, decoders = self._names_and_decoders(columns)
+        table = table_of(model)
+        for name in names:
+            if name in table.columns and name not in self._own_names:
+                raise InvalidQueryError(
+                    f"expected {name} of an instance of {model.__name__} to be {table.name}.{name}; got another "
+                    "column, or SQL of one's own: give it an alias, or take dicts"
+                )
+            if name not in table.columns and (name.startswith("_") or hasattr(model, name)):
+                raise InvalidQueryError(
+                    f"expected names that a {model.__name__} does not have beside its columns; got {name}: give it "
+                    "another alias, or take dicts"
+                )
+        return make_extended_loader(model, names, decoders, self._dialect)
+
     def _make_loader(self, columns: ResultColumns) -> DictLoader:
+        names, decoders = self._names_and_decoders(columns)
+        return dict_loader(tuple(names), tuple(decoders))
+
+    def _names_and_decoders(self, columns: ResultColumns) -> tuple[list[str], list[Decoder | None]]:
         names = [name for name, _ in columns]
         require_distinct(names)
-        decoders = []
+        decoders: list[Decoder | None] = []
         for name, decode_type in columns:
             source = self._sources.get(name)
             decode = None if source is None else decoder_for(source.field, self._dialect)
             decoders.append(decode or decode_type)
-        return dict_loader(tuple(names), tuple(decoders))
+        return names, decoders
 
 
 def _make_plan(
@@ -134,6 +185,8 @@ class _Tables:
             for table in query.tables
             if isinstance(table, NamedTable) and table.name in models
         }
+        own = query.table
+        self._own_name = own.known_as if isinstance(own, NamedTable) else None
         self._all_known = len(self._tables) == len(query.tables)
 
     def column(self, item: nodes.Expression) -> Column | None:
@@ -148,6 +201,20 @@ class _Tables:
             return None
         found = [table.columns[name] for table in self._tables.values() if name in table.columns]
         return found[0] if len(found) == 1 else None
+
+    def own_columns(self, item: nodes.Expression) -> Iterator[str]:
+        """Yield the names of the columns of the query's own table that an expression shows under these names."""
+        own = self._tables.get(self._own_name) if self._own_name is not None else None
+        if own is None:
+            return
+        if isinstance(item, nodes.Star) and item.table in (None, self._own_name):
+            yield from own.columns
+        elif isinstance(item, nodes.Column) and item.table in (None, self._own_name):
+            column = self.column(item)
+            if column is not None and own.columns.get(item.name) is column:
+                yield item.name
+        elif isinstance(item, nodes.Aliased) and isinstance(item.item, nodes.Column) and item.alias == item.item.name:
+            yield from self.own_columns(item.item)
 
     def compared_as(self, item: nodes.Column) -> ComparedKind | None:
         """Return what kind of column a query compares, where values do not compare as their forms do."""
@@ -216,6 +283,11 @@ def _sources(query: Query, tables: _Tables) -> dict[str, Column]:
         elif name is not None:
             sources.pop(name, None)
     return sources
+
+
+def _own_names(query: Query, tables: _Tables) -> frozenset[str]:
+    """Return the names of the result that are columns of the query's own table."""
+    return frozenset([name for item in query.columns or (nodes.Star(None),) for name in tables.own_columns(item)])
 
 
 def _name_and_source(item: nodes.Expression) -> tuple[str | None, nodes.Column | None]:
