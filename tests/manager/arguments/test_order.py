@@ -270,7 +270,7 @@ DOORS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
+@pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("door", DOORS)
 def test_no_secret_is_ordered_by(managers: Managers, statements: Any, door: str, spelling: Any) -> None:
     """An order that a client may choose would tell the secret, a letter at a time."""
