@@ -112,3 +112,11 @@ def test_controls_that_differ_void_a_measurement(again, valid):
     measurement = Measurement(1.0, again, 2.0, rounds=2, calls=1)
     assert measurement.valid is valid
     assert measurement.ratio == pytest.approx(2.0 / ((1 + again) / 2))
+
+
+def test_what_recording_costs_is_measured(capsys):
+    from benchmarks import recording
+
+    assert recording.main(["--rounds", "1", "--database", "sqlite"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("`")[1] for line in lines[2:]] == list(recording.OPERATIONS)
