@@ -19,7 +19,15 @@ from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.errors import HistoryConflictError, HistoryError, NotFoundError
 from cloudpub_models.history.changes import require_recorded
 from cloudpub_models.history.recording import recorded_tables
-from cloudpub_models.history.tables import SECRET, RecordedTable, key_of, kind_of, log_of, recorded_table
+from cloudpub_models.history.tables import (
+    SECRET,
+    RecordedTable,
+    has_table,
+    key_of,
+    kind_of,
+    log_of,
+    recorded_table,
+)
 
 DELETED_SECRET = "!deleted"
 """What a secret column that may not be NULL gets back: the log has never had its value."""
@@ -285,6 +293,9 @@ class _Restorer:
         self._recorded(name)
         table = self._table(name)
         for key in self.models[name]._meta.backrefs:
+            # The process may know models that have no table in this database.
+            if not has_table(self.database, key.model._meta.table_name):
+                continue
             child = self._table(key.model._meta.table_name)
             referred = table.select(getattr(table.c, key.rel_field.column_name)).where(self._same_row(change))
             column = getattr(child.c, key.column_name)

@@ -9,6 +9,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.connection import Database
+from cloudpub_models.history.tables import has_table
 from cloudpub_models.manager.arguments.conditions import any_of
 from cloudpub_models.manager.finding import Finding
 
@@ -33,6 +34,9 @@ def rows_gone_with(model: type[peewee.Model], rows: Sequence[Any], database: Dat
     for parent, gone in waiting:
         for key in _cascades(parent):
             child = key.model
+            # The process may know models that have no table in this database.
+            if child not in database.models and not has_table(database.engine, child._meta.table_name):
+                continue
             values = [getattr(row, key.rel_field.name) for row in gone]
             if not _cascades(child):
                 counted.setdefault(child, {}).setdefault(key.column_name, []).extend(values)

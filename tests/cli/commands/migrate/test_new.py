@@ -24,7 +24,7 @@ from cloudpub_models.entity import *
 
 class Bill(Entity):
     id = AutoField()
-    user = ForeignKey(User, on_delete="CASCADE")
+    user = ForeignKey(User, backref="+", on_delete="CASCADE")
 {fields}
     class Meta:
         table_name = "bills"
