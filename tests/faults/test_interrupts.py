@@ -9,14 +9,16 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from types import FrameType
 from typing import Any
 
 import psycopg2
 import pytest
 
-from cloudpub_models import Database, Managers
+from cloudpub_models import Component, Database, Managers
+from cloudpub_models.errors import ForeignKeyViolationError
+from cloudpub_models.schema import Migrator
 
 # What the interpreter lets a handler interrupt: a function as it begins, and what comes after a function of C.
 MOMENTS = ("call", "c_return")
@@ -214,12 +216,16 @@ class Observer:
 
 
 @pytest.fixture
-def shop(request: pytest.FixtureRequest, backend: str, tmp_path: Any) -> Iterator[tuple[Database, Observer]]:
-    url = f"sqlite:///{tmp_path}/shop.db" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-    database = Database(url, max_connections=5, pool_timeout=0.3)
+def shop_url(request: pytest.FixtureRequest, backend: str, tmp_path: Any) -> str:
+    return f"sqlite:///{tmp_path}/shop.db" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def shop(backend: str, shop_url: str) -> Iterator[tuple[Database, Observer]]:
+    database = Database(shop_url, max_connections=5, pool_timeout=0.3)
     if backend == "sqlite":
         database.migrate()
-    with closing(Observer(url)) as observer:
+    with closing(Observer(shop_url)) as observer:
         yield database, observer
     database.close()
 
@@ -279,6 +285,39 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(shop, unit, observed, 
     else:
         pytest.fail("the unit of work has more moments than were tried")
     assert moment > 20
+
+
+def test_an_interrupted_migration_that_changes_a_table_leaves_references_enforced(shop, shop_url, scale, tmp_path):
+    _, observer = shop
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "0001_note.py").write_text(
+        "from peewee import CharField\n\n\n"
+        "def up(migrator, db):\n    migrator.migrate(migrator.drop_column('users', 'note'))\n\n\n"
+        "def down(migrator, db):\n    migrator.migrate(migrator.add_column('users', 'note', CharField(null=True)))\n"
+    )
+    notes = Component("notes", migrations=scripts)
+    with closing(Database(shop_url, max_connections=5, pool_timeout=0.3, components=(notes,))) as database:
+        managers = Managers(database)
+        database.raw_execute("ALTER TABLE users ADD COLUMN note TEXT")
+        migrator = Migrator(database.engine, database.components)
+        for moment in range(1, 50_000, scale(41, 3)):
+            if "notes.0001_note" in migrator.applied():
+                migrator.down("notes.0001_note")
+            database.engine.close()
+            interruption = Interruption(moment)
+            with suppress(Interrupted):
+                interruption.run(database.migrate)
+            require_nothing_is_left(database, observer)
+            require_work_is_kept(managers, observer, f"unit{moment}")
+            with pytest.raises(ForeignKeyViolationError):
+                managers.functions.insert({"user_id": 4711, "name": "nobody's"})
+            if not interruption.came:
+                break
+        else:
+            pytest.fail("the migration has more moments than were tried")
+        assert "notes.0001_note" in migrator.applied()
+        assert moment > 1000
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.__name__)
