@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 import peewee
@@ -14,7 +15,7 @@ from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.recording import recorded_tables
-from cloudpub_models.history.tables import SECRET, key_from, key_of, kind_of, log_of, recorded_table, rows
+from cloudpub_models.history.tables import SECRET, changes_in, key_from, key_of, kind_of, log_of, recorded_table, rows
 
 Operation = Literal["insert", "update", "delete", "truncate"]
 
@@ -64,7 +65,7 @@ def changes_of_row(
     log = log_of(database)
     number, text = key_of(database, table, model, key)
     same_row = log.row_id == number if table.by_number else log.row_key == text
-    query = log.select().where(log.table_name == table.name, same_row)
+    query = changes_in(log).where(log.table_name == table.name, same_row)
     if since is not None:
         query = query.where(log.changed_at > since)
     return read(database, query.order_by(log.id.desc()).limit(limit), [model])
@@ -92,7 +93,7 @@ def changes_of_transaction(
     if not recorded_tables(database):
         raise HistoryError("expected a database that records changes; got one that does not: see history on")
     log = log_of(database)
-    query = log.select().where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
+    query = changes_in(log).where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
     return read(database, query.order_by(log.id), models)
 
 
@@ -173,7 +174,7 @@ def python_values(database: peewee.Database, model: Any, values: Mapping[str, An
 
 
 def _python_value(database: peewee.Database, column: Any, value: Any) -> Any:
-    raw = value
+    raw = float(value) if isinstance(value, Decimal) and not isinstance(column, peewee.DecimalField) else value
     if isinstance(column, peewee.BlobField) and isinstance(value, str):
         raw = kind_of(database).blob_from(value)
     elif isinstance(column, peewee.DateTimeField) and isinstance(value, str):

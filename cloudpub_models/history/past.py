@@ -49,7 +49,10 @@ def past_tables(database: peewee.Database, models: Iterable[type[peewee.Model]],
     stored = timestamp_to_text(moment)
     since = recorded_since(database)
     known = [model for model in models if since.get(model._meta.table_name, moment) < moment]
-    known = [model for model in known if model._meta.table_name in since]
+    log = log_of(database)
+    emptied = log.select(log.table_name).where(log.operation == "T", log.changed_at > moment).distinct().tuples()
+    lost = {table for (table,) in emptied}
+    known = [model for model in known if model._meta.table_name in since and model._meta.table_name not in lost]
     kind, quote = kind_of(database), sql_dialect_of(database).quote
     parts = [kind.past_changes()]
     for model in known:

@@ -8,7 +8,7 @@ functions run with the rights of who switched recording on, and with a search pa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import peewee
@@ -138,7 +138,8 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
     for event in _EVENTS:
         name = _trigger_name(table.name, event)
         rows_of = f"REFERENCING {_ROWS_OF[event]} TABLE AS changed_rows " if event in _ROWS_OF else ""
-        each = "FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)" if event == "update" else "FOR EACH STATEMENT"
+        # Images of rows are compared: some types, as json, have no equality.
+        each = "FOR EACH ROW WHEN (OLD.* *<> NEW.*)" if event == "update" else "FOR EACH STATEMENT"
         made[name] = [
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
             f"{rows_of}{each} EXECUTE FUNCTION {function}()"
@@ -179,6 +180,12 @@ def note(database: peewee.Database, mark: str, table: str) -> None:
     )
 
 
+def computed_columns(database: peewee.Database, table: str) -> frozenset[str]:
+    """Return the columns of a table that the log has and that the database computes itself."""
+    query = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(?) AND attgenerated <> ''"
+    return frozenset(name for (name,) in rows(database, query, POSTGRESQL.quote(table)))
+
+
 def blob_from(text: str) -> bytes:
     """Return the bytes that the log has as a text."""
     return bytes.fromhex(text.removeprefix("\\x"))
@@ -195,7 +202,7 @@ def past_changes() -> str:
     return _PAST_CHANGES
 
 
-def past_rows(table: RecordedTable, columns: Iterable[str]) -> str:
+def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
     number, key = _key("r", table)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"

@@ -10,7 +10,8 @@ Values are kept as SQLite stores them; a blob as its literal, ``x'…'``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import peewee
@@ -18,6 +19,7 @@ import peewee
 from cloudpub_models.entity.fields import UTC_NOW, name_of_part
 from cloudpub_models.history.tables import SECRET, RecordedTable, rows
 from cloudpub_models.schema.statements import run
+from cloudpub_models.sql.blobs import BLOB_FUNCTION, blob_of_literal
 from cloudpub_models.sql.dialects import SQLITE
 
 json_separators = (",", ":")
@@ -151,14 +153,21 @@ def note(database: peewee.Database, mark: str, table: str) -> None:
     run(database, _RECORD.format(**_NOTED), (table, mark))
 
 
+def computed_columns(database: peewee.Database, table: str) -> frozenset[str]:
+    """Return none: they are not in the log."""
+    return frozenset()
+
+
 def blob_from(text: str) -> bytes:
     """Return the bytes that the log has as a text."""
-    return bytes.fromhex(text[2:-1])
+    return blob_of_literal(text)
 
 
 def value_to_restore(value: Any, column_type: str) -> Any:
     """Return a value of the log as a statement takes it for a column of a type."""
     is_blob = isinstance(value, str) and value.startswith("x'") and "BLOB" in (column_type or "BLOB").upper()
+    if isinstance(value, Decimal):
+        return float(value)
     return blob_from(value) if is_blob else value
 
 
@@ -167,30 +176,33 @@ def past_changes() -> str:
     return _PAST_CHANGES
 
 
-def past_rows(table: RecordedTable, columns: Iterable[str]) -> str:
+def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
-    listed = list(columns)
     name, own = _literal(table.name), f"main.{SQLITE.quote(table.name)}"
     number, key = _key("r", table)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
     same_change = "v.row_id = c.row_id" if table.by_number else "v.row_key = c.row_key"
-    untouched = ", ".join([f"r.{SQLITE.quote(column)}" for column in listed])
-    # A value may have been NULL, so its being there is what counts.
+    untouched = ", ".join([f"r.{SQLITE.quote(column)}" for column in columns])
     first = f"first_values AS v WHERE v.table_name = {name} AND {same_change} AND v.name"
-    past = ", ".join(
-        [
-            f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {_literal(column)}) "  # noqa: S608 - names of a model
-            f"THEN (SELECT v.value FROM {first} = {_literal(column)}) "
-            f"ELSE r.{SQLITE.quote(column)} END AS {SQLITE.quote(column)}"
-            for column in listed
-        ]
-    )
+    past = ", ".join([_past_value(column, field, first) for column, field in columns.items()])
     return (
         f"SELECT {untouched} FROM {own} AS r "  # noqa: S608 - names of a model
         f"WHERE NOT EXISTS (SELECT 1 FROM first_changes AS c WHERE c.table_name = {name} AND {same_row}) "
         f"UNION ALL SELECT {past} FROM first_changes AS c LEFT JOIN {own} AS r ON {same_row} "
         f"WHERE c.table_name = {name} AND c.operation <> 'I'"
     )
+
+
+def _past_value(column: str, field: peewee.Field[Any], first: str) -> str:
+    quoted = SQLITE.quote(column)
+    recorded = f"{BLOB_FUNCTION}(v.value)" if isinstance(field, peewee.BlobField) else "v.value"
+    # A value may have been NULL, so its being there is what counts.
+    value = (
+        f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {_literal(column)}) "  # noqa: S608 - names of a model
+        f"THEN (SELECT {recorded} FROM {first} = {_literal(column)}) ELSE r.{quoted} END"
+    )
+    # Decimals are compared as texts with what has the affinity of a number, as their column has.
+    return f"CAST({value} AS NUMERIC) AS {quoted}" if isinstance(field, peewee.DecimalField) else f"{value} AS {quoted}"
 
 
 def _record(table: RecordedTable, row: str, operation: str, before: str, after: str) -> str:
@@ -217,14 +229,19 @@ def _differs(column: str) -> str:
 def _object(members: Iterable[str]) -> str:
     """Return an expression for a JSON object of members that are there."""
     listed = " UNION ALL ".join(members)
-    return f"(SELECT json_group_object(name, value) FROM ({listed}))"  # noqa: S608 - names of a table
+    text = "'{' || coalesce(group_concat(json_quote(name) || ':' || value), '') || '}'"
+    return f"(SELECT {text} FROM ({listed}))"  # noqa: S608 - names of a table
 
 
 def _named(column: str, row: str, is_secret: bool = False) -> str:
     value = f"{row}.{SQLITE.quote(column)}"
-    # JSON cannot hold a blob; a writer must not fail for that.
-    shown = f"CASE typeof({value}) WHEN 'blob' THEN 'x''' || hex({value}) || '''' ELSE {value} END"
-    return f"SELECT {_literal(column)} AS name, {_literal(SECRET) if is_secret else shown} AS value"
+    # JSON cannot hold a blob, a writer must not fail for that; and json_quote() keeps 15 digits of a number.
+    shown = (
+        f"CASE typeof({value}) WHEN 'blob' THEN json_quote('x''' || hex({value}) || '''') "
+        f"WHEN 'real' THEN replace(printf('%!.17g', {value}), 'Inf', '9e999') ELSE json_quote({value}) END"
+    )
+    hidden = f"json_quote({_literal(SECRET)})"
+    return f"SELECT {_literal(column)} AS name, {hidden if is_secret else shown} AS value"
 
 
 def _key(row: str, table: RecordedTable) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -73,13 +74,16 @@ class Kind(Protocol):
     def note(self, database: peewee.Database, mark: str, table: str) -> None:
         """Write into the log that something has happened to a whole table."""
 
+    def computed_columns(self, database: peewee.Database, table: str) -> frozenset[str]:
+        """Return the columns of a table that the log has and that the database computes itself."""
+
     def blob_from(self, text: str) -> bytes:
         """Return the bytes that the log has as a text."""
 
     def value_to_restore(self, value: Any, column_type: str) -> Any:
         """Return a value of the log as a statement takes it for a column of a type."""
 
-    def past_rows(self, table: RecordedTable, columns: Iterable[str]) -> str:
+    def past_rows(self, table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
         """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
 
     def past_changes(self) -> str:
@@ -216,6 +220,30 @@ def log_of(database: peewee.Database) -> Any:
 
     ChangeRow.bind(database)
     return ChangeRow
+
+
+def changes_in(log: Any) -> Any:
+    """Return a query for the rows of the log, whose numbers with a fraction are decimals, as exact as they are."""
+    return log.select(
+        *(_as_text(field) if isinstance(field, _JsonText) else field for field in log._meta.sorted_fields)
+    )
+
+
+def _as_text(field: Any) -> Any:
+    # A driver would make a float of such a number.
+    text = peewee.NodeList((peewee.SQL("CAST("), field, peewee.SQL("AS TEXT)")))
+    return text.converter(_document).alias(field.name)
+
+
+def _document(text: str | None) -> Any:
+    """Return a JSON object whose own numbers are exact; those inside documents are what they are for Python."""
+    if text is None:
+        return None
+    members = json.loads(text)
+    if not any(isinstance(value, float) for value in members.values()):
+        return members
+    exact = json.loads(text, parse_float=Decimal)
+    return {name: exact[name] if isinstance(value, float) else value for name, value in members.items()}
 
 
 def has_table(database: peewee.Database, name: str) -> bool:

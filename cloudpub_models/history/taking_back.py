@@ -22,6 +22,7 @@ from cloudpub_models.history.recording import recorded_tables
 from cloudpub_models.history.tables import (
     SECRET,
     RecordedTable,
+    changes_in,
     has_table,
     key_of,
     kind_of,
@@ -58,7 +59,7 @@ def undo(
     log = log_of(database)
     restorer = _Restorer(database, models)
     with database.atomic():
-        changes = list(log.select().where(log.transaction_id == transaction_id).order_by(log.id.desc()))
+        changes = list(changes_in(log).where(log.transaction_id == transaction_id).order_by(log.id.desc()))
         if not changes:
             raise HistoryError(
                 f"expected a transaction that the log knows; got {transaction_id}: it has changed nothing that is "
@@ -69,6 +70,7 @@ def undo(
                 f"expected a transaction whose rows the log has kept; got {transaction_id}, which emptied a whole "
                 "table or switched recording on or off"
             )
+        restorer.lock(changes)
         if not force:
             _require_unchanged_since(log, changes)
         restorer.take_back(changes, force=force)
@@ -90,13 +92,13 @@ def undelete(
     with database.atomic():
         number, text = key_of(database, table, model, key)
         same_row = log.row_id == number if table.by_number else log.row_key == text
-        last = log.select().where(log.table_name == table.name, same_row).order_by(log.id.desc()).first()
+        last = changes_in(log).where(log.table_name == table.name, same_row).order_by(log.id.desc()).first()
         if last is None or last.operation != "D":
             state = "is not in the log" if last is None else "is there"
             raise NotFoundError(f"expected a deleted row of {table.name}; got {key}, which {state}", table=table.name)
         if not last.old_values:
             raise HistoryError(f"expected a row whose values the log has; got {table.name} {key}, which was forgotten")
-        of_transaction = list(log.select().where(log.transaction_id == last.transaction_id).order_by(log.id.desc()))
+        of_transaction = list(changes_in(log).where(log.transaction_id == last.transaction_id).order_by(log.id.desc()))
         gone = list(_gone_with(last, of_transaction, restorer.models))
         restorer.take_back(gone, only_where_null=True, instead={last.id: changes})
     return TakenBack(key, dict(restorer.counts), tuple(restorer.left_out))
@@ -188,10 +190,12 @@ class _Restorer:
         self.left_out: dict[str, None] = {}
         self._instead: Mapping[int, Mapping[str, Any]] = {}
         self._deletions: list[Any] = []
+        self._insertions: dict[tuple[str, ...], Any] = {}
         self._begun: set[int] = set()
         self._waiting: list[_Waiting] = []
         self._tables: dict[str, RecordedTable] = {}
         self._columns: dict[str, dict[str, Any]] = {}
+        self._computed: dict[str, frozenset[str]] = {}
 
     def take_back(
         self,
@@ -212,12 +216,10 @@ class _Restorer:
         """
         self._instead = instead
         self._deletions = [change for change in changes if change.operation == "D"]
+        self._insertions = {self._row(change): change for change in changes if change.operation == "I"}
         for change in changes:
             if change.operation == "I":
-                if not force:
-                    self._require_unreferenced(change)
-                query = self._table(change.table_name).delete().where(self._same_row(change))
-                self._count(change.table_name, query.execute(self.database))
+                self._take_out(change, force=force)
             elif change.operation == "U":
                 self._change_back(change, only_where_null)
             else:
@@ -287,8 +289,24 @@ class _Restorer:
             if parent.table_name == target and _refers(change, key.column_name, key.rel_field.column_name, parent):
                 self._put_back(parent)
 
-    def _require_unreferenced(self, change: Any) -> None:
-        """Raise HistoryConflictError where rows of others refer to one that is about to be deleted again."""
+    def lock(self, changes: Sequence[Any]) -> None:
+        """Lock the rows that were changed: a transaction that has changed one, too, is waited for and then seen."""
+        if not self.database.for_update:
+            return
+        for change in changes:
+            table = self._table(change.table_name)
+            query = table.select(peewee.SQL("1")).where(self._same_row(change)).for_update()
+            query.execute(self.database)
+
+    def _take_out(self, change: Any, *, force: bool) -> None:
+        """Delete a row that was inserted, after those of the same transaction that refer to it.
+
+        Raises:
+            HistoryConflictError: other rows have come to refer to it.
+        """
+        if change.id in self._begun:
+            return
+        self._begun.add(change.id)
         name = change.table_name
         self._recorded(name)
         table = self._table(name)
@@ -299,12 +317,18 @@ class _Restorer:
             child = self._table(key.model._meta.table_name)
             referred = table.select(getattr(table.c, key.rel_field.column_name)).where(self._same_row(change))
             column = getattr(child.c, key.column_name)
-            if child.select(column).where(column.in_(referred)).exists(self.database):
-                row = change.row_key if change.row_id is None else change.row_id
-                raise HistoryConflictError(
-                    f"expected a row to which nothing refers; got {name} {row}, to which rows of "
-                    f"{key.model._meta.table_name} have come to refer: take those back first, or say force=True"
-                )
+            keys = [getattr(child.c, own.column_name) for own in key.model._meta.get_primary_keys()]
+            for values in child.select(*keys or [column]).where(column.in_(referred)).tuples().execute(self.database):
+                inserted = self._insertions.get((key.model._meta.table_name, *map(str, values)))
+                if inserted is not None:
+                    self._take_out(inserted, force=force)
+                elif not force:
+                    row = change.row_key if change.row_id is None else change.row_id
+                    raise HistoryConflictError(
+                        f"expected a row to which nothing refers; got {name} {row}, to which rows of "
+                        f"{key.model._meta.table_name} have come to refer: take those back first, or say force=True"
+                    )
+        self._count(name, table.delete().where(self._same_row(change)).execute(self.database))
 
     def _is_there(self, key: Any, value: Any) -> bool:
         target = self._table(key.rel_model._meta.table_name)
@@ -314,6 +338,8 @@ class _Restorer:
     def _values(self, name: str, old_values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that can be put back, as a statement takes them."""
         columns = self._columns_of(name)
+        # What the database computes itself it computes again.
+        old_values = {column: value for column, value in old_values.items() if column not in self._computed_in(name)}
         hidden = secret_columns(self.models[name]) if name in self.models else frozenset()
         values = {}
         for column, value in old_values.items():
@@ -325,8 +351,16 @@ class _Restorer:
 
     def _same_row(self, change: Any) -> Any:
         recorded = self._recorded(change.table_name)
-        keys = [change.row_id] if recorded.by_number else json.loads(change.row_key)
-        return _all_of(self._table(change.table_name), dict(zip(recorded.keys, keys, strict=True)))
+        keys = zip(recorded.keys, self._key(change), strict=True)
+        return _all_of(self._table(change.table_name), dict(keys))
+
+    def _row(self, change: Any) -> tuple[str, ...]:
+        """Return what tells a row apart from all others."""
+        return change.table_name, *map(str, self._key(change))
+
+    def _key(self, change: Any) -> list[Any]:
+        by_number = self._recorded(change.table_name).by_number
+        return [change.row_id] if by_number else list(json.loads(change.row_key))
 
     def _recorded(self, name: str) -> RecordedTable:
         if name not in self._tables:
@@ -342,6 +376,11 @@ class _Restorer:
         if name not in self._columns:
             self._columns[name] = {column.name: column for column in self.database.get_columns(name)}
         return self._columns[name]
+
+    def _computed_in(self, name: str) -> frozenset[str]:
+        if name not in self._computed:
+            self._computed[name] = kind_of(self.database).computed_columns(self.database, name)
+        return self._computed[name]
 
     def _table(self, name: str) -> Any:
         return peewee.Table(name)

@@ -153,6 +153,12 @@ class Recorded(Finding[M]):
         """
         refuse(self.scope, "undelete()")
         encoded = self.table.encode_row(changes or {})
+        keys = [name for name in self.table.key_names if name in encoded]
+        if keys:
+            raise InvalidValueError(
+                f"expected values for columns beside the primary key; got one for {', '.join(keys)}: a row comes back "
+                "under its own"
+            )
         key = self._deleted_key(id)
         with self.database.transaction():
             back = undelete(self.database.engine, self.database.models, self.model, key, encoded)

@@ -167,3 +167,14 @@ def test_before_a_table_was_emptied(managers: Managers, database: Database) -> N
     database.raw_execute("TRUNCATE users CASCADE")
     with pytest.raises(errors.HistoryError, match="expected a moment after functions was emptied by TRUNCATE"):
         managers.functions.as_of(moment)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_rows_that_come_along_are_not_those_left_by_a_truncate(managers: Managers, database: Database) -> None:
+    managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    moment = later_than_all_changes()
+    database.raw_execute("TRUNCATE user_information CASCADE")
+    then = managers.users.as_of(moment)
+    assert then.count() == 1
+    with pytest.raises(errors.HistoryError, match="got a call for those of user_information"):
+        then.find_all(include=("information",))

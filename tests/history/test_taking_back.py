@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -190,3 +192,31 @@ def test_a_column_that_is_gone_is_left_out_and_one_that_came_takes_its_default(m
     back = managers.users.undelete(ada.id)
     assert back.left_out == ("users.nickname", "users.password_hash")
     assert database.raw_query_all("SELECT rank FROM users") == [{"rank": 7}]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_change_that_is_not_committed_yet_is_waited_for(managers: Managers, resize: Function) -> None:
+    database = managers.users.database
+    managers.functions.update_by_id(resize.id, {"name": "crop"})
+    transaction = last_transaction(managers)
+    outcomes: list[object] = []
+
+    def undo() -> None:
+        try:
+            outcomes.append(database.undo(transaction))
+        except errors.CloudpubError as error:
+            outcomes.append(error)
+        finally:
+            database.engine.close()
+
+    other = threading.Thread(target=undo)
+    with database.transaction():
+        managers.functions.update_by_id(resize.id, {"name": "scale"})
+        other.start()
+        waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = @name"
+        name = database.raw_query_all("SELECT current_database() AS name")[0]["name"]
+        while database.raw_query_all(waiting, {"name": name}) == [{"n": 0}]:
+            time.sleep(0.01)
+    other.join()
+    assert isinstance(outcomes[0], errors.HistoryConflictError), outcomes
+    assert managers.functions.get_by_id(resize.id).name == "scale"

@@ -44,6 +44,7 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
 )
 from cloudpub_models.sql import SQLITE
+from cloudpub_models.sql.blobs import BLOB_FUNCTION, stored_blob
 from cloudpub_models.sql.decimals import ADD_DECIMALS, SUM_DECIMALS, DecimalSum, add_decimals
 from cloudpub_models.sql.documents import (
     DOCUMENT_FUNCTION,
@@ -241,6 +242,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         connection.create_function(ILIKE_FUNCTION, 2, ilike_matches, deterministic=True)
         connection.create_function(DOCUMENT_FUNCTION, 1, comparable_document, deterministic=True)
         connection.create_function(DOCUMENTS_FUNCTION, 1, comparable_documents, deterministic=True)
+        connection.create_function(BLOB_FUNCTION, 1, stored_blob, deterministic=True)
         connection.create_function(ADD_DECIMALS, 3, add_decimals, deterministic=True)
         connection.create_aggregate(SUM_DECIMALS, 1, DecimalSum)  # type: ignore[arg-type]
         self._add_conn_hooks(connection)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -101,20 +101,22 @@ def _bytes(field: peewee.Field[Any]) -> Convert:
 def _decimals(field: Any) -> Convert:
     smallest = Decimal(1).scaleb(-field.decimal_places)
     limit = Decimal(10) ** (field.max_digits - field.decimal_places)
+    # Python's own context has 28 digits, of which a rounding may need one more than the column.
+    context = Context(prec=field.max_digits + 1)
 
     def convert(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
             raise InvalidValueError(f"expected a number; got {shown(value)}")
         try:
             number = Decimal(str(value))
-            if not number.is_finite():
-                raise InvalidValueError(f"expected a finite number; got {number}")
-            if abs(number) >= limit:
-                raise InvalidValueError(f"expected a number of magnitude below {limit}; got {shown(value)}")
-            rounded = number.quantize(smallest, rounding=field.rounding)
-        except (InvalidOperation, ValueError):
+        except InvalidOperation:
             raise InvalidValueError(f"expected a number; got {shown(value)}") from None
-        if (rounded != number and not field.auto_round) or abs(rounded) >= limit:
+        if not number.is_finite():
+            raise InvalidValueError(f"expected a finite number; got {number}")
+        if number.copy_abs() >= limit:
+            raise InvalidValueError(f"expected a number of magnitude below {limit}; got {shown(value)}")
+        rounded = number.quantize(smallest, rounding=field.rounding, context=context)
+        if (rounded != number and not field.auto_round) or rounded.copy_abs() >= limit:
             raise InvalidValueError(f"expected at most {field.decimal_places} decimal places; got {number}: round it")
         return rounded
 

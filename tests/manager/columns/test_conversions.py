@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,9 @@ from playhouse.fields import CompressedField, PickleField
 
 from cloudpub_models import Database, Manager, operators
 from cloudpub_models.entity import JsonField, TimestampField, UuidField
+from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.conversions import reads_as, stores_as
+from cloudpub_models.manager.columns.table import table_of
 
 
 class Encrypted(peewee.BlobField):
@@ -187,3 +190,14 @@ def test_a_default_of_the_database_is_not_overwritten_by_a_batch(database: Datab
         jobs.batch_insert([{"name": "a", "state": "done"}, {"name": "b"}], returning=returning)
         assert [job.state for job in jobs.find_all(order_by="name")] == ["done", "queued"]
         Job.drop_table()
+
+
+def test_a_decimal_has_as_many_digits_as_its_column() -> None:
+    class Amount(peewee.Model):
+        units = peewee.DecimalField(max_digits=40, decimal_places=10)
+
+    large = Decimal("123456789012345678901234567890.0123456789")
+    column = table_of(Amount).columns["units"]
+    assert column.encode(large) == large
+    with pytest.raises(InvalidValueError, match="expected a number of magnitude below"):
+        column.encode(Decimal(10) ** 30)
