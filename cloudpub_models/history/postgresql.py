@@ -14,7 +14,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.fields import name_of_part
-from cloudpub_models.history.tables import SECRET, RecordedTable, rows
+from cloudpub_models.history.tables import LOG_COLUMNS, SECRET, RecordedTable, rows
 from cloudpub_models.schema.statements import fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
 
@@ -125,6 +125,12 @@ def log(database: peewee.Database) -> list[str]:
     return list(_LOG)
 
 
+def has_log(database: peewee.Database) -> bool:
+    """Return whether a database has the log, and not just a table of its name."""
+    query = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('changes')"
+    return {name for (name,) in rows(database, query)} >= set(LOG_COLUMNS)
+
+
 def columns(database: peewee.Database, table: str) -> tuple[str, ...]:
     """Return none: the triggers take a row as a whole."""
     return ()
@@ -164,10 +170,26 @@ def without_triggers(table: str) -> list[str]:
 
 def recorded(database: peewee.Database) -> set[str]:
     """Return the names of the tables that have triggers."""
+    found = _triggers_of(database)
+    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+
+
+def renamed(database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
+    """Return the old name → present name of tables that were recorded under one of these names and have another."""
+    found = _triggers_of(database)
+    return {
+        name: table
+        for name in names
+        for table in found
+        if table != name and _trigger_name(name, "update") in found[table]
+    }
+
+
+def _triggers_of(database: peewee.Database) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for table, name in rows(database, _TRIGGERS):
         found.setdefault(table, set()).add(name)
-    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+    return found
 
 
 def note(database: peewee.Database, mark: str, table: str) -> None:

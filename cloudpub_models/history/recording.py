@@ -46,6 +46,8 @@ def enable(
 
     def step() -> tuple[str, ...]:
         kind = kind_of(database)
+        if has_table(database, CHANGES) and not kind.has_log(database):
+            raise HistoryError(f"expected a database without a table {CHANGES} of its own; got one: rename that first")
         for statement in kind.log(database):
             send(database, statement)
         before = kind.recorded(database)
@@ -83,7 +85,8 @@ def disable(database: peewee.Database) -> tuple[str, ...]:
 
 def recorded_tables(database: peewee.Database) -> frozenset[str]:
     """Return the names of the tables whose changes are recorded."""
-    return frozenset(kind_of(database).recorded(database)) if has_table(database, CHANGES) else frozenset()
+    kind = kind_of(database)
+    return frozenset(kind.recorded(database)) if kind.has_log(database) else frozenset()
 
 
 def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[str]:
@@ -95,9 +98,14 @@ def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]
 def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> None:
     """Make the triggers anew of tables that have changed, where recording is on, as a migration does when it has run.
 
-    A tracked table that the migration has made is recorded from here on.
+    A tracked table that the migration has made is recorded from here on; one that it has renamed keeps its changes.
     """
     kind = kind_of(database)
+    for old, name in kind.renamed(database, recorded_since(database)).items():
+        for statement in kind.without_triggers(old):
+            send(database, statement)
+        log = log_of(database)
+        log.update(table_name=name).where(log.table_name == old).execute()
     meant = _meant(database, models)
     begun = recorded_since(database)
     for table in meant:
@@ -139,7 +147,7 @@ def _meant(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> l
 
 def recorded_since(database: peewee.Database) -> dict[str, datetime]:
     """Return since when each table's changes are known without a gap."""
-    if not has_table(database, CHANGES):
+    if not kind_of(database).has_log(database):
         return {}
     log = log_of(database)
     since: dict[str, datetime] = {}

@@ -17,7 +17,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.fields import UTC_NOW, name_of_part
-from cloudpub_models.history.tables import SECRET, RecordedTable, rows
+from cloudpub_models.history.tables import LOG_COLUMNS, SECRET, RecordedTable, rows
 from cloudpub_models.schema.statements import run
 from cloudpub_models.sql.blobs import BLOB_FUNCTION, blob_of_literal
 from cloudpub_models.sql.dialects import SQLITE
@@ -97,6 +97,12 @@ def log(database: peewee.Database) -> list[str]:
     return list(_LOG)
 
 
+def has_log(database: peewee.Database) -> bool:
+    """Return whether a database has the log, and not just a table of its name."""
+    query = "SELECT name FROM pragma_table_info('changes')"
+    return {name for (name,) in rows(database, query)} >= set(LOG_COLUMNS)
+
+
 def columns(database: peewee.Database, table: str) -> tuple[str, ...]:
     """Return the columns of a table that can be written."""
     query = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
@@ -142,10 +148,26 @@ def without_triggers(table: str) -> list[str]:
 
 def recorded(database: peewee.Database) -> set[str]:
     """Return the names of the tables that have triggers."""
+    found = _triggers_of(database)
+    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+
+
+def renamed(database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
+    """Return the old name → present name of tables that were recorded under one of these names and have another."""
+    found = _triggers_of(database)
+    return {
+        name: table
+        for name in names
+        for table in found
+        if table != name and _trigger_name(name, "update") in found[table]
+    }
+
+
+def _triggers_of(database: peewee.Database) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for table, name in rows(database, "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'"):
         found.setdefault(table, set()).add(name)
-    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
+    return found
 
 
 def note(database: peewee.Database, mark: str, table: str) -> None:

@@ -19,6 +19,9 @@ from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import encode
 
 CHANGES = "changes"
+LOG_COLUMNS = ("transaction_id", "table_name", "row_key", "operation", "old_values", "new_values")
+"""Columns by which the log is told from another table of its name."""
+
 CONTEXT = "change_context"
 
 SECRET = "***"
@@ -55,6 +58,12 @@ class Kind(Protocol):
 
     def log(self, database: peewee.Database) -> list[str]:
         """Return the statements that make the log where it is not there."""
+
+    def has_log(self, database: peewee.Database) -> bool:
+        """Return whether a database has the log, and not just a table of its name."""
+
+    def renamed(self, database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
+        """Return the old name → present name of tables that were recorded under one of these names and have another."""
 
     def columns(self, database: peewee.Database, table: str) -> tuple[str, ...]:
         """Return the columns that the triggers of a table have to name."""

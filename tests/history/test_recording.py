@@ -243,3 +243,52 @@ def test_rows_are_told_apart_by_several_columns(database: Database) -> None:
     assert changes[0].row_id == ("ö'", 7)
     with pytest.raises(InvalidValueError, match="expected a value for each of country, product"):
         prices.history(7)
+
+
+RENAMED = """
+def up(migrator, database):
+    database.execute_sql("ALTER TABLE tags RENAME TO labels")
+
+
+def down(migrator, database):
+    database.execute_sql("ALTER TABLE labels RENAME TO tags")
+"""
+
+
+def test_a_table_that_a_migration_renames_keeps_its_changes(database_url: str, tmp_path: Path, tags: Component) -> None:
+    class Label(Entity):
+        id = AutoField()
+        name = CharField(max_length=50)
+        color = CharField(null=True)
+
+        class Meta:
+            table_name = "labels"
+            tracked = True
+
+    database = Database(database_url, components=(tags,), platform=False)
+    database.migrate()
+    database.history.enable()
+    database.raw_execute("INSERT INTO tags (name) VALUES ('red')")
+    (tmp_path / "0003_labels.py").write_text(RENAMED)
+    labels = Component("tags", [Label], tmp_path)
+    migrator = Migrator(
+        database.engine, [labels], afterwards=lambda engine=database.engine: keep_current(engine, [Label])
+    )
+    migrator.up()
+    database.raw_execute("UPDATE labels SET name = 'rouge'")
+    changes = database.raw_query_all("SELECT table_name, operation FROM changes ORDER BY id")
+    assert [tuple(change.values()) for change in changes] == [("labels", "S"), ("labels", "I"), ("labels", "U")]
+    assert faulty_tables(database.engine, [Label]) == []
+    database.close()
+
+
+def test_a_table_called_changes_that_is_not_the_log_is_left_alone(backend: str, empty_postgresql_url: str) -> None:
+    database = Database("sqlite:///:memory:" if backend == "sqlite" else empty_postgresql_url)
+    database.raw_execute("CREATE TABLE changes (id INTEGER PRIMARY KEY, what TEXT)")
+    database.raw_execute("INSERT INTO changes VALUES (1, 'paint')")
+    database.migrate()
+    assert (database.history.tables, database.history.since, database.history.faulty_tables()) == ((), {}, ())
+    with pytest.raises(HistoryError, match="expected a database without a table changes of its own; got one"):
+        database.history.enable()
+    assert database.raw_query_all("SELECT * FROM changes") == [{"id": 1, "what": "paint"}]
+    database.close()
