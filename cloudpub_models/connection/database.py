@@ -688,6 +688,7 @@ class Database(_PeeweeDatabase):
             )
         # A migrator that is interrupted keeps neither the connection nor what it has done to its session.
         with Session(self.engine):
+            self.engine.expect_changes()
             return Migrator(self.engine, self.components, afterwards=self.history.keep_current).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:

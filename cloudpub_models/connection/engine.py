@@ -177,6 +177,9 @@ class Engine(peewee.Database, Sender):
     def unpin(self) -> None:
         """Let go of this thread's connection."""
 
+    def expect_changes(self) -> None:
+        """Have this thread's connection end with its block where what comes changes settings for more than that."""
+
     def keeps_connection(self) -> bool:
         """Return whether this thread keeps a connection for a block."""
         return self._threads.current.connection is not None

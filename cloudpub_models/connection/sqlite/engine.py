@@ -534,6 +534,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             self._look_at_file(thread)
         return self._kept_connection()
 
+    def expect_changes(self) -> None:
+        # Noted before they are made: an interrupt may keep a migration from enforcing references again.
+        self._usable_connection().changed = True
+
     def _note_change(self) -> None:
         """Have what raw SQL has changed in this thread's connection end with its block, or at once."""
         thread = self._threads.current
