@@ -51,6 +51,12 @@ def enable(
         for statement in kind.log(database):
             send(database, statement)
         before = kind.recorded(database)
+        elsewhere = [f"{model._meta.schema}.{model._meta.table_name}" for model in chosen if model._meta.schema]
+        if elsewhere:
+            raise HistoryError(
+                f"expected tables of the database's own schema; got {', '.join(elsewhere)} by Meta.schema: leave "
+                "them out"
+            )
         missing = [model._meta.table_name for model in chosen if not has_table(database, model._meta.table_name)]
         if missing:
             raise HistoryError(f"expected the tables of all models; {', '.join(missing)} are missing: migrate first")

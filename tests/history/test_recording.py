@@ -292,3 +292,19 @@ def test_a_table_called_changes_that_is_not_the_log_is_left_alone(backend: str, 
         database.history.enable()
     assert database.raw_query_all("SELECT * FROM changes") == [{"id": 1, "what": "paint"}]
     database.close()
+
+
+def test_a_table_of_another_schema_is_refused(database: Database) -> None:
+    class Elsewhere(Entity):
+        id = AutoField()
+
+        class Meta:
+            table_name = "users"
+            schema = "other"
+            tracked = True
+
+    with pytest.raises(
+        HistoryError, match=r"expected tables of the database's own schema; got other\.users by Meta\.schema"
+    ):
+        enable(database.engine, [Elsewhere])
+    assert not database.engine.table_exists("changes")
