@@ -130,11 +130,22 @@ def difference(
 ) -> dict[str, tuple[Any, Any]]:
     """Return column → its value at a moment and its value by the last change, for what has changed in between."""
     found: dict[str, tuple[Any, Any]] = {}
-    for change in changes_of_row(database, model, key, since=since):
+    changes = changes_of_row(database, model, key, since=since)
+    # An insert keeps no values: those of a row that came back are in the row.
+    is_back = any(change.operation == "delete" for change in changes) and changes[0].operation != "delete"
+    present = _present_values(database, model, key) if is_back else {}
+    for change in changes:
         for column, before in change.before.items():
-            latest = found[column][1] if column in found else change.after.get(column)
+            latest = found[column][1] if column in found else change.after.get(column, present.get(column))
             found[column] = (before, latest)
     return {column: pair for column, pair in found.items() if pair[0] != pair[1] or SECRET in pair}
+
+
+def _present_values(database: peewee.Database, model: Any, key: Any) -> dict[str, Any]:
+    fields = model._meta.sorted_fields
+    query = model.select(*fields).where(model._meta.primary_key == key).tuples()
+    names = [field.column_name for field in fields]
+    return {name: value for row in query.execute(database) for name, value in zip(names, row, strict=True)}
 
 
 def forget_row(database: peewee.Database, model: type[peewee.Model], key: Any) -> int:

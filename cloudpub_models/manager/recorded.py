@@ -5,6 +5,7 @@ The log itself is the business of ``history``; what is sent to the tables goes t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -191,7 +192,11 @@ class Recorded(Finding[M]):
                 f"expected a condition for delete_preview() of {self.table.name}; got none: say ALL_ROWS for all rows"
             )
         found = self.find_all(where, select=columns_to_follow(self.model))
-        return {self.table.name: len(found)} | rows_gone_with(self.model, found, self.database) if found else {}
+        if not found:
+            return {}
+        counts = Counter({self.table.name: len(found)})
+        counts.update(rows_gone_with(self.model, found, self.database))
+        return dict(counts)
 
     def _key(self, id: Any) -> Any:
         """Return a primary key as Python has it, or raise InvalidValueError where it is none."""

@@ -159,3 +159,33 @@ def test_a_row_does_not_come_back_under_another_key(things: Manager[Thing]) -> N
     with pytest.raises(errors.InvalidValueError, match="expected values for columns beside the primary key; got one"):
         things.undelete(thing.id, {"id": 99})
     assert things.count() == 0
+
+
+def test_a_preview_counts_rows_of_the_same_table_that_go_along(database_url: str) -> None:
+    class Branch(Entity):
+        id = AutoField()
+        parent = ForeignKey("self", null=True, backref="branches", on_delete="CASCADE")
+
+        class Meta:
+            table_name = "branches"
+
+    database = Database(database_url, components=(Component("branches", [Branch]),), platform=False)
+    with database.bind_ctx([Branch]):
+        database.create_tables([Branch])
+    branches = Managers(database).for_model(Branch)
+    root = branches.insert({})
+    twig = branches.insert({"parent_id": root.id})
+    branches.insert({"parent_id": twig.id})
+    assert branches.delete_preview({"id": root.id}) == {"branches": 3}
+    assert branches.delete_preview({"id": [root.id, twig.id]}) == {"branches": 3}
+    database.close()
+
+
+def test_a_row_that_came_back_differs_by_what_was_changed(things: Manager[Thing]) -> None:
+    thing = things.insert({"odd": "a", "ratio": 1.5})
+    then = later_than_all_changes()
+    things.update_by_id(thing.id, {"odd": "b"})
+    things.delete_by_id(thing.id)
+    assert things.diff(thing.id, since=then)["ratio"] == (1.5, None)
+    things.undelete(thing.id)
+    assert things.diff(thing.id, since=then) == {"Größe_It": ("a", "b")}
