@@ -74,6 +74,7 @@ class History:
             HistoryError: a table is missing, its key is of no kind that can be kept, or the database's user may not
                 make triggers.
             UnknownTableError: no component has such a table.
+            InvalidValueError: ``also`` is no list.
         """
         begun = recording.enable(self._database, self._models, also)
         self._switched()

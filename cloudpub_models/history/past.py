@@ -14,10 +14,11 @@ import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.stored_forms import timestamp_to_text
-from cloudpub_models.errors import HistoryError
+from cloudpub_models.errors import HistoryError, InvalidValueError
 from cloudpub_models.history.changes import require_recorded
 from cloudpub_models.history.recording import recorded_since
 from cloudpub_models.history.tables import kind_of, log_of, recorded_table
+from cloudpub_models.sql.identifiers import shown
 
 
 class PastTables(NamedTuple):
@@ -63,6 +64,10 @@ def past_tables(database: peewee.Database, models: Iterable[type[peewee.Model]],
 
 def require_known(database: peewee.Database, table: str, moment: datetime) -> None:
     """Raise HistoryError unless the log knows all changes of a table since a moment."""
+    if isinstance(moment, str):
+        raise InvalidValueError(
+            f"expected an aware datetime; got {shown(moment)}: pass what datetime.fromisoformat() makes of it"
+        )
     timestamp_to_text(moment)
     require_recorded(database, table)
     since = recorded_since(database).get(table)

@@ -12,6 +12,7 @@ from cloudpub_models.errors import (
     ConnectionFailedError,
     ConnectionLostError,
     HistoryError,
+    InvalidValueError,
     MigrationError,
     UnknownTableError,
     did_you_mean,
@@ -123,7 +124,10 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
 
 def prune(database: peewee.Database, older_than: timedelta) -> int:
     """Delete old changes; see ``History.prune``."""
-    cutoff = utc_now() - older_than
+    try:
+        cutoff = utc_now() - older_than
+    except OverflowError:  # before the year 1
+        return 0
     log = log_of(database)
     deleted = 0
     while True:
@@ -177,6 +181,8 @@ def _note(database: peewee.Database, mark: str, table: str) -> None:
 
 
 def _named(models: list[type[peewee.Model]], names: Sequence[str]) -> list[type[peewee.Model]]:
+    if isinstance(names, str):
+        raise InvalidValueError(f"expected a list of tables' names; got {shown(names)}: write [{names!r}]")
     by_name = {model._meta.table_name: model for model in models}
     for name in names:
         if not isinstance(name, str) or name not in by_name:

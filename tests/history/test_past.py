@@ -178,3 +178,11 @@ def test_rows_that_come_along_are_not_those_left_by_a_truncate(managers: Manager
     assert then.count() == 1
     with pytest.raises(errors.HistoryError, match="got a call for those of user_information"):
         then.find_all(include=("information",))
+
+
+def test_a_text_is_no_moment(managers: Managers) -> None:
+    text = later_than_all_changes().isoformat()
+    with pytest.raises(errors.InvalidValueError, match="expected an aware datetime; got '.*: pass what datetime.from"):
+        managers.functions.as_of(text)  # type: ignore[arg-type]
+    with pytest.raises(errors.InvalidValueError, match="expected an aware datetime; got '.*: pass what datetime.from"):
+        managers.functions.diff(1, since=text)  # type: ignore[arg-type]

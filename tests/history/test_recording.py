@@ -308,3 +308,13 @@ def test_a_table_of_another_schema_is_refused(database: Database) -> None:
     ):
         enable(database.engine, [Elsewhere])
     assert not database.engine.table_exists("changes")
+
+
+def test_a_name_is_no_list_of_names(database: Database) -> None:
+    with pytest.raises(InvalidValueError, match=r"expected a list of tables' names; got 'users'.*: write \['users'\]"):
+        database.history.enable(also="users")
+
+
+def test_nothing_is_older_than_time_itself(database: Database) -> None:
+    database.history.enable()
+    assert database.history.prune(timedelta.max) == 0
