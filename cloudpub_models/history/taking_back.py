@@ -34,6 +34,9 @@ DELETED_SECRET = "!deleted"
 """What a secret column that may not be NULL gets back: the log has never had its value."""
 
 
+_LOCKED_AT_ONCE = 10_000
+
+
 @dataclass(frozen=True)
 class TakenBack:
     """What was taken back.
@@ -293,10 +296,19 @@ class _Restorer:
         """Lock the rows that were changed: a transaction that has changed one, too, is waited for and then seen."""
         if not self.database.for_update:
             return
+        numbers: dict[str, list[int]] = {}
         for change in changes:
-            table = self._table(change.table_name)
-            query = table.select(peewee.SQL("1")).where(self._same_row(change)).for_update()
-            query.execute(self.database)
+            if self._recorded(change.table_name).by_number:
+                numbers.setdefault(change.table_name, []).append(change.row_id)
+            else:
+                self._lock(change.table_name, self._same_row(change))
+        for name, ids in numbers.items():
+            key = getattr(self._table(name).c, self._recorded(name).keys[0])
+            for start in range(0, len(ids), _LOCKED_AT_ONCE):
+                self._lock(name, key.in_(ids[start : start + _LOCKED_AT_ONCE]))
+
+    def _lock(self, name: str, rows: Any) -> None:
+        self._table(name).select(peewee.SQL("1")).where(rows).for_update().execute(self.database)
 
     def _take_out(self, change: Any, *, force: bool) -> None:
         """Delete a row that was inserted, after those of the same transaction that refer to it.
