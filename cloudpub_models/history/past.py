@@ -52,7 +52,7 @@ def past_tables(database: peewee.Database, models: Iterable[type[peewee.Model]],
     known = [model for model in models if since.get(model._meta.table_name, moment) < moment]
     log = log_of(database)
     emptied = log.select(log.table_name).where(log.operation == "T", log.changed_at > moment).distinct().tuples()
-    lost = {table for (table,) in emptied}
+    lost = {table for (table,) in emptied} if since else frozenset()
     known = [model for model in known if model._meta.table_name in since and model._meta.table_name not in lost]
     kind, quote = kind_of(database), sql_dialect_of(database).quote
     parts = [kind.past_changes()]
