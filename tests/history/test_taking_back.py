@@ -215,8 +215,11 @@ def test_a_change_that_is_not_committed_yet_is_waited_for(managers: Managers, re
         other.start()
         waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = @name"
         name = database.raw_query_all("SELECT current_database() AS name")[0]["name"]
-        while database.raw_query_all(waiting, {"name": name}) == [{"n": 0}]:
+        deadline = time.monotonic() + 30
+        while database.raw_query_all(waiting, {"name": name}) == [{"n": 0}] and time.monotonic() < deadline:
             time.sleep(0.01)
+            # A transaction sees what it has seen of the activity before.
+            database.raw_query_all("SELECT pg_stat_clear_snapshot()")
     other.join()
     assert isinstance(outcomes[0], errors.HistoryConflictError), outcomes
     assert managers.functions.get_by_id(resize.id).name == "scale"
