@@ -71,10 +71,9 @@ BEGIN
         before := to_jsonb(OLD) - {touched};
         after := to_jsonb(NEW) - {touched};
         SELECT jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE b.value END),
-            jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE a.value END)
+            jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE after -> b.key END)
         INTO before, after
-        FROM jsonb_each(before) AS b JOIN jsonb_each(after) AS a ON a.key = b.key
-        WHERE a.value IS DISTINCT FROM b.value;
+        FROM jsonb_each(before) AS b WHERE after -> b.key IS DISTINCT FROM b.value;
         IF before IS NOT NULL THEN
             INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values,
                 new_values, actor, details)
