@@ -114,6 +114,9 @@ PATTERNS: dict[str, Callable[[Visitor], object]] = {
     "function statistics": lambda v: v.managers.function_invocations.get_function_stats(v.busy),
     "hourly statistics": lambda v: v.managers.function_invocations.get_hourly_stats(v.busy),
     "daily statistics": lambda v: v.managers.function_invocations.get_daily_stats(v.busy),
+    "hourly statistics of a user": lambda v: v.managers.function_invocations.get_user_hourly_stats(v.user),
+    "daily statistics of a user": lambda v: v.managers.function_invocations.get_user_daily_stats(v.user),
+    "last invocation of each function": lambda v: v.managers.function_invocations.get_last_invocations(v.user),
     "user overview": lambda v: v.managers.function_invocations.get_user_overview(v.user),
     "statistics in SQL": lambda v: v.managers.database.raw_query_single(
         "SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, "
