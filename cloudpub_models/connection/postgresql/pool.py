@@ -343,6 +343,8 @@ class ConnectionPool(Generic[C]):
             connection.lent_to = threading.get_ident()
             with self._lock:
                 self._taken.append(weakref.ref(connection))
+                # At once, so that nobody ever sees both take a place.
+                self._free_place(waiter)
         finally:
             with self._lock:
                 self._free_place(waiter)
