@@ -15,7 +15,7 @@ from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.recording import recorded_tables
-from cloudpub_models.history.tables import SECRET, changes_in, key_from, key_of, kind_of, log_of, recorded_table, rows
+from cloudpub_models.history.tables import SECRET, changes_in, key_from, kind_of, log_of, of_row, recorded_table, rows
 
 Operation = Literal["insert", "update", "delete", "truncate"]
 
@@ -63,9 +63,7 @@ def changes_of_row(
     table = recorded_table(database, model)
     require_recorded(database, table.name)
     log = log_of(database)
-    number, text = key_of(database, table, model, key)
-    same_row = log.row_id == number if table.by_number else log.row_key == text
-    query = changes_in(log).where(log.table_name == table.name, same_row)
+    query = changes_in(log).where(of_row(database, log, table, model, key))
     if since is not None:
         query = query.where(log.changed_at > since)
     return read(database, query.order_by(log.id.desc()).limit(limit), [model])
@@ -103,8 +101,6 @@ def read(database: peewee.Database, query: Any, models: Iterable[type[peewee.Mod
     changes = []
     for row in query:
         model = by_table.get(row.table_name)
-        if row.operation not in _OPERATIONS:
-            continue
         key = row.row_id
         if model is not None and row.row_key is not None:
             key = key_from(recorded_table(database, model), model, row.row_id, row.row_key)
@@ -153,14 +149,11 @@ def forget_row(database: peewee.Database, model: type[peewee.Model], key: Any) -
     table = recorded_table(database, model)
     require_recorded(database, table.name)
     log = log_of(database)
-    number, text = key_of(database, table, model, key)
-    same_row = log.row_id == number if table.by_number else log.row_key == text
-    of_row = log.table_name == table.name
+    its_changes = of_row(database, log, table, model, key)
     with database.atomic():
-        emptied = log.update(new_values={}).where(of_row, same_row, log.new_values.is_null(False)).execute()
-        return int(
-            max(emptied, log.update(old_values={}).where(of_row, same_row, log.old_values.is_null(False)).execute())
-        )
+        # What has values from afterwards has those from before as well.
+        log.update(new_values={}).where(its_changes, log.new_values.is_null(False)).execute()
+        return int(log.update(old_values={}).where(its_changes, log.old_values.is_null(False)).execute())
 
 
 def require_recorded(database: peewee.Database, table: str) -> None:

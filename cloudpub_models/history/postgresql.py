@@ -14,14 +14,23 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.fields import name_of_part
-from cloudpub_models.history.tables import LOG_COLUMNS, SECRET, RecordedTable, rows
+from cloudpub_models.history.tables import (
+    LOG_COLUMNS,
+    SECRET,
+    RecordedTable,
+    key_expressions,
+    literal,
+    rows,
+    tables_with_triggers,
+    trigger_name,
+)
 from cloudpub_models.schema.statements import fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
 
 json_separators = (", ", ": ")
-
-_EVENTS = ("insert", "update", "delete", "truncate")
+events = ("insert", "update", "delete", "truncate")
 _ROWS_OF = {"insert": "NEW", "delete": "OLD"}
+_ARRAY = "jsonb_build_array({})::text"
 
 _LOG = (
     """
@@ -140,8 +149,8 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
     quoted = POSTGRESQL.quote(table.name)
     function = POSTGRESQL.quote(_function_name(table.name))
     made = {}
-    for event in _EVENTS:
-        name = _trigger_name(table.name, event)
+    for event in events:
+        name = trigger_name(table.name, event)
         rows_of = f"REFERENCING {_ROWS_OF[event]} TABLE AS changed_rows " if event in _ROWS_OF else ""
         # Images of rows are compared: some types, as json, have no equality.
         each = "FOR EACH ROW WHEN (OLD.* *<> NEW.*)" if event == "update" else "FOR EACH STATEMENT"
@@ -149,7 +158,7 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
             f"{rows_of}{each} EXECUTE FUNCTION {function}()"
         ]
-    made[_trigger_name(table.name, "insert")].insert(0, _function(database, table))
+    made[trigger_name(table.name, "insert")].insert(0, _function(database, table))
     return made
 
 
@@ -159,7 +168,7 @@ def current(database: peewee.Database, table: RecordedTable) -> bool:
     kept = rows(
         database, "SELECT prosrc FROM pg_proc WHERE oid = to_regproc(?)", POSTGRESQL.quote(_function_name(table.name))
     )
-    return table.name in recorded(database) and kept == [(body,)]
+    return table.name in tables_with_triggers(database) and kept == [(body,)]
 
 
 def without_triggers(table: str) -> list[str]:
@@ -167,28 +176,9 @@ def without_triggers(table: str) -> list[str]:
     return [f"DROP FUNCTION IF EXISTS {POSTGRESQL.quote(_function_name(table))}() CASCADE"]
 
 
-def recorded(database: peewee.Database) -> set[str]:
-    """Return the names of the tables that have triggers."""
-    found = _triggers_of(database)
-    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
-
-
-def renamed(database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
-    """Return the old name → present name of tables that were recorded under one of these names and have another."""
-    found = _triggers_of(database)
-    return {
-        name: table
-        for name in names
-        for table in found
-        if table != name and _trigger_name(name, "update") in found[table]
-    }
-
-
-def _triggers_of(database: peewee.Database) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for table, name in rows(database, _TRIGGERS):
-        found.setdefault(table, set()).add(name)
-    return found
+def all_triggers(database: peewee.Database) -> list[tuple[str, str]]:
+    """Return the enabled triggers of all tables, each as the table's name and its own."""
+    return [(table, name) for table, name in rows(database, _TRIGGERS)]
 
 
 def note(database: peewee.Database, mark: str, table: str) -> None:
@@ -225,44 +215,31 @@ def past_changes() -> str:
 
 def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
-    number, key = _key("r", table)
+    number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
-    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=_literal(table.name), same_row=same_row)
+    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=literal(table.name), same_row=same_row)
 
 
 def _function(database: peewee.Database, table: RecordedTable) -> str:
-    number, key = _key("r", table)
-    old_number, old_key = _key("OLD", table)
+    number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
+    old_number, old_key = key_expressions("OLD", table, POSTGRESQL, _ARRAY)
     return _FUNCTION.format(
         function=POSTGRESQL.quote(_function_name(table.name)),
         schema=POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text")),
-        name=_literal(table.name),
+        name=literal(table.name),
         number=number,
         key=key,
         old_number=old_number,
         old_key=old_key,
         touched=_texts(table.touched),
         secrets=_texts(table.secrets),
-        secret=f"to_jsonb({_literal(SECRET)}::text)",
+        secret=f"to_jsonb({literal(SECRET)}::text)",
     )
-
-
-def _key(row: str, table: RecordedTable) -> tuple[str, str]:
-    columns = [f"{row}.{POSTGRESQL.quote(column)}" for column in table.keys]
-    return (columns[0], "NULL") if table.by_number else ("NULL", f"jsonb_build_array({', '.join(columns)})::text")
 
 
 def _function_name(table: str) -> str:
     return name_of_part(table, ["record"], "change")
 
 
-def _trigger_name(table: str, event: str) -> str:
-    return name_of_part(table, ["record"], event)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _texts(texts: Iterable[str]) -> str:
-    return f"ARRAY[{', '.join(map(_literal, texts))}]::text[]"
+    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"

@@ -26,7 +26,10 @@ from cloudpub_models.history.tables import (
     log_of,
     recorded_table,
     send,
+    tables_with_triggers,
     tracked,
+    trigger_name,
+    triggers_by_table,
 )
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
 from cloudpub_models.sql.identifiers import shown
@@ -51,7 +54,7 @@ def enable(
             raise HistoryError(f"expected a database without a table {CHANGES} of its own; got one: rename that first")
         for statement in kind.log(database):
             send(database, statement)
-        before = kind.recorded(database)
+        before = tables_with_triggers(database)
         elsewhere = [f"{model._meta.schema}.{model._meta.table_name}" for model in chosen if model._meta.schema]
         if elsewhere:
             raise HistoryError(
@@ -67,7 +70,7 @@ def enable(
                 _make_triggers(database, table)
         begun = tuple(table.name for table in tables if table.name not in before)
         for name in begun:
-            _note(database, BEGINS, name)
+            kind.note(database, BEGINS, name)
         return begun
 
     return _as_a_migration(database, step)
@@ -78,11 +81,11 @@ def disable(database: peewee.Database) -> tuple[str, ...]:
 
     def step() -> tuple[str, ...]:
         kind = kind_of(database)
-        recorded = sorted(kind.recorded(database))
+        recorded = sorted(tables_with_triggers(database))
         for table in recorded:
             for statement in kind.without_triggers(table):
                 send(database, statement)
-            _note(database, ENDS, table)
+            kind.note(database, ENDS, table)
         if has_table(database, CONTEXT):
             send(database, f"DROP TABLE {CONTEXT}")
         return tuple(recorded)
@@ -92,8 +95,7 @@ def disable(database: peewee.Database) -> tuple[str, ...]:
 
 def recorded_tables(database: peewee.Database) -> frozenset[str]:
     """Return the names of the tables whose changes are recorded."""
-    kind = kind_of(database)
-    return frozenset(kind.recorded(database)) if kind.has_log(database) else frozenset()
+    return tables_with_triggers(database) if kind_of(database).has_log(database) else frozenset()
 
 
 def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[str]:
@@ -108,7 +110,7 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
     A tracked table that the migration has made is recorded from here on; one that it has renamed keeps its changes.
     """
     kind = kind_of(database)
-    for old, name in kind.renamed(database, recorded_since(database)).items():
+    for old, name in _renamed(database).items():
         for statement in kind.without_triggers(old):
             send(database, statement)
         log = log_of(database)
@@ -119,7 +121,7 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
         if not kind.current(database, table):
             _make_triggers(database, table)
         if table.name not in begun:
-            _note(database, BEGINS, table.name)
+            kind.note(database, BEGINS, table.name)
 
 
 def prune(database: peewee.Database, older_than: timedelta) -> int:
@@ -139,6 +141,17 @@ def prune(database: peewee.Database, older_than: timedelta) -> int:
     # What was recorded before is not known any more.
     log.update(changed_at=cutoff).where(log.changed_at < cutoff, log.operation == BEGINS).execute()
     return deleted
+
+
+def _renamed(database: peewee.Database) -> dict[str, str]:
+    """Return the old name → present name of recorded tables that have another name by now."""
+    found = triggers_by_table(database)
+    return {
+        old: name
+        for old in recorded_since(database)
+        for name, triggers in found.items()
+        if name != old and trigger_name(old, "update") in triggers
+    }
 
 
 def _meant(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[RecordedTable]:
@@ -174,10 +187,6 @@ def _make_triggers(database: peewee.Database, table: RecordedTable) -> None:
     for statements in kind_of(database).triggers(database, table).values():
         for statement in statements:
             send(database, statement)
-
-
-def _note(database: peewee.Database, mark: str, table: str) -> None:
-    kind_of(database).note(database, mark, table)
 
 
 def _named(models: list[type[peewee.Model]], names: Sequence[str]) -> list[type[peewee.Model]]:

@@ -16,15 +16,23 @@ from typing import Any
 
 import peewee
 
-from cloudpub_models.entity.fields import UTC_NOW, name_of_part
-from cloudpub_models.history.tables import LOG_COLUMNS, SECRET, RecordedTable, rows
+from cloudpub_models.entity.fields import UTC_NOW
+from cloudpub_models.history.tables import (
+    LOG_COLUMNS,
+    SECRET,
+    RecordedTable,
+    key_expressions,
+    literal,
+    rows,
+    trigger_name,
+)
 from cloudpub_models.schema.statements import run
 from cloudpub_models.sql.blobs import BLOB_FUNCTION, blob_of_literal
 from cloudpub_models.sql.dialects import SQLITE
 
 json_separators = (",", ":")
-
-_EVENTS = ("insert", "update", "delete")
+events = ("insert", "update", "delete")
+_ARRAY = "json_array({})"
 
 _LOG = (
     """
@@ -80,7 +88,6 @@ _PAST_CHANGES = """
     )
 """
 
-
 _NOTED = {
     "now": UTC_NOW.expression(SQLITE),
     "table": "?",
@@ -124,7 +131,7 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
     }
     made = {}
     for event, (condition, body) in bodies.items():
-        name = _trigger_name(table.name, event)
+        name = trigger_name(table.name, event)
         made[name] = [
             f"DROP TRIGGER IF EXISTS {SQLITE.quote(name)}",
             f"CREATE TRIGGER {SQLITE.quote(name)} AFTER {event.upper()} ON {SQLITE.quote(table.name)} FOR EACH ROW "
@@ -135,39 +142,20 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
 
 def current(database: peewee.Database, table: RecordedTable) -> bool:
     """Return whether a table has its triggers as they should be."""
-    kept = dict(
-        rows(database, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", table.name)
-    )
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+    kept = dict(rows(database, query, table.name))
     return all(kept.get(name) == made[-1] for name, made in triggers(database, table).items())
 
 
 def without_triggers(table: str) -> list[str]:
     """Return the statements that take the triggers of a table away."""
-    return [f"DROP TRIGGER IF EXISTS {SQLITE.quote(_trigger_name(table, event))}" for event in _EVENTS]
+    return [f"DROP TRIGGER IF EXISTS {SQLITE.quote(trigger_name(table, event))}" for event in events]
 
 
-def recorded(database: peewee.Database) -> set[str]:
-    """Return the names of the tables that have triggers."""
-    found = _triggers_of(database)
-    return {table for table, names in found.items() if names >= {_trigger_name(table, event) for event in _EVENTS}}
-
-
-def renamed(database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
-    """Return the old name → present name of tables that were recorded under one of these names and have another."""
-    found = _triggers_of(database)
-    return {
-        name: table
-        for name in names
-        for table in found
-        if table != name and _trigger_name(name, "update") in found[table]
-    }
-
-
-def _triggers_of(database: peewee.Database) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for table, name in rows(database, "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'"):
-        found.setdefault(table, set()).add(name)
-    return found
+def all_triggers(database: peewee.Database) -> list[tuple[str, str]]:
+    """Return the triggers of all tables, each as the table's name and its own."""
+    query = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'"
+    return [(table, name) for table, name in rows(database, query)]
 
 
 def note(database: peewee.Database, mark: str, table: str) -> None:
@@ -200,8 +188,8 @@ def past_changes() -> str:
 
 def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
-    name, own = _literal(table.name), f"main.{SQLITE.quote(table.name)}"
-    number, key = _key("r", table)
+    name, own = literal(table.name), f"main.{SQLITE.quote(table.name)}"
+    number, key = key_expressions("r", table, SQLITE, _ARRAY)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
     same_change = "v.row_id = c.row_id" if table.by_number else "v.row_key = c.row_key"
     untouched = ", ".join([f"r.{SQLITE.quote(column)}" for column in columns])
@@ -220,21 +208,21 @@ def _past_value(column: str, field: peewee.Field[Any], first: str) -> str:
     recorded = f"{BLOB_FUNCTION}(v.value)" if isinstance(field, peewee.BlobField) else "v.value"
     # A value may have been NULL, so its being there is what counts.
     value = (
-        f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {_literal(column)}) "  # noqa: S608 - names of a model
-        f"THEN (SELECT {recorded} FROM {first} = {_literal(column)}) ELSE r.{quoted} END"
+        f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {literal(column)}) "  # noqa: S608 - names of a model
+        f"THEN (SELECT {recorded} FROM {first} = {literal(column)}) ELSE r.{quoted} END"
     )
     # Decimals are compared as texts with what has the affinity of a number, as their column has.
     return f"CAST({value} AS NUMERIC) AS {quoted}" if isinstance(field, peewee.DecimalField) else f"{value} AS {quoted}"
 
 
 def _record(table: RecordedTable, row: str, operation: str, before: str, after: str) -> str:
-    number, key = _key(row, table)
+    number, key = key_expressions(row, table, SQLITE, _ARRAY)
     return _RECORD.format(
         now=UTC_NOW.expression(SQLITE),
-        table=_literal(table.name),
+        table=literal(table.name),
         number=number,
         key=key,
-        operation=_literal(operation),
+        operation=literal(operation),
         before=before,
         after=after,
     )
@@ -262,18 +250,5 @@ def _named(column: str, row: str, is_secret: bool = False) -> str:
         f"CASE typeof({value}) WHEN 'blob' THEN json_quote('x''' || hex({value}) || '''') "
         f"WHEN 'real' THEN replace(printf('%!.17g', {value}), 'Inf', '9e999') ELSE json_quote({value}) END"
     )
-    hidden = f"json_quote({_literal(SECRET)})"
-    return f"SELECT {_literal(column)} AS name, {hidden if is_secret else shown} AS value"
-
-
-def _key(row: str, table: RecordedTable) -> tuple[str, str]:
-    columns = [f"{row}.{SQLITE.quote(column)}" for column in table.keys]
-    return (columns[0], "NULL") if table.by_number else ("NULL", f"json_array({', '.join(columns)})")
-
-
-def _trigger_name(table: str, event: str) -> str:
-    return name_of_part(table, ["record"], event)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    hidden = f"json_quote({literal(SECRET)})"
+    return f"SELECT {literal(column)} AS name, {hidden if is_secret else shown} AS value"

@@ -12,9 +12,10 @@ import peewee
 
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.binding import sql_dialect_of
-from cloudpub_models.entity.fields import TimestampField
+from cloudpub_models.entity.fields import TimestampField, name_of_part
 from cloudpub_models.errors import HistoryError, InvalidValueError
 from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import encode
 
@@ -56,14 +57,14 @@ class Kind(Protocol):
     json_separators: tuple[str, str]
     """What stands between the values of a JSON text that the database has written."""
 
+    events: tuple[str, ...]
+    """What there is a trigger for on each recorded table."""
+
     def log(self, database: peewee.Database) -> list[str]:
         """Return the statements that make the log where it is not there."""
 
     def has_log(self, database: peewee.Database) -> bool:
         """Return whether a database has the log, and not just a table of its name."""
-
-    def renamed(self, database: peewee.Database, names: Iterable[str]) -> dict[str, str]:
-        """Return the old name → present name of tables that were recorded under one of these names and have another."""
 
     def columns(self, database: peewee.Database, table: str) -> tuple[str, ...]:
         """Return the columns that the triggers of a table have to name."""
@@ -77,8 +78,8 @@ class Kind(Protocol):
     def without_triggers(self, table: str) -> list[str]:
         """Return the statements that take the triggers of a table away."""
 
-    def recorded(self, database: peewee.Database) -> set[str]:
-        """Return the names of the tables that have triggers."""
+    def all_triggers(self, database: peewee.Database) -> list[tuple[str, str]]:
+        """Return the enabled triggers of all tables, each as the table's name and its own."""
 
     def note(self, database: peewee.Database, mark: str, table: str) -> None:
         """Write into the log that something has happened to a whole table."""
@@ -102,6 +103,47 @@ class Kind(Protocol):
 def kind_of(database: peewee.Database) -> Kind:
     """Return what a kind of database does in its own way."""
     return cast("Kind", import_module(f"cloudpub_models.history.{sql_dialect_of(database).name}"))
+
+
+def triggers_by_table(database: peewee.Database) -> dict[str, set[str]]:
+    """Return the names of the enabled triggers of each table."""
+    found: dict[str, set[str]] = {}
+    for table, name in kind_of(database).all_triggers(database):
+        found.setdefault(table, set()).add(name)
+    return found
+
+
+def tables_with_triggers(database: peewee.Database) -> frozenset[str]:
+    """Return the names of the tables that have all triggers of the log."""
+    events = kind_of(database).events
+    return frozenset(
+        table
+        for table, names in triggers_by_table(database).items()
+        if names >= {trigger_name(table, event) for event in events}
+    )
+
+
+def trigger_name(table: str, event: str) -> str:
+    """Return the name of the trigger that records an event of a table."""
+    return name_of_part(table, ["record"], event)
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL writes it down."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def key_expressions(row: str, table: RecordedTable, dialect: Dialect, array: str) -> tuple[str, str]:
+    """Return what gives the number and the text by which the log knows a row; NULL for the one that it has not.
+
+    Args:
+        row: what the row is called.
+        table: its table.
+        dialect: how names are quoted.
+        array: makes a JSON text of the columns that stand for ``{}``.
+    """
+    columns = [f"{row}.{dialect.quote(column)}" for column in table.keys]
+    return (columns[0], "NULL") if table.by_number else ("NULL", array.format(", ".join(columns)))
 
 
 def tracked(models: Iterable[type[peewee.Model]]) -> list[type[peewee.Model]]:
@@ -164,6 +206,16 @@ def _in_json(model: type[peewee.Model], column: str, value: Any) -> Any:
     field: Any = model._meta.columns[column]
     stored = field.db_value(value)
     return stored if isinstance(stored, int | str) else str(stored)
+
+
+def of_row(
+    database: peewee.Database, log: Any, table: RecordedTable, model: type[peewee.Model], key: Any
+) -> peewee.Expression:
+    """Return the condition of the changes of a row."""
+    number, text = key_of(database, table, model, key)
+    same_row = log.row_id == number if table.by_number else log.row_key == text
+    condition: peewee.Expression = (log.table_name == table.name) & same_row
+    return condition
 
 
 def key_from(table: RecordedTable, model: type[peewee.Model], number: int | None, text: str | None) -> Any:

@@ -24,15 +24,14 @@ from cloudpub_models.history.tables import (
     RecordedTable,
     changes_in,
     has_table,
-    key_of,
     kind_of,
     log_of,
+    of_row,
     recorded_table,
 )
 
 DELETED_SECRET = "!deleted"
 """What a secret column that may not be NULL gets back: the log has never had its value."""
-
 
 _LOCKED_AT_ONCE = 10_000
 
@@ -93,9 +92,7 @@ def undelete(
     log = log_of(database)
     restorer = _Restorer(database, models)
     with database.atomic():
-        number, text = key_of(database, table, model, key)
-        same_row = log.row_id == number if table.by_number else log.row_key == text
-        last = changes_in(log).where(log.table_name == table.name, same_row).order_by(log.id.desc()).first()
+        last = changes_in(log).where(of_row(database, log, table, model, key)).order_by(log.id.desc()).first()
         if last is None or last.operation != "D":
             state = "is not in the log" if last is None else "is there"
             raise NotFoundError(f"expected a deleted row of {table.name}; got {key}, which {state}", table=table.name)

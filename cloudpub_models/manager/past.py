@@ -15,12 +15,13 @@ from cloudpub_models.connection import Database
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.past import PastTables, past_tables
 from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.summarizing import Summarizing
 
 M = TypeVar("M", bound=peewee.Model)
 
 
-class PastRows(Finding[M]):
-    """The rows of one table as they were, with all operations that find rows.
+class PastRows(Finding[M], Summarizing[M]):
+    """The rows of one table as they were, with all operations that find and summarize rows.
 
     Args:
         model: the model.

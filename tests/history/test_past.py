@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Managers, errors
+from cloudpub_models import Database, Managers, errors, operators
 from tests.history.test_changes import later_than_all_changes
 
 LASTING = ("users", "functions", "function_deployments")
@@ -101,6 +101,8 @@ def test_everything_that_finds_rows_finds_those_of_the_moment(managers: Managers
     assert then.exists({"name": "crop"}) is False
     assert then.find_one({"user.email": "ada@example.com"}) == found
     assert then.paginate(1, 10).total == 1
+    assert then.values("name", {"user.email": "ada@example.com"}) == ["resize"]
+    assert then.aggregate(group_by="status", functions=operators.count()) == [{"status": "active", "functions": 1}]
     assert [function.name for function in then.iterate()] == ["resize"]
     (with_related,) = then.find_all(include={"user": {}, "deployments": {"limit": 3}})
     assert with_related.user.email == "ada@example.com"
