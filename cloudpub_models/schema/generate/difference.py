@@ -57,6 +57,7 @@ _WIDER: Mapping[str, tuple[str, ...]] = {
     "datetime": ("timestamp",),
     "timestamp": ("datetime",),
 }
+BY_HAND = "write this migration by hand, then the rest can be written for you"
 _WITH_TYPE = "Only together with the type of the column that it is about."
 _FIRST_LISTED = re.compile(r"\bIN \('((?:[^']|'')*)'", re.IGNORECASE)
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
@@ -167,7 +168,7 @@ class _Difference:
         if old.primary_key != new.primary_key:
             raise MigrationError(
                 f"expected the primary key of {new.name} to stay ({', '.join(old.primary_key)}); got "
-                f"({', '.join(new.primary_key)}): write this migration by hand, then the rest can be written for you"
+                f"({', '.join(new.primary_key)}): {BY_HAND}"
             )
         self._compare_columns(old, new)
         self._compare_touched(old, new)
@@ -271,7 +272,7 @@ class _Difference:
         if not before.may_count_as(column):
             raise MigrationError(
                 f"expected the key {table}.{column.name} to go on {'' if before.counts else 'not '}counting by itself; "
-                "got the other in the model: write this migration by hand, then the rest can be written for you"
+                f"got the other in the model: {BY_HAND}"
             )
         losing = None
         if not is_lossless(before.type, column.type):

@@ -13,7 +13,7 @@ import peewee
 from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import MigrationError, did_you_mean
-from cloudpub_models.schema.generate.difference import Answers, steps_between
+from cloudpub_models.schema.generate.difference import BY_HAND, Answers, steps_between
 from cloudpub_models.schema.generate.live import scratch_of
 from cloudpub_models.schema.generate.python import body, import_line, literal, words
 from cloudpub_models.schema.generate.renames import renamed_columns, renamed_tables, require_known
@@ -29,7 +29,6 @@ def {WORDS}(db: Any, postgresql: str, sqlite: str) -> str:
     """Return the SQL of the database at hand."""
     return postgresql if isinstance(db, PostgresqlDatabase) else sqlite
 '''
-_BY_HAND = "write this migration by hand, then the rest can be written for you"
 
 
 @dataclass(frozen=True)
@@ -247,13 +246,13 @@ def _try(text: str, before: ScratchDatabase, foreign: Iterable[str], wanted: Tab
     left = [step for step in steps_between(_own(before, foreign), wanted, Steps(), answers) if not step.is_kept_back]
     if left:
         raise MigrationError(
-            f"expected changes that a script can make; got one that it cannot: {left[0].description}: {_BY_HAND}"
+            f"expected changes that a script can make; got one that it cannot: {left[0].description}: {BY_HAND}"
         )
     _run(text, "down", before)
     again = steps_between(_own(before, foreign), old, Steps(), Answers(defaults={}, allows_destruction=True))
     if again:
         raise MigrationError(
-            f"expected changes that a script can take back; got one that it cannot: {again[0].description}: {_BY_HAND}"
+            f"expected changes that a script can take back; got one that it cannot: {again[0].description}: {BY_HAND}"
         )
 
 
@@ -266,5 +265,5 @@ def _run(text: str, direction: Direction, database: ScratchDatabase) -> None:
     except Exception as error:
         raise MigrationError(
             f"expected changes that a script can make; got some that it cannot ({direction}): {type(error).__name__}: "
-            f"{error}: {_BY_HAND}"
+            f"{error}: {BY_HAND}"
         ) from error

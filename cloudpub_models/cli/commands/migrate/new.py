@@ -90,8 +90,9 @@ def new(
     if place is not None and not place.exists():
         component = component.with_migrations(None)
     others = [other for other in target.with_scripts if other.name != component.name]
-    answers = Answers(_pairs(rename, "--rename", "OLD=NEW"), _pairs(default, "--default", "TABLE.COLUMN=VALUE"))
-    answers.allows_destruction = allow_destruction
+    answers = Answers(
+        _pairs(rename, "--rename", "OLD=NEW"), _pairs(default, "--default", "TABLE.COLUMN=VALUE"), allow_destruction
+    )
     components = [*others, component]
     if target.database is None:
         script = _generated(component, components, title, answers, None)
