@@ -152,6 +152,17 @@ def check_constraints(create_table: str, dialect: Dialect) -> list[tuple[str | N
     return found
 
 
+def check_expression(check: str, dialect: Dialect) -> str:
+    """Return the expression of one CHECK, as it is written.
+
+    >>> from cloudpub_models.sql.dialects import SQLITE
+    >>> check_expression('CONSTRAINT "a (b)" CHECK (max(a, 1) > 0)', SQLITE)
+    'max(a, 1) > 0'
+    """
+    [(_, _, expression)] = check_constraints(check, dialect)
+    return expression
+
+
 def index_keys(create_index: str, dialect: Dialect) -> tuple[str, ...]:
     """Return what a CREATE INDEX statement is over: columns, and expressions in their form for comparison.
 

@@ -68,7 +68,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
                 table.uniques.append(Unique(keys, None if origin == "u" else index))
             elif origin == "c":
                 table.indexes.append(Index(index, keys, bool(partial)))
-        table.foreign_keys = _foreign_keys(database, name)
+        table.foreign_keys = foreign_keys(database, name)
         table.checks = [
             Check(expression, label, f"CHECK ({text})")
             for label, expression, text in check_constraints(statement, SQLITE)
@@ -156,7 +156,8 @@ def _index_keys(database: peewee.Database, index: str) -> tuple[str, ...]:
     return tuple(key if column is None else column for (column,), key in zip(columns, keys, strict=True))
 
 
-def _foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
+def foreign_keys(database: peewee.Database, table: str) -> list[ForeignKey]:
+    """Return the references of a table, the last that its definition has first."""
     parts: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     query = 'SELECT id, "table", "from", "to", on_delete, on_update FROM pragma_foreign_key_list(?) ORDER BY id, seq'
     for number, *rest in fetch(database, query, (table,)):

@@ -16,7 +16,7 @@ import peewee
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.ddl import Trigger, touch_triggers
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Check, Column, ForeignKey, Table
-from cloudpub_models.schema.catalogue.normal_form import check_constraints, readable, terminated
+from cloudpub_models.schema.catalogue.normal_form import check_expression, readable, terminated
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift import mending
 from cloudpub_models.schema.drift.definition import Models, expected_in_own_words, table_statements
@@ -179,8 +179,7 @@ class _Comparison:
                 )
 
     def _as_written(self, check: Check) -> str:
-        [(_, _, expression)] = check_constraints(check.sql, self.dialect)
-        return f"CHECK ({readable(expression, self.dialect)})"
+        return f"CHECK ({readable(check_expression(check.sql, self.dialect), self.dialect)})"
 
     def _described(self, column: Column) -> str:
         default = f" DEFAULT {self._default(column)}" if column.default is not None else ""

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import peewee
 
+from cloudpub_models.entity import ddl
 from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
 from cloudpub_models.entity.ddl import TableSchema, touch_triggers, unique_constraints
 from cloudpub_models.entity.fields import name_of_part, server_default
@@ -168,15 +169,14 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
         for columns in unique_constraints(model)
     ]
     table.indexes = list(_expected_indexes(dialect, database, model))
-    table.triggers = [
-        Trigger(
-            trigger.name,
-            normalised_statement(trigger.create[-1], dialect),
-            None if trigger.function is None else function_text(*trigger.function),
-        )
-        for trigger in touch_triggers(model, dialect)
-    ]
+    table.triggers = [expected_trigger(trigger, dialect) for trigger in touch_triggers(model, dialect)]
     return table
+
+
+def expected_trigger(made: ddl.Trigger, dialect: Dialect) -> Trigger:
+    """Return a trigger that a model's table has as the catalogue would have it."""
+    body = None if made.function is None else function_text(*made.function)
+    return Trigger(made.name, normalised_statement(made.create[-1], dialect), body)
 
 
 def _expected_indexes(dialect: Dialect, database: peewee.Database, model: type[peewee.Model]) -> Iterator[Index]:

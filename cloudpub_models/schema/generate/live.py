@@ -16,10 +16,10 @@ from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.ddl import touch_trigger
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ServerDefault, as_sqlite_default
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table, Trigger, function_text
-from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement, readable
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table
+from cloudpub_models.schema.catalogue.normal_form import check_expression, normalised, readable
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
-from cloudpub_models.schema.drift.definition import expected_in_own_words
+from cloudpub_models.schema.drift.definition import expected_in_own_words, expected_trigger
 from cloudpub_models.schema.generate.scratch import ScratchDatabase
 from cloudpub_models.schema.generate.structure import (
     CheckState,
@@ -42,7 +42,6 @@ _TYPES = {
 }
 # Of one type on PostgreSQL, of two in Python.
 _ALSO = {"timestamp": "datetime", "blob": "uuid bytes"}
-_CHECK = re.compile(r"CHECK \((.*)\)", re.DOTALL)
 
 
 def scratch_of(
@@ -149,15 +148,14 @@ class _Translation:
         wanted = {} if self._wanted is None else {check.name: check.expression for check in self._wanted.checks}
         for check in found.checks:
             written = wanted.get(own.get(check.expression) or "")
-            inner = _CHECK.search(check.sql)
-            told = readable(inner[1] if inner else check.sql, self._dialect)
-            yield CheckState(check.name or "", told if written is None else written)
+            if written is None:
+                written = readable(check_expression(check.sql, self._dialect), self._dialect)
+            yield CheckState(check.name or "", written)
 
     def _touched(self, found: Table) -> Iterator[str]:
         for column in found.columns:
             trigger = touch_trigger(found.name, column, found.primary_key, self._dialect)
-            body = None if trigger.function is None else function_text(*trigger.function)
-            if Trigger(trigger.name, normalised_statement(trigger.create[-1], self._dialect), body) in found.triggers:
+            if expected_trigger(trigger, self._dialect) in found.triggers:
                 yield column
 
 

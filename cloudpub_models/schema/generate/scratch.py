@@ -23,7 +23,8 @@ from cloudpub_models.entity.ddl import touch_trigger
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ServerDefault, as_sqlite_default, server_default
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.catalogue.catalogue import normalised_type
-from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement
+from cloudpub_models.schema.catalogue.normal_form import check_expression, normalised, normalised_statement
+from cloudpub_models.schema.catalogue.sqlite import foreign_keys
 from cloudpub_models.schema.drift.definition import create_all
 from cloudpub_models.schema.generate.structure import (
     STORED_AS,
@@ -41,12 +42,14 @@ from cloudpub_models.schema.migrations.sqlite_definition import (
     Clause,
     ColumnDefinition,
     TableDefinition,
+    parts_in_parentheses,
+    plain_name,
     read_definition,
 )
 from cloudpub_models.schema.migrations.sqlite_migrator import TableRemakingMigrator
 from cloudpub_models.schema.statements import fetch
 from cloudpub_models.sql.dialects import SQLITE
-from cloudpub_models.sql.text.tokens import Token, code, tokens
+from cloudpub_models.sql.text.tokens import code, tokens
 
 # SQLite lets no type but INTEGER count, so that a constraint's name has to say it there.
 _COUNTING = {kind: f'INTEGER CONSTRAINT "{kind}"' for kind in ("integer", "bigint")}
@@ -148,7 +151,7 @@ def tables_of_models(models: Sequence[type[peewee.Model]]) -> Tables:
     fields = {(model._meta.table_name, field.column_name): field for model in models for field in _fields_of(model)}
     try:
         create_all(database, models)
-        return read_tables(database, {key: server_default(field) for key, field in fields.items()}, fields)
+        return read_tables(database, fields)
     except (peewee.PeeweeException, ValueError, AttributeError) as error:
         raise MigrationError(
             f"expected models whose tables can be made; got {type(error).__name__}: {error}"
@@ -161,21 +164,15 @@ def _fields_of(model: type[peewee.Model]) -> list[peewee.Field[Any]]:
     return list(model._meta.sorted_fields)
 
 
-def read_tables(
-    database: ScratchDatabase,
-    defaults: Mapping[tuple[str, str], ServerDefault | None] | None = None,
-    fields: Mapping[tuple[str, str], peewee.Field[Any]] | None = None,
-) -> Tables:
+def read_tables(database: ScratchDatabase, fields: Mapping[tuple[str, str], peewee.Field[Any]] | None = None) -> Tables:
     """Return the tables of a database.
 
     Args:
         database: the database.
-        defaults: the defaults of columns, by table and column, in the words of each database: for those that are in
-            different words, which SQLite's alone do not tell.
-        fields: the fields of columns, by table and column, where they are known.
+        fields: the fields of columns, by table and column, where they are known: they tell what SQLite's words alone do
+            not, PostgreSQL's for a default and the default that Python gives.
     """
-    words = [RANDOM_UUID, UTC_NOW, *filter(None, (defaults or {}).values())]
-    reader = _Reader(database, {normalised(each.sqlite, SQLITE): each for each in words}, fields or {})
+    reader = _Reader(database, fields or {})
     return {
         name: reader.table(name, statement)
         for name, statement in fetch(
@@ -187,21 +184,19 @@ def read_tables(
 
 
 class _Reader:
-    def __init__(
-        self,
-        database: ScratchDatabase,
-        words: Mapping[str, ServerDefault],
-        fields: Mapping[tuple[str, str], peewee.Field[Any]],
-    ) -> None:
+    def __init__(self, database: ScratchDatabase, fields: Mapping[tuple[str, str], peewee.Field[Any]]) -> None:
         self._database = database
-        self._words = words
         self._fields = fields
+        words = [RANDOM_UUID, UTC_NOW, *filter(None, map(server_default, fields.values()))]
+        self._words = {normalised(each.sqlite, SQLITE): each for each in words}
 
     def table(self, name: str, statement: str) -> TableState:
         definition = read_definition(statement)
         named = [(known, rule) for known, rule, _ in definition.names_of_constraints(name)]
         columns, keys = self._columns(name, definition)
-        checks = [CheckState(known, _in_parentheses(rule.text)) for known, rule in named if rule.kind == "check"]
+        checks = [
+            CheckState(known, check_expression(rule.text, SQLITE)) for known, rule in named if rule.kind == "check"
+        ]
         uniques, indexes = self._indexes(name, definition, named)
         return TableState(
             name,
@@ -274,19 +269,9 @@ class _Reader:
         self, table: str, definition: TableDefinition, named: Sequence[tuple[str, Clause]]
     ) -> Iterable[ReferenceState]:
         names = _names_by_columns(definition, named, "foreign", "references")
-        parts: dict[int, list[tuple[Any, ...]]] = {}
-        query = (
-            'SELECT id, "table", "from", "to", on_delete, on_update FROM pragma_foreign_key_list(?) ORDER BY id, seq'
-        )
-        for number, *rest in fetch(self._database, query, (table,)):
-            parts.setdefault(number, []).append(tuple(rest))
-        for rows in reversed(parts.values()):
-            target, _, _, on_delete, on_update = rows[0]
-            columns, referenced = tuple(row[1] for row in rows), tuple(row[2] for row in rows)
-            if None in referenced:
-                keys = fetch(self._database, "SELECT name FROM pragma_table_info(?) WHERE pk ORDER BY pk", (target,))
-                referenced = tuple(name for (name,) in keys)
-            yield ReferenceState(names[_folded(columns)], columns, target, referenced, on_delete, on_update)
+        for key in reversed(foreign_keys(self._database, table)):
+            name = names[_folded(key.columns)]
+            yield ReferenceState(name, key.columns, key.table, key.referenced, key.on_delete, key.on_update)
 
     def _touched(self, table: str, columns: Iterable[str], keys: Sequence[str]) -> Iterable[str]:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
@@ -333,53 +318,18 @@ def _folded(columns: Iterable[str]) -> frozenset[str]:
     return frozenset(column.lower() for column in columns)
 
 
-def _in_parentheses(text: str) -> str:
-    """Return what stands in the first parentheses of a text.
-
-    >>> _in_parentheses('CONSTRAINT "a (b)" CHECK (max(a, 1) > 0)')
-    'max(a, 1) > 0'
-    """
-    opening, closing = _parentheses(code(tokens(text, SQLITE)))
-    return text[opening.end : closing.start].strip()
-
-
-def _parentheses(pieces: Sequence[Token]) -> tuple[Token, Token]:
-    depth, opening = 0, None
-    for token in pieces:
-        if token.text == "(":
-            opening, depth = opening or token, depth + 1
-        elif token.text == ")":
-            depth -= 1
-            if opening is not None and depth == 0:
-                return opening, token
-    raise MigrationError("expected parentheses in the definition; got none")
-
-
 def _read_index(name: str, statement: str) -> IndexState:
-    pieces = code(tokens(statement, SQLITE))
-    opening, closing = _parentheses(pieces)
-    keys = statement[opening.end : closing.start].strip()
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for token in (piece for piece in pieces if opening.end <= piece.start < closing.start):
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        if token.text == "," and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
+    parts, end = parts_in_parentheses(statement)
     plain = all(len(part) == 1 and part[0].kind in ("word", "quoted") for part in parts)
-    where = [piece for piece in pieces if piece.start >= closing.end]
+    behind = code(tokens(statement, SQLITE))
+    where = [token for token in behind if token.start >= end]
     return IndexState(
         name,
-        tuple(_plain(part[0]) for part in parts) if plain else None,
-        pieces[1].text.lower() == "unique",
+        tuple(plain_name(part[0]) for part in parts) if plain else None,
+        behind[1].text.lower() == "unique",
         statement[where[0].end :].strip() if where else None,
-        keys,
+        statement[parts[0][0].start : parts[-1][-1].end],
     )
-
-
-def _plain(token: Token) -> str:
-    return token.name if token.kind == "quoted" else token.text
 
 
 def _same_trigger(one: str, other: str) -> bool:

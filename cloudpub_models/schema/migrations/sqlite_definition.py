@@ -170,7 +170,7 @@ def read_definition(create_table: str) -> TableDefinition:
     >>> definition.constraints[0].text, definition.options
     ('CHECK (a > 0)', ' STRICT')
     """
-    parts, end = _parts(create_table)
+    parts, end = parts_in_parentheses(create_table)
     columns: list[ColumnDefinition] = []
     constraints: list[Clause] = []
     for part in parts:
@@ -182,8 +182,12 @@ def read_definition(create_table: str) -> TableDefinition:
     return TableDefinition(columns, constraints, create_table[end:].rstrip())
 
 
-def _parts(text: str) -> tuple[list[list[Token]], int]:
-    """Return the tokens of each part between the parentheses, and where the text behind them begins."""
+def parts_in_parentheses(text: str) -> tuple[list[list[Token]], int]:
+    """Return the tokens of each part between the first parentheses, and where the text behind them begins.
+
+    Raises:
+        MigrationError: there are none, or they are not closed.
+    """
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in code(tokens(text, SQLITE)):
@@ -214,7 +218,7 @@ class _Clauses:
         while self._word() and self._word() not in _BEGINS_CLAUSE:
             self._skip()
         kind = self._source(1, self._position)
-        plain = name.text[1:-1].replace("''", "'") if name.kind == "string" else _plain(name)
+        plain = name.text[1:-1].replace("''", "'") if name.kind == "string" else plain_name(name)
         return ColumnDefinition(plain, kind, list(self._clauses()))
 
     def of_table(self) -> Iterator[Clause]:
@@ -224,7 +228,7 @@ class _Clauses:
         while self._position < len(self._tokens):
             begin, name = self._position, None
             if self._word() == "constraint":
-                name = _plain(self._tokens[self._position + 1])
+                name = plain_name(self._tokens[self._position + 1])
                 self._position += 2
             kind = self._word()
             self._skip()
@@ -253,7 +257,7 @@ class _Clauses:
             begin = self._position
             self._skip()
             named = self._tokens[begin : self._position]
-            columns = tuple(_plain(token) for token in named if token.kind in ("word", "quoted"))
+            columns = tuple(plain_name(token) for token in named if token.kind in ("word", "quoted"))
         if kind == "foreign":
             self._skip("references")
             self._reference()
@@ -303,5 +307,6 @@ class _Clauses:
         return "" if begin == end else self._text[self._tokens[begin].start : self._tokens[end - 1].end]
 
 
-def _plain(token: Token) -> str:
+def plain_name(token: Token) -> str:
+    """Return a name without its quotes, and otherwise as it was written."""
     return token.name if token.kind == "quoted" else token.text
