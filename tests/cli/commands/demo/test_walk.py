@@ -264,6 +264,8 @@ def test_nothing_is_written_beside_rows_of_others_unless_the_database_is_named(
     database.raw_execute("DROP TABLE theirs")
     assert run("demo", "--invocations", "20", *given).exit_code == 0
     assert run("demo", "--invocations", "20", *given).exit_code == 0
+    assert run("history", "on").exit_code == 0
+    assert run("demo", "--invocations", "20", *given).exit_code == 0
     Managers(database).users.insert({"email": "ada@example.com", "password_hash": "x"})
     refused = run("demo", "--invocations", "20", *given)
     assert refused.exit_code == 1
