@@ -22,12 +22,10 @@ from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
 from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.connection import Database
-from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
-from cloudpub_models.sql import Dialect
 
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
@@ -155,7 +153,6 @@ def check(
     """
     models = [model for component in target.meant for model in component.models]
     with target.opened() as database:
-        dialect = database.engine.sql_dialect
         differences = find_drift(database.engine, models)
     if as_json:
         print_document({"differences": _difference_documents(differences, target.meant)})
@@ -164,7 +161,7 @@ def check(
     elif [difference.kind for difference in differences] == ["table"] * len(models):
         print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(differences, dialect, target.meant)
+        _print_differences(differences, target.meant)
     if differences:
         raise typer.Exit(FAILED)
 
@@ -183,7 +180,6 @@ def adopt(
     Exit code: 0 when adopted, 1 when refused.
     """
     with target.opened() as database:
-        dialect = database.engine.sql_dialect
         adopted = Migrator(database.engine, target.meant).adopt()
     if as_json:
         differences = _difference_documents(adopted.differences, target.meant)
@@ -194,7 +190,7 @@ def adopt(
     else:
         print_line(f"adopted: {', '.join(adopted.recorded)} recorded as applied")
     if adopted.differences:
-        _print_differences(adopted.differences, dialect, target.meant)
+        _print_differences(adopted.differences, target.meant)
     else:
         print_line("nothing is missing")
 
@@ -281,7 +277,7 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(differences: Iterable[Difference], dialect: Dialect, components: Iterable[Component]) -> None:
+def _print_differences(differences: Iterable[Difference], components: Iterable[Component]) -> None:
     console, listed, owners = HarmlessConsole(), list(differences), _owners(components)
     rows = [
         {
@@ -300,7 +296,7 @@ def _print_differences(differences: Iterable[Difference], dialect: Dialect, comp
         console.print("\nThese statements would mend what statements can; read them before running any:\n")
         for statement in statements:
             # Unwrapped, since they are there to be copied.
-            console.print(terminated(statement, dialect), soft_wrap=True)
+            console.print(statement, soft_wrap=True)
     unmended = [difference for difference in listed if not difference.statements]
     if unmended:
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
