@@ -539,8 +539,10 @@ class Database(_PeeweeDatabase):
         if not isinstance(actor, str) or not actor or "\0" in actor or surrogate_in(actor) is not None:
             raise InvalidValueError(f"expected a text that names who acts; got {shown(actor)}")
         engine = self.engine
-        before = engine.act_as(Actor(str.__str__(actor), json_to_text(details) if details else None))
+        before = engine.this_thread().actor
+        now = Actor(str.__str__(actor), json_to_text(details) if details else None)
         try:
+            engine.act_as(now)
             yield
         finally:
             engine.act_as(before)

@@ -277,25 +277,30 @@ class Engine(peewee.Database, Sender):
         thread.scopes.clear()
         transactions_of_this_work.set(still_open())
 
-    def act_as(self, actor: Actor | None) -> Actor | None:
-        """Say who makes this thread's changes from here on, and return who has made them so far."""
-        thread = self._threads.current
-        before, thread.actor = thread.actor, actor
+    def act_as(self, actor: Actor | None) -> None:
+        """Say who makes this thread's changes from here on."""
+        self._threads.current.actor = actor
         self.is_attended = True
-        if thread.scopes and thread.scopes[-1].failure is None and self.has_transaction_to_end():
-            self.tell_actor(actor)
-        return before
+        self.tell_actor()
+
+    def tell_actor(self) -> None:
+        """Tell the transaction of this thread who makes its changes, if there is one that can make any."""
+        thread = self._threads.current
+        scopes = thread.scopes
+        usable = bool(scopes) and scopes[-1].failure is None and not scopes[0].read_only
+        if usable and self.has_transaction_to_end():
+            self._tell_actor(thread.actor)
 
     @abstractmethod
-    def tell_actor(self, actor: Actor | None) -> None:
-        """Tell the transaction of this thread who makes its changes."""
+    def _tell_actor(self, actor: Actor | None) -> None:
+        """Tell the transaction that this thread's connection is in who makes its changes."""
 
     def acting(self) -> AbstractContextManager[object]:
         """Return a block for a write: a transaction of its own where a thread that acts as somebody has none.
 
         The database learns at its beginning who that is.
         """
-        block: AbstractContextManager[object] = self.atomic() if self.acts_alone() else nullcontext()
+        block: AbstractContextManager[object] = self.savepoint() if self.acts_alone() else nullcontext()
         return block
 
     def attend(

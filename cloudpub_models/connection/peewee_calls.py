@@ -6,8 +6,7 @@ Peewee's statements pass the same boundary as the managers', and its transaction
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import peewee
@@ -24,35 +23,6 @@ from cloudpub_models.sql.text.secrets import shown_parameters
 _log = logging.getLogger("peewee")
 
 _LOCK_TYPES = ("DEFERRED", "IMMEDIATE", "EXCLUSIVE")
-
-
-class _FetchedCursor:
-    """A cursor whose rows have been fetched: a transaction cannot end while those of a write wait to be read."""
-
-    def __init__(self, cursor: Any) -> None:
-        self.description = cursor.description
-        self._rows = deque(cursor.fetchall() if cursor.description else ())
-        self.rowcount = cursor.rowcount
-        self.lastrowid = cursor.lastrowid
-        cursor.close()
-
-    def fetchone(self) -> Any:
-        return self._rows.popleft() if self._rows else None
-
-    def fetchall(self) -> list[Any]:
-        rows = list(self._rows)
-        self._rows.clear()
-        return rows
-
-    def fetchmany(self, size: int = 1) -> list[Any]:
-        return [self._rows.popleft() for _ in range(min(size, len(self._rows)))]
-
-    def __iter__(self) -> Iterator[Any]:
-        while self._rows:
-            yield self._rows.popleft()
-
-    def close(self) -> None:
-        self._rows.clear()
 
 
 class PeeweeCalls(Engine):
@@ -72,7 +42,7 @@ class PeeweeCalls(Engine):
         self.check_usable()
         if self.is_attended and self.acts_alone() and parse(sql, self.sql_dialect).command != "SELECT":
             with self.acting():
-                return _FetchedCursor(self.execute_cursor(sql, parameters, **cursor_options))
+                return self.execute_cursor(sql, parameters, **cursor_options)
         for text in [sql, *[value for value in parameters or () if isinstance(value, str)]]:
             if "\0" in text:
                 raise InvalidValueError("expected text without NUL characters, which PostgreSQL cannot store; got one")

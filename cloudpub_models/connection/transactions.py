@@ -140,6 +140,9 @@ class Connection:
             scope.failure = None
             scope.callbacks.clear()
             self._engine.run_control(f"ROLLBACK TO SAVEPOINT {savepoint_name(scope)}")
+            if self._engine.is_attended:
+                # It is undone as well where it was told inside the savepoint.
+                self._engine.tell_actor()
             return
         self._engine.rollback_transaction()
         scope.failure = None

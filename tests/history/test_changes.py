@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from cloudpub_models import Database, Managers, User, errors
+from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.history.changes import Change
 
 SECRETS = ("first-hash", "second-hash", "third-hash")
@@ -176,6 +177,58 @@ def test_who_acted(managers: Managers) -> None:
     resize = managers.functions.find_one()
     assert resize is not None
     assert managers.functions.history(resize.id)[0].actor == "user:ada"
+
+
+def actors(managers: Managers, email: str) -> list[str | None]:
+    found = managers.users.find_one({"email": email})
+    assert found is not None
+    return [change.actor for change in managers.users.history(found.id)]
+
+
+def test_who_acted_is_known_behind_what_was_taken_back(managers: Managers) -> None:
+    database = managers.users.database
+    with database.acting_as("user:ada"), database.transaction():
+        with database.transaction() as savepoint, database.acting_as("user:grace"):
+            savepoint.rollback()
+            managers.users.insert({"email": "inside@example.com", "password_hash": SECRETS[0]})
+        managers.users.insert({"email": "behind@example.com", "password_hash": SECRETS[0]})
+    assert actors(managers, "inside@example.com") == ["user:grace"]
+    assert actors(managers, "behind@example.com") == ["user:ada"]
+
+
+def test_who_acted_is_known_behind_a_transaction_that_only_reads(managers: Managers) -> None:
+    database = managers.users.database
+    with database.transaction(read_only=True), database.acting_as("user:ada"):
+        managers.users.count()
+    with database.acting_as("user:grace"):
+        managers.users.insert({"email": "grace@example.com", "password_hash": SECRETS[0]})
+    assert actors(managers, "grace@example.com") == ["user:grace"]
+
+
+def test_who_acted_is_known_where_peewees_calls_make_transactions(managers: Managers) -> None:
+    database = managers.users.database
+    with database.manual_commit(), database.acting_as("user:ada"):
+        managers.users.insert({"email": "alone@example.com", "password_hash": SECRETS[0]})
+        database.begin()
+        managers.users.insert({"email": "begun@example.com", "password_hash": SECRETS[0]})
+        database.commit()
+    assert actors(managers, "alone@example.com") == actors(managers, "begun@example.com") == ["user:ada"]
+
+
+def test_nobody_acts_whom_the_database_could_not_be_told_of(managers: Managers, monkeypatch: Any) -> None:
+    database = managers.users.database
+
+    def tell(_engine: object, actor: Actor | None) -> None:
+        if actor is not None:
+            raise errors.ConnectionLostError("gone")
+
+    with pytest.raises(errors.ConnectionLostError), database.transaction():
+        monkeypatch.setattr(type(database.engine), "_tell_actor", tell)
+        with database.acting_as("user:ada"):
+            pass
+    monkeypatch.undo()
+    managers.users.insert({"email": "later@example.com", "password_hash": SECRETS[0]})
+    assert actors(managers, "later@example.com") == [None]
 
 
 def test_who_acted_is_the_threads_own(managers: Managers) -> None:

@@ -59,7 +59,7 @@ class PostgresqlConnection(extensions.connection):
 
     Attributes:
         idle_since: see ``PoolableConnection``.
-        lent_by: see ``PoolableConnection``.
+        lent_to: see ``PoolableConnection``.
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
     """

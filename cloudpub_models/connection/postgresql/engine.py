@@ -504,7 +504,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
         connection.transaction_mark = self._on(connection, read_mark)
 
-    def tell_actor(self, actor: Actor | None) -> None:
+    def _tell_actor(self, actor: Actor | None) -> None:
         values = ("", "") if actor is None else (actor.name, actor.details or "")
         self._on(self._threads.current.connection, lambda cursor: cursor.execute(_TELL_ACTOR, values))
 

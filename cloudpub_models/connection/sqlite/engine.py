@@ -559,15 +559,17 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             self.run_control("PRAGMA query_only = ON")
         self.run_control(self.begin_statement(isolation, read_only))
         if self._records_changes and not read_only:
-            self.tell_actor(self._threads.current.actor)
+            self._tell_actor(self._threads.current.actor)
 
-    def tell_actor(self, actor: Actor | None) -> None:
+    def _tell_actor(self, actor: Actor | None) -> None:
         connection: SqliteConnection = self._threads.current.connection
         try:
             connection.execute(_TELL_ACTOR, actor or (None, None))
-        except sqlite3.OperationalError:
-            # Another program has switched recording off.
-            self._records_changes = False
+        except sqlite3.OperationalError as error:
+            # Nothing is recorded, or another program has switched recording off.
+            self._records_changes = connection.execute(_HAS_CONTEXT).fetchone() is not None
+            if self._records_changes:
+                self.fail(error)
 
     def notice_history(self) -> None:
         self._records_changes = bool(self.fetch(_HAS_CONTEXT, None))
