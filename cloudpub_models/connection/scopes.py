@@ -26,15 +26,16 @@ class Scope:
         read_only: whether the outermost transaction was declared read-only.
         over: whether it has ended.
         left: whether its block was left in another thread, so that it has yet to be rolled back in its own.
+        keeps_connection: whether the thread keeps its connection for it alone, and no longer than for it.
     """
 
-    __slots__ = ("callbacks", "failure", "isolation", "left", "number", "over", "read_only")
+    __slots__ = ("callbacks", "failure", "isolation", "keeps_connection", "left", "number", "over", "read_only")
 
     def __init__(self, number: int, read_only: bool, isolation: str | None = None) -> None:
         self.number = number
         self.read_only = read_only
         self.isolation = isolation
-        self.left = self.over = False
+        self.left = self.over = self.keeps_connection = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
 

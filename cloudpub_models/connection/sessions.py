@@ -54,8 +54,11 @@ class Session(Block):
     def abandon(self) -> None:
         """Let go of the connection, if it is this session's to let go of."""
         state = None if self._state is None else self._state()
-        if self._opened and state is not None and not state.scopes:
-            if self._thread == threading.get_ident():
+        if self._opened and state is not None:
+            if state.scopes:
+                # A transaction that has not ended goes on with it.
+                state.scopes[0].keeps_connection = True
+            elif self._thread == threading.get_ident():
                 self._engine.unpin()
             else:
                 self._engine.unpin_elsewhere(state)

@@ -194,7 +194,6 @@ class Transaction(Block):
         self._read_only = read_only
         self._scope: Scope | None = None
         self._thread = 0
-        self._opened_connection = False
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Run every call of ``function`` in a transaction of its own.
@@ -237,7 +236,7 @@ class Transaction(Block):
         scopes = engine.scopes()
         if not scopes:
             scope = Scope(0, self._read_only, self._isolation)
-            self._opened_connection = not engine.keeps_connection()
+            scope.keeps_connection = not engine.keeps_connection()
             self._scope, self.begun = scope, True
             engine.pin()
             engine.begin_transaction(self._isolation, self._read_only)
@@ -374,9 +373,9 @@ class Transaction(Block):
         self.begun = False
 
     def _unpin(self) -> None:
-        if self._opened_connection:
+        if self._scope is not None and self._scope.keeps_connection:
             self._engine.unpin()
-            self._opened_connection = False
+            self._scope.keeps_connection = False
 
 
 def savepoint_name(scope: Scope) -> str:

@@ -31,6 +31,17 @@ def test_the_inner_one_of_two_leaves_the_connection_to_the_outer(database):
     assert not engine.keeps_connection()
 
 
+def test_a_transaction_that_outlives_one_lets_go_of_its_connection(database):
+    engine = database.engine
+    session, transaction = Session(engine), database.transaction()
+    session.__enter__()
+    transaction.__enter__()
+    session.__exit__(None, None, None)
+    assert engine.keeps_connection()
+    transaction.__exit__(None, None, None)
+    assert not engine.keeps_connection()
+
+
 def test_one_that_is_left_in_another_thread_keeps_no_connection(database):
     session = Session(database.engine)
     session.__enter__()

@@ -287,7 +287,6 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(shop, unit, observed, 
     assert moment > 20
 
 
-@pytest.mark.parametrize("backend", ["sqlite"])
 def test_an_interrupted_migration_that_changes_a_table_leaves_references_enforced(shop, shop_url, scale, tmp_path):
     _, observer = shop
     scripts = tmp_path / "scripts"
