@@ -19,7 +19,7 @@ SUM_DECIMALS = "cloudpub_sum_decimals"
 Stored = int | float | str | None
 
 # Enough for what PostgreSQL holds in a numeric column of the largest size that one can declare.
-_EXACT = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN)
+EXACT = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def add_decimals(first: Stored, second: Stored, decimal_places: int) -> Stored:
@@ -30,8 +30,8 @@ def add_decimals(first: Stored, second: Stored, decimal_places: int) -> Stored:
     """
     if first is None or second is None:
         return None
-    total = _EXACT.add(_decimal(first), _decimal(second))
-    return number_or_text(total.quantize(Decimal(1).scaleb(-decimal_places), ROUND_HALF_UP, _EXACT))
+    total = EXACT.add(decimal_of(first), decimal_of(second))
+    return number_or_text(total.quantize(Decimal(1).scaleb(-decimal_places), ROUND_HALF_UP, EXACT))
 
 
 class DecimalSum:
@@ -50,13 +50,18 @@ class DecimalSum:
     def step(self, value: Stored) -> None:
         """Add a number."""
         if value is not None:
-            number = _decimal(value)
-            self._total = number if self._total is None else _EXACT.add(self._total, number)
+            number = decimal_of(value)
+            self._total = number if self._total is None else EXACT.add(self._total, number)
 
     def finalize(self) -> Stored:
         """Return the sum."""
         return None if self._total is None else number_or_text(self._total)
 
 
-def _decimal(value: int | float | str) -> Decimal:
+def decimal_of(value: int | float | str | Decimal) -> Decimal:
+    """Return a stored number as the decimal that it is written as.
+
+    >>> decimal_of(0.1), decimal_of("0.10")
+    (Decimal('0.1'), Decimal('0.10'))
+    """
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)

@@ -3,7 +3,7 @@
 For: quoting names, rendering comparisons, locks, limits and the order of NULLs, and packing parameter values. Code that
 needs to know asks the ``Dialect``; nothing else compares a database's name.
 
-Not for: the structure of statements, which is the same on both and lives in ``rendering``.
+Not for: the structure of statements, which is the same on both and lives in ``render``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
 DialectName = Literal["postgresql", "sqlite"]
 # Columns whose values do not compare as the forms do in which they are stored or sent: numbers of 32 bits, documents.
 ComparedKind = Literal["real", "json"]
-_MEMBERSHIP = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
+# Those whose one parameter is the members of a list, and those whose is a pattern.
+MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
+PATTERN_OPERATORS = ("LIKE", "NOT LIKE", "ILIKE")
 # The last one lets others refer to the rows meanwhile.
 Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
 
@@ -86,7 +88,7 @@ def _jsonb_comparisons() -> dict[str, str]:
         numbers = order.format(operand="to_jsonb(CAST({0} AS numeric))", second="to_jsonb(CAST({1} AS numeric))")
         found[f"text {sign}"] = f'({is_text} AND {text} COLLATE "C" {texts})'
         found[f"number {sign}"] = f"({is_number} AND {{at}} {numbers})"
-    for operator in ("LIKE", "NOT LIKE", "ILIKE"):
+    for operator in PATTERN_OPERATORS:
         found[f"text {operator}"] = f"({is_text} AND {text} {operator} {{0}})"
     return found
 
@@ -263,7 +265,7 @@ class Dialect(_Differences):
             raise InvalidQueryError(f"expected one of the operators {', '.join(self.comparisons)}; got {operator!r}")
         compared = None if kind is None else self.compared_as.get(kind)
         if compared is not None and "{0}" in template:
-            operand = compared.members if operator in _MEMBERSHIP else compared.value
+            operand = compared.members if operator in MEMBERSHIP_OPERATORS else compared.value
             column, parameters = compared.column.format(column), [operand.format(place) for place in parameters]
         return template.format(*parameters, column=column)
 

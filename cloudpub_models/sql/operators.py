@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.sql.dialects import PATTERN_OPERATORS
 from cloudpub_models.sql.identifiers import exact, shown, surrogate_in
 from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.nodes.expressions import Raw
@@ -421,7 +422,7 @@ def _meaning_of(value: Any, symbol: str) -> tuple[str, tuple[Any, ...]]:
         return value.name, value.values
     if name in ("IS", "IS NOT"):
         return _identity(value, name), ()
-    if name in ("LIKE", "NOT LIKE", "ILIKE"):
+    if name in PATTERN_OPERATORS:
         if not isinstance(value, str) or isinstance(value, Statement):
             raise InvalidQueryError(f"expected a pattern (text) for {name}; got {shown(value)}")
         return name, (check_pattern(exact(value)),)

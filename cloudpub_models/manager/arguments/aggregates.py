@@ -6,7 +6,7 @@ They become nodes with a reader for each result, so that both databases give the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import Context, Decimal
 from typing import Any, NamedTuple
 
 import peewee
@@ -19,9 +19,11 @@ from cloudpub_models.manager.columns.conversions import reads_as
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.decimals import EXACT, decimal_of
+from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, PATTERN_OPERATORS
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes import expressions as nodes
-from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Comparison
+from cloudpub_models.sql.nodes.conditions import Comparison
 from cloudpub_models.sql.nodes.query import OrderBy
 from cloudpub_models.sql.operators import Aggregate, Operator, operator_for
 
@@ -33,9 +35,7 @@ _FLOATS = (peewee.FloatField,)
 _DECIMALS = (peewee.DecimalField,)
 _TEXTS = (peewee.CharField, peewee.TextField)
 _TIMES = (TimestampField, peewee.DateTimeField, peewee.DateField, peewee.TimeField)
-_EXACT = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _DIVIDING = Context(prec=28)
-_PATTERNS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 
 
 class Result(NamedTuple):
@@ -187,16 +187,12 @@ def _first(decode: Callable[[Any], Any] | None) -> Reader:
 
 def _decimals_of(places: int) -> Callable[[Any], Decimal]:
     smallest = Decimal(1).scaleb(-places)
-    return lambda value: _decimal(value).quantize(smallest, context=_EXACT)
+    return lambda value: decimal_of(value).quantize(smallest, context=EXACT)
 
 
 def _mean_of_decimals(values: Sequence[Any]) -> Decimal | None:
     total, count = values
-    return None if total is None else _DIVIDING.divide(_decimal(total), Decimal(count))
-
-
-def _decimal(value: Any) -> Decimal:
-    return value if isinstance(value, Decimal) else Decimal(str(value))
+    return None if total is None else _DIVIDING.divide(decimal_of(total), Decimal(count))
 
 
 def _number(value: Any) -> Any:
@@ -225,7 +221,7 @@ def parse_having(having: Any, results: Mapping[str, Result], dialect: Dialect) -
     for name, wanted in having.items():
         result = _result(name, results, "having")
         operator = wanted if isinstance(wanted, Operator) else operator_for(wanted)
-        if operator.name in _PATTERNS:
+        if operator.name in PATTERN_OPERATORS:
             raise InvalidQueryError(f"expected a comparison in having; got a pattern for {shown(name)}")
         shape.append((name, operator.name))
         if operator.name in MEMBERSHIP_OPERATORS:

@@ -17,6 +17,7 @@ import peewee
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.columns.table import Column
 from cloudpub_models.sql import Dialect, encode
+from cloudpub_models.sql.dialects import PATTERN_OPERATORS
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes import expressions
 from cloudpub_models.sql.nodes.conditions import Condition, DocumentComparison, Group, Negation, Never
@@ -27,7 +28,6 @@ Found = tuple[Condition, list[Any]]
 
 _KINDS = ("text", "number", "boolean")
 _ORDERS = frozenset({"<", "<=", ">", ">=", "BETWEEN"})
-_PATTERNS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 
 
 def part_inside(operator: At, column: Column, dialect: Dialect) -> Found:
@@ -66,7 +66,7 @@ class _Inside:
             return found if name == "=" else self.other_than(found)
         if name in _ORDERS:
             return self.ordered(name, operands)
-        if name in _PATTERNS:
+        if name in PATTERN_OPERATORS:
             kind, value = self.kind_and_value(operands[0])
             if kind != "text":
                 raise InvalidValueError(f"{self.where}: expected a pattern (text) for {name}; got a {kind}")

@@ -22,8 +22,8 @@ from cloudpub_models.manager.arguments.dotted import HeldTo, is_dotted, keys_of,
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Part, Shape, condition_of, group_of
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
+from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, PATTERN_OPERATORS
 from cloudpub_models.sql.nodes.conditions import (
-    MEMBERSHIP_OPERATORS,
     Condition,
     Group,
     Negation,
@@ -41,7 +41,6 @@ _SCALARS = frozenset({int, str, bool, UUID, datetime})
 _DEEPEST_GROUP = 50
 # SQLite's parser goes no deeper than about fifteen pairs of parentheses, each of which AND and OR stand around.
 _DEEPEST_COMBINATION = 8
-_PATTERN_OPERATORS = frozenset({"LIKE", "NOT LIKE", "ILIKE"})
 
 
 def parse_where(where: Where, table: Table, engine: Engine, held: HeldTo | None = None, depth: int = 0) -> Conditions:
@@ -160,7 +159,7 @@ def _part_and_values(value: Any, column: Column, dialect: Dialect) -> tuple[Part
     part = (column.name, value.name)
     if value.name in MEMBERSHIP_OPERATORS:
         return part, (column.encode_list(value.values[0], dialect),)
-    if value.name in _PATTERN_OPERATORS:
+    if value.name in PATTERN_OPERATORS:
         return part, (_pattern(value.values[0], column),)
     return part, tuple([column.encode(operand) for operand in value.values])
 

@@ -25,9 +25,9 @@ from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
 from cloudpub_models.manager.rows.extended import ExtendedLoader, make_extended_loader
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
-from cloudpub_models.sql.dialects import ComparedKind
+from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, ComparedKind
 from cloudpub_models.sql.nodes import expressions as nodes
-from cloudpub_models.sql.nodes.conditions import MEMBERSHIP_OPERATORS, Comparison, Condition, Group, parameter_count
+from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql

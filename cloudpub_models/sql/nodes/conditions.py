@@ -28,8 +28,6 @@ PARAMETER_COUNTS: dict[str, int] = {
     # With a None among the members.
     **dict.fromkeys(("IN OR NULL", "NOT IN OR NULL"), 1),
 }
-# Those whose one parameter is the members of a list.
-MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
 
 
 class Comparison(Record):

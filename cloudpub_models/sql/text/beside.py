@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.text.parameters import parse
-from cloudpub_models.sql.text.tokens import Token, code, tokens
+from cloudpub_models.sql.text.tokens import NAMES, Token, code, tokens
 
 _COMPARISONS = frozenset({"=", "==", "!=", "<>", "<", "<=", ">", ">="})
-_NAMES = frozenset({"word", "quoted"})
 _PARAMETER = "parameter"
 
 
@@ -32,7 +31,7 @@ def columns_beside(sql: str, dialect: Dialect) -> Mapping[str, str]:
 
 def tables_named(sql: str, dialect: Dialect, tables: Sequence[str]) -> list[str]:
     """Return those of some tables whose names stand in a statement."""
-    names = {token.name for token in tokens(sql, dialect) if token.kind in _NAMES}
+    names = {token.name for token in tokens(sql, dialect) if token.kind in NAMES}
     return [table for table in tables if table in names]
 
 
@@ -84,13 +83,13 @@ def _before_list(before: Sequence[Token]) -> Sequence[Token]:
 
 
 def _name_at_end(pieces: Sequence[Token]) -> str | None:
-    return pieces[-1].name if pieces and pieces[-1].kind in _NAMES else None
+    return pieces[-1].name if pieces and pieces[-1].kind in NAMES else None
 
 
 def _name_at_start(pieces: Sequence[Token]) -> str | None:
-    names = [piece for piece in pieces[:3] if piece.kind in _NAMES]
+    names = [piece for piece in pieces[:3] if piece.kind in NAMES]
     is_qualified = len(pieces) > 2 and pieces[1].text == "." and len(names) == 2
-    if is_qualified or (names and pieces[0].kind in _NAMES):
+    if is_qualified or (names and pieces[0].kind in NAMES):
         is_call = pieces[3:4] if is_qualified else pieces[1:2]
         return None if is_call and is_call[0].text == "(" else names[1 if is_qualified else 0].name
     return None
@@ -102,7 +101,7 @@ def _written(pieces: Sequence[Token]) -> Iterator[tuple[int, str]]:
     if not words or words[0] not in ("insert", "replace") or "values" not in words or "(" not in words:
         return
     first, values = words.index("("), words.index("values")
-    columns = [piece.name for piece in pieces[first + 1 : values] if piece.kind in _NAMES]
+    columns = [piece.name for piece in pieces[first + 1 : values] if piece.kind in NAMES]
     if first > values or len(columns) != words[first:values].count(",") + 1:
         return
     depth = position = 0

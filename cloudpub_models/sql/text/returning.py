@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.remembering import Remembered
-from cloudpub_models.sql.text.tokens import Token, code, tokens
+from cloudpub_models.sql.text.tokens import NAMES, Token, code, tokens
 
-_NAMES = frozenset({"word", "quoted"})
 # What brings rows of a second table into a `*`.
 _SECOND_TABLE = frozenset({"FROM", "USING"})
 
@@ -82,8 +81,8 @@ def _split(pieces: Sequence[Token], depths: Sequence[int]) -> list[list[Token]]:
 def _name_of(item: Sequence[Token], dialect: Dialect) -> str | None:
     """Return the name of a column that is given by its name, with a table or not, or by an alias."""
     texts = [piece.text.upper() for piece in item]
-    is_column = len(item) in (1, 3) and all(piece.kind in _NAMES for piece in item[::2]) and texts[1:2] in ([], ["."])
-    is_aliased = len(item) > 2 and item[-1].kind in _NAMES and texts[-2] == "AS"
+    is_column = len(item) in (1, 3) and all(piece.kind in NAMES for piece in item[::2]) and texts[1:2] in ([], ["."])
+    is_aliased = len(item) > 2 and item[-1].kind in NAMES and texts[-2] == "AS"
     if not (is_column or is_aliased):
         return None
     last = item[-1]

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.remembering import Remembered
-from cloudpub_models.sql.text.tokens import STRINGS, Token, code, tokens
+from cloudpub_models.sql.text.tokens import NAMES, STRINGS, Token, code, tokens
 
 LONGEST_SUMMARY = 255
 
 _LITERALS = STRINGS | {"number"}
 _COMMENTS = frozenset({"comment", "line_comment"})
-_NAMES = frozenset({"word", "quoted"})
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"})
 _BEFORE_A_TABLE = frozenset({"FROM", "INTO", "JOIN", "UPDATE", "COPY", "USING"})
 # What COPY reads and writes.
@@ -121,7 +120,7 @@ def _tables_after(pieces: Sequence[Token], position: int, *, columns_follow: boo
 
 
 def _is_name(pieces: Sequence[Token], position: int) -> bool:
-    return position < len(pieces) and pieces[position].kind in _NAMES
+    return position < len(pieces) and pieces[position].kind in NAMES
 
 
 def _is(pieces: Sequence[Token], position: int, text: str) -> bool:

@@ -25,6 +25,8 @@ from cloudpub_models.sql.dialects import Dialect
 
 BLANK = frozenset({"space", "comment", "line_comment"})
 STRINGS = frozenset({"string", "escape_string", "dollar"})
+# What may be a name; a word may be a keyword as well.
+NAMES = frozenset({"word", "quoted"})
 
 _ENDED_BY_A_QUOTE = frozenset({"string", "escape_string", "quoted"})
 
