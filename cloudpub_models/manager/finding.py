@@ -10,6 +10,7 @@ from uuid import UUID
 import peewee
 
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
+from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.errors import NotFoundError
 from cloudpub_models.manager.arguments.conditions import AllRows, Where
 from cloudpub_models.manager.arguments.dotted import related_column
@@ -395,7 +396,7 @@ class Finding(TableAccess[M]):
         for key, value in where.items():
             relations, _, column = related_column(self.model, key)
             name = ".".join((*relations, column.name))
-            is_secret = column.name in getattr(column.field.model, "secret_columns", ())
+            is_secret = column.name in secret_columns(column.field.model)
             told.append(f"this {name}" if is_secret else f"the {name} {_told(value)}")
         return f" with {' and '.join(told)}"
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import peewee
 
+from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.fields import JsonField, TimestampField, UuidField
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.conversions import stores_as, writes_usual_json
@@ -124,7 +125,7 @@ def _of_length(length: int) -> Encoder:
 
 
 def _is_secret(field: peewee.Field[Any]) -> bool:
-    return field.column_name in getattr(field.model, "secret_columns", ())
+    return field.column_name in secret_columns(field.model)
 
 
 def _shown(value: Any) -> str:

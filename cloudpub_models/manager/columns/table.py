@@ -14,6 +14,7 @@ from uuid import UUID
 
 import peewee
 
+from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.ddl import condition_of_unique_index, unique_constraints
 from cloudpub_models.entity.fields import TimestampField, server_default
 from cloudpub_models.errors import (
@@ -125,7 +126,7 @@ class Table:
     def __init__(self, model: type[peewee.Model]) -> None:
         meta = model._meta
         # An entity has done so itself; any other model may have some as well.
-        declare_secret_columns(getattr(model, "secret_columns", ()))
+        declare_secret_columns(secret_columns(model))
         self.model = model
         self.name: str = meta.table_name
         # What stands for it in a query.
@@ -158,7 +159,7 @@ class Table:
     @cached_property
     def secret_names(self) -> frozenset[str]:
         """The columns that are shown only when asked for by name."""
-        return frozenset(getattr(self.model, "secret_columns", ()))
+        return secret_columns(self.model)
 
     def column(self, name: Any) -> Column:
         """Return a column by its name or its field's.
