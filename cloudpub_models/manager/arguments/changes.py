@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeGuard
 import peewee
 
 from cloudpub_models.connection.engine import Engine
-from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.arguments.where import pieces_of
 from cloudpub_models.manager.columns.conversions import stores_as
@@ -88,10 +87,7 @@ def _incremented(column: Column, increment: Increment, table: Table) -> Computed
 
 def _expressed(column: Column, expression: peewee.Node, table: Table, engine: Engine) -> Computed:
     values: list[Any] = []
-    # Peewee asks the database that its model is bound to how paths into JSON are written.
-    with current_database.bound_to(engine):
-        pieces = pieces_of(expression, table, engine, values)
-    node: nodes.Expression = nodes.Positional(pieces)
+    node: nodes.Expression = nodes.Positional(pieces_of(expression, table, engine, values))
     places = _places(column)
     if places is not None:
         # Rounded to what the column holds, as PostgreSQL does it by itself.

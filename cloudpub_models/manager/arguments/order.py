@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 import peewee
 
 from cloudpub_models.connection.engine import Engine
-from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidQueryError, UnknownColumnError
 from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.where import pieces_of
@@ -209,9 +208,7 @@ def _by_expression(
         expression = expression.node
     if isinstance(expression, peewee.Field) and expression.model is table.model and nulls is None:
         return _column_name(expression.column_name, table), direction
-    # Peewee asks the database that its model is bound to how paths into JSON are written.
-    with current_database.bound_to(engine):
-        pieces = pieces_of(expression, table, engine, values, "an order")
+    pieces = pieces_of(expression, table, engine, values, "an order")
     if names_secret_column(" ".join(pieces)):
         raise _secret("in an expression")
     return Expressed(pieces, nulls), direction

@@ -202,13 +202,11 @@ class _ConditionContext(peewee.Context):
 def _from_expression(expression: peewee.Node, table: Table, engine: Engine) -> Conditions:
     """Let Peewee render its expression, with a mark for each parameter."""
     values: list[Any] = []
-    # Peewee asks the database that its model is bound to how paths into JSON are written.
-    with current_database.bound_to(engine):
-        try:
-            condition: Condition = _rendered(expression, table, engine, values)
-        except RecursionError:
-            values.clear()
-            condition = _taken_apart(expression, table, engine, values)
+    try:
+        condition: Condition = _rendered(expression, table, engine, values)
+    except RecursionError:
+        values.clear()
+        condition = _taken_apart(expression, table, engine, values)
     return (condition,), values
 
 
@@ -224,7 +222,7 @@ def pieces_of(
     Args:
         expression: the expression.
         table: the table.
-        engine: the database, which ``current_database`` has to be bound to.
+        engine: the database, in whose SQL it is written.
         values: where those of the parameters are added.
         what: what the expression is for, for the message.
 
@@ -233,7 +231,9 @@ def pieces_of(
     """
     options = engine.get_context_options() | {"param": _MARK}
     context = _ConditionContext(table.model._meta.table, **options)
-    text, parameters = context.scope_normal(subquery=True).sql(expression).query()
+    # Peewee asks the database that its model is bound to how paths into JSON are written.
+    with current_database.bound_to(engine):
+        text, parameters = context.scope_normal(subquery=True).sql(expression).query()
     if foreign := context.referred - context.brought:
         names = ", ".join(sorted(map(_name_of, foreign)))
         raise UnknownTableError(
