@@ -14,7 +14,7 @@ import peewee
 from cloudpub_models.entity.fields import TimestampField
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownColumnError, did_you_mean
 from cloudpub_models.manager.arguments.dotted import related_column
-from cloudpub_models.manager.arguments.order import direction_of, related_value, to_one
+from cloudpub_models.manager.arguments.order import direction_of, item_and_direction, related_value, to_one
 from cloudpub_models.manager.columns.conversions import reads_as
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import Column, Table
@@ -254,13 +254,7 @@ def parse_result_order(
         raise InvalidQueryError(f"expected order_by to be the name of a result or a list; got {shown(order_by)}")
     order: list[tuple[str, str]] = []
     for item in items:
-        name, given = item, direction
-        if isinstance(item, tuple):
-            if len(item) != 2:
-                raise InvalidQueryError(f"expected (name, direction) in order_by; got {len(item)} items")
-            name, given = item[0], direction_of(item[1])
-        if isinstance(name, str) and name.startswith("-"):
-            name, given = name[1:], "DESC"
+        name, given = item_and_direction(item, direction, "name")
         order.append((_result(name, results, "order_by").name, given))
     named = {name for name, _ in order}
     last = order[-1][1] if order else direction

@@ -79,15 +79,11 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table, engine: E
     order: list[tuple[Any, str]] = []
     values: list[Any] = []
     for item in items:
-        own, given = item, direction
-        if isinstance(item, tuple):
-            if len(item) != 2:
-                raise InvalidQueryError(f"expected (column, direction) in order_by; got {len(item)} items")
-            own, given = item[0], direction_of(item[1])
+        own, given = item_and_direction(item, direction, "column")
         if isinstance(own, peewee.Node):
             order.append(_by_expression(own, given, table, engine, values))
         else:
-            order.append(_name_and_direction(own, given, table))
+            order.append((_column_name(own, table), given))
     if not order and direction == "DESC":
         raise InvalidQueryError("expected a column in order_by for the order_direction 'DESC'; got none: name one")
     return OrderWithValues(order, values) if any(isinstance(item, Expressed) for item, _ in order) else tuple(order)
@@ -164,13 +160,8 @@ def to_one(model: type[peewee.Model], key: Any, what: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _by_column(name: str, direction: str, table: Table) -> Order:
-    return (_name_and_direction(name, direction_of(direction), table),)
-
-
-def _name_and_direction(name: Any, direction: str, table: Table) -> tuple[str, str]:
-    if isinstance(name, str) and name.startswith("-"):
-        return _column_name(name[1:], table), "DESC"
-    return _column_name(name, table), direction
+    own, given = item_and_direction(name, direction_of(direction), "column")
+    return ((_column_name(own, table), given),)
 
 
 def _column_name(name: Any, table: Table) -> str:
@@ -212,6 +203,27 @@ def _by_expression(
     if names_secret_column(" ".join(pieces)):
         raise _secret("in an expression")
     return Expressed(pieces, nulls), direction
+
+
+def item_and_direction(item: Any, direction: str, what: str) -> tuple[Any, str]:
+    """Return what an item of ``order_by`` orders by, and its direction.
+
+    Args:
+        item: the item: a pair says its direction, and so does a ``-`` before a name.
+        direction: that of an item which has none of its own.
+        what: what is ordered by, for the message.
+
+    Raises:
+        InvalidQueryError: it is another tuple than a pair, or has another direction than ASC and DESC.
+
+    >>> item_and_direction("-name", "ASC", "column"), item_and_direction(("name", "asc"), "DESC", "column")
+    (('name', 'DESC'), ('name', 'ASC'))
+    """
+    if isinstance(item, tuple):
+        if len(item) != 2:
+            raise InvalidQueryError(f"expected ({what}, direction) in order_by; got {len(item)} items")
+        item, direction = item[0], direction_of(item[1])
+    return (item[1:], "DESC") if isinstance(item, str) and item.startswith("-") else (item, direction)
 
 
 def direction_of(direction: Any) -> str:
