@@ -1,7 +1,7 @@
 """``Manager``: the same documented operations for every table.
 
 A call is checked, its SQL looked up by its shape (``statements``), run by the database's engine, and its rows become
-instances (``loading``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``,
+instances (``rows``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``,
 ``recorded``.
 """
 

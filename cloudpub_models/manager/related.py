@@ -31,7 +31,7 @@ class RelatedRows(TableAccess[M]):
         """Return the primary key, a single column, of the row that has an encoded value in a column, or ``None``."""
         shape, values = self._completed((((column, "="),), (value,)))
         statements = self._statements[self.database.engine.sql_dialect]
-        select = statements.values(shape, self.table.key_names, True, (), False, False, False)
+        select = statements.values(shape, self.table.key_names, alone=True)
         keys = select.read(send(self.database, select, values))
         return keys[0] if keys else None
 

@@ -98,7 +98,13 @@ class Summarizing(TableAccess[M]):
         self._hold_keys(keys)
         self._hold_order(order)
         select = self._statements[self.database.engine.sql_dialect].values(
-            shape, keys, alone, order, limit is not None, offset is not None, bool(distinct)
+            shape,
+            keys,
+            alone=alone,
+            order=order,
+            limit=limit is not None,
+            offset=offset is not None,
+            distinct=bool(distinct),
         )
         values = [*values, *values_of_order(order), *_counts(limit, offset)]
         return select.read(send(self.database, select, values or None))
@@ -184,11 +190,13 @@ class Summarizing(TableAccess[M]):
         if group_by is None:
             if having is not None or order_by is not None or limit is not None or offset is not None:
                 raise InvalidQueryError("expected group_by for having, order_by, limit and offset; got none")
-            request = statements.aggregate(shape, summary, (), (), False, False)
+            request = statements.aggregate(shape, summary)
             return summary.read(send(self.database, request, values or None))[0]
         groups, compared = parse_having({} if having is None else having, summary.results, dialect)
         order = parse_result_order(order_by, order_direction, keys, summary.results)
-        request = statements.aggregate(shape, summary, groups, order, limit is not None, offset is not None)
+        request = statements.aggregate(
+            shape, summary, having=groups, order=order, limit=limit is not None, offset=offset is not None
+        )
         values = [*values, *compared, *_counts(limit, offset)]
         return summary.read(send(self.database, request, values or None))
 

@@ -310,8 +310,8 @@ def test_statements_are_kept_by_shape(managers, functions):
     statements = invocations._statements[invocations.database.engine.sql_dialect]
     summary = statements.summary((), (("n", operators.count()),))
     assert statements.summary((), (("n", operators.count()),)) is summary
-    first = statements.aggregate((), summary, (), (), False, False)
-    assert statements.aggregate((), summary, (), (), False, False) is first
+    first = statements.aggregate((), summary)
+    assert statements.aggregate((), summary) is first
 
 
 def test_decimals_are_exact(sales):

@@ -1,4 +1,4 @@
-"""Rows become values: those of one column, or a tuple for each row; what a statement works out becomes dicts."""
+"""Rows become values: those of one column, or a tuple for each row."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ def make_values_reader(decoders: Sequence[Decoder | None], *, alone: bool) -> Re
 
 
 def _column_reader(position: int, decoder: Decoder | None) -> ReadValues:
+    if decoder is None:
+        return lambda rows: [row[position] for row in rows]
+    decode_all = column_decoder_for(decoder)
+
     def read(rows: Sequence[Row]) -> list[Any]:
         values = [row[position] for row in rows]
-        if decoder is None:
-            return values
         try:
             return list(decode_all(values))
         except UNEXPECTED_FORM:
             # One at a time, any form is taken, and what has none is named.
             return [None if value is None else decoder(value) for value in values]
 
-    decode_all = column_decoder_for(decoder) if decoder is not None else list
     return read

@@ -334,11 +334,12 @@ class Statements(Generic[M]):
         self,
         conditions: Shape,
         keys: tuple[str, ...],
+        *,
         alone: bool,
-        order: Order,
-        limit: bool,
-        offset: bool,
-        distinct: bool,
+        order: Order = (),
+        limit: bool = False,
+        offset: bool = False,
+        distinct: bool = False,
     ) -> SelectValues:
         """Return the SELECT of the values of some columns.
 
@@ -397,10 +398,11 @@ class Statements(Generic[M]):
         self,
         conditions: Shape,
         summary: Summary,
-        having: HavingShape,
-        order: AggregateOrder,
-        limit: bool,
-        offset: bool,
+        *,
+        having: HavingShape = (),
+        order: AggregateOrder = (),
+        limit: bool = False,
+        offset: bool = False,
     ) -> Request:
         """Return the SELECT of aggregates.
 
