@@ -12,7 +12,7 @@ from cloudpub_models.connection.results import require_distinct
 from cloudpub_models.connection.transactions import whole
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.arguments.conditions import Where, all_of
-from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order, require_own_columns
+from cloudpub_models.manager.arguments.order import Direction, OrderBy, by_secret, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.extended import make_extended_loader
@@ -267,9 +267,7 @@ class Relating(Finding[M]):
         if order_by is None:
             parse_order(None, order_direction, self.table, self.database.engine)  # refuses a direction for nothing
         elif isinstance(order_by, str) and names_secret_column(order_by):
-            raise InvalidQueryError(
-                f"expected an order by columns that may be shown; got the secret {shown(order_by)}: choose another"
-            )
+            raise by_secret(shown(order_by))
         else:
             query = query.order_by(order_by, order_direction)
         if limit is not None:

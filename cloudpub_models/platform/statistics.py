@@ -221,7 +221,7 @@ def user_overview(row: Mapping[str, Any]) -> UserOverview:
 
 
 def series(rows: Iterable[Mapping[str, Any]], buckets: Buckets) -> list[InvocationBucket]:
-    """Return the buckets with what the rows of ``SERIES`` say, and with zeros where they say nothing."""
+    """Return the buckets with what the rows of a statement by slots say, and with zeros where they say nothing."""
     rows_of: list[list[Mapping[str, Any]]] = [[] for _ in range(len(buckets))]
     for row in rows:
         rows_of[buckets.of_slot(row["slot"])].append(row)

@@ -177,11 +177,12 @@ def _column_name(name: Any, table: Table) -> str:
     _, links, reached = related_column(table.model, column_name)
     owner = table_of(links[-1].model) if links else table
     if reached.name in owner.secret_names:
-        raise _secret(f"{owner.name}.{reached.name}")
+        raise by_secret(f"{owner.name}.{reached.name}")
     return column_name
 
 
-def _secret(name: str) -> InvalidQueryError:
+def by_secret(name: str) -> InvalidQueryError:
+    """Return the error for an order by a secret column, or by what names one."""
     # Where a client names the column, or has a cursor, the order tells the secret, a letter at a time.
     return InvalidQueryError(
         f"expected an order by columns that may be shown; got the secret {name}: choose another column"
@@ -201,7 +202,7 @@ def _by_expression(
         return _column_name(expression.column_name, table), direction
     pieces = pieces_of(expression, table, engine, values, "an order")
     if names_secret_column(" ".join(pieces)):
-        raise _secret("in an expression")
+        raise by_secret("in an expression")
     return Expressed(pieces, nulls), direction
 
 

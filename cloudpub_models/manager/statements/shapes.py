@@ -247,11 +247,7 @@ class Statements(Generic[M]):
             offset=PARAMETER if offset else None,
             lock=lock,
         )
-        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
-
-    def _rows_of(self, columns: tuple[str, ...], request: Request) -> Select[M]:
-        load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
-        return Select(request.sql, load, request.writes, request.tables)
+        return self._rows_of(columns, request)
 
     def select_for_each(self, column: str, order: Order, limit: int, conditions: Shape = ()) -> Select[M]:
         """Return the SELECT of at most ``limit`` rows for each of the values that its first parameter lists.
@@ -274,7 +270,7 @@ class Statements(Generic[M]):
             order_by=order_nodes(order, self.table),
             first_of_each=self._first_of_each(self._columns[column], self.table.columns[column].field, limit),
         )
-        return self._whole_rows(request)
+        return self._rows_of(None, request)
 
     def select_connected(
         self,
@@ -321,7 +317,7 @@ class Statements(Generic[M]):
             order_by=order_nodes(order, self.table, own),
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
-        return self._whole_rows(request) if columns is None else self._rows_of(columns, request)
+        return self._rows_of(columns, request)
 
     def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
@@ -567,8 +563,12 @@ class Statements(Generic[M]):
             sql = PreparableSql(sql)
         return Request(sql, written.writes, written.tables)
 
-    def _whole_rows(self, request: Request) -> Select[M]:
-        return Select(request.sql, self.load, request.writes, request.tables)
+    def _rows_of(self, columns: tuple[str, ...] | None, request: Request) -> Select[M]:
+        """Return a request for some columns, or all, with what makes instances of them."""
+        load = self.load
+        if columns is not None:
+            load = self._loader(columns, partial=set(columns) != set(self.table.column_names))
+        return Select(request.sql, load, request.writes, request.tables)
 
     def _loader(self, names: Sequence[str], *, partial: bool) -> Loader[M]:
         fields = self.table.fields(names)
