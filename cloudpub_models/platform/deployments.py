@@ -120,7 +120,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
         def activate(_connection: object) -> FunctionDeployment:
             found = self.find_by_id(key, select=["function_id"])
             if found is None:
-                raise no_row("deployment", self.table.name, deployment, key)
+                raise no_row(FunctionDeployment, deployment, key)
             self._lock_function(found.function_id)
             return self._activate(found.function_id, key)
 
@@ -200,7 +200,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
         """Keep others from operating on a function until this transaction ends; return its active deployment's id."""
         found = self._functions._locked({"id": function}, ["active_deployment_id"])
         if found is None:
-            raise no_row("function", "functions", reference, function)
+            raise no_row(Function, reference, function)
         return found.active_deployment_id
 
     def _activate(self, function: int, deployment: int) -> FunctionDeployment:
@@ -208,6 +208,6 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
         self.update({"is_active": False}, others)
         activated = self.update_by_id(deployment, {"is_active": True})
         if activated is None:
-            raise no_row("deployment", self.table.name, None, deployment)
+            raise no_row(FunctionDeployment, None, deployment)
         self._functions.update_by_id(function, {"active_deployment_id": deployment})
         return activated

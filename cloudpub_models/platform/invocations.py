@@ -67,7 +67,7 @@ class FunctionInvocationManager(
         try:
             return self.insert({"function_id": key, "status": status, "duration_ms": duration_ms, "error": error})
         except ForeignKeyViolationError as violation:
-            raise no_row("function", "functions", function, key) from violation
+            raise no_row(Function, function, key) from violation
 
     def get_function_stats(self, function_id: FunctionReference, since: timedelta | datetime = _MONTH) -> FunctionStats:
         """Return how a function's invocations went, in one statement.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.manager.scope import Scope
-from cloudpub_models.models import FunctionLog
+from cloudpub_models.models import Function, FunctionLog
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
@@ -52,7 +52,7 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         try:
             return self.insert({"function_id": key, "level": level, "message": message})
         except ForeignKeyViolationError as error:
-            raise no_row("function", "functions", function, key) from error
+            raise no_row(Function, function, key) from error
 
     def tail(
         self, function: FunctionReference, limit: int = 100, level: str | Sequence[str] | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cloudpub_models.connection import Connection, Database
-from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, NotFoundError, UniqueViolationError
+from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, UniqueViolationError
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
@@ -20,6 +20,7 @@ from cloudpub_models.models import Organization, OrganizationMember, User
 from cloudpub_models.platform.references import (
     OrganizationReference,
     UserReference,
+    no_row,
     organization_key,
     user_key,
 )
@@ -255,7 +256,7 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
         def transfer(_connection: object) -> Organization:
             found = self._locked({"uuid": target}, ["name", "owner_id"])
             if found is None:
-                raise _no_organization(target)
+                raise no_row(Organization, target)
             # The lock on the membership stops programs that delete it without asking for the organization's first.
             if self._memberships._locked({"organization_id": target, "user_id": key}, ["id"]) is None:
                 raise DomainRuleError(
@@ -264,7 +265,7 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
                 )
             changed = self.update_by_id(target, {"owner_id": key}, id_column="uuid")
             if changed is None:
-                raise _no_organization(target)
+                raise no_row(Organization, target)
             return changed
 
         return self.database.run_transaction(transfer)
@@ -288,11 +289,9 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
                     ) from error
             except ForeignKeyViolationError as error:
                 if organization is not None and self._users.exists({"uuid": user}):
-                    raise _no_organization(organization) from error
+                    raise no_row(Organization, organization) from error
                 hint = ": the user comes first, then the organization" if self.exists({"uuid": user}) else ""
-                raise NotFoundError(
-                    f"expected an existing user; there is none with the uuid {user}{hint}", table="users"
-                ) from error
+                raise no_row(User, user, hint=hint) from error
         raise DomainRuleError(
             f"expected a user who is in no organization yet; the user {user} is a member of one that cannot be seen "
             "from this transaction: try again in a new one"
@@ -300,9 +299,3 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
 
     def _insert_membership(self, user: str, organization: str) -> OrganizationMember:
         return self._memberships.insert({"organization_id": organization, "user_id": user})
-
-
-def _no_organization(organization: str) -> NotFoundError:
-    return NotFoundError(
-        f"expected an existing organization; there is none with the uuid {organization}", table="organizations"
-    )

@@ -23,6 +23,14 @@ OwnerReference = User | UUID | str | int
 UserReference = User | UUID | str
 OrganizationReference = Organization | UUID | str
 
+# What a row is called in messages.
+_CALLED: dict[type[peewee.Model], str] = {
+    Function: "function",
+    FunctionDeployment: "deployment",
+    User: "user",
+    Organization: "organization",
+}
+
 
 def function_key(function: FunctionReference, manager: Finding[Any]) -> int:
     """Return the id of a function.
@@ -38,17 +46,17 @@ def function_key(function: FunctionReference, manager: Finding[Any]) -> int:
     >>> function_key(resize, managers.users) == function_key(resize.uuid, managers.users) == resize.id
     True
     """
-    return _id(function, Function, manager, "function")
+    return _id(function, Function, manager)
 
 
 def deployment_key(deployment: DeploymentReference, manager: Finding[Any]) -> int:
     """Return the id of a deployment; see ``function_key``."""
-    return _id(deployment, FunctionDeployment, manager, "deployment")
+    return _id(deployment, FunctionDeployment, manager)
 
 
 def owner_key(user: OwnerReference, manager: Finding[Any]) -> int:
     """Return the id of a user as the owner of functions; see ``function_key``."""
-    return _id(user, User, manager, "user")
+    return _id(user, User, manager)
 
 
 def user_key(user: UserReference) -> str:
@@ -57,43 +65,48 @@ def user_key(user: UserReference) -> str:
     >>> user_key(UUID(int=5))
     '00000000-0000-0000-0000-000000000005'
     """
-    return str(_key(user, User, "uuid", "user"))
+    return str(_key(user, User, "uuid"))
 
 
 def organization_key(organization: OrganizationReference) -> str:
     """Return the text of the UUID of an organization, given as an instance or a UUID."""
-    return str(_key(organization, Organization, "uuid", "organization"))
+    return str(_key(organization, Organization, "uuid"))
 
 
-def no_row(what: str, table: str, reference: Any, key: Any) -> NotFoundError:
+def no_row(model: type[peewee.Model], reference: Any, key: Any = None, hint: str = "") -> NotFoundError:
     """Return the error for a row that is not there, which names what was given.
 
     Args:
-        what: what the row is.
-        table: its table.
+        model: the model of the row.
         reference: what the caller gave.
-        key: what stands for that.
+        key: what stands for that, where it is no UUID.
+        hint: what to do.
+
+    >>> str(no_row(Function, resize, 7))
+    'expected an existing function; there is none with the id 7'
     """
     by_uuid = isinstance(reference, UUID | str)
     return NotFoundError(
-        f"expected an existing {what}; there is none with the {'uuid' if by_uuid else 'id'} "
-        f"{reference if by_uuid else key}",
-        table=table,
+        f"expected an existing {_CALLED[model]}; there is none with the {'uuid' if by_uuid else 'id'} "
+        f"{reference if by_uuid else key}{hint}",
+        table=model._meta.table_name,
     )
 
 
-def _id(reference: Any, model: type[peewee.Model], manager: Finding[Any], what: str) -> int:
+def _id(reference: Any, model: type[peewee.Model], manager: Finding[Any]) -> int:
     if not isinstance(reference, UUID | str):
-        return int(_key(reference, model, "id", what))
+        return int(_key(reference, model, "id"))
     found = manager._related(model).find_key("uuid", table_of(model).column("uuid").encode(reference))
     if found is None:
-        raise no_row(what, model._meta.table_name, reference, None)
+        raise no_row(model, reference)
     return int(found)
 
 
-def _key(reference: Any, model: type[peewee.Model], name: str, what: str) -> Any:
+def _key(reference: Any, model: type[peewee.Model], name: str) -> Any:
     if reference is None:
-        raise InvalidValueError(f"expected a {what}, as an instance or by its key; got None: was the row found?")
+        raise InvalidValueError(
+            f"expected a {_CALLED[model]}, as an instance or by its key; got None: was the row found?"
+        )
     column = table_of(model).column(name)
     if not isinstance(reference, model):
         return column.encode(reference)
