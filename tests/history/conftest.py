@@ -1,22 +1,56 @@
-"""Databases of each test's own, since a log and its triggers stay where they were made."""
+"""Databases that record their changes; PostgreSQL's one is shared, since switching recording on takes longer than a test."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from cloudpub_models import Database, Managers
+from cloudpub_models.history.recording import BEGINS
+from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDatabase
+
+
+class RecordedDatabase(ReusedDatabase):
+    """One that records its changes, and whose log is emptied with it."""
+
+    def _make(self) -> None:
+        super()._make()
+        self._database.history.enable()
+        self._schema_version = self._current_schema_version()
+
+    def _empty(self) -> None:
+        super()._empty()
+        self._database.raw_execute("DELETE FROM changes WHERE operation <> @begins", {"begins": BEGINS})
+
+
+@pytest.fixture(scope="session")
+def shared_recorded_postgresql(databases_on_server: PostgresqlDatabases) -> RecordedDatabase:
+    """A PostgreSQL database that records its changes, for one test after the other."""
+    return RecordedDatabase(databases_on_server)
+
+
+@pytest.fixture
+def shared_recorded_postgresql_url(shared_recorded_postgresql: RecordedDatabase) -> Iterator[str]:
+    """Its URL; it is migrated, empty, and so is its log."""
+    yield shared_recorded_postgresql.url
+    shared_recorded_postgresql.make_ready()
 
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, backend: str) -> str:
-    """The URL of a migrated, empty database that is thrown away afterwards; in memory on SQLite."""
-    return "sqlite:///:memory:" if backend == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+    """The URL of a migrated, empty database; in memory on SQLite. It may record already where ``recorded`` is asked for."""
+    if backend == "sqlite":
+        return "sqlite:///:memory:"
+    shared = "shared_recorded_postgresql_url" if "recorded" in request.fixturenames else "shared_postgresql_url"
+    return str(request.getfixturevalue(shared))
 
 
 @pytest.fixture
 def recorded(database: Database) -> Database:
     """A database that records its changes."""
-    database.history.enable()
+    if not database.history.tables:
+        database.history.enable()
     return database
 
 

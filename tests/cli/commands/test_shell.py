@@ -114,6 +114,7 @@ def test_ipython_imports_nothing_from_the_current_directory(workplace: Path) -> 
             "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
             "IPYTHONDIR": str(workplace / "ipython"),
         },
+        timeout=120,
     )
     assert "alive 2" in asked.stdout
     assert "No module named 'planted'" in asked.stdout

@@ -26,7 +26,13 @@ from cloudpub_models import (
     operators,
 )
 from cloudpub_models.entity import AutoField, CharField, Entity, ForeignKey, IntegerField
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnguardedError, UnknownColumnError
+from cloudpub_models.errors import (
+    InvalidQueryError,
+    InvalidValueError,
+    NotFoundError,
+    UnguardedError,
+    UnknownColumnError,
+)
 from cloudpub_models.manager.arguments.dotted import related_column
 
 
@@ -298,7 +304,7 @@ def test_what_is_refused(shop: Managers, statements: Any, name: str) -> None:
 
 
 def test_a_row_that_is_not_there_is_told_by_the_keys(shop: Managers) -> None:
-    with pytest.raises(Exception, match="with the user.email 'x' and this user.password_hash"):
+    with pytest.raises(NotFoundError, match="with the user.email 'x' and this user.password_hash"):
         shop.functions.get_one({"user.email": "x", "user.password_hash": "secret"})
 
 
