@@ -105,7 +105,7 @@ def _id(reference: Any, model: type[peewee.Model], manager: Finding[Any]) -> int
 def _key(reference: Any, model: type[peewee.Model], name: str) -> Any:
     if reference is None:
         raise InvalidValueError(
-            f"expected a {_CALLED[model]}, as an instance or by its key; got None: was the row found?"
+            f"expected the {_CALLED[model]}, as an instance or by its key; got None: was the row found?"
         )
     column = table_of(model).column(name)
     if not isinstance(reference, model):

@@ -82,7 +82,7 @@ def test_a_uuid_that_no_row_has(managers: Managers, key: Callable[..., int], tab
         (
             references.function_key,
             None,
-            "expected a function, as an instance or by its key; got None: was the row found",
+            "expected the function, as an instance or by its key; got None: was the row found",
         ),
         (references.deployment_key, None, "deployment, as an instance or by its key; got None"),
         (references.function_key, "resize", "functions.uuid: expected a UUID"),
@@ -101,7 +101,7 @@ def test_what_means_no_row(managers: Managers, key: Callable[..., Any], refused:
 def test_what_means_no_user() -> None:
     with pytest.raises(InvalidValueError, match=r"users.uuid: expected a UUID"):
         references.user_key(7)  # type: ignore[arg-type]
-    with pytest.raises(InvalidValueError, match="expected an organization, "):
+    with pytest.raises(InvalidValueError, match="expected the organization, as an instance"):
         references.organization_key(None)  # type: ignore[arg-type]
 
 
