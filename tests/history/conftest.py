@@ -1,4 +1,4 @@
-"""Databases that record their changes; PostgreSQL's one is shared, since switching recording on takes longer than a test."""
+"""Databases that record their changes; PostgreSQL's is shared, since switching recording on is slower than a test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shared_recorded_postgresql_url(shared_recorded_postgresql: RecordedDatabase)
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, backend: str) -> str:
-    """The URL of a migrated, empty database; in memory on SQLite. It may record already where ``recorded`` is asked for."""
+    """The URL of a migrated, empty database, which may record already where ``recorded`` is asked for."""
     if backend == "sqlite":
         return "sqlite:///:memory:"
     shared = "shared_recorded_postgresql_url" if "recorded" in request.fixturenames else "shared_postgresql_url"
