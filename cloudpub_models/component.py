@@ -215,6 +215,15 @@ def with_what_they_are_after(names: Iterable[str], components: Iterable[Componen
     return tuple(component for name, component in by_name.items() if name in found)
 
 
+def owners_of_tables(components: Iterable[Component]) -> dict[str, str]:
+    """Return the components' names by those of their tables.
+
+    >>> owners_of_tables([Component("accounts", [User])])
+    {'users': 'accounts'}
+    """
+    return {table: component.name for component in components for table in component.tables}
+
+
 def check_tables(components: Iterable[Component]) -> None:
     """Raise ConfigurationError unless all are models with a table of their own, and refer to keys of one column."""
     owners: dict[str, str] = {}

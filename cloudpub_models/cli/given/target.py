@@ -113,9 +113,14 @@ class Target:
         return found
 
     @cached_property
+    def known(self) -> tuple[Component, ...]:
+        """All components, the platform's too, each behind those that it is after."""
+        return Database(components=self.components).components
+
+    @cached_property
     def models(self) -> dict[str, type[peewee.Model]]:
         """The models of all components, by the names of their tables."""
-        return {model._meta.table_name: model for model in Database(components=self.components).models}
+        return {model._meta.table_name: model for component in self.known for model in component.models}
 
     @cached_property
     def with_scripts(self) -> tuple[Component, ...]:
@@ -124,21 +129,20 @@ class Target:
         Raises:
             ConfigurationError: ``--component`` names one that there is not, or several for one directory.
         """
-        known = Database(components=self.components).components
-        by_name = {component.name: component for component in known}
+        by_name = {component.name: component for component in self.known}
         for name in self.names:
             if name not in by_name:
                 raise ConfigurationError(
                     f"expected the name of a component; got {shown(name)}: {did_you_mean(name, by_name)}"
                 )
         if self.directory is None:
-            return known
+            return self.known
         if len(self.names) > 1:
             raise ConfigurationError(
                 f"expected one component whose migrations are in --directory; got {', '.join(self.names)}: name one"
             )
         moved = by_name[self.names[0]] if self.names else load_component(PLATFORM)
-        needed = with_what_they_are_after(moved.after, known)
+        needed = with_what_they_are_after(moved.after, self.known)
         return (*needed, moved.with_migrations(self.directory))
 
     @property

@@ -20,7 +20,7 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
-from cloudpub_models.component import Component, with_what_they_are_after
+from cloudpub_models.component import Component, owners_of_tables, with_what_they_are_after
 from cloudpub_models.connection import Database
 from cloudpub_models.schema.drift.compare import Difference, find_drift
 from cloudpub_models.schema.migrations.migrator import Migrator
@@ -278,7 +278,7 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
 
 
 def _print_differences(differences: Iterable[Difference], components: Iterable[Component]) -> None:
-    console, listed, owners = HarmlessConsole(), list(differences), _owners(components)
+    console, listed, owners = HarmlessConsole(), list(differences), owners_of_tables(components)
     rows = [
         {
             "component": owners[difference.table],
@@ -305,7 +305,7 @@ def _print_differences(differences: Iterable[Difference], components: Iterable[C
 
 
 def _difference_documents(differences: Iterable[Difference], components: Iterable[Component]) -> list[dict[str, Any]]:
-    owners = _owners(components)
+    owners = owners_of_tables(components)
     return [
         {
             "component": owners[difference.table],
@@ -319,8 +319,3 @@ def _difference_documents(differences: Iterable[Difference], components: Iterabl
         }
         for difference in differences
     ]
-
-
-def _owners(components: Iterable[Component]) -> dict[str, str]:
-    """Return the components' names by their tables."""
-    return {table: component.name for component in components for table in component.tables}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, file_to_write
 from cloudpub_models.cli.shown.output import document_bytes
 from cloudpub_models.cli.shown.terminal import print_note
+from cloudpub_models.component import owners_of_tables
 from cloudpub_models.connection.url import parse_url
 from cloudpub_models.models import GivenVersion
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
@@ -96,12 +98,13 @@ def schema(
         models = tuple(target.models.values())
         statements = statements_of_models(dialect, models) if chosen is SchemaFormat.SQL else []
         catalogue = expected_catalogue(dialect, models)
+    owners = owners_of_tables(target.known)
     if as_json:
-        content = document_bytes(_document(catalogue))
+        content = document_bytes(_document(catalogue, owners))
+    elif chosen is SchemaFormat.SQL:
+        content = script(statements, catalogue.dialect).encode()
     else:
-        content = (
-            script(statements, catalogue.dialect).encode() if chosen is SchemaFormat.SQL else _drawn(catalogue, chosen)
-        )
+        content = _drawn(catalogue, owners, chosen)
     with file_to_write(STANDARD_STREAM if output is None else str(output)) as stream:
         stream.write(content)
     if output is not None:
@@ -116,12 +119,12 @@ def _format_of(output: Path) -> SchemaFormat:
     return chosen
 
 
-def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
+def _drawn(catalogue: Catalogue, owners: Mapping[str, str], format: SchemaFormat) -> bytes:
     if format is SchemaFormat.MARKDOWN:
         from cloudpub_models.cli.commands.schema.markdown import markdown
 
-        return markdown(catalogue).encode()
-    diagram = diagram_of(catalogue, without=(HISTORY_TABLE, GivenVersion._meta.table_name))
+        return markdown(catalogue, owners).encode()
+    diagram = diagram_of(catalogue, owners, without=(HISTORY_TABLE, GivenVersion._meta.table_name))
     if format is SchemaFormat.MERMAID:
         from cloudpub_models.cli.commands.schema.mermaid import mermaid
 
@@ -135,10 +138,10 @@ def _drawn(catalogue: Catalogue, format: SchemaFormat) -> bytes:
     return svg(diagram).encode() if format is SchemaFormat.SVG else png(diagram)
 
 
-def _document(catalogue: Catalogue) -> dict[str, Any]:
+def _document(catalogue: Catalogue, owners: Mapping[str, str]) -> dict[str, Any]:
     tables = []
     for table in catalogue.tables.values():
-        described = dataclasses.asdict(table)
+        described = {"component": owners.get(table.name), **dataclasses.asdict(table)}
         described["columns"] = list(described["columns"].values())
         tables.append(described)
     return {"dialect": catalogue.dialect.name, "tables": tables}

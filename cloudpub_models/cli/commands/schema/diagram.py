@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.schema.catalogue.catalogue import Catalogue, ForeignKey, Table
+
+# What tables are grouped under that no component has; no component is called so.
+_OF_NONE = "no component"
 
 
 @dataclass(frozen=True)
@@ -57,23 +60,55 @@ class Reference:
     on_delete: str
 
 
+Groups = Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Diagram:
-    """What is drawn."""
+    """What is drawn.
+
+    Attributes:
+        tables: the tables.
+        references: the references between them.
+        groups: the names of the tables by component, each table in one; empty where all are one component's.
+    """
 
     tables: tuple[TableBox, ...]
     references: tuple[Reference, ...]
+    groups: Groups = field(default_factory=dict)
 
     def table(self, name: str) -> TableBox:
         """Return the table of a name."""
         return next(box for box in self.tables if box.name == name)
 
 
-def diagram_of(catalogue: Catalogue, *, without: Iterable[str] = ()) -> Diagram:
+def by_component(tables: Iterable[str], owners: Mapping[str, str]) -> Groups:
+    """Return the names of tables by component; nothing where they are not of several, since that says nothing.
+
+    Args:
+        tables: the names of the tables.
+        owners: the names of the components by those of their tables, in the order in which they are shown.
+
+    >>> owners = {"users": "cloudpub", "invoices": "billing"}
+    >>> by_component(["invoices", "tags", "users"], owners)
+    {'cloudpub': ('users',), 'billing': ('invoices',), 'no component': ('tags',)}
+    >>> by_component(["tags", "users"], owners)
+    {}
+    """
+    listed = list(tables)
+    if len({owners[table] for table in listed if table in owners}) < 2:
+        return {}
+    names = [*dict.fromkeys(owners.values()), _OF_NONE]
+    groups = {name: tuple(table for table in listed if owners.get(table, _OF_NONE) == name) for name in names}
+    return {name: found for name, found in groups.items() if found}
+
+
+def diagram_of(catalogue: Catalogue, owners: Mapping[str, str], *, without: Iterable[str] = ()) -> Diagram:
     """Return the diagram of a catalogue, which does not depend on the order of its tables.
 
     Args:
         catalogue: the tables.
+        owners: the names of the components by those of their tables, in the order in which they are drawn.
         without: the names of tables to leave out.
 
     Raises:
@@ -93,6 +128,7 @@ def diagram_of(catalogue: Catalogue, *, without: Iterable[str] = ()) -> Diagram:
             for key in table.foreign_keys
             if key.table in tables
         ),
+        by_component(tables, owners),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cloudpub_models.cli.commands.schema.diagram import Diagram, Reference, TableBox
 from cloudpub_models.cli.shown.markup import in_dot, in_xml
 
@@ -17,11 +19,20 @@ def dot(diagram: Diagram) -> str:
         "    graph [rankdir=LR, nodesep=0.4, ranksep=0.9];",
         '    node [shape=plain, fontname="Helvetica"];',
         '    edge [dir=both, color="#64748b"];',
-        *(_node(box) for box in diagram.tables),
+        *(_nodes(diagram) if diagram.groups else map(_node, diagram.tables)),
         *(_edge(reference) for reference in diagram.references),
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _nodes(diagram: Diagram) -> Iterator[str]:
+    """Yield the nodes of each component in a frame of its own."""
+    for name, tables in diagram.groups.items():
+        yield f"    subgraph {in_dot(f'cluster {name}')} {{"
+        yield f'        graph [label={in_dot(name)}, labeljust=l, style=rounded, color="#94a3b8"];'
+        yield from (f"    {_node(diagram.table(table))}" for table in tables)
+        yield "    }"
 
 
 def _node(box: TableBox) -> str:

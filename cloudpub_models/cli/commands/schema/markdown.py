@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from cloudpub_models.cli.commands.schema.diagram import by_component
 from cloudpub_models.cli.shown.markup import in_markdown
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
@@ -23,18 +24,29 @@ _LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
 _LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
 
 
-def markdown(catalogue: Catalogue) -> str:
-    """Return a section for each table.
+def markdown(catalogue: Catalogue, owners: Mapping[str, str]) -> str:
+    """Return a section for each table, within one for each component where they are of several.
 
     Args:
         catalogue: the tables.
+        owners: the names of the components by those of their tables, in the order in which they are shown.
     """
-    return "\n".join(line for table in catalogue.tables.values() for line in [*_section(table), ""])
+    groups = by_component(catalogue.tables, owners)
+    if not groups:
+        return _sections(catalogue.tables.values(), "##")
+    return "\n".join(
+        f"## Tables of {name}\n\n{_sections((catalogue.tables[table] for table in tables), '###')}"
+        for name, tables in groups.items()
+    )
 
 
-def _section(table: Table) -> list[str]:
+def _sections(tables: Iterable[Table], level: str) -> str:
+    return "\n".join(line for table in tables for line in [*_section(table, level), ""])
+
+
+def _section(table: Table, level: str) -> list[str]:
     title = table.name if table.name.isidentifier() else in_markdown(table.name)
-    lines = [f"## {title}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
+    lines = [f"{level} {title}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
     lines += [
         f"| {in_markdown(column.name)} | {in_markdown(column.type)} | {'yes' if column.nullable else 'no'} "
         f"| {_default(column)} | {'; '.join(_rules(table, column))} |"

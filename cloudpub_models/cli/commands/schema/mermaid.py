@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference
+from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference, TableBox
 from cloudpub_models.cli.shown.markup import in_mermaid
 
 _KEYS = {"PK": "PK", "FK": "FK", "U": "UK"}
@@ -13,16 +14,27 @@ _KEYS = {"PK": "PK", "FK": "FK", "U": "UK"}
 def mermaid(diagram: Diagram) -> str:
     """Return an ``erDiagram``.
 
+    Where there are tables of several components, each table is headed by its component's name: most of what draws
+    Mermaid knows no frames around entities.
+
     Args:
         diagram: what to write.
     """
     lines = ["erDiagram"]
-    for box in diagram.tables:
-        lines.append(f"    {_quoted(box.name)} {{")
-        lines.extend(f"        {_attribute(attribute)}" for attribute in box.attributes)
-        lines.append("    }")
+    if not diagram.groups:
+        lines.extend(line for box in diagram.tables for line in _entity(box, _quoted(box.name)))
+    for group, tables in diagram.groups.items():
+        lines.append(f"    %% {in_mermaid(group)}")
+        for box in map(diagram.table, tables):
+            lines.extend(_entity(box, f'{_quoted(box.name)}["{in_mermaid(f"{group}.{box.name}")}"]'))
     lines.extend(f"    {_reference(reference)}" for reference in diagram.references)
     return "\n".join(lines) + "\n"
+
+
+def _entity(box: TableBox, head: str) -> Iterator[str]:
+    yield f"    {head} {{"
+    yield from (f"        {_attribute(attribute)}" for attribute in box.attributes)
+    yield "    }"
 
 
 def _attribute(attribute: Attribute) -> str:

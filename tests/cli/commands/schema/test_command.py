@@ -19,19 +19,29 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from cloudpub_models import Database
-from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference, TableBox, diagram_of
+from cloudpub_models.cli.commands.schema.diagram import (
+    Attribute,
+    Diagram,
+    Reference,
+    TableBox,
+    by_component,
+    diagram_of,
+)
 from cloudpub_models.cli.commands.schema.dot import dot
 from cloudpub_models.cli.commands.schema.mermaid import mermaid
 from cloudpub_models.cli.commands.schema.picture.svg import svg
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema import find_drift, read_catalogue
-from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.schema.drift.definition import create_all, expected_catalogue
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE
 from cloudpub_models.sql.dialects import POSTGRESQL
+from tests.cli.billing import component
 
 Run = Callable[..., Result]
 
 ROOT = Path(__file__).parents[4]
 TABLES = [model._meta.table_name for model in ALL_MODELS]
+OF_THE_LIBRARY = (HISTORY_TABLE, "cloudpub_given_versions")
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
@@ -45,7 +55,7 @@ def url(request: pytest.FixtureRequest, run: Run, backend: str) -> str:
 
 
 def models_diagram() -> Diagram:
-    return diagram_of(expected_catalogue(POSTGRESQL, ALL_MODELS))
+    return diagram_of(expected_catalogue(POSTGRESQL, ALL_MODELS), {})
 
 
 # The command
@@ -189,6 +199,87 @@ def test_options_that_make_no_sense(run: Run, options: tuple[str, ...]) -> None:
     assert run("schema", *options).exit_code == 2
 
 
+# Whose tables they are
+
+OURS = ("--component", "tests.cli.billing:component")
+Groups = dict[str, list[str]]
+
+
+def groups_in_mermaid(text: str) -> Groups:
+    found: Groups = {}
+    for line in text.splitlines():
+        if line.startswith("    %% "):
+            group = found.setdefault(line.removeprefix("    %% "), [])
+        elif head := re.fullmatch(r'    (\w+)\["([\w ]+)\.(\w+)"\] \{', line):
+            assert (head[2], head[3]) == (list(found)[-1], head[1])
+            group.append(head[1])
+    return found
+
+
+def groups_in_dot(text: str) -> Groups:
+    frames = re.findall(r'subgraph "cluster ([\w ]+)" \{\n(.*?)\n    \}', text, re.DOTALL)
+    return {name: re.findall(r'^ +"(\w+)" \[label=<', inside, re.MULTILINE) for name, inside in frames}
+
+
+def groups_in_svg(text: str) -> Groups:
+    picture = ElementTree.fromstring(text)
+    groups, tables = (
+        [str(element.text) for element in picture.iter(f"{NAMESPACE}text") if element.get("class") == kind]
+        for kind in ("group", "name")
+    )
+    boxes, frames = boxes_of(picture), boxes_of(picture, "frame")
+    return {
+        group: [table for table, box in zip(tables, boxes, strict=True) if is_within(box, frame)]
+        for group, frame in zip(groups, frames, strict=True)
+    }
+
+
+def groups_in_markdown(text: str) -> Groups:
+    parts = re.split(r"^## Tables of (.*)\n", text, flags=re.MULTILINE)[1:]
+    return {
+        name: sorted(set(re.findall(r"^### (\w+)$", section, re.MULTILINE)) - {*OF_THE_LIBRARY})
+        for name, section in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def groups_in_json(text: str) -> Groups:
+    found: Groups = {}
+    for table in sorted(json.loads(text)["tables"], key=lambda table: str(table["name"])):
+        if table["name"] not in OF_THE_LIBRARY:
+            found.setdefault(table["component"] or "no component", []).append(table["name"])
+    return found
+
+
+@pytest.mark.parametrize("source", ["models", "database"])
+def test_each_component_is_drawn_in_a_group_of_its_own(run: Run, url: str, source: str) -> None:
+    database = Database(url, components=(component,))
+    create_all(database.engine, component.models)
+    database.raw_execute("CREATE TABLE tags (id INTEGER)")
+    database.close()
+    groups: Groups = {"cloudpub": sorted({*TABLES} - {*OF_THE_LIBRARY}), "billing": ["api_keys", "charges"]}
+    if source == "database":
+        groups["no component"] = ["tags"]
+
+    def drawn(*format: str) -> str:
+        return run("schema", *format, "--from", source, *OURS, "--database", url).stdout
+
+    assert groups_in_mermaid(drawn("--format", "mermaid")) == groups
+    assert groups_in_dot(drawn("--format", "dot")) == groups
+    assert groups_in_svg(drawn("--format", "svg")) == groups
+    assert groups_in_markdown(drawn("--format", "markdown")) == groups
+    assert groups_in_json(drawn("--json")) == groups
+
+
+def test_tables_of_one_component_are_in_no_frame(run: Run, url: str) -> None:
+    database = Database(url)
+    database.raw_execute("CREATE TABLE tags (id INTEGER)")
+    database.close()
+    for format, sign in {"mermaid": "%%", "dot": "subgraph", "svg": 'class="frame"', "markdown": "## Tables"}.items():
+        drawn = run("schema", "--format", format, "--from", "database", "--database", url).stdout
+        assert "tags" in drawn
+        assert sign not in drawn
+
+
 # The picture
 
 
@@ -232,10 +323,10 @@ Box = tuple[float, float, float, float]
 Way = list[tuple[float, float]]
 
 
-def boxes_of(picture: ElementTree.Element) -> list[Box]:
+def boxes_of(picture: ElementTree.Element, kind: str = "box") -> list[Box]:
     found = []
     for element in picture.iter(f"{NAMESPACE}rect"):
-        if element.get("class") == "box":
+        if element.get("class") == kind:
             x, y, width, height = (float(element.attrib[name]) for name in ("x", "y", "width", "height"))
             found.append((x, y, x + width, y + height))
     return found
@@ -263,6 +354,10 @@ def overlap(first: Box, second: Box) -> bool:
     return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
+def is_within(inner: Box, outer: Box) -> bool:
+    return outer[0] < inner[0] and outer[1] < inner[1] and inner[2] < outer[2] and inner[3] < outer[3]
+
+
 def assert_well_drawn(diagram: Diagram) -> None:
     picture = ElementTree.fromstring(svg(diagram))
     boxes, ways = boxes_of(picture), ways_of(picture)
@@ -273,6 +368,12 @@ def assert_well_drawn(diagram: Diagram) -> None:
     width, height = (float(picture.attrib[name]) for name in ("width", "height"))
     assert all(0 <= x <= width and 0 <= y <= height for way in ways for x, y in way)
     assert all(right <= width and bottom <= height for _, _, right, bottom in boxes)
+    frames = dict(zip(diagram.groups, boxes_of(picture, "frame"), strict=True))
+    assert not any(overlap(first, second) for first, second in itertools.combinations(frames.values(), 2))
+    for box, table in zip(boxes, diagram.tables, strict=True):
+        around = [name for name, frame in frames.items() if overlap(box, frame)]
+        assert around == [name for name, group in diagram.groups.items() if table.name in group]
+        assert all(is_within(box, frames[name]) for name in around)
 
 
 def test_no_reference_of_ours_runs_through_a_table() -> None:
@@ -304,7 +405,9 @@ def diagrams(draw: st.DrawFn) -> Diagram:
         )
         for child, parent, optional, single in draw(st.lists(ends, max_size=14))
     }
-    return Diagram(tuple(tables), tuple(sorted(references, key=repr)))
+    owners = st.sampled_from(["", "own", "more", "third"])
+    groups = by_component(names, {name: owner for name in names if (owner := draw(owners))})
+    return Diagram(tuple(tables), tuple(sorted(references, key=repr)), groups)
 
 
 @settings(max_examples=60, deadline=None)

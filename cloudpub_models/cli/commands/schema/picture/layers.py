@@ -2,14 +2,15 @@
 
 A reference over several columns passes the columns between by a ``Passage``, which takes part in the order like a
 table, so that the line finds a gap. The order is found by the method of medians: each column is sorted by where its
-neighbours are, forth and back, and the order with the fewest crossings is kept.
+neighbours are, forth and back, and the order with the fewest crossings is kept. Where tables are grouped, each group
+has a lane across all columns, and the order holds within it.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cloudpub_models.cli.commands.schema.diagram import Diagram, Reference
 
@@ -38,12 +39,21 @@ class Link:
 
 @dataclass(frozen=True)
 class Layers:
-    """The columns, each with its nodes from top to bottom, and the links between them."""
+    """The columns, each with its nodes from top to bottom, and the links between them.
+
+    Attributes:
+        columns: the nodes of each column.
+        links: the pieces of references between columns.
+        loops: the references of tables to themselves.
+        depth: the column of each table.
+        lane: the number of the group in whose lane each node stands.
+    """
 
     columns: tuple[tuple[Node, ...], ...]
     links: tuple[Link, ...]
-    loops: tuple[Reference, ...] = ()
-    depth: Mapping[str, int] = field(default_factory=dict)
+    loops: tuple[Reference, ...]
+    depth: Mapping[str, int]
+    lane: Mapping[Node, int]
 
 
 def arrange(diagram: Diagram) -> Layers:
@@ -54,6 +64,8 @@ def arrange(diagram: Diagram) -> Layers:
     loops = tuple(reference for reference in diagram.references if reference.child == reference.parent)
     references = [reference for reference in diagram.references if reference.child != reference.parent]
     names = [box.name for box in diagram.tables]
+    lane: dict[Node, int] = dict.fromkeys(names, 0)
+    lane |= {name: number for number, group in enumerate(diagram.groups.values()) for name in group}
     depth = _depths(names, references)
     columns: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in names:
@@ -64,11 +76,13 @@ def arrange(diagram: Diagram) -> Layers:
         nodes: list[Node] = [ends[0]]
         for layer in range(depth[ends[0]] + 1, depth[ends[1]]):
             passage = Passage(reference, layer)
+            lane[passage] = lane[reference.child]
             columns[layer].append(passage)
             nodes.append(passage)
         nodes.append(ends[1])
         links.extend(Link(reference, left, right) for left, right in itertools.pairwise(nodes))
-    return Layers(_with_fewest_crossings(columns, links), tuple(links), loops, depth)
+    columns = [sorted(column, key=lane.__getitem__) for column in columns]
+    return Layers(_with_fewest_crossings(columns, links, lane), tuple(links), loops, depth, lane)
 
 
 def _depths(names: Sequence[str], references: Sequence[Reference]) -> dict[str, int]:
@@ -110,7 +124,9 @@ def _parents_first(names: Sequence[str], references: Sequence[Reference]) -> lis
     return list(ordered)
 
 
-def _with_fewest_crossings(columns: list[list[Node]], links: Sequence[Link]) -> tuple[tuple[Node, ...], ...]:
+def _with_fewest_crossings(
+    columns: list[list[Node]], links: Sequence[Link], lane: Mapping[Node, int]
+) -> tuple[tuple[Node, ...], ...]:
     best = [list(column) for column in columns]
     fewest = _crossings(best, links)
     current = [list(column) for column in columns]
@@ -120,14 +136,16 @@ def _with_fewest_crossings(columns: list[list[Node]], links: Sequence[Link]) -> 
         for index in order:
             beside = current[index - 1 if forth else index + 1]
             places = {node: place for place, node in enumerate(beside)}
-            current[index] = _sorted_by_neighbours(current[index], places, links)
+            current[index] = _sorted_by_neighbours(current[index], places, links, lane)
         crossings = _crossings(current, links)
         if crossings < fewest:
             best, fewest = [list(column) for column in current], crossings
     return tuple(tuple(column) for column in best)
 
 
-def _sorted_by_neighbours(column: list[Node], places: Mapping[Node, int], links: Iterable[Link]) -> list[Node]:
+def _sorted_by_neighbours(
+    column: list[Node], places: Mapping[Node, int], links: Iterable[Link], lane: Mapping[Node, int]
+) -> list[Node]:
     neighbours: dict[Node, list[int]] = {node: [] for node in column}
     for link in links:
         for node, other in ((link.left, link.right), (link.right, link.left)):
@@ -137,7 +155,7 @@ def _sorted_by_neighbours(column: list[Node], places: Mapping[Node, int], links:
         node: sum(found) / len(found) if found else float(place)
         for place, (node, found) in enumerate(neighbours.items())
     }
-    return sorted(column, key=lambda node: means[node])
+    return sorted(column, key=lambda node: (lane[node], means[node]))
 
 
 def _crossings(columns: Sequence[Sequence[Node]], links: Sequence[Link]) -> int:

@@ -1,7 +1,7 @@
 """Where each table and passage of a picture stands, from top to bottom.
 
 Within a column the order is given; each node moves as near to its neighbours' heights as the nodes above and below it
-allow, so that most references are nearly straight.
+allow, so that most references are nearly straight. The lanes of groups are placed each by itself, one below the other.
 """
 
 from __future__ import annotations
@@ -20,16 +20,27 @@ BOX_PADDING = 6
 BOX_GAP = 30
 PASSAGE_HEIGHT = 8
 PASSAGE_GAP = 16
+# Around the tables of a group, above them where its name is written, and between two groups.
+FRAME_PADDING = 16
+FRAME_TITLE = 20
+FRAME_GAP = 20
 
 _ROUNDS = 60
 
 
 @dataclass(frozen=True)
 class Places:
-    """The top of each node, and the height of the whole; all in pixels."""
+    """Where everything stands, in pixels.
+
+    Attributes:
+        top: the top of each node.
+        height: the height of the whole.
+        frames: the top of each group's frame, and its height.
+    """
 
     top: Mapping[Node, float]
     height: float
+    frames: Mapping[str, tuple[float, float]]
 
 
 def box_height(rows: int) -> float:
@@ -41,20 +52,42 @@ def place(diagram: Diagram, layers: Layers) -> Places:
     """Return where the nodes of a diagram stand."""
     heights: dict[Node, float] = {box.name: box_height(len(box.attributes)) for box in diagram.tables}
     heights |= {node: PASSAGE_HEIGHT for column in layers.columns for node in column if isinstance(node, Passage)}
+    port = port_finder(diagram)
+    if not diagram.groups:
+        top = _placed(layers.columns, layers.links, heights, port)
+        return Places(top, _bottom(top, heights), {})
+    top, frames, below = {}, {}, -FRAME_GAP
+    for number, name in enumerate(diagram.groups):
+        columns = [[node for node in column if layers.lane[node] == number] for column in layers.columns]
+        lane = _placed(columns, layers.links, heights, port)
+        start = below + FRAME_GAP
+        first = start + FRAME_TITLE + FRAME_PADDING
+        top |= {node: first + value for node, value in lane.items()}
+        below = first + _bottom(lane, heights) + FRAME_PADDING
+        frames[name] = (start, below - start)
+    return Places(top, below, frames)
+
+
+def _placed(
+    columns: Sequence[Sequence[Node]], links: Sequence[Link], heights: Mapping[Node, float], port: Port
+) -> dict[Node, float]:
+    """Return the tops of the nodes of some columns, of which the highest is at zero."""
     top: dict[Node, float] = {}
-    for column in layers.columns:
+    for column in columns:
         below = 0.0
-        for node, gap in zip(column, (0.0, *_gaps(column)), strict=True):
+        for node, gap in zip(column, (0.0, *_gaps(column)) if column else (), strict=True):
             top[node] = below + gap
             below = top[node] + heights[node]
-    port = port_finder(diagram)
     for number in range(_ROUNDS):
-        for column in layers.columns if number % 2 == 0 else reversed(layers.columns):
-            wishes = [_wish(node, layers.links, top, port) for node in column]
+        for column in columns if number % 2 == 0 else reversed(columns):
+            wishes = [_wish(node, links, top, port) for node in column]
             top |= _settled(column, wishes, heights)
     highest = min(top.values(), default=0.0)
-    top = {node: float(round(value - highest)) for node, value in top.items()}
-    return Places(top, max((top[node] + heights[node] for node in top), default=0.0))
+    return {node: float(round(value - highest)) for node, value in top.items()}
+
+
+def _bottom(top: Mapping[Node, float], heights: Mapping[Node, float]) -> float:
+    return max((top[node] + heights[node] for node in top), default=0.0)
 
 
 Port = Callable[[Node, Link], float]
@@ -83,7 +116,7 @@ def _wish(node: Node, links: Sequence[Link], top: Mapping[Node, float], port: Po
         top[other] + port(other, link) - port(node, link)
         for link in links
         for mine, other in ((link.left, link.right), (link.right, link.left))
-        if mine == node
+        if mine == node and other in top
     ]
     return (sum(found) / len(found), float(len(found))) if found else (top[node], 0.01)
 

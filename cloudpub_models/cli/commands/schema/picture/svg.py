@@ -11,7 +11,14 @@ from typing import Literal
 
 from cloudpub_models.cli.commands.schema.diagram import Attribute, Diagram, Reference, TableBox
 from cloudpub_models.cli.commands.schema.picture.layers import Layers, arrange
-from cloudpub_models.cli.commands.schema.picture.placement import HEADER_HEIGHT, ROW_HEIGHT, box_height, place
+from cloudpub_models.cli.commands.schema.picture.placement import (
+    FRAME_PADDING,
+    FRAME_TITLE,
+    HEADER_HEIGHT,
+    ROW_HEIGHT,
+    box_height,
+    place,
+)
 from cloudpub_models.cli.commands.schema.picture.routing import Point, Route, route
 from cloudpub_models.cli.shown.markup import in_xml
 from cloudpub_models.errors import ConfigurationError
@@ -70,7 +77,8 @@ def svg(diagram: Diagram, *, scheme: Scheme = "auto", title: str = "The tables a
     routes = route(diagram, layers, places, widths)
     groups = _groups(diagram, layers)
     loop_room = _LOOP_WIDTH if layers.loops else 0
-    width = max(routes.width + loop_room, _legend_width()) + 2 * _MARGIN
+    inner = max([routes.width + loop_room, *(len(name) * _HEADING_WIDTH for name in diagram.groups)])
+    width = max(inner, _legend_width()) + 2 * _MARGIN
     height = places.height + 2 * _MARGIN + _LEGEND_HEIGHT
     left = {
         node: (routes.column_left[number], widths[number])
@@ -86,6 +94,8 @@ def svg(diagram: Diagram, *, scheme: Scheme = "auto", title: str = "The tables a
     if scheme != "auto":
         parts.append('<rect class="background" width="100%" height="100%"/>')
     parts.append(f'<g transform="translate({_MARGIN} {_MARGIN})">')
+    for name, (y, frame_height) in places.frames.items():
+        parts.extend(_frame(name, y, inner, frame_height))
     for way in routes.routes:
         parts.extend(_reference(way, groups[way.reference.parent], layers))
     for reference in layers.loops:
@@ -140,6 +150,15 @@ def _groups(diagram: Diagram, layers: Layers) -> dict[str, int]:
         else:
             groups[box.name] = groups[max(above, key=lambda name: layers.depth[name])]
     return groups
+
+
+def _frame(name: str, y: float, width: float, height: float) -> Iterator[str]:
+    """Draw what stands around the tables of a group."""
+    yield (
+        f'<rect class="frame" x="{-FRAME_PADDING}" y="{y:g}" width="{width + 2 * FRAME_PADDING:g}" '
+        f'height="{height:g}" rx="12"/>'
+    )
+    yield f'<text class="group" x="0" y="{y + FRAME_TITLE + 2:g}">{in_xml(name)}</text>'
 
 
 def _box(box: TableBox, x: float, y: float, width: float, group: int) -> Iterator[str]:
@@ -281,10 +300,10 @@ def _legend(y: float) -> Iterator[str]:
 
 def _style(scheme: Scheme) -> str:
     shape = (
-        f"text{{font:12px {_MONO}}}.name{{font:600 14px {_SANS}}}.key{{font-weight:600}}"
+        f"text{{font:12px {_MONO}}}.name,.group{{font:600 14px {_SANS}}}.key{{font-weight:600}}"
         f".legend text{{font:12px {_SANS}}}.type{{text-anchor:end}}"
         f".mark{{font:700 9px {_SANS};text-anchor:middle}}"
-        ".border{fill:none;stroke-width:1}"
+        ".border,.frame{fill:none;stroke-width:1}"
         ".reference path{fill:none;stroke-width:1.5}.reference circle{stroke-width:1.5}"
         # Two whole pixels look the same where lines lie on each other.
         ".reference .way,.reference .bar{stroke-width:2}.optional .way{stroke-dasharray:6 4}"
@@ -302,9 +321,9 @@ def _colours(base: Sequence[str], groups: Sequence[Sequence[str]]) -> str:
     rules: Mapping[str, str] = {
         ".background": f"fill:{background}",
         ".box": f"fill:{box}",
-        ".border": f"stroke:{border}",
+        ".border,.frame": f"stroke:{border}",
         ".column": f"fill:{text}",
-        ".type,.legend text": f"fill:{muted}",
+        ".type,.group,.legend text": f"fill:{muted}",
         ".badge": "fill-opacity:.14",
         "rect.pk,text.pk": f"fill:{key}",
         "rect.fk,text.fk": f"fill:{foreign}",
