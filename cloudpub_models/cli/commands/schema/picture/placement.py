@@ -56,16 +56,16 @@ def place(diagram: Diagram, layers: Layers) -> Places:
     if not diagram.groups:
         top = _placed(layers.columns, layers.links, heights, port)
         return Places(top, _bottom(top, heights), {})
-    top, frames, below = {}, {}, -FRAME_GAP
+    top, frames, start = {}, {}, 0.0
     for number, name in enumerate(diagram.groups):
         columns = [[node for node in column if layers.lane[node] == number] for column in layers.columns]
         lane = _placed(columns, layers.links, heights, port)
-        start = below + FRAME_GAP
         first = start + FRAME_TITLE + FRAME_PADDING
         top |= {node: first + value for node, value in lane.items()}
-        below = first + _bottom(lane, heights) + FRAME_PADDING
-        frames[name] = (start, below - start)
-    return Places(top, below, frames)
+        height = first + _bottom(lane, heights) + FRAME_PADDING - start
+        frames[name] = (start, height)
+        start += height + FRAME_GAP
+    return Places(top, start - FRAME_GAP, frames)
 
 
 def _placed(
