@@ -6,6 +6,10 @@ remembered with it, so a new one begins with nothing. Raw SQL, streams and Peewe
 
 A prepared statement can be gone (``DISCARD ALL``) or out of date (a column's type was changed). Outside a transaction
 it is prepared again unnoticed. Inside one the server has ended the transaction by then, which has to be run again.
+
+``EXECUTE`` decides which rows it sees before it waits for the locks of its tables, any other statement after that. So
+where somebody's ``ALTER TABLE`` writes a table anew meanwhile, it sees no row of it. A statement that has found nothing
+is therefore sent a second time, as it is.
 """
 
 from __future__ import annotations
@@ -50,19 +54,26 @@ class PreparingEngine(PostgresqlEngine):
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         if type(sql) is not PreparableSql:
             return super()._fetch_on(connection, sql, parameters)
-        return self._execute_prepared(connection, sql, parameters, Cursor.fetchall)
+        rows = self._execute_prepared(connection, sql, parameters, Cursor.fetchall)
+        # A count of nothing is a row.
+        if (rows and any(rows[0])) or _adds_rows(sql):
+            return rows
+        return super()._fetch_on(connection, sql, parameters)
 
     def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
         if type(sql) is not PreparableSql:
             _expect_changes(connection, sql)
             return super()._run_on(connection, sql, parameters)
-        return self._execute_prepared(connection, sql, parameters, _row_count)
+        count = self._execute_prepared(connection, sql, parameters, _row_count)
+        return count if count or _adds_rows(sql) else super()._run_on(connection, sql, parameters)
 
     def _fetch_undecoded_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> tuple[ResultColumns, list[Row]]:
         if type(sql) is PreparableSql:
-            return self._execute_prepared(connection, sql, parameters, _columns_and_rows)
+            columns, rows = self._execute_prepared(connection, sql, parameters, _columns_and_rows)
+            if rows and any(rows[0]):
+                return columns, rows
         _expect_changes(connection, sql)
         return super()._fetch_undecoded_on(connection, sql, parameters)
 
@@ -209,6 +220,11 @@ def _was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
     return known and (
         error.pgcode in (_OUT_OF_RANGE, _INTERNAL) or (error.diag.source_file or "").startswith(_ANALYSIS)
     )
+
+
+def _adds_rows(sql: str) -> bool:
+    """Return whether a statement depends on no rows but those that a unique index finds, whoever sees them."""
+    return sql.startswith("INSERT ")
 
 
 def _columns_and_rows(cursor: Cursor) -> tuple[ResultColumns, list[Row]]:

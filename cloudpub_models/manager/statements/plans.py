@@ -69,7 +69,7 @@ class QueryPlan:
         # Every parameter has to be of the type of its column, which encoders see to.
         compared = self.rendered.compared
         columns = [None] if compared is None else [tables.column(column) for column in compared]
-        preparable = None not in columns
+        preparable = None not in columns and self.rendered.shows_nothing
         text = self.rendered.driver_text
         text = PreparableSql(text) if preparable and dialect.prepared_statements else text
         self._request = Request(text, self.rendered.writes, self.rendered.tables)

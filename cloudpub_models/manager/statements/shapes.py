@@ -559,7 +559,7 @@ class Statements(Generic[M]):
         )
         sql = written.driver_text
         # In an expression of Peewee's it may be the type of a value that decides what an operator means.
-        if self._dialect.prepared_statements and written.compared is not None:
+        if self._dialect.prepared_statements and written.compared is not None and written.shows_nothing:
             sql = PreparableSql(sql)
         return Request(sql, written.writes, written.tables)
 

@@ -102,6 +102,8 @@ class Rendered(NamedTuple):
         tables: the tables that it touches, with their schema where they have one; raw SQL may touch others.
         compared: the columns that its conditions compare with values, those of related tables with their table;
             ``None`` where raw SQL or arrays take part, so that the type of a value may decide what the statement means.
+        shows_nothing: whether it shows where one of its tables has no rows: it then gives none, counts none or changes
+            none. An insert needs none.
         pieces: of ``driver_text``, one more than there are places for values between them.
         places: between each two pieces a generated parameter (``None``), or raw SQL that has parameters of its own.
     """
@@ -112,6 +114,7 @@ class Rendered(NamedTuple):
     writes: bool
     tables: tuple[str, ...]
     compared: tuple[Column, ...] | None
+    shows_nothing: bool
     pieces: tuple[str, ...]
     places: tuple[str | None, ...]
 
@@ -207,6 +210,7 @@ def write(query: Query, dialect: Dialect, compared_as: ComparedAs = compared_pla
         query.kind not in _READING or query.lock is not None,
         tuple(dict.fromkeys(writer.tables)),
         None if writer.compared is None else tuple(writer.compared),
+        _shows_nothing(query, writer.tables),
         tuple(pieces),
         tuple(places),
     )
@@ -220,6 +224,17 @@ def generated_names(taken: frozenset[str]) -> Iterator[str]:
     """Return the names of generated parameters, leaving out those that conditions in raw SQL have ``taken``."""
     names: Iterator[str] = map("param_{}".format, count())
     return filter(lambda name: name not in taken, names) if taken else names
+
+
+def _shows_nothing(query: Query, tables: Sequence[str]) -> bool:
+    plainly_joined = {join.kind for join in query.joins} <= {"INNER"} and len(tables) == len(query.tables)
+    # An aggregate gives a row where there is none.
+    may_aggregate = query.having or {type(_named(item)) for item in query.columns} - {Column, Star}
+    return plainly_joined and (bool(query.group_by) or not may_aggregate)
+
+
+def _named(item: Expression) -> Expression:
+    return item.item if isinstance(item, Aliased) else item
 
 
 def _escaped(pieces: Sequence[str], dialect: Dialect) -> list[str]:

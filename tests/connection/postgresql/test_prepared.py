@@ -8,7 +8,7 @@ from uuid import uuid4
 import peewee
 import pytest
 
-from cloudpub_models import Database, Function, Managers, User, errors, operators, raw
+from cloudpub_models import Database, Function, Managers, User, errors, none_of, operators, raw
 from cloudpub_models.connection.postgresql.prepared import MOST_PREPARED
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
@@ -306,6 +306,71 @@ def test_a_real_column_is_compared_as_it_is_unprepared(database, other):
         assert found == [(1, 1), (2, 2)]
     finally:
         other.raw_execute("DROP TABLE measurement")
+
+
+# One for each kind of statement; the last four would not show that a table seemed to be empty, and so are not prepared.
+WAITING = {
+    "find": (lambda one: one.functions.find_one({"name": "resize"}, select=["name"]).name, "resize"),
+    "exists": (lambda one: one.functions.exists({"name": "resize"}), True),
+    "count": (lambda one: one.functions.count({"name": "resize"}), 1),
+    "values": (lambda one: one.functions.values("status", {"name": "resize"}), ["active"]),
+    "update": (lambda one: one.functions.update_by_id(1, {"status": "inactive"}).status, "inactive"),
+    "update many": (lambda one: len(one.functions.update({"status": "inactive"}, {"name": "resize"})), 1),
+    "delete": (lambda one: one.functions.delete({"name": "resize"}), 1),
+    "claim": (lambda one: len(one.functions.claim({"name": "resize"}, {"status": "taken"})), 1),
+    "group": (
+        lambda one: one.functions.aggregate(group_by="status", n=operators.count()),
+        [{"status": "active", "n": 1}],
+    ),
+    "join": (
+        lambda one: one.functions.execute_query(
+            one.functions.query("f").select("u.email").join("users u", "u.id", "f.user_id").where("f.name", "resize")
+        ),
+        [{"email": "ada@example.com"}],
+    ),
+    "outer join": (
+        lambda one: one.functions.execute_query(
+            one.users.query("u").select("f.name").left_join("functions f", "f.user_id", "u.id").where("u.id", 1)
+        ),
+        [{"name": "resize"}],
+    ),
+    "aggregate": (lambda one: one.functions.aggregate({"name": "resize"}, n=operators.count()), {"n": 1}),
+    "none of": (lambda one: one.users.count(none_of({"functions.name": "resize"})), 0),
+    "related": (lambda one: one.functions.count({"name": "resize", "user.email": "ada@example.com"}), 1),
+}
+
+
+@pytest.mark.parametrize("kind", WAITING)
+def test_one_that_waits_for_a_table_that_is_written_anew_sees_its_rows(database, managers, other, resize, kind):
+    work, expected = WAITING[kind]
+
+    def prepare():
+        for _ in range(2):
+            with pytest.raises(RuntimeError), database.transaction():
+                assert work(managers) == expected
+                raise RuntimeError
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(prepare).result()
+        with other.transaction() as connection:
+            connection.execute("ALTER TABLE functions ADD COLUMN extra uuid DEFAULT gen_random_uuid()")
+            answer = thread.submit(work, managers)
+            while not other.raw_query_all("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                assert not answer.done()
+        assert answer.result() == expected
+
+
+def test_what_finds_something_is_sent_once(database, managers, resize):
+    """What finds nothing is asked for twice, and an insert is not."""
+    counts = (
+        "SELECT calls FROM (SELECT generic_plans + custom_plans AS calls, statement FROM pg_prepared_statements) AS s"
+    )
+    with database.session():
+        for _ in range(3):
+            managers.functions.find_by_id(resize.id)
+            managers.functions.find_or_insert({"user_id": resize.user_id, "name": "resize"}, ["user_id", "name"])
+        rows = database.raw_query_all(f"{counts} WHERE statement LIKE '%FROM functions WHERE id = $1%'")
+    assert rows == [{"calls": 3}]
 
 
 def test_in_a_transaction_it_is_run_again(database, managers, other, resize):
