@@ -16,8 +16,8 @@ from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
 class PreparableSql(str):
     """A text in a driver's notation, each of whose parameters takes its type from the column that it belongs to.
 
-    So it means the same as a prepared statement, in which the types of the values are not known beforehand. And where one
-    of its tables has no rows it finds nothing, or needs none.
+    So it means the same as a prepared statement, in which the types of the values are not known beforehand. And where
+    one of its tables has no rows it finds nothing, or needs none.
     """
 
     __slots__ = ()
