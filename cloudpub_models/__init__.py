@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from cloudpub_models.sql import operators as operators
     from cloudpub_models.sql.builder.builder import QueryBuilder as QueryBuilder
     from cloudpub_models.sql.nodes.expressions import raw as raw
+    from cloudpub_models.sql.search import SearchQuery as SearchQuery
     from cloudpub_models.sql.statement import Statement as Statement
 
 __version__ = "0.1.0"
@@ -156,6 +157,7 @@ _NAMES_OF = {
     "cloudpub_models.sql": ("operators",),
     "cloudpub_models.sql.builder.builder": ("QueryBuilder",),
     "cloudpub_models.sql.nodes.expressions": ("raw",),
+    "cloudpub_models.sql.search": ("SearchQuery",),
     "cloudpub_models.sql.statement": ("Statement",),
 }
 """The names that each module has for the face; type checkers are told the same above."""

@@ -122,6 +122,7 @@ class Organization(Entity):
 
         table_name = "organizations"
         tracked = True
+        searchable = ("name",)
 
 
 class OrganizationMember(Entity):
@@ -173,6 +174,7 @@ class Function(Entity):
 
         table_name = "functions"
         tracked = True
+        searchable = ("name",)
         indexes = (
             (("user", "name"), True),
             # A user's functions of one status, the newest first.
@@ -251,6 +253,7 @@ class FunctionLog(Entity):
         """Table and constraints."""
 
         table_name = "function_logs"
+        searchable = ("message",)
         # A function's latest lines, page by page; the level at the end sorts out the others without reading their rows.
         indexes = ((("function", "timestamp", "id", "level"), False),)
 

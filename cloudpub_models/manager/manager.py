@@ -2,7 +2,7 @@
 
 A call is checked, its SQL looked up by its shape (``statements``), run by the database's engine, and its rows become
 instances (``rows``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``,
-``recorded``.
+``searching``, ``recorded``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import peewee
 
 from cloudpub_models.manager.recorded import Recorded
 from cloudpub_models.manager.relating import Relating
+from cloudpub_models.manager.searching import Searching
 from cloudpub_models.manager.summarizing import Summarizing
 from cloudpub_models.manager.writing import Changes, Data, Writing
 
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Manager(Writing[M, Data, Changes], Relating[M], Summarizing[M], Recorded[M], Generic[M, Data, Changes]):
+class Manager(
+    Writing[M, Data, Changes], Relating[M], Summarizing[M], Searching[M], Recorded[M], Generic[M, Data, Changes]
+):
     """The operations on one table.
 
     Args:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ForeignKeyViolationError
+from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError
 from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.models import Function, FunctionLog
+from cloudpub_models.platform.periods import moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
+from cloudpub_models.sql.search import SearchQuery
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionLogChanges, FunctionLogData  # noqa: F401 - named by the class
+
+
+_NEWEST_OF_ONE = ("function_id", "timestamp", "id")
 
 
 class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges"]):
@@ -74,10 +81,63 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND level = @param_2
         ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
         """
-        key = function_key(function, self)
-        # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one has
-        # not logged for a while; an order by function and time that is no order by time keeps it to their own index.
-        where: dict[str, object] = {"function_id": operators.between(key, key)}
+        where = self._lines_of(function, level)
+        return self.find_all(where, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
+
+    def search(
+        self,
+        text: str | SearchQuery,
+        *,
+        function: FunctionReference | None = None,
+        since: timedelta | datetime | None = None,
+        level: str | Sequence[str] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> CursorPage[FunctionLog]:
+        """Return the latest lines that have the words which are searched for, the newest first.
+
+        Args:
+            text: what is searched for, as ``SearchQuery`` reads it: ``'"out of memory" worker* -debug'``.
+            function: only lines of this function.
+            since: only lines from this moment on: an aware datetime, or a timedelta that says how long ago. It can be
+                left out where a function is given.
+            level: only lines of this level, or of one of several.
+            limit: how many lines a page has, at least 1.
+            cursor: ``next_cursor`` of the page before, which goes with the same text, function and level; where
+                ``since`` is a timedelta, pages begin where each of them is asked for.
+
+        Raises:
+            InvalidQueryError: there is nothing to search for, or neither a function nor since when.
+            InvalidCursorError: the cursor was changed, or belongs to another order.
+            InvalidCountError: ``limit`` is not a positive integer.
+
+        >>> _ = managers.function_logs.append(resize, "error", "worker-7: out of memory")
+        >>> found = managers.function_logs.search('"out of memory" -debug', function=resize)
+        >>> [line.message for line in found.items], found.next_cursor
+        (['worker-7: out of memory'], None)
+
+        ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND message ILIKE @param_2
+        ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``, as often as it takes
+        """
+        if function is None and since is None:
+            raise InvalidQueryError(
+                "expected since when lines are searched, or in which function; got neither: pass "
+                "since=timedelta(days=1), or function="
+            )
+        where = self._lines_of(function, level)
+        if since is not None:
+            where["timestamp"] = operators.ge(moment(since, "since"))
+        order = ("timestamp", "id") if function is None else _NEWEST_OF_ONE
+        return self.find_by_text(text, where, cursor=cursor, page_size=limit, order_by=order, order_direction="DESC")
+
+    def _lines_of(self, function: FunctionReference | None, level: str | Sequence[str] | None) -> dict[str, object]:
+        where: dict[str, object] = {}
+        if function is not None:
+            # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one
+            # has not logged for a while; an order by function and time that is no order by time keeps it to their own
+            # index.
+            key = function_key(function, self)
+            where["function_id"] = operators.between(key, key)
         if level is not None:
             where["level"] = level if isinstance(level, str) else list(level)
-        return self.find_all(where, order_by=("function_id", "timestamp", "id"), order_direction="DESC", limit=limit)
+        return where

@@ -30,7 +30,18 @@ FLOORS = [
 KIT = {"errors", "sql", "entity", "component", "schema", "history", "connection", "manager"}
 
 FLOORS_OF_SQL = [
-    ("identifiers", "values", "decimals", "patterns", "blobs", "documents", "remembering", "dialects", "statement"),
+    (
+        "identifiers",
+        "values",
+        "decimals",
+        "patterns",
+        "search",
+        "blobs",
+        "documents",
+        "remembering",
+        "dialects",
+        "statement",
+    ),
     ("text",),
     ("nodes", "operators"),
     ("render",),

@@ -114,3 +114,58 @@ def test_prune_refuses_what_is_no_moment(managers: Managers, lines: datetime, ol
 def test_prune_refuses_bad_batches(managers: Managers, batch_size: Any) -> None:
     with pytest.raises(InvalidQueryError, match="batch_size"):
         managers.function_logs.prune(timedelta(0), batch_size)
+
+
+@pytest.fixture
+def searched(managers: Managers, resize: Function) -> Function:
+    """A function whose lines are searched, and another one's beside them; a minute lies between two lines."""
+    crop = managers.functions.insert({"name": "crop", "user_id": resize.user_id})
+    first = datetime.now(UTC) - timedelta(hours=1)
+    managers.function_logs.batch_insert(
+        {"function_id": function.id, "level": level, "message": text, "timestamp": first + timedelta(minutes=number)}
+        for number, (function, level, text) in enumerate(
+            [
+                (resize, "error", "out of memory"),
+                (crop, "error", "Out of memory in worker-7"),
+                (resize, "info", "debug: out of memory"),
+                (resize, "warn", "out-of-memory soon"),
+                (resize, "error", "out of my memory"),
+            ]
+        )
+    )
+    return resize
+
+
+def test_search_in_one_function(managers: Managers, searched: Function, statements: Any) -> None:
+    statements.clear()
+    found = managers.function_logs.search('"out of memory" -debug', function=searched)
+    assert [line.message for line in found.items] == ["out-of-memory soon", "out of memory"]
+    assert len(statements) == 1
+    assert statements.sql[0].partition(" ORDER BY ")[2].startswith("function_id DESC, timestamp DESC, id DESC LIMIT")
+    assert list(statements[0][1]) == [searched.id, searched.id, "%out%of%memory%", 102]
+    assert managers.function_logs.search("memory", function=searched.uuid, level=["warn"]).items == found.items[:1]
+    recent = managers.function_logs.search("memory", function=searched, since=timedelta(minutes=59))
+    assert [line.message for line in recent.items] == ["out of my memory", "out-of-memory soon", "debug: out of memory"]
+
+
+def test_search_in_all_functions(managers: Managers, searched: Function, statements: Any) -> None:
+    statements.clear()
+    first = managers.function_logs.search("memory -soon", since=timedelta(days=1), level="error", limit=2)
+    assert [line.message for line in first.items] == ["out of my memory", "Out of memory in worker-7"]
+    assert " ORDER BY timestamp DESC, id DESC LIMIT " in statements.sql[0]
+    second = managers.function_logs.search(
+        "memory -soon", since=timedelta(days=1), level="error", limit=2, cursor=first.next_cursor
+    )
+    assert [line.message for line in second.items] == ["out of memory"]
+    assert second.next_cursor is None
+
+
+def test_search_is_narrowed(managers: Managers, searched: Function, statements: Any) -> None:
+    statements.clear()
+    with pytest.raises(InvalidQueryError, match="since when lines are searched, or in which function; got neither"):
+        managers.function_logs.search("memory")
+    with pytest.raises(InvalidQueryError, match="expected words to search for"):
+        managers.function_logs.search("?", function=searched)
+    with pytest.raises(InvalidValueError, match="since"):
+        managers.function_logs.search("memory", since=datetime(2024, 5, 1))
+    assert len(statements) == 0

@@ -27,11 +27,11 @@ from cloudpub_models.platform.logs import FunctionLogManager
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import printable
+from cloudpub_models.sql.search import SearchQuery
 
 POLL_SECONDS = 1.0
 LOOK_BACK_SECONDS = 5.0
 _CHUNK_ROWS = 500
-_PATTERN_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 _STYLES = {
     "trace": "dim",
     "debug": "dim",
@@ -59,7 +59,10 @@ def logs(
     grep: Annotated[
         str | None,
         typer.Option(
-            "--grep", metavar="TEXT", help="Only lines that contain this text, in capitals or not.", show_default=False
+            "--grep",
+            metavar="SEARCH",
+            help="Only lines with these words: '\"out of memory\" worker* -debug'.",
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the latest lines to begin with.")] = 100,
@@ -71,19 +74,18 @@ def logs(
 
     Exit code: 0, also after Ctrl-C.
     """
-    show = _show_json if as_json else _shown_on(data_console())
+    query = None if grep is None else SearchQuery(grep)
+    show = _show_json if as_json else _shown_on(data_console(), query)
     with target.opened() as database:
         managers = Managers(database)
-        chosen = _conditions(find_function(managers, function), level or (), grep)
+        chosen = _conditions(find_function(managers, function), level or ())
         recent = _recent_lines(managers.function_logs, chosen) if follow else None
-        latest = managers.function_logs.find_all(
-            chosen, order_by=("timestamp", "id"), order_direction="DESC", limit=limit
-        )
+        latest = _latest(managers.function_logs, chosen, query, limit)
         show(reversed(latest))
         if recent is not None:
             recent.note(latest)
             try:
-                _follow(managers.function_logs, chosen, recent, show)
+                _follow(managers.function_logs, chosen, query, recent, show)
             except KeyboardInterrupt:
                 return
         elif not latest and limit:
@@ -141,10 +143,21 @@ class RecentLines:
         self._seen = {number for number in self._seen if number > self.floor}
 
 
-def _follow(manager: FunctionLogManager, chosen: dict[str, Any], recent: RecentLines, show: Show) -> None:
+def _latest(
+    manager: FunctionLogManager, chosen: dict[str, Any], query: SearchQuery | None, limit: int
+) -> list[FunctionLog]:
+    if query is None or not limit:
+        return manager.find_all(chosen, order_by=("timestamp", "id"), order_direction="DESC", limit=limit)
+    return manager.search(query, function=chosen["function_id"], level=chosen.get("level"), limit=limit).items
+
+
+def _follow(
+    manager: FunctionLogManager, chosen: dict[str, Any], query: SearchQuery | None, recent: RecentLines, show: Show
+) -> None:
     while True:
         time.sleep(POLL_SECONDS)
-        show(recent.unseen(_lines_above(manager, chosen, recent.floor)))
+        lines = recent.unseen(_lines_above(manager, chosen, recent.floor))
+        show(line for line in lines if query is None or query.matches(line.message))
 
 
 def _lines_above(manager: FunctionLogManager, chosen: dict[str, Any], floor: int) -> Iterator[FunctionLog]:
@@ -156,12 +169,10 @@ def _lines_above(manager: FunctionLogManager, chosen: dict[str, Any], floor: int
         floor = lines[-1].id
 
 
-def _conditions(function: Function, levels: Sequence[str], text: str | None) -> dict[str, Any]:
+def _conditions(function: Function, levels: Sequence[str]) -> dict[str, Any]:
     chosen: dict[str, Any] = {"function_id": function.id}
     if levels:
         chosen["level"] = list(levels)
-    if text:
-        chosen["message"] = operators.ilike(f"%{text.translate(_PATTERN_ESCAPES)}%")
     return chosen
 
 
@@ -192,24 +203,26 @@ def _show_json(lines: Iterable[FunctionLog]) -> None:
             stream.write(json_line(values))
 
 
-def _shown_on(console: Console) -> Show:
+def _shown_on(console: Console, query: SearchQuery | None) -> Show:
     def show(lines: Iterable[FunctionLog]) -> None:
         for line in lines:
-            console.print(_rendered(line), soft_wrap=True)
+            console.print(_rendered(line, query), soft_wrap=True)
 
     return show
 
 
-def _rendered(line: FunctionLog) -> Text:
+def _rendered(line: FunctionLog, query: SearchQuery | None) -> Text:
     moment = line.timestamp.isoformat(sep=" ", timespec="milliseconds").partition("+")[0]
     first, *others = line.message.splitlines() or [""]
-    text = Text.assemble(
-        (moment, "dim"),
-        "  ",
-        (printable(line.level).ljust(5), _STYLES.get(line.level.lower(), "")),
-        "  ",
-        printable(first),
-    )
+    level = (printable(line.level).ljust(5), _STYLES.get(line.level.lower(), ""))
+    text = Text.assemble((moment, "dim"), "  ", level, "  ", _marked(first, query))
     for other in others:
-        text.append(f"\n{'':{len(moment) + 9}}{printable(other)}")
+        text.append(f"\n{'':{len(moment) + 9}}").append_text(_marked(other, query))
+    return text
+
+
+def _marked(message: str, query: SearchQuery | None) -> Text:
+    text = Text(printable(message))
+    for start, end in () if query is None else query.highlights(text.plain):
+        text.stylize("reverse", start, end)
     return text

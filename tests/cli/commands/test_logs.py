@@ -85,7 +85,10 @@ def test_a_line_of_json_has_what_is_public(run: Run, url: str, resize: Function)
         (("--grep", "30_"), ["Timeout after 100% of 30_s"]),
         (("--grep", "3%s"), []),
         (("--grep", "a_ain"), []),
-        (("--grep", "a", "--level", "info"), ["started", "again"]),
+        (("--grep", "a", "--level", "info"), []),
+        (("--grep", "a* OR start*", "--level", "info"), ["started", "again"]),
+        (("--grep", '"after 100" -again'), ["Timeout after 100% of 30_s"]),
+        (("--grep", "again", "--limit", "0"), []),
         (("--limit", "0"), []),
     ],
     ids=" ".join,
@@ -141,6 +144,36 @@ def test_following_shows_each_new_line_once(
     options = ("--follow", "--level", "info", "--limit", "1", "--json")
     result = run("logs", "resize", *options, "--database", url)
     assert messages(result) == ["again", "new 1.0", "new 2.0", "new 2.1", "new 3.0", "new 3.1", "new 3.2"]
+
+
+def test_following_shows_the_lines_that_are_searched_for(
+    run: Run, url: str, resize: Function, managers: Managers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages_to_come = iter(["timed out", "done", "Timed out again"])
+
+    def work_meanwhile(seconds: float) -> None:
+        message = next(messages_to_come, None)
+        if message is None:
+            raise KeyboardInterrupt
+        managers.function_logs.append(resize, "info", message)
+
+    monkeypatch.setattr(logs_module.time, "sleep", work_meanwhile)
+    result = run("logs", "resize", "--follow", "--grep", '"timed out" OR timeout', "--json", "--database", url)
+    assert messages(result) == ["Timeout after 100% of 30_s", "timed out", "Timed out again"]
+
+
+def test_what_was_searched_for_is_marked_on_a_terminal(
+    run: Run, url: str, resize: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "after \x1b[7m100\x1b[0m% of" in run("logs", "resize", "--grep", "100", "--database", url).stdout
+
+
+def test_a_search_for_nothing_is_refused(run: Run, url: str, resize: Function) -> None:
+    result = run("logs", "resize", "--grep", "-again", "--database", url)
+    assert result.exit_code != 0
+    assert "expected a word to search for beside what is left out" in result.stderr
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
