@@ -79,7 +79,8 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
         database: the database; nothing is changed. On PostgreSQL the models' tables are made in a schema of their own
             for it, in a transaction that is rolled back, where the user may; otherwise what the models say is put into
             PostgreSQL's words as well as this library can.
-        models: the models that it should have tables for.
+        models: the models that it should have tables for; one with ``Meta.schema`` is not compared, since its table
+            is elsewhere.
 
     Returns:
         The differences, table by table in the order of the models; empty when there are none.
@@ -92,6 +93,7 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
     ['users: table: expected a table; got none']
     """
     dialect = sql_dialect_of(database)
+    models = [model for model in models if not model._meta.schema]
     expected = expected_in_own_words(database, models)
     actual = read_catalogue(database, expected.tables)
     differences: list[Difference] = []

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.generate.fields import neutral_value, value_from_text
+from cloudpub_models.schema.generate.python import literal
 from cloudpub_models.schema.generate.steps import Step, Steps
 from cloudpub_models.schema.generate.structure import (
     CheckState,
@@ -19,6 +20,7 @@ from cloudpub_models.schema.generate.structure import (
     TableState,
     UniqueState,
 )
+from cloudpub_models.schema.migrations.sqlite_definition import quoted
 
 
 class _Rule(Protocol):
@@ -119,6 +121,23 @@ def steps_between(old: Tables, new: Tables, steps: Steps, answers: Answers) -> l
     return found.steps()
 
 
+def _key_by_hand(old: TableState, new: TableState) -> str:
+    """Return what a script does that changes a table's key, for a person to write."""
+    place = f"{literal(new.name)}, {literal(f'{new.name}_pkey')}"
+    rule = literal(f"PRIMARY KEY ({', '.join(map(quoted, new.primary_key))})")
+    missing = [column for column in new.primary_key if column not in old.columns]
+    # A trigger finds the row by its key.
+    touched = [f"{literal(new.name)}, {literal(column)}" for column in new.touched if column in old.touched]
+    steps = [
+        *([f"add and fill {', '.join(missing)}"] if missing else []),
+        *(f"migrator.drop_touch_trigger({column})" for column in touched),
+        *([f"migrator.drop_constraint({place})"] if old.primary_key else []),
+        *([f"migrator.add_constraint({place}, SQL({rule}))"] if new.primary_key else []),
+        *(f"migrator.add_touch_trigger({column})" for column in touched),
+    ]
+    return ", ".join(steps)
+
+
 class _Difference:
     def __init__(self, old: Tables, new: Tables, steps: Steps, answers: Answers) -> None:
         self._old = old
@@ -168,7 +187,8 @@ class _Difference:
         if old.primary_key != new.primary_key:
             raise MigrationError(
                 f"expected the primary key of {new.name} to stay ({', '.join(old.primary_key)}); got "
-                f"({', '.join(new.primary_key)}): {BY_HAND}"
+                f"({', '.join(new.primary_key)}): write a migration by hand ({_key_by_hand(old, new)}), then the rest "
+                "can be written for you"
             )
         self._compare_columns(old, new)
         self._compare_touched(old, new)

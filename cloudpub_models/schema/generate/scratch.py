@@ -144,8 +144,8 @@ def tables_of_models(models: Sequence[type[peewee.Model]]) -> Tables:
     for model in models:
         if model._meta.schema:
             raise MigrationError(
-                f"expected models without a schema; got {model.__name__} with {model._meta.schema!r}: write its "
-                "migrations by hand"
+                f"expected models without a schema; got {model.__name__} with {model._meta.schema!r}: give it a "
+                "component of its own, and write that one's migrations by hand"
             )
     database = ScratchDatabase()
     fields = {(model._meta.table_name, field.column_name): field for model in models for field in _fields_of(model)}

@@ -20,7 +20,7 @@ _BEGINS_CLAUSE = frozenset(
     {"constraint", "primary", "not", "null", "unique", "check", "default", "collate", "references", "generated", "as"}
 )
 # The kinds of constraints that may be without a name, and how PostgreSQL's names for them end.
-_KINDS_IN_NAMES = {"check": "check", "unique": "key", "references": "fkey", "foreign": "fkey"}
+_KINDS_IN_NAMES = {"check": "check", "unique": "key", "references": "fkey", "foreign": "fkey", "primary": "pkey"}
 
 
 @dataclass
@@ -123,7 +123,7 @@ class TableDefinition:
         about = list(dict.fromkeys(known[name.lower()] for name in rule.columns if name.lower() in known))
         if owner is not None and not about:
             about = [owner]
-        if rule.kind == "check" and len(about) != 1:
+        if rule.kind == "primary" or (rule.kind == "check" and len(about) != 1):
             about = []
         kind = _KINDS_IN_NAMES[rule.kind]
         kinds = (f"{kind}{number or ''}" for number in itertools.count())

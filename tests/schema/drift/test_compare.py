@@ -314,6 +314,18 @@ def test_an_empty_database_lacks_every_table_and_the_statements_make_it_whole(em
     assert find_drift(empty, component.models) == []
 
 
+def test_a_model_in_a_schema_of_its_own_is_not_compared(empty: peewee.Database) -> None:
+    class Elsewhere(peewee.Model):
+        class Meta:
+            schema = "other"
+
+    class Here(peewee.Model):
+        class Meta:
+            table_name = "here"
+
+    assert [difference.table for difference in find_drift(empty, [Elsewhere, Here])] == ["here"]
+
+
 def test_models_of_the_users_own(empty: peewee.Database) -> None:
     from cloudpub_models.entity.base import Entity
     from cloudpub_models.models import Role

@@ -64,7 +64,7 @@ def test_a_column_that_may_not_be_null_needs_a_value() -> None:
 
 def test_a_key_of_other_columns_is_refused() -> None:
     with pytest.raises(
-        MigrationError, match=r"key of bills to stay \(id\); got \(id, amount\): write this migration by hand"
+        MigrationError, match=r"key of bills to stay \(id\); got \(id, amount\): write a migration by hand"
     ):
         changes(TABLE, replace(TABLE, primary_key=("id", "amount")))
 

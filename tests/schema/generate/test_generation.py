@@ -14,6 +14,7 @@ import pytest
 from cloudpub_models import Database, entity
 from cloudpub_models.component import Component
 from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema import Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.catalogue.catalogue import Catalogue
 from cloudpub_models.schema.generate.difference import Answers, MissingValueError
@@ -335,6 +336,52 @@ def test_a_type_that_no_field_has_is_declared_in_the_script(tmp_path: Path) -> N
     assert "from peewee import Field\n" in text
     assert 'class CitextField(Field):\n    field_type = "CITEXT"\n' in text
     assert "    name = CitextField()\n" in text
+
+
+KEYS: dict[str, Any] = {
+    "none": False,
+    "one": peewee.CompositeKey("at"),
+    "two": peewee.CompositeKey("at", "place"),
+    "added": peewee.CompositeKey("at", "person"),
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("one", "two"), ("two", "one"), ("none", "two"), ("two", "none"), ("two", "added")]
+)
+def test_a_key_of_other_columns_is_written_by_hand_as_the_message_says(
+    empty: peewee.Database, tmp_path: Path, old: str, new: str
+) -> None:
+    def visits(key: str) -> Component:
+        fields = {name: entity.IntegerField() for name in ("at", "place", *(["person"] if key == "added" else []))}
+        changed_at = entity.TimestampField(touched_on_update=True)
+        meta = type("Meta", (), {"table_name": "visits", "primary_key": KEYS[key]})
+        model = type("Visit", (entity.Entity,), {**fields, "changed_at": changed_at, "Meta": meta})
+        return Component("own", [model], tmp_path)
+
+    before, after = visits(old), visits(new)
+    write_script(before, "make", generated(before, {}, allows_destruction=False).text)
+    Migrator(empty, before).up()
+    empty.execute_sql("INSERT INTO visits (at, place) VALUES (1, 2), (3, 4)")
+    with pytest.raises(MigrationError) as refused:
+        generated(after, {}, allows_destruction=False)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert len(list(tmp_path.glob("0*.py"))) == 1
+    operations = re.findall(r"migrator\.\w+\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)", message)
+    if "add and fill person" in message:
+        operations.insert(0, 'migrator.add_column("visits", "person", IntegerField(default=7))')
+    write_script(
+        after,
+        "key",
+        "from cloudpub_models.entity import IntegerField\nfrom peewee import SQL\n"
+        f"def up(migrator, db):\n    migrator.migrate({', '.join(operations)})\n",
+    )
+    Migrator(empty, after).up()
+    rest = generated(after, {}, allows_destruction=False)
+    assert rest.changes == ()
+    assert find_drift(empty, after.models) == []
+    assert empty.execute_sql("SELECT at, place FROM visits ORDER BY at").fetchall() == [(1, 2), (3, 4)]
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:

@@ -126,5 +126,8 @@ def test_a_model_in_a_schema_is_refused() -> None:
         class Meta:
             schema = "other"
 
-    with pytest.raises(MigrationError, match="expected models without a schema; got Elsewhere with 'other'"):
+    with pytest.raises(
+        MigrationError,
+        match="expected models without a schema; got Elsewhere with 'other': give it a component of its own",
+    ):
         tables_of_models([Elsewhere])

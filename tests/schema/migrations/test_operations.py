@@ -312,11 +312,13 @@ def test_a_type_that_postgresql_does_not_convert_by_itself(filled: peewee.Databa
 
 
 def test_a_constraint_without_a_name_goes_by_postgresqls(filled: peewee.Database, tmp_path: Path) -> None:
-    filled.execute_sql("CREATE TABLE t (a INTEGER CHECK (a > 0), b INTEGER UNIQUE, CHECK (a < 9), UNIQUE (a, b))")
-    for name in ("t_a_check1", "t_a_check", "t_b_key", "t_a_b_key"):
+    filled.execute_sql(
+        "CREATE TABLE t (a INTEGER CHECK (a > 0), b INTEGER UNIQUE, CHECK (a < 9), UNIQUE (a, b), PRIMARY KEY (a))"
+    )
+    for name in ("t_a_check1", "t_a_check", "t_b_key", "t_a_b_key", "t_pkey"):
         applied(filled, tmp_path / "scripts", f"migrator.drop_constraint('t', '{name}')")
     table = read_catalogue(filled).tables["t"]
-    assert (table.checks, table.uniques) == ((), ())
+    assert (table.checks, table.uniques, table.primary_key) == ((), (), ())
 
 
 def test_an_index_over_some_rows_is_kept(filled: peewee.Database, tmp_path: Path) -> None:

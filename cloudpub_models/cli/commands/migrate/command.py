@@ -154,6 +154,9 @@ def check(
     models = [model for component in target.meant for model in component.models]
     with target.opened() as database:
         differences = find_drift(database.engine, models)
+    elsewhere = [model._meta.table_name for model in models if model._meta.schema]
+    if elsewhere:
+        print_note(f"not compared, since they are in a schema of their own: {', '.join(elsewhere)}")
     if as_json:
         print_document({"differences": _difference_documents(differences, target.meant)})
     elif not differences:

@@ -269,6 +269,35 @@ def test_a_change_that_no_script_is_written_for(run: Run, write: Write) -> None:
     assert "write this migration by hand" in refused(run(*FROM_MODELS, "x"))
 
 
+def test_a_key_of_other_columns_says_what_to_write(run: Run, write: Write, workplace: Path) -> None:
+    write("amount = IntegerField()", "number = CharField(max_length=9)")
+    run(*FROM_MODELS, "bills")
+    write("amount = IntegerField()", "number = CharField(max_length=9, primary_key=True)", "id = IntegerField()")
+    assert refused(run(*FROM_MODELS, "x")) == (
+        "expected the primary key of bills to stay (id); got (number): write a migration by hand "
+        '(migrator.drop_constraint("bills", "bills_pkey"), '
+        """migrator.add_constraint("bills", "bills_pkey", SQL('PRIMARY KEY ("number")'))), then the rest can be """
+        "written for you"
+    )
+    assert [path.name for path in (workplace / "scripts").glob("0*")] == ["0001_bills.py"]
+
+
+def test_a_model_in_a_schema_of_its_own(run: Run, write: Write, workplace: Path, cli_database_url: str) -> None:
+    write("amount = IntegerField()")
+    module = workplace / "billing_of_tests.py"
+    module.write_text(module.read_text().replace('table_name = "bills"', 'table_name = "bills"; schema = "money"'))
+    assert refused(run(*FROM_MODELS, "x")) == (
+        "expected models without a schema; got Bill with 'money': give it a component of its own, and write that one's "
+        "migrations by hand"
+    )
+    assert not (workplace / "scripts").exists()
+    (workplace / "scripts").mkdir()
+    run("migrate", "--database", cli_database_url)
+    checked = run("migrate", "check", "--database", cli_database_url)
+    assert (checked.exit_code, checked.stdout) == (0, "no drift: the database is what the models say\n")
+    assert "not compared, since they are in a schema of their own: bills\n" in checked.stderr
+
+
 def test_several_components(run: Run, write: Write) -> None:
     write()
     message = refused(run(*NEW, "--component", "cloudpub", "x"))
