@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cloudpub_models.manager.arguments.conditions import all_of as all_of
     from cloudpub_models.manager.arguments.conditions import any_of as any_of
     from cloudpub_models.manager.arguments.conditions import none_of as none_of
+    from cloudpub_models.manager.leasing import Lease as Lease
     from cloudpub_models.manager.manager import Manager as Manager
     from cloudpub_models.manager.scope import Scope as Scope
     from cloudpub_models.manager.statements.results import CursorPage as CursorPage
@@ -110,6 +111,7 @@ _NAMES_OF = {
     "cloudpub_models.entity.unloaded": ("forbid_lazy_loading",),
     "cloudpub_models.history.changes": ("Change",),
     "cloudpub_models.manager.arguments.conditions": ("ALL_ROWS", "all_of", "any_of", "none_of"),
+    "cloudpub_models.manager.leasing": ("Lease",),
     "cloudpub_models.manager.manager": ("Manager",),
     "cloudpub_models.manager.scope": ("Scope",),
     "cloudpub_models.manager.statements.results": (

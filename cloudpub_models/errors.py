@@ -38,6 +38,7 @@
     ├── MigrationError
     ├── HistoryError                the change log cannot tell or do what was asked
     │   └── HistoryConflictError
+    ├── LeaseLostError              a lease that is over, so that its effects are refused
     └── DatabaseError               whatever else the database reports
 
 Each is also the Peewee error that code written for Peewee catches today, so ``except peewee.IntegrityError`` keeps
@@ -251,6 +252,10 @@ class HistoryError(CloudpubError, peewee.PeeweeException):
 
 class HistoryConflictError(HistoryError):
     """What is to be taken back has been changed again since."""
+
+
+class LeaseLostError(CloudpubError, peewee.OperationalError):
+    """A lease that ran out, went to another worker or was ended: what was done under it is not kept."""
 
 
 class DatabaseError(CloudpubError, peewee.DatabaseError):

@@ -503,6 +503,36 @@ class Database(_PeeweeDatabase):
             model.bind(self, bind_refs=bind_refs, bind_backrefs=bind_backrefs)
         return None
 
+    @contextmanager
+    def once(self, key: str) -> Iterator[bool]:
+        """Have what is done in the block done once, however often and by however many programs it is tried.
+
+        The block is a transaction, which writes the key down with what it does: where it is undone, the key is too.
+        Whoever comes with the same key meanwhile waits for its end.
+
+        Args:
+            key: what is done, as ``"invoice:2026-11:6f1c"``; a text of at most 255 characters.
+
+        Returns:
+            a context manager that gives whether this is the first time: the block does nothing otherwise.
+
+        Raises:
+            InvalidValueError: the key is no text, empty, or too long.
+            UnknownTableError: the database has no table of receipts.
+
+        >>> for _ in range(2):
+        ...     with database.once("invoice:2026-11:6f1c") as fresh:
+        ...         print(fresh)
+        True
+        False
+
+        ``INSERT INTO receipts (key) VALUES (…) ON CONFLICT (key) DO NOTHING``
+        """
+        from cloudpub_models.work.receipts import record
+
+        with self.transaction():
+            yield record(self.engine, key)
+
     # The change log
 
     @property

@@ -2,7 +2,7 @@
 
 A call is checked, its SQL looked up by its shape (``statements``), run by the database's engine, and its rows become
 instances (``rows``). The operations stand by role: ``finding``, ``summarizing``, ``writing``, ``relating``,
-``searching``, ``recorded``.
+``searching``, ``leasing``, ``recorded``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import peewee
 
+from cloudpub_models.manager.leasing import Leasing
 from cloudpub_models.manager.recorded import Recorded
 from cloudpub_models.manager.relating import Relating
 from cloudpub_models.manager.searching import Searching
@@ -21,7 +22,13 @@ M = TypeVar("M", bound=peewee.Model)
 
 
 class Manager(
-    Writing[M, Data, Changes], Relating[M], Summarizing[M], Searching[M], Recorded[M], Generic[M, Data, Changes]
+    Writing[M, Data, Changes],
+    Relating[M],
+    Summarizing[M],
+    Searching[M],
+    Leasing[M],
+    Recorded[M],
+    Generic[M, Data, Changes],
 ):
     """The operations on one table.
 

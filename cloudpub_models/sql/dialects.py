@@ -157,6 +157,9 @@ class _Differences(NamedTuple):
     row_locks: bool
     # How an index is made while others write.
     create_index: str
+    # The moment at which a statement runs, by the database's clock, and one some seconds later, as columns hold them.
+    now: str
+    seconds_from_now: str
     # The whole seconds from 1970 to the moment in a column.
     whole_seconds: str
     # Whether LOWER leaves letters beyond ASCII as they are.
@@ -409,6 +412,9 @@ POSTGRESQL = Dialect(
     doubles_percent=True,
     row_locks=True,
     create_index="CREATE INDEX CONCURRENTLY",
+    # now() would be the moment at which the transaction began.
+    now="timezone('utc', clock_timestamp())",
+    seconds_from_now="timezone('utc', clock_timestamp()) + make_interval(secs => {0})",
     # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
     whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
     lowers_ascii_only=False,
@@ -470,6 +476,8 @@ SQLITE = Dialect(
     doubles_percent=False,
     row_locks=False,
     create_index="CREATE INDEX",
+    now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",
     # Without the fraction, which SQLite's date functions round.
     whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
     lowers_ascii_only=True,

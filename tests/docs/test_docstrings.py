@@ -1,7 +1,7 @@
 """Every public function shows an example in its docstring, and every example in a docstring runs.
 
 Examples find the names of the face, and a database in memory in which the user ``ada`` owns the function ``resize`` and
-the organization ``acme``, and the user ``grace`` nothing.
+the organization ``acme``, and the user ``grace`` nothing; the tables of leases and receipts are there too.
 """
 
 import doctest
@@ -27,8 +27,10 @@ from cloudpub_models import (
 from cloudpub_models.entity.base import Entity
 from cloudpub_models.legacy import QueryHelpers
 from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.schema.drift.definition import create_all
 from cloudpub_models.testing import Factory
 from cloudpub_models.testing.databases import default_database_in_memory
+from cloudpub_models.work.component import component
 
 MODULES = [module.name for module in pkgutil.walk_packages(cloudpub_models.__path__, "cloudpub_models.")]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -59,6 +61,7 @@ def names_of_the_face():
 
 
 def rows():
+    create_all(database.engine, component.models)
     ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
     return {
         "database": database,

@@ -17,7 +17,7 @@ FLOORS = [
     ("entity",),
     ("component",),
     ("schema",),
-    ("history",),
+    ("history", "work"),
     ("connection",),
     ("manager",),
     ("models", "migrations"),
@@ -27,7 +27,7 @@ FLOORS = [
     (FACE,),
     ("cli",),
 ]
-KIT = {"errors", "sql", "entity", "component", "schema", "history", "connection", "manager"}
+KIT = {"errors", "sql", "entity", "component", "schema", "history", "work", "connection", "manager"}
 
 FLOORS_OF_SQL = [
     (
