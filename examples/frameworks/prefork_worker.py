@@ -18,8 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cloudpub_models import FunctionDeployment, FunctionDeploymentUpdate, database, managers
-from cloudpub_models.errors import ConnectionFailedError, ConnectionLostError, PoolTimeoutError
+from cloudpub_models.errors import ConnectionFailedError, ConnectionLostError, LeaseLostError, PoolTimeoutError
+from cloudpub_models.work.component import component
 
+LEASE_SECONDS = 30.0  # how long a deployment waits whose process was killed
 IDLE_SECONDS = 1.0
 UNREACHABLE_SECONDS = 5.0
 
@@ -34,22 +36,23 @@ def build(deployment: FunctionDeployment) -> str:
 
 
 def build_next() -> bool:
-    """Build one deployment, as one unit of work; return whether there was one."""
-    with database.session():  # one connection, known to be alive, for all of it
-        claimed = managers.function_deployments.claim({"status": "building"}, {"status": "claimed"})
-        for deployment in claimed:
-            try:
-                build_logs = build(deployment)
-            except Exception as error:
-                log.exception("could not build %s", deployment.uuid)
-                failure = str(error)
-                managers.function_deployments.update_by_id(deployment.id, {"status": "failed", "build_logs": failure})
-            else:
-                with database.transaction():  # active and built, or neither
-                    built: FunctionDeploymentUpdate = {"status": "active", "build_logs": build_logs}
-                    managers.function_deployments.update_by_id(deployment.id, built)
-                    managers.function_deployments.activate(deployment)
-        return bool(claimed)
+    """Build one deployment; return whether there was one."""
+    lease = managers.function_deployments.lease({"status": "building"}, seconds=LEASE_SECONDS)
+    if lease is None:
+        return False
+    deployment = lease.row
+    with lease:  # renewed for as long as the build takes
+        outcome: FunctionDeploymentUpdate
+        try:
+            outcome = {"status": "active", "build_logs": build(deployment)}
+        except Exception as error:
+            log.exception("could not build %s", deployment.uuid)
+            outcome = {"status": "failed", "build_logs": str(error)}
+        with lease.finish():  # active and built, or neither; nothing, if another process has the deployment by now
+            managers.function_deployments.update_by_id(deployment.id, outcome)
+            if outcome["status"] == "active":
+                managers.function_deployments.activate(deployment)
+    return True
 
 
 def work(until_idle: bool) -> None:
@@ -64,6 +67,8 @@ def work(until_idle: bool) -> None:
             if until_idle:
                 return
             stopping.wait(IDLE_SECONDS)
+        except LeaseLostError:
+            log.exception("another process has the deployment")
         except (ConnectionFailedError, ConnectionLostError, PoolTimeoutError):
             log.exception("the database cannot be reached")
             stopping.wait(UNREACHABLE_SECONDS)
@@ -91,7 +96,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--until-idle", action="store_true", help="end when there is nothing left to build")
     options = parser.parse_args()
-    database.initialize()  # $CLOUDPUB_DATABASE_URL
+    database.initialize(components=[component])  # $CLOUDPUB_DATABASE_URL, with the tables of leases
     database.migrate()  # once, before there are workers
     children = [fork(lambda: work(options.until_idle)) for _ in range(options.processes)]
 

@@ -15,6 +15,7 @@ import typer
 import cloudpub_models
 from cloudpub_models import (
     Database,
+    Lease,
     Manager,
     Managers,
     QueryBuilder,
@@ -99,6 +100,7 @@ def test_every_name_of_the_face():
     [
         ("Database", Database, peewee.DatabaseProxy),
         ("Database", cloudpub_models.Connection, object),
+        ("Leases", Lease, object),
         ("Managers", Managers, object),
         ("QueryBuilder", QueryBuilder, object),
         ("QueryBuilder", Statement, str),
@@ -179,7 +181,7 @@ def test_every_result_is_known_to_this_test():
     exported = {getattr(cloudpub_models, name) for name in cloudpub_models.__all__}
     classes = {cls for cls in exported if isinstance(cls, type) and cls.__module__.startswith(rooms)}
     classes = {cls for cls in classes if not is_typeddict(cls)}
-    assert classes == {*RESULTS, Manager, Managers, Scope}
+    assert classes == {*RESULTS, Lease, Manager, Managers, Scope}
 
 
 @pytest.mark.parametrize("name", dto.__all__)
