@@ -13,6 +13,7 @@ import pytest
 
 from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.testing import postgresql as testing_postgresql
+from cloudpub_models.testing.databases import fill_in_memory
 from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDatabase
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
@@ -103,7 +104,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, backend: str) -> str:
-    """The URL of a migrated, empty database; in memory on SQLite, where ``database`` migrates it."""
+    """The URL of a migrated, empty database; in memory on SQLite, where ``database`` makes its tables."""
     return "sqlite:///:memory:" if backend == "sqlite" else str(request.getfixturevalue("shared_postgresql_url"))
 
 
@@ -112,7 +113,7 @@ def database(database_url: str, backend: str) -> Iterator[Database]:
     """A migrated, empty database of the test's own."""
     database = Database(database_url)
     if backend == "sqlite":
-        database.migrate()
+        fill_in_memory(database)
     yield database
     database.close()
 

@@ -72,8 +72,19 @@ def default_database_in_memory() -> Iterator[Database]:
     0
     """
     with default_database_at(MEMORY_URL) as database:
-        _driver_connection(_migrated_in_memory(database.components)).backup(_driver_connection(database))
+        fill_in_memory(database)
         yield database
+
+
+def fill_in_memory(database: Database) -> None:
+    """Copy the empty tables of all components into a database in memory that has none yet.
+
+    >>> shop = Database("sqlite:///:memory:")
+    >>> fill_in_memory(shop)
+    >>> shop.migrate()
+    []
+    """
+    _driver_connection(_migrated_in_memory(database.components)).backup(_driver_connection(database))
 
 
 def make_tables(database: Database) -> None:

@@ -13,6 +13,7 @@ import gc
 import itertools
 import os
 import sqlite3
+import sys
 import time
 import uuid
 import weakref
@@ -80,11 +81,13 @@ class SqliteConnection(sqlite3.Connection):
         closed: whether it has been closed.
         changed: whether raw SQL has left something behind in it: a setting, another file, a temporary table.
         query_only: whether it has been told, or is about to be told, to refuse writes.
+        references: how many there are to it while one variable alone holds it; it is part of a cycle.
     """
 
     closed = False
     changed = False
     query_only = False
+    references = 0
 
     def close(self) -> None:
         self.closed = True
@@ -107,6 +110,9 @@ class Lease:
         self.connection: SqliteConnection | None = connection
 
     def __del__(self) -> None:
+        if os is None:
+            # The interpreter is ending, has taken the modules away, and closes what is left itself.
+            return
         # A forked child finalizes its parent's threads. And when the database is closed, the thread may be in the
         # middle of a statement.
         engine = self._engine()
@@ -213,6 +219,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         self._connections.add(connection)
         if not self._in_memory and self._file is None:
             self._file = _file_at(self._path)
+        connection.references = sys.getrefcount(connection)
         return connection
 
     def _require_same_file(self) -> None:
@@ -282,6 +289,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if connection is not None and connection.in_transaction:
             self.rollback_transaction()
         if connection is not None and connection.changed:
+            del connection
             self._let_go()
 
     def connect(self, reuse_if_open: bool = False) -> bool:
@@ -306,8 +314,13 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return super()._forget_connection()
 
     def _let_go(self) -> None:
-        """Have this thread begin with another connection; this one closes itself when no stream reads from it."""
-        self._forget_connection()
+        """Have this thread begin with another connection; this one closes itself when no stream reads from it.
+
+        Mostly none does, and whoever waits for the collector then keeps a file, or a whole database in memory.
+        """
+        connection = self._forget_connection()
+        if connection is not None and sys.getrefcount(connection) == connection.references:
+            connection.close()
 
     def keeps_connection(self) -> bool:
         return self._threads.current.pinned

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import peewee
 import pytest
 
 from cloudpub_models import Database, Manager, Managers, operators
+from cloudpub_models.connection.sqlite import engine as sqlite_engine
 from cloudpub_models.entity import AutoField, CharField, Entity, TimestampField
 from cloudpub_models.entity.fields import ServerDefault
 
@@ -83,3 +87,53 @@ def test_it_has_the_form_of_what_this_library_writes(database: Database, backend
     (row,) = database.raw_query_all("SELECT CURRENT_TIMESTAMP AS now, typeof(CURRENT_TIMESTAMP) AS kind")
     assert row["kind"] == "text"
     assert datetime.fromisoformat(row["now"]).isoformat(" ", "microseconds") == row["now"]
+
+
+def test_a_connection_that_nobody_uses_any_more_is_closed_without_the_collector(tmp_path: Path) -> None:
+    memory, file = Database("sqlite:///:memory:"), Database(f"sqlite:///{tmp_path}/cloud.db")
+    file.raw_execute("CREATE TABLE rows (n INT)")
+    collected: list[object] = []
+    gc.collect()
+    gc.disable()
+    gc.callbacks.append(lambda *run: collected.append(run))
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            with file.session():
+                file.raw_execute("PRAGMA cache_size = 5")  # would stay behind in the connection
+        assert len(os.listdir("/proc/self/fd")) <= before
+        memory.migrate()
+        memory.close()
+        file.close()
+        assert len(os.listdir("/proc/self/fd")) < before
+    finally:
+        gc.callbacks.pop()
+        gc.enable()
+    assert collected == []
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_who_still_reads_from_a_connection_that_was_let_go_reads_to_the_end(tmp_path: Path, in_memory: bool) -> None:
+    database = Database("sqlite:///:memory:" if in_memory else f"sqlite:///{tmp_path}/cloud.db")
+    database.batch_execute(["CREATE TABLE rows (n INT)", *[f"INSERT INTO rows VALUES ({n})" for n in range(5)]])
+    with database.session():
+        stream = database.raw_query_iter("SELECT n FROM rows", chunk_size=2)
+        cursor = database.engine.execute_sql("SELECT n FROM rows")
+        connection = database.engine.connection()
+        assert (next(stream), cursor.fetchone()) == ({"n": 0}, (0,))
+        database.raw_execute("PRAGMA cache_size = 5")
+    assert [row["n"] for row in stream] == [1, 2, 3, 4]
+    assert cursor.fetchall() == [(1,), (2,), (3,), (4,)]
+    assert connection.execute("SELECT COUNT(*) FROM rows").fetchone() == (5,)
+    assert database.engine.connection() is not connection
+    database.close()
+
+
+def test_a_database_that_outlives_the_modules_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database("sqlite:///:memory:")
+    database.ping()
+    monkeypatch.setattr(sqlite_engine, "os", None)
+    database.engine.this_thread().lease.__del__()
+    monkeypatch.undo()
+    assert database.raw_query_single("SELECT 1 AS one") == {"one": 1}
+    database.close()
