@@ -61,8 +61,30 @@ def _referring(model: type[peewee.Model], column: str, values: Sequence[Any], da
 
 
 def _cascades(model: type[peewee.Model]) -> list[Any]:
-    """Return the foreign keys whose rows go when the model's rows go."""
-    return [key for key in model._meta.backrefs if str(key.on_delete or "").upper() == "CASCADE"]
+    """Return the foreign keys whose rows go when the model's rows go, each column once.
+
+    They may refer to another model of the same table, and a table that refers may have several models.
+    """
+    found: dict[tuple[str, str, str], Any] = {}
+    for each in _models_of_its_table(model):
+        for key in each._meta.backrefs:
+            if str(key.on_delete or "").upper() == "CASCADE":
+                place = (key.model._meta.table_name, key.column_name, key.rel_field.column_name)
+                found.setdefault(place, key)
+    return list(found.values())
+
+
+def _models_of_its_table(model: type[peewee.Model]) -> Iterator[type[peewee.Model]]:
+    """Yield the model that has a model's table first, and those that have been made of it."""
+    bases = [base for base in model.__mro__ if getattr(base, "_meta", None) and _same_table(base, model)]
+    waiting: list[type[peewee.Model]] = bases[-1:]
+    for each in waiting:
+        yield each
+        waiting.extend(subclass for subclass in each.__subclasses__() if _same_table(subclass, model))
+
+
+def _same_table(one: Any, other: type[peewee.Model]) -> bool:
+    return (one._meta.schema, one._meta.table_name) == (other._meta.schema, other._meta.table_name)
 
 
 def _primary_keys(model: type[peewee.Model]) -> Iterable[Any]:

@@ -73,3 +73,30 @@ def test_rows_that_refer_to_each_other(managers: Managers) -> None:
             assert rows_gone_with(Node, [first], database) == {"node": 2}
         finally:
             Node.drop_table()
+
+
+def test_a_table_of_several_models_counts_once(managers: Managers) -> None:
+    class NamedNode(Node):
+        name = peewee.TextField(null=True)
+
+        class Meta:
+            table_name = "node"
+
+    class Leaf(peewee.Model):
+        node = peewee.ForeignKeyField(NamedNode, on_delete="CASCADE")
+
+    database = managers.users.database
+    with database.bind(), Node.bind_ctx(database.engine), NamedNode.bind_ctx(database.engine):
+        database.engine.drop_tables([NamedNode, Leaf])
+        database.engine.create_tables([NamedNode, Leaf])
+        first = NamedNode.create(name="first")
+        second = NamedNode.create(parent=first)
+        Leaf.create(node=second)
+        Leaf.create(node=second)
+        rows = {model: [model.get_by_id(first.id)] for model in (Node, NamedNode)}
+        try:
+            # Whichever model's rows they are, and whichever the leaves refer to.
+            for model, roots in rows.items():
+                assert rows_gone_with(model, roots, database) == {"node": 1, "leaf": 2}
+        finally:
+            database.engine.drop_tables([Leaf, NamedNode])

@@ -332,9 +332,12 @@ def _model_of_table(
 
 
 def models_by_table(known: type[peewee.Model], others: tuple[type[peewee.Model], ...]) -> dict[str, type[peewee.Model]]:
-    """Return some models and those that ``known`` is related to, by the name of their table."""
+    """Return some models and those that ``known`` is related to, by the name of their table.
+
+    Where several have one table, ``known`` comes first, then those that it refers to, then ``others``.
+    """
     related = [model for _, model, _ in known._meta.model_graph()]
-    return {model._meta.table_name: model for model in (*others, *related, known)}
+    return {model._meta.table_name: model for model in (*related, *others, *known._meta.refs.values(), known)}
 
 
 def _is_text(field: peewee.Field[Any]) -> bool:

@@ -111,6 +111,16 @@ def find_drift(database: peewee.Database, models: Models) -> list[Difference]:
     return differences
 
 
+def unknown_columns(model: type[peewee.Model], table: Table) -> list[Column]:
+    """Return the columns of a table that its model does not know, which are another program's to write.
+
+    >>> unknown_columns(User, Table("users", {"nickname": Column("nickname", "text", True)}))
+    [Column(name='nickname', type='text', nullable=True, default=None, default_sql=None)]
+    """
+    known = model._meta.columns
+    return [column for name, column in table.columns.items() if name not in known]
+
+
 class _Comparison:
     """One table as it should be beside the same table as it is."""
 

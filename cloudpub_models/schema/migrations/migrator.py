@@ -20,13 +20,13 @@ import peewee
 
 from cloudpub_models.component import Component, with_what_they_are_after
 from cloudpub_models.errors import MigrationError, did_you_mean
-from cloudpub_models.schema.migrations.applied import AppliedMigration, AppliedMigrations
+from cloudpub_models.schema.migrations.applied import HISTORY_TABLE, AppliedMigration, AppliedMigrations
 from cloudpub_models.schema.migrations.scripts import Script, scripts_of
 from cloudpub_models.schema.migrations.status import MigrationStatus, require_sound, statuses_of
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
-    from cloudpub_models.schema.drift.adoption import AdoptionReport
+    from cloudpub_models.schema.drift.adoption import AdoptionReport, Examination
 
 
 class Migrator:
@@ -170,6 +170,17 @@ class Migrator:
         with MigrationRun(self.database, self._book, self.lock_timeout, self.afterwards) as run:
             return run.down(self.scripts_to_revert(target))
 
+    def examine(self, beside: Iterable[Component] = ()) -> Examination:
+        """Return what there is to say of a database's tables before it is adopted; nothing is refused.
+
+        Args:
+            beside: components that are not to be adopted, whose tables are nobody else's either.
+        """
+        from cloudpub_models.schema.drift.adoption import examine, tables_of
+
+        known = (name for component in beside for name in tables_of(component))
+        return examine(self.database, self.components, [HISTORY_TABLE, *known])
+
     def adopt(self) -> AdoptionReport:
         """Take over a database whose tables another backend has made: record the first migrations as applied.
 
@@ -182,13 +193,14 @@ class Migrator:
         Raises:
             MigrationError: for missing tables or columns and types that do not fit; nothing is recorded then.
         """
-        from cloudpub_models.schema.drift.adoption import AdoptionReport, examine
+        from cloudpub_models.schema.drift.adoption import AdoptionReport
         from cloudpub_models.schema.migrations.run import MigrationRun
 
         with MigrationRun(self.database, self._book, self.lock_timeout) as run:
-            adopted, differences = examine(self.database, self.components)
-            first = [script for component in adopted for script in scripts_of(component)[:1]]
-            return AdoptionReport(tuple(run.record_only(first)), differences)
+            examined = self.examine()
+            examined.require_fit()
+            first = [script for component in examined.adopted for script in scripts_of(component)[:1]]
+            return AdoptionReport(tuple(run.record_only(first)), examined.differences)
 
     def _latest_first(self) -> list[Script]:
         scripts = {script.name: script for script in self.scripts()}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import peewee
 import pytest
 
+from cloudpub_models.component import Component
+from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator, find_drift
+from cloudpub_models.schema.drift.adoption import TableFinding, examine
 
 # As a backend in another language might have made them: PostgreSQL's own names, TIMESTAMPTZ, hardly a constraint.
 FOREIGN_TABLES = {
@@ -178,3 +181,68 @@ def test_migrating_a_foreign_database_points_to_adoption(foreign: peewee.Databas
 def test_a_migrated_database_has_nothing_to_adopt(migrated: peewee.Database) -> None:
     report = Migrator(migrated, component).adopt()
     assert (report.recorded, report.differences, report.statements) == ((), (), ())
+
+
+def test_each_table_is_described(foreign: peewee.Database) -> None:
+    foreign.execute_sql("DROP TABLE function_logs")
+    foreign.execute_sql("ALTER TABLE functions DROP COLUMN analysis_result")
+    foreign.execute_sql("CREATE TABLE deploy_logs (id INTEGER, uuid TEXT, level TEXT, message TEXT, timestamp TEXT)")
+    examined = examine(foreign, [component])
+    found = {finding.table: finding for finding in examined.tables}
+    assert list(found) == [*component.tables, "billing", "deploy_logs"]
+    assert found["users"].found.endswith("; 1 column that the model does not know: nickname text")
+    assert [column.name for column in found["users"].unknown_columns] == ["nickname"]
+    assert found["functions"].found.startswith("1 in the way; ")
+    assert found["functions"].advice[0] == "mend that, then adopt again"
+    assert found["function_logs"].found == "no table; deploy_logs has its columns but for function_id"
+    assert found["function_logs"].advice == ("make it beside deploy_logs, then adopt again",)
+    assert (found["billing"].component, found["billing"].found) == (None, "a table that no model has")
+    assert (examined.adopted, examined.fits) == ((component,), False)
+    assert [difference.table for difference in examined.in_the_way] == ["functions", "function_logs"]
+
+
+def test_a_table_like_none_is_only_missing(foreign: peewee.Database) -> None:
+    foreign.execute_sql("DROP TABLE function_logs")
+    # Three of six columns are not most of them.
+    foreign.execute_sql("CREATE TABLE other (id INTEGER, uuid TEXT, level TEXT)")
+    [missing] = [each for each in examine(foreign, [component]).tables if each.table == "function_logs"]
+    assert (missing.found, missing.advice) == ("no table", ("make it, then adopt again",))
+
+
+def test_tables_of_other_components_are_nobody_elses(empty: peewee.Database) -> None:
+    Migrator(empty, component).up()
+    empty.execute_sql("CREATE TABLE others (id INTEGER)")
+    assert [each.table for each in Migrator(empty, []).examine(beside=[component]).tables] == ["others"]
+    assert {each.found for each in Migrator(empty, component).examine().tables} == {
+        "as the model says",
+        "a table that no model has",
+    }
+
+
+def test_a_component_without_a_table_is_for_migrations_to_make(migrated: peewee.Database) -> None:
+    class Coin(peewee.Model):
+        class Meta:
+            table_name = "coins"
+
+    examined = Migrator(migrated, [component, Component("coins", (Coin,))]).examine()
+    assert examined.tables[-1] == TableFinding("coins", "coins", "no table", ("migrate the component, which makes it",))
+    assert (examined.adopted, examined.fits) == ((component,), True)
+
+
+def test_a_table_in_a_schema_of_its_own_is_not_looked_at(empty: peewee.Database) -> None:
+    class Elsewhere(peewee.Model):
+        class Meta:
+            table_name = "elsewhere"
+            schema = "shop"
+
+    class Here(peewee.Model):
+        class Meta:
+            table_name = "coins"
+
+    counting = "SERIAL" if sql_dialect_of(empty).alters_tables else "INTEGER"
+    empty.execute_sql(f"CREATE TABLE coins (id {counting} NOT NULL PRIMARY KEY)")
+    examined = Migrator(empty, Component("shop", (Elsewhere, Here))).examine()
+    assert [each.found for each in examined.tables] == [
+        "in a schema of its own, and not looked at",
+        "as the model says",
+    ]

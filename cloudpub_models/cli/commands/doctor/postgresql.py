@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
+from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
 
 SUPPORTED_SERVERS = range(15, 19)
@@ -53,6 +54,16 @@ _NEVER_ANALYSED = """
     WHERE schemaname = current_schema() AND n_live_tup >= @rows AND last_analyze IS NULL AND last_autoanalyze IS NULL
     ORDER BY 1
 """
+# The time zone that a session begins with, and which setting says so: a role's comes before its database's.
+_ZONE = """
+    SELECT current_setting('TimeZone') AS zone, quote_literal(current_setting('TimeZone')) AS quoted,
+           CASE source WHEN 'user' THEN format('ROLE %I', current_user)
+                       WHEN 'database user' THEN format('ROLE %I IN DATABASE %I', current_user, current_database())
+                       ELSE format('DATABASE %I', current_database()) END AS owner
+    FROM pg_settings WHERE name = 'TimeZone'
+"""
+_LOCAL = ("timestamp", "timestamp(6)")
+_NOW = ("now", "localtimestamp", "clock_timestamp", "statement_timestamp", "transaction_timestamp")
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
@@ -152,17 +163,19 @@ def time_limits(database: Database) -> Iterator[Verdict]:
 
 
 def time_zone(database: Database) -> Iterator[Verdict]:
-    """Compare the server's clock and time zone with what the schema expects."""
+    """Compare the server's clock and time zone with what the schema expects, and find defaults of local time."""
     with _without_settings(database) as others:
-        zone = _setting(others, "TimeZone")
-    if zone.upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "UCT", "ZULU", "ETC/UCT", "ETC/ZULU"):
-        yield ok(f"{zone}, for other sessions too")
+        row = others.raw_query_single(_ZONE)
+    assert row is not None
+    if row["zone"].upper() in ("UTC", "ETC/UTC", "GMT", "ETC/GMT", "UCT", "ZULU", "ETC/UCT", "ETC/ZULU"):
+        yield ok(f"{row['zone']}, for other sessions too")
     else:
         yield warning(
-            f"other sessions of this role are in {zone}: their now() in a TIMESTAMP column is local time, which this "
-            "library reads as UTC (its own connections and the columns' defaults are UTC)",
-            f"ALTER ROLE {_role(database)} SET timezone = 'UTC';",
+            f"other sessions of this role are in {row['zone']}: their now() in a TIMESTAMP column is local time, which "
+            "this library reads as UTC (its own connections and the columns' defaults are UTC)",
+            f"ALTER {row['owner']} SET timezone = 'UTC'; -- sessions that are open keep theirs",
         )
+        yield from _local_times(database, row["zone"], row["quoted"])
     before = datetime.now(UTC)
     row = database.raw_query_single("SELECT clock_timestamp() AS now")
     after = datetime.now(UTC)
@@ -173,6 +186,26 @@ def time_zone(database: Database) -> Iterator[Verdict]:
             f"the clocks of server and client are {_duration(difference)} apart: rows that both write are out of order",
             "synchronise both with NTP",
         )
+
+
+def _local_times(database: Database, zone: str, quoted_zone: str) -> Iterator[Verdict]:
+    """Find columns of the models whose default is the local time of whoever inserts."""
+    quote = database.engine.sql_dialect.quote
+    names = [model._meta.table_name for model in database.models]
+    for table in read_catalogue(database.engine, names).tables.values():
+        columns = [each.name for each in table.columns.values() if each.type in _LOCAL and each.default in _NOW]
+        if columns:
+            name, quoted = quote(table.name), [quote(column) for column in columns]
+            defaults = ", ".join(f"ALTER COLUMN {column} SET DEFAULT timezone('utc', now())" for column in quoted)
+            moved = ", ".join(f"{each} = {each} AT TIME ZONE {quoted_zone} AT TIME ZONE 'UTC'" for each in quoted)
+            yield warning(
+                f"{table.name}: the default of {', '.join(columns)} is the local time of the session: rows that "
+                f"sessions in {zone} insert are off by its distance from UTC",
+                # Triggers would set updated_at; the lock keeps everybody from inserting meanwhile.
+                f"BEGIN; ALTER TABLE {name} DISABLE TRIGGER USER, {defaults}; UPDATE {name} SET {moved}; "  # noqa: S608 - quoted
+                f"ALTER TABLE {name} ENABLE TRIGGER USER; COMMIT; -- moves all rows that are there to UTC: only if "
+                f"they were all written in {zone}, none of them by this library",
+            )
 
 
 def encoding(database: Database) -> Iterator[Verdict]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
+import peewee
 import typer
 
 from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
@@ -22,11 +23,15 @@ from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
 from cloudpub_models.component import Component, owners_of_tables, with_what_they_are_after
 from cloudpub_models.connection import Database
-from cloudpub_models.schema.drift.compare import Difference, find_drift
+from cloudpub_models.schema.catalogue.catalogue import Column
+from cloudpub_models.schema.catalogue.read import read_catalogue
+from cloudpub_models.schema.drift.adoption import TableFinding
+from cloudpub_models.schema.drift.compare import Difference, find_drift, unknown_columns
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
 
+_BETWEEN = "between the database and the models"
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
 migrate = typer.Typer(
@@ -154,9 +159,12 @@ def check(
     models = [model for component in target.meant for model in component.models]
     with target.opened() as database:
         differences = find_drift(database.engine, models)
+        unknown = [f"{table}.{column.name}" for table, column in _unknown_columns(database, models)]
     elsewhere = [model._meta.table_name for model in models if model._meta.schema]
     if elsewhere:
         print_note(f"not compared, since they are in a schema of their own: {', '.join(elsewhere)}")
+    if unknown:
+        print_note(f"columns that the models do not know, and that are left alone: {', '.join(unknown)}")
     if as_json:
         print_document({"differences": _difference_documents(differences, target.meant)})
     elif not differences:
@@ -164,7 +172,7 @@ def check(
     elif [difference.kind for difference in differences] == ["table"] * len(models):
         print_line("none of the models' tables is there: 'cloudpub migrate up' makes them")
     else:
-        _print_differences(differences, target.meant)
+        _print_differences(differences, target.meant, _BETWEEN)
     if differences:
         raise typer.Exit(FAILED)
 
@@ -177,25 +185,34 @@ def adopt(
 ) -> None:
     """Take over a database whose tables another backend has made.
 
-    It records the first migration as applied and prints what is missing, with the statements that would add it; it
-    runs none of them. It refuses missing tables or columns, and types that do not fit.
+    It says of each table what it is and what to do, with the statements that would add what is missing; it runs none of
+    them. It records the first migration as applied, and refuses missing tables or columns and types that do not fit.
 
     Exit code: 0 when adopted, 1 when refused.
     """
     with target.opened() as database:
-        adopted = Migrator(database.engine, target.meant).adopt()
+        migrator = Migrator(database.engine, target.meant)
+        examined = migrator.examine(beside=target.with_scripts)
+        recorded = migrator.adopt().recorded if examined.fits else ()
     if as_json:
-        differences = _difference_documents(adopted.differences, target.meant)
-        print_document({"recorded": ", ".join(adopted.recorded) or None, "differences": differences})
-        return
-    if not adopted.recorded:
-        print_line("this database had been adopted or migrated before")
+        print_document(
+            {
+                "recorded": ", ".join(recorded) or None,
+                "tables": [_finding_document(finding) for finding in examined.tables],
+                "differences": _difference_documents(examined.differences, target.meant),
+            }
+        )
     else:
-        print_line(f"adopted: {', '.join(adopted.recorded)} recorded as applied")
-    if adopted.differences:
-        _print_differences(adopted.differences, target.meant)
-    else:
-        print_line("nothing is missing")
+        _print_findings(examined.tables)
+        # What is in the way comes first; the rest is told once that is mended.
+        differences = examined.differences if examined.fits else examined.in_the_way
+        if differences:
+            _print_differences(differences, target.meant, "in the way" if examined.in_the_way else _BETWEEN)
+        if recorded:
+            print_line(f"adopted: {', '.join(recorded)} recorded as applied")
+        elif examined.fits:
+            print_line("this database had been adopted or migrated before")
+    examined.require_fit()
 
 
 def _plan(target: Target, direction: Direction, last: str | None, *, as_json: bool) -> None:
@@ -280,7 +297,25 @@ def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> Non
         require_consent(f"Run {names} all the same?", yes=yes)
 
 
-def _print_differences(differences: Iterable[Difference], components: Iterable[Component]) -> None:
+def _print_findings(findings: Iterable[TableFinding]) -> None:
+    for finding in findings:
+        owner = f" ({finding.component})" if finding.component else ""
+        print_line(f"{finding.table}{owner}: {finding.found}")
+        for advice in finding.advice:
+            print_line(f"  → {advice}")
+
+
+def _finding_document(finding: TableFinding) -> dict[str, Any]:
+    return {
+        "component": finding.component,
+        "table": finding.table,
+        "found": finding.found,
+        "advice": finding.advice,
+        "unknown_columns": {column.name: column.type for column in finding.unknown_columns},
+    }
+
+
+def _print_differences(differences: Iterable[Difference], components: Iterable[Component], where: str) -> None:
     console, listed, owners = HarmlessConsole(), list(differences), owners_of_tables(components)
     rows = [
         {
@@ -292,7 +327,7 @@ def _print_differences(differences: Iterable[Difference], components: Iterable[C
         }
         for difference in listed
     ]
-    console.print(f"{len(listed)} difference{'s' if len(listed) > 1 else ''} between the database and the models:")
+    console.print(f"{len(listed)} difference{'s' if len(listed) > 1 else ''} {where}:")
     console.print(table_of_rows(rows, console, most_rows=None, wrap=True))
     statements = dict.fromkeys(statement for difference in listed for statement in difference.statements)
     if statements:
@@ -305,6 +340,14 @@ def _print_differences(differences: Iterable[Difference], components: Iterable[C
         console.print(f"\nNo single statement mends {len(unmended)} of them:\n")
         for difference in unmended:
             console.print(f"  {difference.description}", soft_wrap=True)
+
+
+def _unknown_columns(database: Database, models: Sequence[type[peewee.Model]]) -> Iterator[tuple[str, Column]]:
+    tables = read_catalogue(database.engine, [model._meta.table_name for model in models]).tables
+    for model in models:
+        table = None if model._meta.schema else tables.get(model._meta.table_name)
+        if table is not None:
+            yield from ((table.name, column) for column in unknown_columns(model, table))
 
 
 def _difference_documents(differences: Iterable[Difference], components: Iterable[Component]) -> list[dict[str, Any]]:

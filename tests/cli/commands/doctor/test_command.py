@@ -7,14 +7,15 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from typer.testing import Result
 
-from cloudpub_models import Database
+from cloudpub_models import Database, Managers
 from cloudpub_models.cli.commands.doctor import postgresql
 from cloudpub_models.cli.commands.doctor.verdicts import Level
 from cloudpub_models.sql import POSTGRESQL
@@ -52,6 +53,13 @@ def change(url: str, *statements: str) -> None:
         for statement in statements:
             database.raw_execute(statement)
     database.close()
+
+
+def database_name(url: str) -> str:
+    administration = Database(url)
+    [row] = administration.raw_query_all("SELECT quote_ident(current_database()) AS name")
+    administration.close()
+    return str(row["name"])
 
 
 def test_a_healthy_database(run: Run, url: str, backend: str) -> None:
@@ -246,9 +254,7 @@ def test_references_to_nothing(run: Run, url: str) -> None:
 
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_time_zone_and_limits_of_other_sessions(run: Run, url: str) -> None:
-    administration = Database(url)
-    name = administration.raw_query_all("SELECT quote_ident(current_database()) AS name")[0]["name"]
-    administration.close()
+    name = database_name(url)
     assert "idle_in_transaction_session_timeout" in worse_than_ok(findings(run, url))["time-outs", "notice"]
     change(
         url,
@@ -258,6 +264,54 @@ def test_time_zone_and_limits_of_other_sessions(run: Run, url: str) -> None:
     found = findings(run, url)
     assert "Asia/Kathmandu" in worse_than_ok(found)["time zone", "warning"]
     assert any("idle_in_transaction_session_timeout 61s" in one["message"] for one in found)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("default", ["CURRENT_TIMESTAMP", "now()::timestamp", "LOCALTIMESTAMP", "clock_timestamp()"])
+def test_columns_whose_default_is_local_time(run: Run, url: str, default: str) -> None:
+    """What the advice is worth: with it, rows of before and of after are read right."""
+
+    def send(sql: str) -> None:
+        with closing(psycopg2.connect(url)) as other, other, other.cursor() as cursor:
+            cursor.execute(sql)
+
+    def seconds_ago(email: str) -> float:
+        database = Database(url)
+        user = Managers(database).users.get_one({"email": email})
+        database.close()
+        return (datetime.now(UTC) - user.created_at).total_seconds()
+
+    name = database_name(url)
+    change(
+        url,
+        f"ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu'",
+        f"ALTER TABLE users ALTER created_at SET DEFAULT {default}, ALTER updated_at SET DEFAULT {default}",
+        "ALTER TABLE organizations ALTER COLUMN created_at TYPE TIMESTAMPTZ, ALTER COLUMN created_at SET DEFAULT now()",
+    )
+    inserting = "INSERT INTO users (email, password_hash) VALUES ('{}@b.c', 'hash')"
+    send(inserting.format("before"))
+    assert round(seconds_ago("before@b.c") / 60) == -345
+    found = [one for one in findings(run, url) if one["check"] == "time zone" and one["level"] == "warning"]
+    assert found[0]["advice"].startswith(f"ALTER DATABASE {name} SET timezone = 'UTC';")
+    [told] = [one for one in found if "is the local time of the session" in one["message"]]
+    assert told["message"].startswith("users: the default of created_at, updated_at is ")
+    assert "Asia/Kathmandu" in told["message"]
+    send(told["advice"])
+    send(found[0]["advice"])
+    send(inserting.format("after"))
+    assert [round(seconds_ago(email) / 60) for email in ("before@b.c", "after@b.c")] == [0, 0]
+    left = [one for one in findings(run, url) if one["check"] == "time zone"]
+    assert [one["level"] for one in left] == ["ok"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_whose_time_zone_it_is(run: Run, url: str) -> None:
+    name = database_name(url)
+    change(url, f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET timezone = 'Asia/Kathmandu'")
+    found = [one for one in findings(run, url) if one["check"] == "time zone"]
+    assert found[0]["advice"].startswith(f"ALTER ROLE postgres IN DATABASE {name} SET timezone")
+    # The columns' defaults are UTC, whatever the session's zone is.
+    assert not any("local time of the session" in one["message"] for one in found)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])

@@ -179,7 +179,17 @@ def test_check_and_adopt_say_whose_table_it_is(run: Run, project, option, cli_da
     assert (difference["component"], difference["table"]) == ("flags", "flags_rows")
     assert "component" in run("migrate", "check").stdout
     adopted = json.loads(run("migrate", "adopt", "--component", "billing", "--json").stdout)
-    assert adopted == {"recorded": "billing.0001_rows", "differences": []}
+    found = {"component": "billing", "table": "billing_rows", "found": "as the model says", "advice": []}
+    leave = ["leave it be; a component of yours can have a model of it"]
+    others = [
+        {"component": None, "table": f"{name}_more", "found": "a table that no model has", "advice": leave}
+        for name in ("billing", "flags")
+    ]
+    assert adopted == {
+        "recorded": "billing.0001_rows",
+        "tables": [{**each, "unknown_columns": {}} for each in (found, *others)],
+        "differences": [],
+    }
     nothing = run("migrate", "adopt", "--component", "flags")
     assert nothing.exit_code == 1
     assert "expected the tables flags_rows; got none of them" in nothing.stderr
@@ -231,7 +241,9 @@ def test_rows_of_the_history_that_somebody_removed(run: Run, project, option, cl
     assert f"error: {first} failed (up): " in refused.stderr
     assert "if another backend has made these tables, run 'cloudpub migrate adopt'" in refused.stderr
     assert read_catalogue(database.engine).tables == before
-    assert json.loads(run("migrate", "adopt", "--json").stdout) == {"recorded": first, "differences": []}
+    adopted = json.loads(run("migrate", "adopt", "--json").stdout)
+    assert (adopted["recorded"], adopted["differences"]) == (first, [])
+    assert {finding["found"] for finding in adopted["tables"]} <= {"as the model says", "a table that no model has"}
     other = {name: state for name, state in states(run).items() if name.startswith("billing.") != (whose == "billing")}
     assert set(other.values()) == {"applied"}
     database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url:
     run("migrate", "--database", cli_database_url)
     result = run("migrate", "adopt", "--database", cli_database_url)
     assert result.exit_code == 0
-    assert "nothing is missing" in result.stdout
+    assert "users (cloudpub): as the model says\n" in result.stdout
+    assert result.stdout.endswith("this database had been adopted or migrated before\n")
 
 
 def test_check_of_an_empty_database_points_to_up(run: Run, empty_postgresql_url: str) -> None:
@@ -153,6 +155,8 @@ def test_adopt_reports_what_is_missing(run: Run, foreign_url: str) -> None:
     assert "CREATE INDEX function_logs_timestamp_idx" in result.stdout.replace('"', "")
     assert "ADD CONSTRAINT functions_user_id_fkey" in result.stdout
     assert "0001_initial" in run("migrate", "status", "--database", foreign_url).stdout
+    assert "function_logs (cloudpub): 1 difference\n  → it works as it is;" in result.stdout
+    assert "users (cloudpub): as the model says\nuser_information" in result.stdout
     assert "before" in run("migrate", "adopt", "--database", foreign_url).stdout
 
 
@@ -167,4 +171,33 @@ def test_adopt_refuses_with_a_list(run: Run, foreign_url: str) -> None:
     assert "users.email" in result.stderr
     assert "functions.name" in result.stderr
     assert "Traceback" not in result.output
+    assert (
+        "users (cloudpub): 1 in the way; 2 other differences\n  → mend that, then adopt again\nuser_information"
+        in result.stdout
+    )
+    assert "\nfunctions (cloudpub): 1 in the way; " in result.stdout
+    # What can wait is told once it is adopted.
+    assert "2 differences in the way:" in result.stdout
+    assert "ADD CONSTRAINT" not in result.stdout
+    document = json.loads(run("migrate", "adopt", "--json", "--database", foreign_url).stdout)
+    assert document["recorded"] is None
+    assert [each["table"] for each in document["differences"] if each["blocking"]] == ["users", "functions"]
+    assert "function_logs" in [each["table"] for each in document["differences"]]
+    assert [table["table"] for table in document["tables"] if table["found"].startswith("1 in the way")] == [
+        "users",
+        "functions",
+    ]
     assert "pending" in run("migrate", "status", "--database", foreign_url).stdout
+
+
+def test_columns_that_no_model_knows_are_named_and_left_alone(run: Run, cli_database_url: str) -> None:
+    run("migrate", "--database", cli_database_url)
+    database = Database(cli_database_url)
+    database.raw_execute("ALTER TABLE users ADD COLUMN nickname VARCHAR(30)")
+    database.close()
+    adopted = run("migrate", "adopt", "--database", cli_database_url)
+    assert adopted.exit_code == 0
+    assert "users (cloudpub): 1 column that the model does not know: nickname varchar(30)\n  → leave " in adopted.stdout
+    checked = run("migrate", "check", "--database", cli_database_url)
+    assert checked.stdout == "no drift: the database is what the models say\n"
+    assert "columns that the models do not know, and that are left alone: users.nickname\n" in checked.stderr
