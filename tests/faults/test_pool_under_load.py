@@ -3,10 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
-from cloudpub_models import Database, Managers
+from cloudpub_models import Database, Managers, errors
 from tests.faults.servers import wait_for
 
 pytestmark = pytest.mark.alone
@@ -164,19 +165,32 @@ def test_a_session_is_checked_once_when_it_begins(url, monkeypatch):
     database.close()
 
 
-def test_as_many_threads_as_connections_change_what_they_stream(url):
+@pytest.mark.parametrize(("threads", "in_sessions"), [(4, False), (2, True), (3, True)])
+def test_as_many_threads_as_connections_change_what_they_stream(url, threads, in_sessions):
     database = Database(url, max_connections=4, pool_timeout=5)
     database.migrate()
     managers = Managers(database)
     managers.users.batch_insert([{"email": f"{n}@example.com", "password_hash": "x"} for n in range(20)])
-    begun = threading.Barrier(4)
+    begun = threading.Barrier(threads)
 
     def change(number):
-        begun.wait(10)
-        for user in managers.users.iterate(chunk_size=1):
-            managers.users.update_by_id(user.id, {"password_hash": f"changed by {number}"})
+        with database.session() if in_sessions else nullcontext():
+            begun.wait(10)
+            for user in managers.users.iterate(chunk_size=1):
+                managers.users.update_by_id(user.id, {"password_hash": f"changed by {number}"})
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(change, range(4)))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(change, range(threads)))
     assert managers.users.count({"password_hash": "x"}) == 0
+    database.close()
+
+
+def test_a_stream_beside_sessions_that_keep_every_connection_says_so(url):
+    database = Database(url, max_connections=1, pool_timeout=0.1)
+    with database.session():
+        with pytest.raises(errors.PoolTimeoutError, match="all 1 stayed in use: keep sessions and transactions short"):
+            next(database.raw_query_iter("SELECT 1"))
+        # In a transaction the stream is the transaction's.
+        with database.transaction():
+            assert next(database.raw_query_iter("SELECT 1 AS n")) == {"n": 1}
     database.close()
