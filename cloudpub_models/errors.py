@@ -25,6 +25,7 @@
     │   └── CheckViolationError
     ├── ConnectionFailedError       no connection could be opened
     ├── ConnectionLostError         a connection broke while in use
+    │   └── ReadOnlyServerError     its server takes no writes any more
     ├── PoolTimeoutError
     ├── CommitUnknownError          a connection broke while COMMIT was under way
     ├── TransactionAbortedError
@@ -180,7 +181,18 @@ class ConnectionFailedError(CloudpubError, peewee.OperationalError):
 
 
 class ConnectionLostError(CloudpubError, peewee.OperationalError):
-    """A connection broke while it was in use; nothing of an open transaction was kept."""
+    """A connection broke while it was in use; nothing of an open transaction was kept.
+
+    Attributes:
+        transient: whether running the transaction again may help, unlike where its work takes longer than the server
+            lets a transaction wait for its next statement.
+    """
+
+    transient = True
+
+
+class ReadOnlyServerError(ConnectionLostError):
+    """The server takes no writes, as one that has become a standby; its connections are given up."""
 
 
 class PoolTimeoutError(CloudpubError, peewee.OperationalError):

@@ -20,6 +20,7 @@ _ADVICE: dict[type[errors.CloudpubError], str] = {
     errors.LockNotAvailableError: "somebody else holds it; try again later, or raise lock_timeout or busy_timeout",
     errors.QueryTimeoutError: "make the query cheaper (see its EXPLAIN), or raise statement_timeout",
     errors.ConnectionLostError: "nothing of an open transaction was kept; run it again",
+    errors.ReadOnlyServerError: "it may have become a standby; run it again, on the server that is the primary now",
     errors.SerializationError: "run the whole transaction again, as run_transaction() does",
     errors.DeadlockError: "run the whole transaction again, as run_transaction() does",
     errors.TransactionAbortedError: "put work that may fail into a nested transaction()",

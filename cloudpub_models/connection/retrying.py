@@ -10,7 +10,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from cloudpub_models.errors import CloudpubError, ConnectionFailedError, ConnectionLostError, RetryableError
+from cloudpub_models.errors import (
+    CloudpubError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    ReadOnlyServerError,
+    RetryableError,
+)
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -31,24 +37,24 @@ def run_repeatedly(
         begin: makes a transaction; entering it begins it.
         fn: the work.
         retries: how many times ``fn`` is called again at most.
-        patience: for how many seconds in a row to try to begin while the server restarts or is full, which costs no
-            retry since ``fn`` has not been called; 0 tries for ever.
+        patience: for how many seconds in a row to go on trying while the server restarts, is full or takes no writes,
+            which costs no retry since it does not depend on ``fn``; 0 tries for ever.
     """
     calls = 0
-    beginnings = 0
+    waits = 0
     give_up_at: float | None = None
     while True:
         begun = False
         try:
             with begin() as connection:
                 begun = True
-                calls += 1
-                beginnings, give_up_at = 0, None
                 return fn(connection)
         except (RetryableError, ConnectionLostError, ConnectionFailedError) as error:
-            if begun:
-                if isinstance(error, ConnectionFailedError) or calls > retries:
+            if begun and not isinstance(error, ReadOnlyServerError):
+                calls += 1
+                if isinstance(error, ConnectionFailedError) or calls > retries or not _may_pass(error):
                     raise
+                waits, give_up_at = 0, None
                 lost = isinstance(error, ConnectionLostError)
                 pause = _pause(
                     calls, _FIRST_PAUSE_AFTER_LOSS_SECONDS if lost else _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
@@ -58,13 +64,17 @@ def run_repeatedly(
                 give_up_at = give_up_at or now + (patience or float("inf"))
                 if now >= give_up_at or not _may_pass(error):
                     raise
-                beginnings += 1
-                pause = _pause(beginnings, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_TO_CONNECT_SECONDS)
+                waits += 1
+                # Work that has been begun takes more of a server than a connection does.
+                longest = _LONGEST_PAUSE_SECONDS if begun else _LONGEST_PAUSE_TO_CONNECT_SECONDS
+                pause = _pause(waits, _FIRST_PAUSE_SECONDS, longest)
         time.sleep(pause)
 
 
 def _may_pass(error: CloudpubError) -> bool:
-    return isinstance(error, ConnectionLostError) or (isinstance(error, ConnectionFailedError) and error.transient)
+    return isinstance(error, RetryableError) or (
+        isinstance(error, ConnectionLostError | ConnectionFailedError) and error.transient
+    )
 
 
 def _pause(number: int, first: float, longest: float) -> float:

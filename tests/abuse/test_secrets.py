@@ -262,6 +262,7 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
 
 ON_POSTGRESQL: list[tuple[type[Exception], Provocation]] = [
     (errors.ConnectionLostError, lost_connection),
+    (errors.ReadOnlyServerError, lambda database: sqlstate(database, "25006")),
     (errors.CommitUnknownError, lost_in_commit),
     (errors.PoolTimeoutError, exhausted),
     (errors.SerializationError, lambda database: sqlstate(database, "40001")),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import select
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,13 +59,15 @@ class PostgresqlConnection(extensions.connection):
     """A driver connection with the little that the pool and the engine remember about it.
 
     Attributes:
-        idle_since: see ``PoolableConnection``.
+        idle_since: see ``PoolableConnection``; within a block, when its last statement ended.
+        asked_at: when its last statement began.
         lent_to: see ``PoolableConnection``.
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
     """
 
     idle_since: float = 0.0
+    asked_at: float = 0.0
     lent_to: int | None = None
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
@@ -88,6 +91,7 @@ class PostgresqlConnection(extensions.connection):
 
         It is nobody else's until ``keep`` gives it back: a signal handler may send a statement at any time.
         """
+        self.asked_at = time.monotonic()
         cursor, self._kept_cursor = self._kept_cursor, None
         if cursor is None or cursor.closed:
             cursor = self.cursor()
@@ -98,6 +102,7 @@ class PostgresqlConnection(extensions.connection):
 
     def keep(self, cursor: extensions.cursor) -> None:
         """Keep a cursor for the next statement; making one takes long. It holds its last result until then."""
+        self.idle_since = time.monotonic()
         if cursor.rowcount <= _LARGEST_RESULT_KEPT:
             self._kept_cursor = cursor
 

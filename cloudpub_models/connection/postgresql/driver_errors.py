@@ -25,7 +25,7 @@ _SQLSTATES: dict[str, type[errors.CloudpubError]] = {
     "25P02": errors.TransactionAbortedError,
     "25P03": errors.ConnectionLostError,
     "25P04": errors.ConnectionLostError,
-    "25006": errors.StorageError,
+    "25006": errors.ReadOnlyServerError,
     "57P01": errors.ConnectionLostError,
     "57P02": errors.ConnectionLostError,
     "57P03": errors.ConnectionFailedError,
@@ -61,10 +61,13 @@ _LOST_CONNECTION = re.compile(
 _TRANSIENT_CONNECT_FAILURE = re.compile(
     r"connection refused|no such file or directory|(is|are) (starting up|shutting down)|recovery|not (yet )?accepting"
     r"|too many (clients|connections)|connection slots|no more connections allowed|timeout expired|timed out"
-    r"|unreachable|no route to host|temporary failure in name resolution|session is read-only|hot standby mode"
+    r"|unreachable|no route to host|(host|network) is down|temporary failure in name resolution"
+    r"|session is read-only|hot standby mode"
     r"|reset by peer|broken pipe|server login has been failing|server_login_retry",
     re.IGNORECASE,
 )
+# Of a connection that went silent, behind which others are as silent.
+_SILENCE = re.compile(r"timed out|unreachable|no route to host|(host|network) is down", re.IGNORECASE)
 _KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
 
 
@@ -102,6 +105,8 @@ def classify(
         )
     if code == "25006" and read_only:
         return errors.InvalidQueryError(f"this transaction is read-only: {text}")
+    if code == "25006" and _reads_only_by_setting(error):
+        return with_advice(errors.StorageError, f"default_transaction_read_only is on: {text}")
     if code is not None:
         kind = _SQLSTATES.get(code) or _SQLSTATE_CLASSES.get(code[:2], errors.DatabaseError)
         return with_advice(kind, text, missing_table=code == "42P01")
@@ -123,6 +128,19 @@ def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionF
     failure = errors.ConnectionFailedError(f"cannot connect to {target}: {reason}; {advice}")
     failure.transient = bool(_TRANSIENT_CONNECT_FAILURE.search(reason) or _LOST_CONNECTION.search(reason))
     return failure
+
+
+def has_gone_silent(error: errors.ConnectionLostError) -> bool:
+    """Return whether the server, or the way to it, has given no answer for as long as one waits for it."""
+    return _SILENCE.search(str(error)) is not None
+
+
+def _reads_only_by_setting(error: psycopg2.Error) -> bool:
+    """Return whether it is a setting that forbids writes, and not that the server is a standby; servers report both."""
+    if error.cursor is None:
+        return False
+    said = error.cursor.connection.get_parameter_status
+    return said("default_transaction_read_only") == "on" and said("in_hot_standby") != "on"
 
 
 def _has_closed_its_connection(error: psycopg2.Error) -> bool:

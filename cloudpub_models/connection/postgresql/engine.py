@@ -35,7 +35,7 @@ from cloudpub_models.connection.postgresql.connection import (
     reset_session,
     settings_of_a_transaction,
 )
-from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
+from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect, has_gone_silent
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
@@ -47,6 +47,7 @@ from cloudpub_models.errors import (
     CommitUnknownError,
     ConnectionLostError,
     InvalidQueryError,
+    ReadOnlyServerError,
     TransactionAbortedError,
 )
 from cloudpub_models.sql import POSTGRESQL
@@ -466,6 +467,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 received.execute(fetch)
             except psycopg2.Error as error:
                 self.fail(error, sql, parameters)
+            connection.idle_since = time.monotonic()
             count = received.rowcount
             if count:
                 yield received
@@ -580,15 +582,41 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def classify(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> CloudpubError:
         assert isinstance(error, psycopg2.Error)
         typed = classify(error, read_only=self.read_only_transaction(), sql=sql, parameters=parameters or ())
-        if isinstance(typed, ConnectionLostError):
-            self._pool.suspect_all()
-        return typed
+        if not isinstance(typed, ConnectionLostError):
+            return typed
+        self._pool.suspect_all()
+        refused = isinstance(typed, ReadOnlyServerError)
+        if refused and error.cursor is not None:
+            error.cursor.connection.close()
+        if refused or has_gone_silent(typed):
+            self._pool.give_up_idle(time.monotonic())
+        return self._lost_by_waiting() or typed
+
+    def _lost_by_waiting(self) -> ConnectionLostError | None:
+        """Return the error for a transaction that was ended for its long pause; the server's word for it is lost."""
+        connection: PostgresqlConnection | None = self._threads.current.connection
+        limit = self.options.idle_in_transaction_timeout
+        if connection is None or not self._threads.current.scopes or not limit:
+            return None
+        pause = connection.asked_at - connection.idle_since
+        if pause < limit:
+            return None
+        error = ConnectionLostError(
+            f"expected the next statement of a transaction within {limit:g} s; got none for {pause:.3g} s, and the "
+            "server has ended it: do what takes long before it begins, or raise idle_in_transaction_timeout"
+        )
+        error.transient = False
+        return error
 
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
         # Results are held by the client once a statement has run, so Peewee's calls need no connection afterwards.
         with Session(self):
-            look_at(self._threads.current.connection, sql)
-            return super().execute_cursor(sql, parameters, **cursor_options)
+            connection: PostgresqlConnection = self._threads.current.connection
+            look_at(connection, sql)
+            connection.asked_at = time.monotonic()
+            cursor = super().execute_cursor(sql, parameters, **cursor_options)
+            connection.idle_since = time.monotonic()
+            return cursor
 
 
 def _opening(name: str, sql: str) -> str:

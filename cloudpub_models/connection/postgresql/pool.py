@@ -31,6 +31,8 @@ from cloudpub_models.connection.postgresql.attempts import AttemptLimit
 from cloudpub_models.errors import PoolTimeoutError
 
 CHECK_AFTER_IDLE_SECONDS = 30.0
+# What has not answered for so long, while one waited for it, is not waited for a second time on another connection.
+_SILENCE_SECONDS = 1.0
 # How soon a stream that waits for another one's end notices it.
 _SECONDS_BETWEEN_LOOKS = 0.01
 
@@ -154,6 +156,7 @@ class ConnectionPool(Generic[C]):
             if not (check or suspect):
                 return connection
             usable = False
+            started = time.monotonic()
             try:
                 usable = self._is_usable(connection)
             finally:
@@ -161,6 +164,8 @@ class ConnectionPool(Generic[C]):
                     self.remove(connection)
             if usable:
                 return connection
+            if time.monotonic() - started > _SILENCE_SECONDS:
+                self.give_up_idle(started)
 
     def place_for_stream(self) -> StreamPlace:
         """Wait until a stream may begin, which keeps a connection while its reader asks for others.
@@ -227,6 +232,15 @@ class ConnectionPool(Generic[C]):
     def suspect_all(self) -> None:
         """Have every idle connection checked before its next use, since one of them was just lost."""
         self._suspect_before = time.monotonic()
+
+    def give_up_idle(self, since: float) -> None:
+        """Throw away what has been idle since before some moment, rather than to wait for each as long as for one."""
+        for connection in self._idle.copy():
+            if connection.idle_since <= since:
+                # Somebody may have taken it meanwhile.
+                with suppress(ValueError):
+                    self._idle.remove(connection)
+                    self.remove(connection)
 
     def close(self) -> None:
         """Close the idle connections now and each other one when it is given back."""

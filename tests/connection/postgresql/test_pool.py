@@ -25,7 +25,7 @@ class FakeServer:
         self.opened: list[FakeConnection] = []
         self.attempts: list[float] = []
         self.checks = 0
-        self.seconds_to_open = 0.0
+        self.seconds_to_open = self.seconds_to_check = 0.0
         self.down = False
 
     def open(self) -> FakeConnection:
@@ -38,6 +38,7 @@ class FakeServer:
 
     def is_usable(self, connection: FakeConnection) -> bool:
         self.checks += 1
+        time.sleep(self.seconds_to_check)
         return connection.alive
 
     def discard(self, connection: FakeConnection) -> None:
@@ -328,3 +329,32 @@ def test_one_connection_is_never_a_streams(server):
     assert pool.place_for_stream()
     alone = server.pool(limit=1)
     assert alone.place_for_stream()
+
+
+def with_idle_connections(server, count):
+    pool = server.pool(limit=count)
+    connections = [pool.acquire() for _ in range(count)]
+    for connection in connections:
+        pool.release(connection)
+    pool.suspect_all()
+    return pool, connections
+
+
+def test_what_gives_no_answer_is_waited_for_once_and_not_on_every_connection(server, monkeypatch):
+    """Behind a black hole each would take as long."""
+    monkeypatch.setattr(pool_module, "_SILENCE_SECONDS", 0.01)
+    pool, connections = with_idle_connections(server, 12)
+    server.seconds_to_check = 0.02
+    connections[-1].alive = False
+    assert pool.acquire() is server.opened[12]
+    assert server.checks == 1
+    assert all(one.discarded for one in connections)
+    assert pool.size == 1
+
+
+def test_what_is_refused_at_once_is_asked_one_by_one(server):
+    pool, connections = with_idle_connections(server, 4)
+    for connection in connections[1:]:
+        connection.alive = False
+    assert pool.acquire() is connections[0]
+    assert [one.discarded for one in connections] == [False, True, True, True]
