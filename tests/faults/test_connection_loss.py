@@ -360,3 +360,19 @@ def test_an_id_given_out_again_after_a_crash_is_not_taken_for_the_transaction(se
     assert outcome_of(again, fetch, 5) == "committed"
     assert outcome_of(forgotten, fetch, 5) in ("rolled back", "unknown")
     assert outcome_of(TransactionMark(before.id, again.counting_since, again.timeline), fetch, 5) == "committed"
+
+
+def test_after_two_crashes_a_commit_that_the_first_has_lost_is_never_called_committed(server, database):
+    from cloudpub_models.connection.postgresql.commit_outcome import outcome_of
+
+    server.execute("CHECKPOINT")
+    with pytest.raises(ConnectionLostError), database.transaction():
+        lost = database.engine.connection().transaction_mark
+        server.restart("immediate")
+        database.ping()
+    while int(server.execute("SELECT pg_current_xact_id()::text")[0][0]) < int(lost.id):
+        pass
+    server.restart("immediate")
+    server.execute("SELECT pg_current_xact_id()")
+    assert server.execute(f"SELECT pg_xact_status('{lost.id}'::xid8)") == [("committed",)]
+    assert outcome_of(lost, database.engine.fetch, 5, at_once=False) == "unknown"

@@ -5,6 +5,9 @@ transaction of which nothing had reached the disk is given out a second time, an
 a transaction remembers, beside its id, since when the server has counted its statistics: a crash loses them and begins
 anew, a clean restart does not. After a failover too, ids that had not reached the new server are given out again, on
 another timeline. And a standby knows of nothing that it has not received yet, so that it is not believed.
+
+Of two crashes a server knows the second only, and the id may have been given out again between them. So after a crash
+a "committed" is believed only where the server was asked from the loss on until it answered, with no time for another.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ _FIRST_ID_AFTER_RECOVERY_QUERY = """
 """
 
 _PAUSE_SECONDS = 0.02
+# How long after the loss, or after it was last asked in vain, a server is still asked at once.
+_AT_ONCE_SECONDS = 1.0
 
 Fetch = Callable[[str, Sequence[Any] | None], list[tuple[Any, ...]]]
 
@@ -71,6 +76,7 @@ class OutcomeQuestion:
         self._fetch = fetch
         self._patience = patience
         self._url = url
+        self._asked_until = time.monotonic() if fetch is not None else float("-inf")
 
     def __call__(self) -> CommitOutcome:
         """Return what became of the transaction.
@@ -88,13 +94,18 @@ class OutcomeQuestion:
                     "where the error was raised"
                 )
             fetch = engine.fetch
-        return outcome_of(self._mark, fetch, self._patience)
+        at_once = time.monotonic() - self._asked_until < _AT_ONCE_SECONDS
+        try:
+            return outcome_of(self._mark, fetch, self._patience, at_once=at_once)
+        finally:
+            if at_once:
+                self._asked_until = time.monotonic()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OutcomeQuestion, (self._mark, None, self._patience, self._url)
 
 
-def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOutcome:
+def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float, *, at_once: bool = True) -> CommitOutcome:
     """Ask the server what became of a transaction.
 
     Args:
@@ -102,11 +113,12 @@ def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOu
         fetch: runs a query on a connection that works.
         patience: for how many seconds to wait for a server that restarts or has not noticed yet that the client is
             gone.
+        at_once: whether the connection was lost just now, so that the server cannot have crashed twice since.
     """
     deadline = time.monotonic() + patience
     while True:
         try:
-            outcome = _ask(mark, fetch)
+            outcome = _ask(mark, fetch, at_once)
         except (ConnectionLostError, ConnectionFailedError) as error:
             if time.monotonic() > deadline or not getattr(error, "transient", True):
                 raise
@@ -118,7 +130,7 @@ def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float) -> CommitOu
         time.sleep(_PAUSE_SECONDS)
 
 
-def _ask(mark: TransactionMark, fetch: Fetch) -> CommitOutcome | None:
+def _ask(mark: TransactionMark, fetch: Fetch, at_once: bool) -> CommitOutcome | None:
     """Return the outcome, or None while the transaction is in progress, or a standby answers."""
     try:
         status, counting_since, timeline = fetch(_STATUS_QUERY, (mark.id,))[0]
@@ -130,7 +142,7 @@ def _ask(mark: TransactionMark, fetch: Fetch) -> CommitOutcome | None:
     if status == "aborted":
         return "rolled back"
     here = status == "committed" and timeline == mark.timeline
-    if here and (counting_since == mark.counting_since or _is_from_before_the_crash(mark, fetch)):
+    if here and (counting_since == mark.counting_since or (at_once and _is_from_before_the_crash(mark, fetch))):
         return "committed"
     return "unknown"
 

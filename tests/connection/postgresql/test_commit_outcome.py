@@ -1,9 +1,11 @@
 """What became of a transaction, asked of servers that answer as they do after faults; real ones stand in ``faults``."""
 
 import pickle
+import time
 
 import pytest
 
+from cloudpub_models.connection.postgresql import commit_outcome
 from cloudpub_models.connection.postgresql.commit_outcome import OutcomeQuestion, TransactionMark, outcome_of
 from cloudpub_models.errors import CommitUnknownError, ConfigurationError
 
@@ -48,6 +50,22 @@ def test_a_commit_on_another_timeline_may_be_anothers(counting_since):
 @pytest.mark.parametrize(("first", "outcome"), [("0:1001", "committed"), ("0:1000", "unknown"), (None, "unknown")])
 def test_after_a_crash_only_an_id_from_before_it_is_believed(first, outcome):
     assert outcome_of(MARK, server("committed", "2026-01-02", first_id_after_recovery=first), 0) == outcome
+
+
+def test_after_a_crash_only_who_asks_at_once_is_told_committed(monkeypatch):
+    """Between two crashes the id may have become another's, and the server knows of the second one only."""
+    crashed = server("committed", "2026-01-02", first_id_after_recovery="0:5000")
+    question = OutcomeQuestion(MARK, crashed, 0, "postgresql://db/shop")
+    assert question() == "committed"
+    monkeypatch.setattr(commit_outcome, "_AT_ONCE_SECONDS", 0.05)
+    question = OutcomeQuestion(MARK, crashed, 0, "postgresql://db/shop")
+    for _ in range(3):
+        time.sleep(0.03)
+        # Asked again and again, there is no time for a crash in between.
+        assert question() == "committed"
+    time.sleep(0.06)
+    assert question() == "unknown"
+    assert OutcomeQuestion(MARK, server("committed"), 0, "postgresql://db/shop")() == "committed"
 
 
 def test_the_mark_of_a_transaction_is_asked_of_a_real_server(shared_postgresql_url):
