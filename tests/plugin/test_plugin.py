@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from cloudpub_models import database
+from cloudpub_models.testing import postgresql
 from cloudpub_models.testing.postgresql import SERVER_VARIABLE
 
 pytest_plugins = ["pytester"]
@@ -292,6 +295,14 @@ def test_a_server_that_is_named_but_not_there_is_an_error(run, monkeypatch):
     outcome.assert_outcomes(errors=1)
     outcome.stdout.fnmatch_lines(["*ConnectionFailedError*"])
     outcome.stdout.no_fnmatch_line("*secret@*")
+
+
+@pytest.mark.parametrize("gigabytes", [7, 8, None])
+def test_a_server_of_our_own_has_its_files_in_memory_where_there_is_much(monkeypatch, tmp_path, gigabytes):
+    monkeypatch.setattr(postgresql, "_IN_MEMORY", tmp_path if gigabytes else tmp_path / "none")
+    monkeypatch.setattr(postgresql.shutil, "disk_usage", lambda _: SimpleNamespace(total=(gigabytes or 9) * 1024**3))
+    in_memory = str(tmp_path) if gigabytes == 8 else tempfile.gettempdir()
+    assert postgresql._place_for_files() == in_memory
 
 
 def test_workers_of_xdist_share_a_server_and_have_a_database_each(run, monkeypatch, pytester):
