@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cloudpub_models.dto import UserWithOrganizationDto as UserWithOrganizationDto
     from cloudpub_models.entity.unloaded import forbid_lazy_loading as forbid_lazy_loading
     from cloudpub_models.history.changes import Change as Change
+    from cloudpub_models.history.feed.outbox import Message as Message
     from cloudpub_models.manager.arguments.conditions import ALL_ROWS as ALL_ROWS
     from cloudpub_models.manager.arguments.conditions import all_of as all_of
     from cloudpub_models.manager.arguments.conditions import any_of as any_of
@@ -110,6 +111,7 @@ _NAMES_OF = {
     ),
     "cloudpub_models.entity.unloaded": ("forbid_lazy_loading",),
     "cloudpub_models.history.changes": ("Change",),
+    "cloudpub_models.history.feed.outbox": ("Message",),
     "cloudpub_models.manager.arguments.conditions": ("ALL_ROWS", "all_of", "any_of", "none_of"),
     "cloudpub_models.manager.leasing": ("Lease",),
     "cloudpub_models.manager.manager": ("Manager",),

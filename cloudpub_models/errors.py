@@ -38,7 +38,8 @@
     ├── StorageError                disk full, file read-only
     ├── MigrationError
     ├── HistoryError                the change log cannot tell or do what was asked
-    │   └── HistoryConflictError
+    │   ├── HistoryConflictError
+    │   └── FeedGapError            a feed cannot go on without leaving something out
     ├── LeaseLostError              a lease that is over, so that its effects are refused
     └── DatabaseError               whatever else the database reports
 
@@ -264,6 +265,10 @@ class HistoryError(CloudpubError, peewee.PeeweeException):
 
 class HistoryConflictError(HistoryError):
     """What is to be taken back has been changed again since."""
+
+
+class FeedGapError(HistoryError):
+    """What a feed has for a consumer is not known without a gap from where it has got."""
 
 
 class LeaseLostError(CloudpubError, peewee.OperationalError):

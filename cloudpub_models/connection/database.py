@@ -40,6 +40,9 @@ from cloudpub_models.sql.values import check_count, json_to_text
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
+    from cloudpub_models.history.changes import Change
+    from cloudpub_models.history.feed.outbox import Message
+    from cloudpub_models.history.feed.positions import Source, Start
     from cloudpub_models.history.history import History
     from cloudpub_models.history.taking_back import TakenBack
 
@@ -600,6 +603,95 @@ class Database(_PeeweeDatabase):
         >>> shop.close()
         """
         return self.history.undo(transaction_id, force=force)
+
+    @overload
+    def feed(
+        self, name: str, *, source: Literal["changes"] = "changes", limit: int = 1000, start: Start = "oldest"
+    ) -> AbstractContextManager[list[Change]]: ...
+    @overload
+    def feed(
+        self, name: str, *, source: Literal["outbox"], limit: int = 1000, start: Start = "oldest"
+    ) -> AbstractContextManager[list[Message]]: ...
+    def feed(
+        self, name: str, *, source: Source = "changes", limit: int = 1000, start: Start = "oldest"
+    ) -> AbstractContextManager[list[Change]] | AbstractContextManager[list[Message]]:
+        """Return a context manager that gives a consumer what has come since it was last given something.
+
+        Nothing is left out and nothing comes twice, whoever writes meanwhile. The block is a transaction in which the
+        consumer's position moves on: with what the block writes it is kept, or not at all. Meanwhile others wait that
+        read under the same name.
+
+        Changes of one row come in their order, and those of one transaction in one batch.
+
+        Args:
+            name: of the consumer. It is known from the first time on.
+            source: ``"changes"`` is the change log, ``"outbox"`` what ``publish`` was given.
+            limit: how many there are in a batch at most; a transaction that has made more changes comes in several.
+            start: where a consumer begins when it is not known yet: at ``"oldest"`` of what is kept, or ``"now"``.
+
+        Raises:
+            FeedGapError: something has not been recorded, or the position was reached in another database; see
+                ``history.move_consumer``.
+            HistoryError: the database has no tables of feeds (see ``history.enable``), is a standby, or the consumer
+                has another source.
+            LockNotAvailableError: another thread or process went on reading under the name.
+            InvalidQueryError: this thread has a transaction open.
+            InvalidValueError: an argument is none of those.
+
+        >>> _ = database.history.enable()
+        >>> _ = managers.functions.update_by_id(resize.id, {"name": "crop"})
+        >>> with database.feed("search index") as batch:
+        ...     [(change.operation, change.table, change.after) for change in batch]
+        [('update', 'functions', {'name': 'crop'})]
+        >>> with database.feed("search index") as batch:
+        ...     batch
+        []
+        """
+        from cloudpub_models.history.feed.outbox import checked_name
+        from cloudpub_models.history.feed.positions import SOURCES, STARTS
+        from cloudpub_models.history.feed.reading import next_batch
+
+        consumer = checked_name(name, "the name of a consumer")
+        for given, known in ((source, SOURCES), (start, STARTS)):
+            if given not in known:
+                raise InvalidValueError(f"expected {' or '.join(map(repr, known))}; got {shown(given)}")
+        check_count(limit, "limit", smallest=1)
+
+        @contextmanager
+        def batch() -> Iterator[Any]:
+            if self.engine.scopes():
+                raise InvalidQueryError("expected no open transaction; got one: a feed has one of its own")
+            with self.transaction(isolation="READ COMMITTED"):
+                yield next_batch(self.engine, self.models, consumer, source, limit=limit, start=start)
+
+        return batch()
+
+    def publish(self, topic: str, payload: Any = None) -> None:
+        """Put a message into the outbox, for those who read it by ``feed(name, source="outbox")``.
+
+        It is kept with what the transaction around it writes, or not at all.
+
+        Args:
+            topic: what it is about, as ``"deployment.ready"``.
+            payload: what it says, as JSON.
+
+        Raises:
+            HistoryError: the database has no outbox: see ``history.enable``.
+            InvalidValueError: the topic is no text, or the payload nothing that JSON can express.
+
+        >>> _ = database.history.enable()
+        >>> with database.transaction():
+        ...     _ = managers.functions.update_by_id(resize.id, {"status": "active"})
+        ...     database.publish("function.active", {"uuid": resize.uuid})
+        >>> with database.feed("mailer", source="outbox") as batch:
+        ...     [message.topic for message in batch]
+        ['function.active']
+
+        ``INSERT INTO outbox (topic, payload) VALUES ('function.active', '{…}')``
+        """
+        from cloudpub_models.history.feed.outbox import publish
+
+        publish(self.engine, topic, payload)
 
     # Raw SQL
 

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cloudpub_models.errors import HistoryError, InvalidValueError
-from cloudpub_models.history import changes, recording, taking_back
+from cloudpub_models.history import changes, pruning, recording, taking_back
 from cloudpub_models.history.changes import Change
+from cloudpub_models.history.feed import consumers
+from cloudpub_models.history.feed.consumers import Consumer
+from cloudpub_models.history.feed.positions import SOURCES, Source, Start
 from cloudpub_models.history.taking_back import TakenBack
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import check_count
@@ -61,8 +64,9 @@ class History:
     def enable(self, also: Sequence[str] = ()) -> tuple[str, ...]:
         """Have the changes of all tables recorded from now on whose model says ``tracked = True`` in its ``Meta``.
 
-        It makes the tables ``changes`` and, on SQLite, ``change_context``, and triggers, in one transaction under the
-        migrators' lock. Once it is on, doing it again changes nothing. Values of secret columns are never kept.
+        It makes the tables ``changes``, ``outbox``, ``feed_positions`` and, on SQLite, ``change_context``, and
+        triggers, in one transaction under the migrators' lock. Once it is on, doing it again changes nothing. Values of
+        secret columns are never kept.
 
         Args:
             also: names of other tables to record.
@@ -124,21 +128,53 @@ class History:
         check_count(transaction_id, "transaction_id")
         return changes.changes_of_transaction(self._database, self._models, transaction_id)
 
-    def prune(self, older_than: timedelta) -> int:
-        """Delete old changes, a few thousand in a transaction.
+    def prune(self, older_than: timedelta, *, source: Source = "changes") -> int:
+        """Delete old changes, a few thousand in a transaction, but for those that a consumer has yet to read.
 
         Args:
             older_than: how old those are that go.
+            source: ``"outbox"`` deletes old messages instead.
 
         Returns:
             how many went.
 
         Raises:
-            InvalidValueError: that is no length of time.
+            InvalidValueError: that is no length of time, or no source.
         """
         if not isinstance(older_than, timedelta) or older_than < timedelta(0):
             raise InvalidValueError(f"expected a timedelta that is not negative; got {shown(older_than)}")
-        return recording.prune(self._database, older_than)
+        if source not in SOURCES:
+            raise InvalidValueError(f"expected {' or '.join(map(repr, SOURCES))}; got {shown(source)}")
+        return pruning.prune(self._database, source, older_than)
+
+    def consumers(self) -> list[Consumer]:
+        """Return who reads feeds, by name, and how much is waiting for each."""
+        return consumers.consumers(self._database)
+
+    def move_consumer(self, name: str, to: Start) -> None:
+        """Have a consumer go on from another place.
+
+        Args:
+            name: its name.
+            to: ``"oldest"``, so that it gets again all that is kept, or ``"now"``, so that it gets nothing of that.
+
+        Raises:
+            HistoryError: there is no such consumer, or nothing is recorded that it could read.
+            InvalidValueError: that is no place.
+            InvalidQueryError: this thread has a transaction open.
+        """
+        consumers.move(self._database, name, to)
+
+    def remove_consumer(self, name: str) -> None:
+        """Forget a consumer: nothing is kept for it any more.
+
+        Args:
+            name: its name.
+
+        Raises:
+            HistoryError: there is no such consumer.
+        """
+        consumers.remove(self._database, name)
 
     def forget(self, table: str, row_id: Any) -> int:
         """Empty the values of one row's changes, as for a person who wants to be forgotten.

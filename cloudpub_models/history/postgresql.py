@@ -52,7 +52,29 @@ _LOG = (
     "CREATE INDEX IF NOT EXISTS changes_row_id_idx ON changes (table_name, row_id, id)",
     "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS changes_changed_at_idx ON changes USING brin (changed_at)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS changes_id_idx ON changes (id)",
     "REVOKE UPDATE, DELETE, TRUNCATE ON changes FROM PUBLIC",
+    # A transaction has its number before its messages have theirs, as feeds expect.
+    """
+    CREATE TABLE IF NOT EXISTS outbox (
+        transaction_id XID8 NOT NULL DEFAULT pg_current_xact_id(),
+        id BIGINT GENERATED ALWAYS AS IDENTITY,
+        topic TEXT NOT NULL,
+        payload JSONB,
+        created_at TIMESTAMP NOT NULL DEFAULT timezone('utc', clock_timestamp()),
+        PRIMARY KEY (transaction_id, id)
+    )
+    """,
+    "CREATE UNIQUE INDEX IF NOT EXISTS outbox_id_idx ON outbox (id)",
+    """
+    CREATE TABLE IF NOT EXISTS feed_positions (
+        name TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        position TEXT NOT NULL,
+        started_at TIMESTAMP NOT NULL,
+        read_at TIMESTAMP
+    )
+    """,
 )
 
 _FUNCTION = """

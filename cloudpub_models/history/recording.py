@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import peewee
 
-from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -20,7 +19,10 @@ from cloudpub_models.errors import (
 from cloudpub_models.history.tables import (
     CHANGES,
     CONTEXT,
+    LOG_COLUMNS,
+    TABLES_OF_FEEDS,
     RecordedTable,
+    has_columns,
     has_table,
     kind_of,
     log_of,
@@ -38,7 +40,6 @@ BEGINS, ENDS = "S", "E"
 """The operations that say from when on a table is recorded, and until when."""
 
 _LOCK_TIMEOUT_SECONDS = 60.0
-_BATCH = 5_000
 
 
 def enable(
@@ -50,8 +51,9 @@ def enable(
 
     def step() -> tuple[str, ...]:
         kind = kind_of(database)
-        if has_table(database, CHANGES) and not kind.has_log(database):
-            raise HistoryError(f"expected a database without a table {CHANGES} of its own; got one: rename that first")
+        for name, columns in {CHANGES: LOG_COLUMNS, **TABLES_OF_FEEDS}.items():
+            if has_table(database, name) and not has_columns(database, name, columns):
+                raise HistoryError(f"expected a database without a table {name} of its own; got one: rename that first")
         for statement in kind.log(database):
             send(database, statement)
         before = tables_with_triggers(database)
@@ -122,25 +124,6 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
             _make_triggers(database, table)
         if table.name not in begun:
             kind.note(database, BEGINS, table.name)
-
-
-def prune(database: peewee.Database, older_than: timedelta) -> int:
-    """Delete old changes; see ``History.prune``."""
-    try:
-        cutoff = utc_now() - older_than
-    except OverflowError:  # before the year 1
-        return 0
-    log = log_of(database)
-    deleted = 0
-    while True:
-        batch = log.select(log.id).where(log.changed_at < cutoff, log.operation.not_in([BEGINS, ENDS])).limit(_BATCH)
-        ids = [change_id for (change_id,) in batch.order_by(log.id).tuples()]
-        if not ids:
-            break
-        deleted += log.delete().where(log.id.in_(ids)).execute()
-    # What was recorded before is not known any more.
-    log.update(changed_at=cutoff).where(log.changed_at < cutoff, log.operation == BEGINS).execute()
-    return deleted
 
 
 def _renamed(database: peewee.Database) -> dict[str, str]:

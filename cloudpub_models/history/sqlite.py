@@ -62,6 +62,23 @@ _LOG = (
         details TEXT
     )
     """,
+    f"""
+    CREATE TABLE IF NOT EXISTS outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        topic TEXT NOT NULL,
+        payload TEXT,
+        created_at TEXT NOT NULL DEFAULT ({UTC_NOW.expression(SQLITE)})
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS feed_positions (
+        name TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        position TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        read_at TEXT
+    )
+    """,
 )
 
 _RECORD = (

@@ -23,6 +23,12 @@ CHANGES = "changes"
 LOG_COLUMNS = ("transaction_id", "table_name", "row_key", "operation", "old_values", "new_values")
 """Columns by which the log is told from another table of its name."""
 
+TABLES_OF_FEEDS = {
+    "outbox": ("id", "topic", "payload", "created_at"),
+    "feed_positions": ("name", "source", "position", "read_at"),
+}
+"""What is made with the log, and columns by which they are told from other tables of these names."""
+
 CONTEXT = "change_context"
 
 SECRET = "***"
@@ -312,9 +318,19 @@ def has_table(database: peewee.Database, name: str) -> bool:
     return bool(database.table_exists(name))
 
 
+def has_columns(database: peewee.Database, table: str, columns: Iterable[str]) -> bool:
+    """Return whether a table has all these columns."""
+    return {column.name for column in database.get_columns(table)} >= set(columns)
+
+
 def rows(database: peewee.Database, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a query whose parameters are written as ``?``."""
     return fetch(database, sql.replace("?", str(database.param)), values)
+
+
+def write(database: peewee.Database, sql: str, *values: Any) -> None:
+    """Send a statement that changes rows, whose parameters are written as ``?``."""
+    run(database, sql.replace("?", str(database.param)), values)
 
 
 def send(database: peewee.Database, statement: str) -> None:
