@@ -8,6 +8,7 @@ import pytest
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.history.recording import BEGINS
+from cloudpub_models.history.tables import TABLES_OF_FEEDS
 from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDatabase
 
 
@@ -22,6 +23,8 @@ class RecordedDatabase(ReusedDatabase):
     def _empty(self) -> None:
         super()._empty()
         self._database.raw_execute("DELETE FROM changes WHERE operation <> @begins", {"begins": BEGINS})
+        for table in TABLES_OF_FEEDS:
+            self._database.raw_execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture(scope="session")

@@ -46,20 +46,28 @@ def next_batch(
     kind = kind_of(database)
     kind.await_turn(database, name)
     position = kind.reach(database, _position(database, name, source, start))
-    keys = kind.page(database, source, position, limit + 1)
-    if not keys:
-        return []
-    batch: list[Change] | list[Message]
+    while keys := kind.page(database, source, position, limit + 1):
+        delivered, batch = _delivered(database, models, source, keys, limit)
+        is_all = len(delivered) == len(keys)
+        position = kind.behind(position, delivered[-1], is_all=is_all)
+        # What is not for consumers may fill a page.
+        if batch or is_all:
+            keep(database, name, position)
+            return batch
+    return []
+
+
+def _delivered(
+    database: peewee.Database, models: Iterable[type[peewee.Model]], source: Source, keys: Sequence[Key], limit: int
+) -> tuple[Sequence[Key], list[Change] | list[Message]]:
+    """Return what of a page is delivered, and as what."""
     if source == "outbox":
         delivered = keys[:limit]
-        batch = messages(database, [key.id for key in delivered])
-    else:
-        delivered = _whole_transactions(keys, limit)
-        found = _rows_of_log(database, delivered)
-        delivered = delivered[: _gap_in(found)]
-        batch = read(database, [row for row in found[: len(delivered)] if row.operation != BEGINS], models)
-    keep(database, name, kind.behind(position, delivered[-1], is_all=len(delivered) == len(keys)))
-    return batch
+        return delivered, messages(database, [key.id for key in delivered])
+    delivered = _whole_transactions(keys, limit)
+    found = _rows_of_log(database, delivered)
+    delivered = delivered[: _gap_in(found)]
+    return delivered, read(database, [row for row in found[: len(delivered)] if row.operation != BEGINS], models)
 
 
 def _position(database: peewee.Database, name: str, source: Source, start: Start) -> Position:
