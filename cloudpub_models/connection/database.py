@@ -682,7 +682,7 @@ class Database(_PeeweeDatabase):
         >>> _ = database.history.enable()
         >>> with database.transaction():
         ...     _ = managers.functions.update_by_id(resize.id, {"status": "active"})
-        ...     database.publish("function.active", {"uuid": resize.uuid})
+        ...     database.publish("function.active", {"uuid": str(resize.uuid)})
         >>> with database.feed("mailer", source="outbox") as batch:
         ...     [message.topic for message in batch]
         ['function.active']

@@ -21,6 +21,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.entity.base import loaded_values
 from cloudpub_models.errors import HistoryError, InvalidValueError
 from cloudpub_models.history.changes import Change, key_of_deleted
+from cloudpub_models.history.feed.positions import Source, Start
 from cloudpub_models.history.taking_back import TakenBack
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
@@ -29,6 +30,7 @@ KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The row's publi
 TransactionArgument = Annotated[
     int, typer.Argument(metavar="TRANSACTION", help="Its number, as 'history show' has it.", min=0)
 ]
+ConsumerArgument = Annotated[str, typer.Argument(metavar="CONSUMER", help="Its name, as 'history consumers' has it.")]
 
 history = typer.Typer(
     name="history",
@@ -135,17 +137,74 @@ def prune(
         datetime,
         typer.Option("--older-than", parser=moment_before, metavar="AGE", help="400d, 12h …, or a date as 2026-01-31."),
     ],
+    source: Annotated[
+        Source, typer.Option("--source", metavar="SOURCE", help="changes, or outbox for the messages in there.")
+    ] = "changes",
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete old changes. What they tell, and what they could bring back, is lost; it asks first."""
+    """Delete old changes. What they tell, and what they could bring back, is lost; it asks first.
+
+    What a consumer has yet to read is kept.
+    """
+    what = "messages" if source == "outbox" else "changes"
     with target.opened() as database:
-        require_consent(f"Delete the changes from before {older_than:%Y-%m-%d %H:%M} UTC?", yes=yes)
-        deleted = database.history.prune(datetime.now(UTC) - older_than)
+        require_consent(f"Delete the {what} from before {older_than:%Y-%m-%d %H:%M} UTC?", yes=yes)
+        deleted = database.history.prune(datetime.now(UTC) - older_than, source=source)
+        waiting = [one for one in database.history.consumers() if one.source == source and one.waiting]
     if as_json:
         print_document({"before": older_than, "deleted": deleted})
     else:
-        print_line(f"deleted {deleted:,} changes")
+        print_line(f"deleted {deleted:,} {what}")
+    for one in waiting:
+        print_note(f"{one.name} has yet to read {one.waiting:,} {what}, which are kept")
+
+
+@history.command(epilog="Example: cloudpub history consumers --json")
+@takes_target()
+def consumers(target: Target, as_json: JsonOption = False) -> None:
+    """Show who reads feeds, and how much waits for each."""
+    with target.opened() as database:
+        found = database.history.consumers()
+    if as_json:
+        print_document([dataclasses.asdict(consumer) for consumer in found])
+        return
+    print_table(
+        {
+            "consumer": consumer.name,
+            "source": consumer.source,
+            "read last": consumer.read_at or "never",
+            "waiting": consumer.waiting,
+            "since": consumer.waiting_since or "",
+        }
+        for consumer in found
+    )
+
+
+@history.command("move-consumer", epilog="Example: cloudpub history move-consumer search-index now")
+@takes_target()
+def move_consumer(
+    target: Target,
+    name: ConsumerArgument,
+    to: Annotated[Start, typer.Argument(metavar="PLACE", help="oldest: all that is kept, again; now: none of it.")],
+    yes: YesOption = False,
+) -> None:
+    """Have a consumer go on from the oldest that is kept, or from now. It asks first."""
+    with target.opened() as database:
+        consequence = "get again all that is kept" if to == "oldest" else "never get what waits for it"
+        require_consent(f"Have {name} {consequence}?", yes=yes)
+        database.history.move_consumer(name, to)
+    print_line(f"{name} goes on from {'the oldest' if to == 'oldest' else 'now'}")
+
+
+@history.command("remove-consumer", epilog="Example: cloudpub history remove-consumer search-index")
+@takes_target()
+def remove_consumer(target: Target, name: ConsumerArgument, yes: YesOption = False) -> None:
+    """Forget a consumer, so that nothing is kept for it any more. It asks first."""
+    with target.opened() as database:
+        require_consent(f"Forget {name}?", yes=yes)
+        database.history.remove_consumer(name)
+    print_line(f"{name} is forgotten")
 
 
 def _row_id(database: Database, table: Table, key: str) -> Any:

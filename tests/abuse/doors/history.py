@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudpub_models.errors import CloudpubError, HistoryError, InvalidValueError, NotFoundError
@@ -152,3 +152,81 @@ def _(world: World, given: str) -> Any:
 @DOORS.door("History.prune(older_than)", harmless=(), accepts=never)
 def _(world: World, given: str) -> Any:
     world.database.history.prune(given)
+
+
+@DOORS.door(
+    "Database.feed(name)",
+    "History.move_consumer(name)",
+    "History.remove_consumer(name)",
+    harmless=TEXTS,
+    accepts=text(empty=False),
+    expects=lambda _, given: [given],
+)
+def _(world: World, given: str) -> Any:
+    database = world.database
+    refused = []
+    for call in (lambda: database.feed(given), lambda: database.history.remove_consumer(given)):
+        try:
+            call()
+        except InvalidValueError as error:
+            refused.append(error)
+        except HistoryError:
+            continue
+    if refused:
+        raise refused[0]
+    with database.feed(given, start="now"):
+        pass
+    database.history.move_consumer(given, "now")
+    names = [consumer.name for consumer in database.history.consumers()]
+    database.history.remove_consumer(given)
+    return names
+
+
+@DOORS.door("Database.feed(source)", "History.prune(source)", harmless=("outbox",), accepts=one_of("changes", "outbox"))
+def _(world: World, given: Any) -> Any:
+    with world.database.feed("sources", source=given, start="now"):
+        pass
+    world.database.history.prune(timedelta(days=1000), source=given)
+    world.database.history.remove_consumer("sources")
+
+
+@DOORS.door("Database.feed(start)", "History.move_consumer(to)", harmless=("now",), accepts=one_of("now", "oldest"))
+def _(world: World, given: Any) -> Any:
+    with world.database.feed("starts", start=given, limit=1):
+        pass
+    world.database.history.move_consumer("starts", given)
+    world.database.history.remove_consumer("starts")
+
+
+def _published(world: World, topic: str, payload: Any) -> Any:
+    with world.database.feed("reader", source="outbox", start="now"):
+        pass
+    try:
+        world.database.publish(topic, payload)
+        with world.database.feed("reader", source="outbox") as batch:
+            return [(message.topic, message.payload) for message in batch]
+    finally:
+        world.database.history.remove_consumer("reader")
+
+
+@DOORS.door(
+    "Database.publish(topic)",
+    harmless=TEXTS,
+    accepts=text(empty=False),
+    expects=lambda _, given: [(given, None)],
+    sends_first=True,
+)
+def _(world: World, given: str) -> Any:
+    return _published(world, given, None)
+
+
+@DOORS.door(
+    "Database.publish(payload)",
+    harmless=TEXTS,
+    accepts=text(),
+    expects=lambda _, given: [("topic", {"text": given, given: [given]})],
+    passes_over=frozenset(("text",)),
+    sends_first=True,
+)
+def _(world: World, given: str) -> Any:
+    return _published(world, "topic", {"text": given, given: [given]})

@@ -90,6 +90,37 @@ def test_prune(run: Run, url: str, resize: Function) -> None:
     assert json.loads(pruned.stdout)["deleted"] == 3
 
 
+def test_consumers(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    database = managers.database
+    with database.feed("search", limit=1):
+        pass
+    with database.feed("mailer", source="outbox"):
+        database.publish("topic")
+    shown = run("history", "consumers", "--database", url).stdout
+    told = [line.replace("│", " ").split()[:3] for line in shown.splitlines() if "search" in line or "mailer" in line]
+    assert told == [["mailer", "outbox", "never"], ["search", "changes", told[1][2]]]
+    mailer, search = json.loads(run("history", "consumers", "--json", "--database", url).stdout)
+    assert (mailer["waiting"], mailer["read_at"], search["waiting"]) == (1, None, 2)
+
+    pruned = run("history", "prune", "--older-than", "0s", "--yes", "--database", url)
+    assert pruned.stdout == f"deleted {1 if database.dialect == 'sqlite' else 0} changes\n"
+    assert "search has yet to read 2 changes, which are kept" in pruned.stderr
+    pruned = run("history", "prune", "--source", "outbox", "--older-than", "0s", "--yes", "--database", url)
+    assert pruned.stdout == "deleted 0 messages\n"
+
+    assert "say --yes" in run("history", "move-consumer", "search", "now", "--database", url).stderr
+    moved = run("history", "move-consumer", "search", "now", "--yes", "--database", url)
+    assert moved.stdout == "search goes on from now\n"
+    moved = run("history", "move-consumer", "mailer", "oldest", "--yes", "--database", url)
+    assert moved.stdout == "mailer goes on from the oldest\n"
+    assert [consumer.waiting for consumer in database.history.consumers()] == [1, 0]
+
+    assert "say --yes" in run("history", "remove-consumer", "search", "--database", url).stderr
+    removed = run("history", "remove-consumer", "search", "--yes", "--database", url)
+    assert removed.stdout == "search is forgotten\n"
+    assert [consumer.name for consumer in database.history.consumers()] == ["mailer"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,6 +132,8 @@ def test_prune(run: Run, url: str, resize: Function) -> None:
         (("show", "functions", "crop"), "expected a uuid or an id of functions; got 'crop'"),
         (("show", "function_logs", "1"), "expected a table whose changes are recorded; got function_logs"),
         (("undelete", "functions", "99", "--yes"), "expected a deleted row of functions; got 99"),
+        (("remove-consumer", "search", "--yes"), "expected the name of a consumer; got 'search': none is known"),
+        (("move-consumer", "search", "back", "--yes"), "'back' is not one of 'oldest', 'now'"),
         (("on", "--also", "functoins"), "did you mean 'functions'?"),
     ],
 )
@@ -119,3 +152,23 @@ def test_doctor_finds_a_trigger_that_is_gone(run: Run, url: str, managers: Manag
     assert "the triggers of users are gone or do not fit it" in found.stdout
     run("history", "on", "--database", url)
     assert "the triggers of" not in run("doctor", "--database", url).stdout
+
+
+def test_doctor_finds_a_consumer_that_has_stopped(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    database = managers.database
+    with database.feed("search", limit=1):
+        pass
+    assert "1 consumer of feeds: none has stopped" in run("doctor", "--database", url).stdout
+    long_ago = {"then": "2020-01-01 12:00:00.000000"}
+    database.raw_execute("UPDATE changes SET changed_at = @then", long_ago)
+    database.raw_execute("UPDATE feed_positions SET started_at = @then, read_at = @then", long_ago)
+    (found,) = [
+        one
+        for one in json.loads(run("doctor", "--json", "--database", url).stdout)["findings"]
+        if "consumer" in one["message"]
+    ]
+    assert (found["level"], found["message"]) == (
+        "warning",
+        "the consumer search read last 2020-01-01 12:00 UTC: 2 of changes wait, which prune keeps",
+    )
+    assert found["advice"] == "start it again, or cloudpub history remove-consumer 'search'"

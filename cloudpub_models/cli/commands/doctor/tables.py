@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
 from cloudpub_models.component import Component
@@ -13,6 +14,9 @@ from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.migrations.migrator import Migrator
+
+# A consumer that has left something waiting for so long has stopped, and is not just slow.
+_PATIENCE = timedelta(days=1)
 
 
 def components(database: Database) -> Iterator[Verdict]:
@@ -110,8 +114,23 @@ def history(database: Database) -> Iterator[Verdict]:
         yield ok(f"the changes of {_counted(len(recorded), 'table')} are recorded")
 
 
+def consumers(database: Database) -> Iterator[Verdict]:
+    """Find consumers of feeds that have stopped: what they have yet to read is kept for them."""
+    found = database.history.consumers()
+    stopped = [consumer for consumer in found if consumer.has_stopped(_PATIENCE)]
+    for consumer in stopped:
+        read = f"read last {consumer.read_at:%Y-%m-%d %H:%M} UTC" if consumer.read_at else "has never read"
+        yield warning(
+            f"the consumer {consumer.name} {read}: {consumer.waiting:,} of {consumer.source} wait, which prune keeps",
+            f"start it again, or cloudpub history remove-consumer '{consumer.name}'",
+        )
+    if found and not stopped:
+        yield ok(f"{_counted(len(found), 'consumer')} of feeds: none has stopped")
+
+
 CHECKS: tuple[Check, ...] = (
     ("history", history),
+    ("history", consumers),
     ("drift", drift),
     ("indexes", foreign_keys_without_index),
     ("indexes", indexes_twice),
