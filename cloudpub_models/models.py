@@ -98,6 +98,7 @@ class UserInformation(Entity):
         """Table and constraints."""
 
         table_name = "user_information"
+        owner = "user"
         tracked = True
 
 
@@ -121,6 +122,7 @@ class Organization(Entity):
         """Table and constraints."""
 
         table_name = "organizations"
+        owner = "owner"
         tracked = True
         searchable = ("name",)
 
@@ -142,6 +144,7 @@ class OrganizationMember(Entity):
         """Table and constraints."""
 
         table_name = "organization_members"
+        owner = "user"
         tracked = True
 
 
@@ -173,6 +176,7 @@ class Function(Entity):
         """Table and constraints."""
 
         table_name = "functions"
+        owner = "user"
         tracked = True
         searchable = ("name",)
         indexes = (
@@ -226,6 +230,7 @@ class FunctionDeployment(Entity):
         """Table and constraints."""
 
         table_name = "function_deployments"
+        owner = "function"
         tracked = True
         bookkeeping = (GivenVersion,)
         indexes = (
@@ -254,6 +259,7 @@ class FunctionLog(Entity):
 
         table_name = "function_logs"
         searchable = ("message",)
+        owner = "function"
         # A function's latest lines, page by page; the level at the end sorts out the others without reading their rows.
         indexes = ((("function", "timestamp", "id", "level"), False),)
 
@@ -277,6 +283,7 @@ class FunctionInvocation(Entity):
         """Table and constraints."""
 
         table_name = "function_invocations"
+        owner = "function"
         # A function's latest invocations, and all that the statistics count, which need not read the table for it.
         indexes = ((("function", "timestamp", "id", "status", "duration_ms"), False),)
 

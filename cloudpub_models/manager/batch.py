@@ -79,7 +79,7 @@ class BatchInsert(NamedTuple):
             progress: called with the number of rows written so far.
         """
         written = 0
-        for chunk in _chunks(rows, chunk_size):
+        for chunk in in_chunks(rows, chunk_size):
             for run in self._runs(chunk):
                 count, returned = self._write_run(run)
                 written += count
@@ -208,7 +208,8 @@ def check_rows(rows: Iterable[Any]) -> Iterable[Any]:
     return rows
 
 
-def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def in_chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the rows of a batch, so many at a time."""
     iterator = iter(check_rows(rows))
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import peewee
@@ -21,12 +21,13 @@ from cloudpub_models.manager.arguments.order import (
     parse_order,
     require_own_columns,
 )
+from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
 from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.sending import SEVERAL, TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
-from cloudpub_models.manager.statements.shapes import Select
+from cloudpub_models.manager.statements.shapes import Select, Statements
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.values import check_count
 
@@ -34,6 +35,13 @@ M = TypeVar("M", bound=peewee.Model)
 
 # A stream makes few instances at a time: they take the memory of those used up, still in the processor's cache.
 _INSTANCES_AT_ONCE = 250
+
+
+class _HeldLookup(NamedTuple, Generic[M]):
+    """The SELECT of one row of a scope, and the values of the scope's condition."""
+
+    query: Select[M]
+    values: tuple[Any, ...]
 
 
 class Finding(TableAccess[M]):
@@ -373,32 +381,31 @@ class Finding(TableAccess[M]):
         encoded = lookup.encode(value)
         if select is None and self.scope is None:
             rows = lookup.load(send(self.database, lookup, (encoded,)))
+        elif select is None:
+            held = self._held_lookups.get((statements, name)) or self._held_lookup(statements, name)
+            rows = held.query.load(send(self.database, held.query, (encoded, *held.values)))
         else:
-            shape, values = self._completed((((self.table.column(name).name, "="),), (encoded,)))
+            own, values = self._held_to_one()
+            shape, values = ((self.table.column(name).name, "="), *own), (encoded, *values)
             query = statements.select(shape, columns=None if select is None else self.table.selected(select))
             rows = query.load(send(self.database, query, values))
         return rows[0] if rows else None
 
-    def _required(self, found: M | None, where: Where) -> M:
-        if found is None:
-            raise NotFoundError(
-                f"expected a row of {self.table.name}{self._asked_for(where)}; there is none", table=self.table.name
-            )
+    def _held_lookup(self, statements: Statements[M], name: str) -> _HeldLookup[M]:
+        """Return the SELECT of the row with a value in a column, if it is one of the scope, and keep it."""
+        shape, values = self._held_to_one()
+        query = statements.select(((self.table.column(name).name, "="), *shape))
+        found = self._held_lookups[statements, name] = _HeldLookup(query, tuple(values))
         return found
 
-    def _asked_for(self, where: Where) -> str:
-        """Return what conditions ask for, for a message; values only where each stands for itself and is no secret."""
-        if not where or isinstance(where, AllRows):
-            return ""
-        if not isinstance(where, Mapping):
-            return " that meets the conditions"
-        told = []
-        for key, value in where.items():
-            relations, _, column = related_column(self.model, key)
-            name = ".".join((*relations, column.name))
-            is_secret = column.name in secret_columns(column.field.model)
-            told.append(f"this {name}" if is_secret else f"the {name} {_told(value)}")
-        return f" with {' and '.join(told)}"
+    @cached_property
+    def _held_lookups(self) -> dict[tuple[Statements[M], str], _HeldLookup[M]]:
+        return {}
+
+    def _required(self, found: M | None, where: Where) -> M:
+        if found is None:
+            raise row_not_found(self.table, where)
+        return found
 
     def _locked(self, where: Where, select: Sequence[str]) -> M | None:
         """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
@@ -429,6 +436,26 @@ class Finding(TableAccess[M]):
                 rows = query.load(chunk[start : start + size])
                 load_included(rows, tree, self._related)
                 yield from rows
+
+
+def row_not_found(table: Table, where: Where) -> NotFoundError:
+    """Return the error for a row that is not there, or not in the scope of whoever asks."""
+    return NotFoundError(f"expected a row of {table.name}{_asked_for(table, where)}; there is none", table=table.name)
+
+
+def _asked_for(table: Table, where: Where) -> str:
+    """Return what conditions ask for, for a message; values only where each stands for itself and is no secret."""
+    if not where or isinstance(where, AllRows):
+        return ""
+    if not isinstance(where, Mapping):
+        return " that meets the conditions"
+    told = []
+    for key, value in where.items():
+        relations, _, column = related_column(table.model, key)
+        name = ".".join((*relations, column.name))
+        is_secret = column.name in secret_columns(column.field.model)
+        told.append(f"this {name}" if is_secret else f"the {name} {_told(value)}")
+    return f" with {' and '.join(told)}"
 
 
 def _told(value: Any) -> str:

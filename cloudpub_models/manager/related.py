@@ -10,7 +10,6 @@ import peewee
 from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.arguments.order import Order, prefixed, values_of_order
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
-from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.scope import require_all_rows
@@ -24,16 +23,25 @@ class RelatedRows(TableAccess[M]):
 
     def parse(self, where: Where) -> Conditions:
         """Return conditions on the rows, checked, without those of the scope."""
-        held = None if self.scope is None else self._held_to
-        return parse_where(where, self.table, self.database.engine, held)
+        return self._parsed(where)
 
     def find_key(self, column: str, value: Any) -> Any:
         """Return the primary key, a single column, of the row that has an encoded value in a column, or ``None``."""
-        shape, values = self._completed((((column, "="),), (value,)))
+        own, values = self._held_to_one()
+        shape, values = ((column, "="), *own), (value, *values)
         statements = self._statements[self.database.engine.sql_dialect]
         select = statements.values(shape, self.table.key_names, alone=True)
         keys = select.read(send(self.database, select, values))
         return keys[0] if keys else None
+
+    def keys_there(self, column: str, keys: Sequence[Any]) -> list[Any]:
+        """Return those of some encoded values of a unique column that rows have."""
+        if len(keys) == 1:
+            return [] if self.find_key(column, keys[0]) is None else list(keys)
+        listed = self.table.columns[column].encode_list(keys, self.database.engine.sql_dialect)
+        shape, values = self._completed((((column, "IN"),), (listed,)))
+        select = self._statements[self.database.engine.sql_dialect].values(shape, (column,), alone=True)
+        return select.read(send(self.database, select, values))
 
     def having(
         self, column: str, keys: Sequence[Any], order: Order = (), conditions: Conditions = NO_CONDITIONS

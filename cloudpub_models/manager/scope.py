@@ -6,13 +6,26 @@ It says which rows of which tables there are; the managers complete what they se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import peewee
 
+from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import UnguardedError
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, AllRows, Combined
 from cloudpub_models.manager.arguments.dotted import is_dotted
+from cloudpub_models.manager.relations import Link
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.nodes.records import Record
+
+# What may stand in an expression of a closed scope, beside names, values and numbers.
+_FUNCTIONS = ("ABS", "COALESCE", "LENGTH", "LOWER", "NULLIF", "ROUND", "UPPER")
+_WORDS = frozenset(
+    "AND OR NOT IN IS NULL TRUE FALSE LIKE ILIKE BETWEEN ESCAPE CASE WHEN THEN ELSE END DISTINCT FROM".split()  # noqa: SIM905
+).union(_FUNCTIONS)
+_KINDS = frozenset(["space", "quoted", "number", "string"])
+_MARKS = frozenset("()+-*/<>=!%|&~.,")
 
 Rows = Mapping[str, Any] | peewee.Node | Combined | AllRows
 
@@ -29,6 +42,11 @@ class Scope:
         rows: for each model its rows: conditions as ``find_all`` takes them, or ``ALL_ROWS`` for a table that is not
             limited.
         name: what error messages call it.
+        closed: whether references to rows outside are refused too, as if those were not there, and Peewee's expressions
+            that ask for more than columns.
+        owners: model → its reference to the row that tells, in its own table, whether a row is in the scope.
+        origin: where rows are from that are read in it; where the manager is, when left out.
+        statements: those of the managers that have it, by model and database.
 
     >>> from cloudpub_models import Function, Manager
     >>> hers = Manager(Function, database, scope=Scope({Function: {"user_id": ada.id}}, "the functions of ada"))
@@ -42,12 +60,17 @@ class Scope:
     ``SELECT COUNT(*) AS count FROM functions WHERE user_id = @param_0``
     """
 
+    closed = False
+    owners: Mapping[type[peewee.Model], peewee.ForeignKeyField[Any]] = {}
+    origin: Origin | None = None
+
     def __init__(self, rows: Mapping[type[peewee.Model], Rows], name: str = "the scope") -> None:
         self.rows = dict(rows)
         self.name = name
+        self.statements: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
-        return f"Scope({', '.join(model._meta.table_name for model in self.rows)})"
+        return f"{type(self).__name__}({', '.join(model._meta.table_name for model in self.rows)})"
 
 
 def rows_of(scope: Scope, model: type[peewee.Model]) -> Rows:
@@ -68,18 +91,31 @@ def rows_of(scope: Scope, model: type[peewee.Model]) -> Rows:
 def conditions_of(scope: Scope, model: type[peewee.Model]) -> Mapping[str, Any]:
     """Return the columns by which a scope tells a model's rows, to hold to it what is written.
 
+    There are none where a reference tells it (``owners``).
+
     Raises:
         UnguardedError: its condition is of another kind, so that nothing tells which rows may be written.
     """
     rows = rows_of(scope, model)
     if isinstance(rows, Mapping) and not is_dotted(rows):
         return rows
-    if rows is ALL_ROWS:
+    if rows is ALL_ROWS or model in scope.owners:
         return {}
     raise UnguardedError(
         f"expected columns and values, to hold what is written to {model._meta.table_name} to {scope.name}; got "
         "another condition: write with a manager that has no scope"
     )
+
+
+def is_limited(scope: Scope, model: type[peewee.Model]) -> bool:
+    """Return whether a scope says which rows of a model there are, and not that it has them all."""
+    return scope.rows.get(model, ALL_ROWS) is not ALL_ROWS
+
+
+def stays_inside(scope: Scope, model: type[peewee.Model], link: Link) -> bool:
+    """Return whether a step from a row of a scope leads to one that is of it too, by that alone."""
+    key = scope.owners.get(model)
+    return key is not None and (key.column_name, key.rel_model) == (link.column, link.model)
 
 
 def require_all_rows(scope: Scope, model: type[peewee.Model]) -> None:
@@ -89,6 +125,44 @@ def require_all_rows(scope: Scope, model: type[peewee.Model]) -> None:
             f"expected a relation through a table of which {scope.name} has all rows; got "
             f"{model._meta.table_name}: read its rows themselves, with their references included"
         )
+
+
+def require_plain(scope: Scope, nodes: Any) -> None:
+    """Raise UnguardedError where nodes have SQL of Peewee's with anything but columns, values and well-known calls.
+
+    A query inside an expression would look at rows that no scope holds.
+
+    Args:
+        scope: a closed scope.
+        nodes: a node, or a tuple of those and of what is none.
+    """
+    pieces = getattr(nodes, "pieces", None)
+    if pieces is not None:
+        word = _unknown_word(pieces)
+        if word is not None:
+            raise UnguardedError(
+                f"expected an expression of columns, values and {', '.join(_FUNCTIONS)}; got {shown(word)}, which "
+                f"{scope.name} may not hold: write conditions as a dict, or find the values first"
+            )
+    elif isinstance(nodes, tuple):
+        for node in nodes:
+            require_plain(scope, node)
+    elif isinstance(nodes, Record):
+        require_plain(scope, nodes._as_tuple())
+
+
+@lru_cache(maxsize=1024)
+def _unknown_word(pieces: tuple[str, ...]) -> str | None:
+    from cloudpub_models.sql.dialects import POSTGRESQL
+    from cloudpub_models.sql.text.tokens import tokens
+
+    depth = 0
+    for kind, text, _, is_finished in tokens(" ".join(pieces), POSTGRESQL):
+        depth += text.count("(") - text.count(")") if kind == "punctuation" else 0
+        is_known = kind in _KINDS or (text.upper() in _WORDS if kind == "word" else _MARKS.issuperset(text))
+        if not is_known or not is_finished or depth < 0:
+            return text
+    return None
 
 
 def refuse(scope: Scope | None, call: str) -> None:

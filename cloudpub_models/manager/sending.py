@@ -21,15 +21,16 @@ from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.arguments.dotted import related_column
-from cloudpub_models.manager.arguments.order import Order
-from cloudpub_models.manager.arguments.shape import Conditions
+from cloudpub_models.manager.arguments.order import Order, related_value
+from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.event_loops import warn_of_event_loop
-from cloudpub_models.manager.scope import Scope, require_all_rows, rows_of
+from cloudpub_models.manager.scope import Scope, require_all_rows, require_plain, rows_of, stays_inside
 from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.nodes.conditions import Comparison
 from cloudpub_models.sql.operators import Operator
 
 if TYPE_CHECKING:
@@ -163,18 +164,39 @@ class TableAccess(Generic[M]):
         self.database = default_database if database is None else database
         self.table: Table = table_of(model)
         self.scope = scope
-        self.origin = None if self.database is default_database else Origin(self.database)
-        self._statements: _StatementsByDialect[M] = _StatementsByDialect(model, self.table, self.database, self.origin)
+        self.origin = None if scope is None else scope.origin
+        if self.origin is None and self.database is not default_database:
+            self.origin = Origin(self.database)
+        self._statements: _StatementsByDialect[M] = self._shared_statements()
         self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
+        self._scope_conditions_of_one: dict[Dialect, Conditions] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__})"
+
+    def _shared_statements(self) -> _StatementsByDialect[M]:
+        """Return the statements that managers of one scope have in common, or ones of its own."""
+        known = {} if self.scope is None else self.scope.statements
+        found: _StatementsByDialect[M] | None = known.get((self.model, self.database))
+        if found is None:
+            found = _StatementsByDialect(self.model, self.table, self.database, self.origin)
+            known[self.model, self.database] = found
+        return found
 
     def _conditions(self, where: Where) -> Conditions:
         """Return the conditions of a ``where`` argument and of the scope."""
         if self.scope is None:
             return parse_where(where, self.table, self.database.engine)
-        return self._completed(parse_where(where, self.table, self.database.engine, self._held_to))
+        return self._completed(self._parsed(where))
+
+    def _parsed(self, where: Where) -> Conditions:
+        """Return the conditions of a ``where`` argument alone, in which the scope holds in related tables."""
+        if self.scope is None:
+            return parse_where(where, self.table, self.database.engine)
+        conditions = parse_where(where, self.table, self.database.engine, self._held_to)
+        if self.scope.closed and type(where) is not dict:
+            require_plain(self.scope, conditions[0])
+        return conditions
 
     def _completed(self, conditions: Conditions) -> Conditions:
         """Return conditions with those of the scope behind them."""
@@ -185,14 +207,20 @@ class TableAccess(Generic[M]):
 
     def _hold_order(self, order: Order) -> None:
         """Raise UnguardedError where rows are ordered by those of a table of which the scope has not all rows."""
+        if self.scope is not None and self.scope.closed:
+            require_plain(self.scope, tuple(order))
         self._hold_keys([item for item, _ in order if isinstance(item, str)])
 
     def _hold_keys(self, keys: Iterable[str]) -> None:
         """Raise UnguardedError where a key leads to a table of which the scope has not all rows."""
+        if self.scope is None:
+            return
         for key in keys:
-            if self.scope is not None:
-                for link in related_column(self.model, key).links:
+            start: type[peewee.Model] = self.model
+            for link in related_column(self.model, key).links:
+                if not stays_inside(self.scope, start, link):
                     require_all_rows(self.scope, link.model)
+                start = link.model
 
     def _held_to(self, model: type[peewee.Model]) -> Conditions:
         """Return what the scope says of a model's rows, wherever a statement looks at them."""
@@ -202,6 +230,23 @@ class TableAccess(Generic[M]):
         if own is None:
             own = parse_where(rows_of(self.scope, model), table_of(model), engine)
             self._scope_conditions[engine.sql_dialect, model] = own
+        return own
+
+    def _held_to_one(self) -> Conditions:
+        """Return what the scope says of the manager's own rows, for a statement that looks at a single one.
+
+        PostgreSQL takes less time to plan a value of the row referred to than to plan the rows that are referred to.
+        """
+        if self.scope is None:
+            return NO_CONDITIONS
+        dialect = self.database.engine.sql_dialect
+        own = self._scope_conditions_of_one.get(dialect)
+        if own is None:
+            shape, values = self._held_to(self.model)
+            rows = rows_of(self.scope, self.model)
+            if self.model in self.scope.owners and isinstance(rows, Mapping):
+                shape = tuple([Comparison(related_value(self.model, key), "=") for key in rows])
+            own = self._scope_conditions_of_one[dialect] = shape, values
         return own
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -22,9 +23,9 @@ from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_com
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Where
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
-from cloudpub_models.manager.arguments.where import parse_where
-from cloudpub_models.manager.finding import Finding
-from cloudpub_models.manager.scope import conditions_of, refuse
+from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.manager.finding import Finding, row_not_found
+from cloudpub_models.manager.scope import conditions_of, is_limited, refuse, require_plain
 from cloudpub_models.manager.sending import SEVERAL, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import ConflictRule, Request, Upsert
@@ -117,7 +118,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         ``INSERT INTO … ON CONFLICT (user_id, name) DO UPDATE SET status = EXCLUDED.status RETURNING id, …``
         """
         dialect = self.database.engine.sql_dialect
-        row = self._changes(data if self.scope is None else self._held(data))
+        row = self._changes(data) if self.scope is None else self._encoded_changes(self._held(data))
         given = tuple(row)
         for value in row.values():
             if type(value) is Computed:
@@ -265,6 +266,11 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
                 f"expected a table with a primary key of one column to claim from; got {self.table.name}"
             )
         key = self.table.columns[self.table.key_names[0]]
+        if key.name in row:
+            raise InvalidValueError(
+                f"expected changes beside the primary key, by which the rows are claimed; got one of {key.name}: "
+                "change that with update()"
+            )
         order = complete_order(order_by, "ASC", self.table, self.database.engine)
         if self.scope is not None:
             self._hold_order(order)
@@ -341,7 +347,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
 
         ``COPY function_logs (function_id, level, message, uuid) FROM STDIN`` on PostgreSQL, the UUIDs made here
         """
-        from cloudpub_models.manager.batch import BatchInsert, check_rows
+        from cloudpub_models.manager.batch import BatchInsert
 
         check_count(chunk_size, "chunk_size", smallest=1)
         statements = self._statements[self.database.engine.sql_dialect]
@@ -350,7 +356,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         if self.scope is not None:
             if conflict is not None:
                 refuse(self.scope, "batch_insert(on_conflict=…)")
-            given = map(self._held, check_rows(rows))
+            given = self._held_rows(rows, chunk_size)
         insert = BatchInsert(self.database, statements, conflict, returning)
         load = statements.load
         written, instances = 0, []
@@ -451,22 +457,81 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         if value is None or isinstance(value, SEVERAL):
             require_value(value, name)
         encoded = column.encode(value)
-        conditions = ((column.name, "="),), (encoded,)
-        return conditions if self.scope is None else self._completed(conditions)
+        if self.scope is None:
+            return ((column.name, "="),), (encoded,)
+        own, values = self._held_to_one()
+        return ((column.name, "="), *own), (encoded, *values)
 
     def _held(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row to insert, with the values that all rows of the scope have.
 
         Raises:
             UnguardedError: the row has another value.
+            NotFoundError: the scope is closed, and the row refers to one outside.
         """
-        if self.scope is None or not isinstance(data, Mapping):
-            return data
+        return next(self._held_rows([data], 1))
+
+    def _held_rows(self, rows: Iterable[Any], chunk_size: int) -> Iterator[Any]:
+        """Yield rows to insert as ``_held`` does, looking for what a chunk of them refers to all at once."""
+        from cloudpub_models.manager.batch import in_chunks
+
+        for chunk in in_chunks(rows, chunk_size):
+            held = [self._with_scope_values(row) if isinstance(row, Mapping) else row for row in chunk]
+            self._require_references([row for row in held if isinstance(row, Mapping)], inserted=True)
+            yield from held
+
+    def _with_scope_values(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert self.scope is not None
         named = self._refuse_to_leave(data)
         own = conditions_of(self.scope, self.model)
         missing = {name: value for name, value in own.items() if self.table.column(name).name not in named}
         self._refuse_to_leave(missing)
         return {**data, **missing}
+
+    def _require_references(self, rows: Sequence[Mapping[str, Any]], *, inserted: bool) -> None:
+        """Refuse rows that refer to rows outside a closed scope, as if those were not there.
+
+        Args:
+            rows: rows, or changes of some.
+            inserted: whether they are whole rows.
+        """
+        assert self.scope is not None
+        for key in self._held_references:
+            column = self.table.columns[key.column_name]
+            given = [row[name] for row in rows for name in row if self.table.column(name) is column]
+            is_owner = self.scope.owners.get(self.model) is key
+            if is_owner and (any(value is None for value in given) or (inserted and len(given) < len(rows))):
+                raise UnguardedError(
+                    f"expected a value of {self.table.name}.{column.name}, which tells whether a row is one of "
+                    f"{self.scope.name}; got none: name the row that it refers to"
+                )
+            if any(map(is_computed, given)):
+                raise UnguardedError(
+                    f"expected a plain value of {self.table.name}.{column.name}, to see that {self.scope.name} has the "
+                    "row that it refers to; got an expression: give the value itself"
+                )
+            wanted = dict.fromkeys(column.encode(value) for value in given if value is not None)
+            if wanted:
+                target = table_of(key.rel_model).columns[key.rel_field.column_name]
+                found = self._related(key.rel_model).keys_there(target.name, list(wanted))
+                for value in wanted.keys() - set(map(target.encode, found)):
+                    raise self._no_row(key, value)
+
+    @cached_property
+    def _held_references(self) -> Sequence[peewee.ForeignKeyField[Any]]:
+        """The references to tables that the scope limits, but for those whose value it tells by itself."""
+        scope = self.scope
+        if scope is None or not scope.closed:
+            return ()
+        told = {self.table.column(name) for name in conditions_of(scope, self.model)}
+        return [
+            key
+            for key in self.model._meta.refs
+            if is_limited(scope, key.rel_model) and self.table.columns[key.column_name] not in told
+        ]
+
+    def _no_row(self, key: peewee.ForeignKeyField[Any], value: Any) -> NotFoundError:
+        return row_not_found(table_of(key.rel_model), {key.rel_field.column_name: value})
 
     def _refuse_to_leave(self, data: Mapping[str, Any]) -> set[str]:
         """Refuse values that would put a row outside the scope; return the columns that are named."""
@@ -476,6 +541,9 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         for column in conditions.keys() & named.keys():
             wanted, value = conditions[column], named[column]
             if isinstance(wanted, _SEVERAL) or is_computed(value) or column.encode(value) != column.encode(wanted):
+                key = column.field
+                if self.scope.closed and isinstance(key, peewee.ForeignKeyField) and not is_computed(value):
+                    raise self._no_row(key, column.encode(value))
                 raise UnguardedError(
                     f"expected the one value of {self.table.name}.{column.name} that {self.scope.name} has; got "
                     "another, or there are several: leave it out, or write with a manager that has no scope"
@@ -494,6 +562,10 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
     def _changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         if self.scope is not None and isinstance(data, Mapping):
             self._refuse_to_leave(data)
+            self._require_references([data], inserted=False)
+        return self._encoded_changes(data)
+
+    def _encoded_changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         computed: dict[str, Computed] = {}
         if type(data) is dict or isinstance(data, Mapping):
             for value in data.values():
@@ -502,6 +574,8 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
                     break
         row = self.table.encode_row(data)
         if computed:
+            if self.scope is not None and self.scope.closed:
+                require_plain(self.scope, tuple([value.node for value in computed.values()]))
             row |= computed
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
@@ -511,8 +585,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         return row
 
     def _bounded(self, where: Where, verb: str) -> Conditions:
-        held = None if self.scope is None else self._held_to
-        conditions = parse_where(where, self.table, self.database.engine, held)
+        conditions = self._parsed(where)
         if not conditions[0] and where is not ALL_ROWS:
             raise UnboundedWriteError(
                 f"expected a condition; this would {verb} every row of {self.table.name}: "

@@ -98,8 +98,8 @@ class FunctionInvocationManager(
         ``SELECT duration_ms, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function AND
         timestamp >= @since GROUP BY duration_ms``
         """
-        parameters = {"function": function_key(function_id, self), "since": moment(since, "since")}
-        return statistics.function_stats(self._rows_of(statistics.FUNCTION_STATS, parameters))
+        parameters = {"since": moment(since, "since")}
+        return statistics.function_stats(self._rows_of_function(function_id, statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
         self,
@@ -281,14 +281,21 @@ class FunctionInvocationManager(
         return {invocation.function_id: invocation for invocation in found}
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        parameters = {"function": function_key(function, self), **buckets.parameters}
         statement = statistics.series_statement(self.database.engine.sql_dialect)
-        return statistics.series(self._rows_of(statement, parameters), buckets)
+        return statistics.series(self._rows_of_function(function, statement, buckets.parameters), buckets)
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
         parameters = {"user": owner_key(user, self), **buckets.parameters}
         statement = statistics.user_series_statement(self.database.engine.sql_dialect)
         return statistics.series(self._rows_of(statement, parameters), buckets)
+
+    def _rows_of_function(
+        self, function: FunctionReference, sql: str, parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        key = function_key(function, self)
+        if self.scope is not None and not self._related(Function).keys_there("id", [key]):
+            return []
+        return send_sql(self.database, sql, {"function": key, **parameters})
 
     def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         refuse(self.scope, "statistics")

@@ -15,7 +15,7 @@ from cloudpub_models.connection import Connection, Database
 from cloudpub_models.errors import DomainRuleError, ForeignKeyViolationError, UniqueViolationError
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.scope import Scope, require_all_rows
 from cloudpub_models.models import Organization, OrganizationMember, User
 from cloudpub_models.platform.references import (
     OrganizationReference,
@@ -180,9 +180,9 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
                     return False
                 target = str(membership.organization_id)
             found = self._locked({"uuid": target}, ["name", "owner_id"])
-            if found is None:
+            if found is None and self.scope is None:
                 return False
-            if str(found.owner_id) == key:
+            if found is not None and str(found.owner_id) == key:
                 raise DomainRuleError(
                     f"expected a member other than the owner; the user {key} owns the organization {found.name!r}: "
                     "transfer_ownership() to another member first"
@@ -228,6 +228,8 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
 
         ``SELECT COUNT(*) AS count FROM organization_members WHERE organization_id = @param_0``
         """
+        if self.scope is not None:
+            require_all_rows(self.scope, OrganizationMember)
         return self._memberships.count({"organization_id": organization_key(organization)})
 
     def transfer_ownership(self, organization: OrganizationReference, new_owner: UserReference) -> Organization:

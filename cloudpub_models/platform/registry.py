@@ -6,17 +6,19 @@ A manager is made when it is first used, and its module imported then: most work
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID
 
 import peewee
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ConfigurationError, did_you_mean
+from cloudpub_models.errors import ConfigurationError, InvalidValueError, UnguardedError, did_you_mean
+from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.manager.manager import Manager
     from cloudpub_models.manager.scope import Scope
-    from cloudpub_models.models import OrganizationMember, UserInformation
+    from cloudpub_models.models import OrganizationMember, User, UserInformation
     from cloudpub_models.platform.deployments import FunctionDeploymentManager
     from cloudpub_models.platform.functions import FunctionManager
     from cloudpub_models.platform.invocations import FunctionInvocationManager
@@ -76,6 +78,7 @@ class Managers:
         self.database = database
         self.scope = scope
         self._by_model: dict[type[peewee.Model], Manager[Any]] = {}
+        self._owned_statements: dict[type[peewee.Model], dict[Any, Any]] = {}
 
     def __repr__(self) -> str:
         return f"Managers({self.database!r})"
@@ -113,6 +116,61 @@ class Managers:
         if manager is None:
             manager = self._by_model[model] = self._made(model)
         return manager
+
+    def owned_by(self, owner: peewee.Model | UUID | str | int) -> Self:
+        """Return the managers of one owner's rows: they see and change no others, and tell of none.
+
+        Every statement carries the condition: a row of another's is as one that is not there, so that a call for it
+        gives ``None`` or raises NotFoundError, and a reference to it is refused like one to nothing. Whose a row is,
+        its model says by ``owner`` in its ``Meta``. What cannot be held to that raises UnguardedError: SQL of one's
+        own, tables without an owner, the log of changes, statistics of users.
+
+        Args:
+            owner: the owner's row, of any model; a user also by public UUID or internal id.
+
+        Raises:
+            NotFoundError: there is no user with this UUID or id.
+            InvalidValueError: it is none of those, or not saved.
+            ConfigurationError: the models do not say whose their rows are.
+            UnguardedError: these are managers of some rows already.
+
+        >>> from cloudpub_models import Database, Managers
+        >>> shop = Database("sqlite:///:memory:")
+        >>> _ = shop.migrate()
+        >>> managers = Managers(shop)
+        >>> ada, grace = [managers.users.insert({"email": f"{n}@b.c", "password_hash": "…"}) for n in ("ada", "grace")]
+        >>> theirs = managers.functions.insert({"user_id": grace.id, "name": "resize"})
+        >>> mine = managers.owned_by(ada)
+        >>> mine.functions.insert({"name": "resize"}).user_id == ada.id
+        True
+        >>> mine.functions.count(), mine.functions.find_by_id(theirs.id)
+        (1, None)
+        >>> shop.close()
+
+        ``SELECT COUNT(*) AS count FROM functions WHERE user_id = @param_0``
+        """
+        from cloudpub_models.manager.owned import OwnedScope
+
+        if self.scope is not None:
+            raise UnguardedError(
+                f"expected managers of all rows, to take those of an owner; got those of {self.scope.name}: ask the "
+                "managers that they were taken from"
+            )
+        row = owner if isinstance(owner, peewee.Model) else self._user(owner)
+        statements = self._owned_statements.setdefault(type(row), {})
+        return type(self)(self.database, scope=OwnedScope(row, self.database.models, statements))
+
+    def _user(self, user: UUID | str | int) -> User:
+        from cloudpub_models.models import User
+        from cloudpub_models.platform.references import no_row
+
+        if User not in self.database.models:
+            raise InvalidValueError(f"expected the owner's row; got {shown(user)}: look it up first")
+        column = "uuid" if isinstance(user, UUID | str) else "id"
+        found = self.for_model(User).find_by_id(user, id_column=column, select=["id", "uuid"])
+        if found is None:
+            raise no_row(User, user, user)
+        return found
 
     def _made(self, model: type[M]) -> Manager[M]:
         from cloudpub_models.manager.manager import Manager

@@ -15,7 +15,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.scope import Scope, require_all_rows
 from cloudpub_models.models import Organization, OrganizationMember, Role, User, UserInformation
 from cloudpub_models.platform.references import (
     OrganizationReference,
@@ -218,6 +218,8 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         ``SELECT organization_members.id, … FROM organization_members INNER JOIN users … LEFT JOIN user_information …
         WHERE organization_members.organization_id = @param_0 ORDER BY organization_members.joined_at ASC, … LIMIT …``
         """
+        if self.scope is not None:
+            require_all_rows(self.scope, OrganizationMember)
         values = [organization_key(organization), *_page(limit, offset)]
         users = []
         for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self.scope, self.origin):

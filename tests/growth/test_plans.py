@@ -7,13 +7,14 @@ for that, so that the rows that a plan really goes through are known.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 
 from benchmarks import growth_patterns
 from benchmarks.growth_patterns import PATTERNS, Visitor
 from benchmarks.growth_plans import GROWING_TABLES, rolled_back, scans_of
-from cloudpub_models import Database
+from cloudpub_models import Database, Managers, operators
 from cloudpub_models.platform.invocations import FunctionInvocationManager
 from cloudpub_models.platform.logs import FunctionLogManager
 from tests.growth.plan_checks import require_indexes, scans
@@ -90,3 +91,34 @@ def test_each_operation_of_a_table_that_grows_is_among_the_patterns(manager: typ
     for name in vars(manager):
         if not name.startswith("_") and name not in ("append", "record"):
             assert f".{name}(" in written
+
+
+OWNED: dict[str, Callable[[Visitor, Managers], object]] = {
+    "function by id": lambda v, mine: mine.functions.find_by_id(v.quiet.id),
+    "log by uuid": lambda v, mine: mine.function_logs.find_by_uuid(v.line.uuid),
+    "functions": lambda v, mine: mine.functions.find_all(order_by="-created_at", limit=20),
+    "count of functions": lambda v, mine: mine.functions.count(),
+    "count of logs": lambda v, mine: mine.function_logs.count(),
+    "count of errors": lambda v, mine: mine.function_logs.count({"level": "error"}),
+    "tail": lambda v, mine: mine.function_logs.tail(v.quiet),
+    "functions with their latest logs": lambda v, mine: mine.functions.find_all(
+        include={"logs": {"limit": 20, "order_by": "-timestamp"}}
+    ),
+    "page of a function's logs": lambda v, mine: v.second_page(
+        mine.function_logs, {"function_id": v.quiet.id}, ("timestamp", "id")
+    ),
+    "aggregate": lambda v, mine: mine.function_invocations.aggregate(group_by="function_id", n=operators.count()),
+    "append": lambda v, mine: mine.function_logs.append(v.quiet, "info", "…"),
+    "update": lambda v, mine: mine.function_invocations.update({"status": "seen"}, {"function_id": v.quiet.id}),
+    "delete": lambda v, mine: mine.function_logs.delete({"function_id": v.quiet.id, "level": "debug"}),
+}
+
+
+@pytest.mark.parametrize("pattern", OWNED)
+def test_what_an_owner_asks_uses_indexes(visitor: Visitor, pattern: str) -> None:
+    mine = visitor.managers.owned_by(visitor.user)
+    found = scans_of(visitor.managers.database, lambda: OWNED[pattern](visitor, mine))
+    assert found
+    assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in GROWING_TABLES] == []
+    for scan in found:
+        assert scan.rows is None or scan.rows < visitor.platform.rows / 10

@@ -148,3 +148,9 @@ def test_documents_that_are_equal_are_one_key(database: Database) -> None:
         assert (second.id, second.title, pages.count()) == (first.id, "two", 1)
         assert pages.find_or_insert({"key": {"b": [2.0], "a": 1.0}, "title": "three"}, ["key"]) == (second, False)
         Page.drop_table()
+
+
+def test_a_claim_that_changes_the_primary_key_is_refused(seats: Manager[Seat], statements: StatementRecord) -> None:
+    with pytest.raises(errors.InvalidValueError, match="expected changes beside the primary key"):
+        seats.claim({}, {"id": 7})
+    assert statements == []
