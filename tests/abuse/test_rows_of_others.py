@@ -39,6 +39,8 @@ from cloudpub_models import (
 from cloudpub_models.errors import CloudpubError, UnguardedError, UniqueViolationError
 from cloudpub_models.manager.relations import find_relation, relation_names
 from cloudpub_models.models import ALL_MODELS
+from cloudpub_models.schema.drift.definition import create_all
+from cloudpub_models.work.component import component as leases
 
 Call = Callable[[Any], Any]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -245,6 +247,14 @@ def calls_of_every_manager(world: World, model: type[peewee.Model]) -> dict[str,
             *each(lambda m, order: m.iterate(order_by=order), orders),
             *each(lambda m, include: m.iterate(include=include), includes),
         ],
+        "find_by_text": [
+            *each(lambda m, word: m.find_by_text(word), ["work", "word", "house", "of grace", "-ada work*"]),
+            *each(lambda m, where: m.find_by_text("of", where), wheres),
+            *each(lambda m, include: m.find_by_text("of", include=include), includes),
+            lambda m: m.find_by_text("of", cursor=page.next_cursor, order_by="id"),
+        ],
+        # Which row it takes, outside of a transaction, is asked below.
+        "lease": each(lambda m, where: m.lease(where, seconds=1), wheres),
         "values": [
             *each(lambda m, where: m.values("id", where), wheres[:6]),
             *each(lambda m, order: m.values("id", order_by=order), orders),
@@ -408,6 +418,11 @@ def calls_of_one_manager(world: World) -> dict[str, dict[str, list[Call]]]:
             "append": of_function(lambda m, one: m.append(one, "info", "…")),
             "tail": of_function(lambda m, one: m.tail(one)),
             "prune": [lambda m: m.prune(hour_from_now)],
+            "search": [
+                lambda m: m.search("word", since=month),
+                lambda m: m.search("of grace", since=month),
+                *of_function(lambda m, one: m.search("word", function=one)),
+            ],
         },
         "function_invocations": {
             "record": of_function(lambda m, one: m.record(one, "success", 1)),
@@ -456,6 +471,16 @@ def test_no_call_reads_writes_or_tells_of_rows_of_others(world: World, table: st
             if told != without and told[0] is not UniqueViolationError:
                 leaks.append((name, number, told, without))
     assert leaks == []
+
+
+def test_a_lease_is_taken_of_own_rows(world: World) -> None:
+    create_all(world.managers.database.engine, leases.models)
+    for table in TABLES:
+        model = getattr(world.managers, table).model
+        own, theirs, manager = world.own[model], world.theirs[model], getattr(world.mine, table)
+        assert manager.lease({"id": theirs.id}, seconds=60) is None
+        assert manager.lease({}, seconds=60, order_by="id").row == own
+        assert manager.lease({}, seconds=60) is None
 
 
 def test_the_walk_finds_what_a_manager_without_an_owner_tells(world: World) -> None:
