@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
+from cloudpub_models.connection.cursor_seal import seal_from_environment
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import by_name, decoded
@@ -89,6 +90,7 @@ class Engine(peewee.Database, Sender):
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
         self.masked_url = masked_url
         self.options = options
+        self.cursor_seal = options.cursor_key or seal_from_environment()
         self._threads = ThreadStates()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypedDict
 
+from cloudpub_models.connection.cursor_seal import CursorSeal
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
 
@@ -23,6 +25,7 @@ class DatabaseOptions(TypedDict, total=False):
     transaction_pooler: bool
     slow_query: float | None
     prepared: bool
+    cursor_key: str | Sequence[str] | None
 
 
 class Options(NamedTuple):
@@ -49,6 +52,8 @@ class Options(NamedTuple):
         prepared: PostgreSQL: whether the managers' statements are prepared, once for each connection, so that the
             server need not parse and plan them at each call. SQLite's driver does so in any case. Refused together with
             ``transaction_pooler``, which may give each transaction another session.
+        cursor_key: what seals the cursors of pages, given as a key or a list of some: the first seals, all open.
+            ``None`` takes those of ``$CLOUDPUB_CURSOR_KEY``, and seals none where there are none.
     """
 
     max_connections: int = 20
@@ -63,6 +68,7 @@ class Options(NamedTuple):
     transaction_pooler: bool = False
     slow_query: float | None = None
     prepared: bool = False
+    cursor_key: CursorSeal | None = None
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -77,7 +83,10 @@ class Options(NamedTuple):
                 raise ConfigurationError(
                     f"expected an option of a database; got {shown(name)}: {did_you_mean(name, defaults)}"
                 )
-            _check_option(name, value, defaults[name])
+            if name == "cursor_key":
+                keywords = keywords | {name: None if value is None else CursorSeal(value)}
+            else:
+                _check_option(name, value, defaults[name])
         options = cls(**keywords)
         if options.prepared and options.transaction_pooler:
             raise ConfigurationError(

@@ -322,22 +322,24 @@ class Finding(TableAccess[M]):
         ``SELECT … FROM functions WHERE (created_at, id) > (@param_0, @param_1) ORDER BY created_at, id LIMIT @param_2``
         """
         check_count(page_size, "page_size", smallest=1)
-        dialect = self.database.engine.sql_dialect
-        order = complete_order(order_by, order_direction, self.table, self.database.engine)
+        engine = self.database.engine
+        order = complete_order(order_by, order_direction, self.table, engine)
         require_own_columns(order, "pages after a cursor")
         if not self.table.key_order:
             self.table.require_unique(order)
         shape, values = self._conditions(where)
         tree = parse_include(include, self.model, self._related)
         if cursor is not None:
-            after, keys = rows_after(decode_cursor(cursor, order, self.table), order, self.table)
+            after, keys = rows_after(decode_cursor(cursor, order, self.table, engine.cursor_seal), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
-        query = self._statements[dialect].select(shape, order=order, limit=True)
+        query = self._statements[engine.sql_dialect].select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
         rows = query.load(send(self.database, query, [*values, page_size + 1]))
         page = rows[:page_size]
         load_included(page, tree, self._related)
-        return CursorPage(page, encode_cursor(page[-1], order, self.table) if len(rows) > page_size else None)
+        if len(rows) <= page_size:
+            return CursorPage(page, None)
+        return CursorPage(page, encode_cursor(page[-1], order, self.table, engine.cursor_seal))
 
     def iterate(
         self,

@@ -87,8 +87,9 @@ class Searching(Finding[M]):
         load_included(items, tree, self._related)
         if len(found) <= page_size:
             return CursorPage(items, None)
-        order = complete_order(order_by, order_direction, self.table, self.database.engine)
-        return CursorPage(items, encode_cursor(items[-1], order, self.table))
+        engine = self.database.engine
+        order = complete_order(order_by, order_direction, self.table, engine)
+        return CursorPage(items, encode_cursor(items[-1], order, self.table, engine.cursor_seal))
 
 
 def _searchable(table: Table) -> list[Column]:

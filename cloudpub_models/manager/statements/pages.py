@@ -2,7 +2,8 @@
 
 So the next page costs what the first did, and rows inserted or deleted meanwhile shift nothing. The cursor carries
 those values, the table and the order they belong to, and a checksum; it is opaque, not secret, and anybody can make
-another: whatever is in it reaches the database as a parameter only, and no secret column is ordered by.
+another, unless the database has a key that seals it. Whatever is in it reaches the database as a parameter only, and no
+secret column is ordered by.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import peewee
 
+from cloudpub_models.connection.cursor_seal import CursorSeal
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.errors import InvalidCursorError, InvalidQueryError
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues, parse_order
@@ -42,16 +44,18 @@ def complete_order(order_by: OrderBy, order_direction: str, table: Table, engine
     return OrderWithValues(completed, order.values) if isinstance(order, OrderWithValues) else completed
 
 
-def encode_cursor(row: peewee.Model, order: Order, table: Table) -> str:
+def encode_cursor(row: peewee.Model, order: Order, table: Table, seal: CursorSeal | None) -> str:
     """Return the cursor of the page that begins after a row."""
     values = [
         _portable(table.columns[name].encode(row.__data__[table.columns[name].field.name]), name) for name, _ in order
     ]
     payload = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
-    return base64.urlsafe_b64encode(_checksum(payload, order, table) + payload).decode().rstrip("=")
+    belonging = _belonging(order, table)
+    text = _checksum(payload, belonging) + payload if seal is None else seal.seal(payload, belonging)
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-def decode_cursor(cursor: Any, order: Order, table: Table) -> list[Any]:
+def decode_cursor(cursor: Any, order: Order, table: Table, seal: CursorSeal | None) -> list[Any]:
     """Return the encoded values of the row that a page begins after.
 
     Raises:
@@ -63,11 +67,10 @@ def decode_cursor(cursor: Any, order: Order, table: Table) -> list[Any]:
         )
     try:
         decoded = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        checksum, payload = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
-        if checksum != _checksum(payload, order, table):
-            raise ValueError("its checksum does not match")
+        belonging = _belonging(order, table)
+        payload = _unsealed(decoded, belonging) if seal is None else seal.open(decoded, belonging)
         values: list[Any] = json.loads(payload)
-        # The checksum is no secret, so anybody can make a cursor; what is in it still has to fit the columns.
+        # Without a seal anybody can make a cursor; what is in it still has to fit the columns.
         if not isinstance(values, list) or len(values) != len(order):
             raise ValueError("it has another number of values")
         for (name, _), value in zip(order, values, strict=True):
@@ -142,6 +145,16 @@ def _portable(value: Any, name: str) -> Any:
     )
 
 
-def _checksum(payload: bytes, order: Order, table: Table) -> bytes:
-    belonging = json.dumps([table.name, order]).encode()
+def _belonging(order: Order, table: Table) -> bytes:
+    return json.dumps([table.name, order]).encode()
+
+
+def _unsealed(text: bytes, belonging: bytes) -> bytes:
+    checksum, payload = text[:_CHECKSUM_BYTES], text[_CHECKSUM_BYTES:]
+    if checksum != _checksum(payload, belonging):
+        raise ValueError("its checksum does not match")
+    return payload
+
+
+def _checksum(payload: bytes, belonging: bytes) -> bytes:
     return hashlib.blake2b(belonging + b"\0" + payload, digest_size=_CHECKSUM_BYTES).digest()
