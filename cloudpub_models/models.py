@@ -32,6 +32,7 @@ from cloudpub_models.entity import (
     forward_foreign_key,
     many_to_many,
 )
+from cloudpub_models.entity.lower_case import AsciiLower
 
 if TYPE_CHECKING:
     from peewee import ManyToManyQuery
@@ -68,8 +69,10 @@ class User(Entity):
 
         table_name = "users"
         tracked = True
-        # Addresses are looked up whatever their case.
-        indexes = (Index("users_lower_idx", "users", ("LOWER(email)",)),)
+
+
+# An address is one account's, whatever its case, and looked up so.
+User.add_index(Index("users_email_lower_key", "users", (AsciiLower(User.email),), unique=True))
 
 
 class UserInformation(Entity):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import peewee
 
-from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
+from cloudpub_models.entity.binding import concrete_database, current_database, sql_dialect_of, unconnected
 from cloudpub_models.entity.fields import UTC_NOW, is_default, name_of_part, server_default
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.dialects import Dialect
@@ -150,11 +150,12 @@ def _indexed_columns(index: peewee.ModelIndex) -> tuple[str, ...] | None:
 
 def unique_constraints(model: type[peewee.Model]) -> list[tuple[str, ...]]:
     """Return the column groups that a model declares unique, each a constraint with its one index."""
-    found = [_plain_unique_columns(index) for index in model._meta.fields_to_index()]
+    found = [constraint_columns(index) for index in model._meta.fields_to_index()]
     return [columns for columns in found if columns is not None]
 
 
-def _plain_unique_columns(index: object) -> tuple[str, ...] | None:
+def constraint_columns(index: object) -> tuple[str, ...] | None:
+    """Return the columns of an index that is made as a UNIQUE constraint; None for any other."""
     if isinstance(index, peewee.ModelIndex) and index._unique and index._where is None:  # type: ignore[attr-defined]
         return _indexed_columns(index)
     return None
@@ -270,11 +271,12 @@ class TableSchema(peewee.SchemaManager):
 
     def _create_indexes(self, safe: bool = True) -> list[Any]:
         # Peewee would make a second index beside each UNIQUE constraint.
-        return [
-            self._create_index(index, safe)  # type: ignore[attr-defined]
-            for index in self.model._meta.fields_to_index()
-            if _plain_unique_columns(index) is None
-        ]
+        with current_database.bound_to(cast("peewee.Database", concrete_database(self.database))):
+            return [
+                self._create_index(index, safe)  # type: ignore[attr-defined]
+                for index in self.model._meta.fields_to_index()
+                if constraint_columns(index) is None
+            ]
 
     def create_all(self, safe: bool = True, **table_options: Any) -> None:
         """Create table, indexes, triggers, the references that had to wait for a table, and tables of bookkeeping."""

@@ -6,12 +6,10 @@ nothing. Who may join or leave an organization is decided in ``organizations``.
 
 from __future__ import annotations
 
-from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, Any, Final
 
-from peewee import fn
-
 from cloudpub_models.connection import Database
+from cloudpub_models.entity.lower_case import AsciiLower, ascii_lower
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
-
-# Of the cases that Unicode knows none is meant: a dotless i or a Kelvin sign in somebody's address is another address.
-_LOWER_CASE: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _INFORMATION = ("LEFT", UserInformation.user)
 _ORGANIZATION = ("LEFT", OrganizationMember.user), ("LEFT", OrganizationMember.organization)
@@ -68,7 +63,8 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         """Return the user with this address, whatever the case of its ASCII letters, or ``None``.
 
         The address as it is given comes first; only where nobody has that does one count that differs in case. Both are
-        found by an index. Should several differ in case only, the first registered is meant.
+        found by an index, which allows one account for each address. In a database that lacks it as yet, the first
+        registered of several is meant.
 
         Args:
             email: the address.
@@ -86,15 +82,12 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         >>> shop.close()
 
         ``SELECT id, … FROM users WHERE email = @param_0``, then at most
-        ``SELECT id, … FROM users WHERE LOWER("users"."email") = LOWER(@param_0) ORDER BY id``
+        ``SELECT id, … FROM users WHERE LOWER("users"."email") = @param_0 ORDER BY id ASC LIMIT @param_1``
         """
         exact = self.find_by_id(email, id_column="email")
         if exact is not None:
             return exact
-        # PostgreSQL folds more than ASCII, and so finds more.
-        found = self.find_all(fn.LOWER(User.email) == fn.LOWER(email), order_by="id")
-        wanted = email.translate(_LOWER_CASE)
-        return next((user for user in found if user.email.translate(_LOWER_CASE) == wanted), None)
+        return self.find_one(AsciiLower(User.email) == ascii_lower(email), order_by="id")
 
     def get_user_complete(self, user_uuid: UserReference) -> User | None:
         """Return a user with profile and organization loaded, or ``None``.

@@ -162,8 +162,8 @@ class _Differences(NamedTuple):
     seconds_from_now: str
     # The whole seconds from 1970 to the moment in a column.
     whole_seconds: str
-    # Whether LOWER leaves letters beyond ASCII as they are.
-    lowers_ascii_only: bool
+    # The collation in which LOWER leaves letters beyond ASCII as they are; None where it always does.
+    ascii_collation: str | None
     # Whether a subselect in FROM may refer to what stands before it.
     lateral_joins: bool
     # Whether statements may be prepared, so that those that mean the same then have to be told from others.
@@ -417,7 +417,7 @@ POSTGRESQL = Dialect(
     seconds_from_now="timezone('utc', clock_timestamp()) + make_interval(secs => {0})",
     # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
     whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
-    lowers_ascii_only=False,
+    ascii_collation='"C"',
     lateral_joins=True,
     prepared_statements=True,
     nulls_are_largest=True,
@@ -480,7 +480,7 @@ SQLITE = Dialect(
     seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",
     # Without the fraction, which SQLite's date functions round.
     whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
-    lowers_ascii_only=True,
+    ascii_collation=None,
     lateral_joins=False,
     prepared_statements=False,
     nulls_are_largest=False,

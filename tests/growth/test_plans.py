@@ -20,7 +20,7 @@ from cloudpub_models.platform.logs import FunctionLogManager
 from tests.growth.plan_checks import require_indexes, scans
 
 COMMON_INDEXES = {
-    "users_lower_idx",
+    "users_email_lower_key",
     "functions_user_id_status_created_at_idx",
     "function_deployments_status_id_idx",
     "function_logs_function_id_timestamp_id_level_idx",

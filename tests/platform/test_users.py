@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Managers, Role, User
-from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UniqueViolationError
 
 NewUser = Callable[[str], User]
 
@@ -39,9 +39,33 @@ def test_find_by_email_ignores_case(managers: Managers, ada: User, statements: A
     assert len(statements) == 2
 
 
-def test_find_by_email_prefers_the_exact_address_then_the_first_registered(
+def test_an_address_is_one_accounts_whatever_its_case(managers: Managers, ada: User, new_user: NewUser) -> None:
+    others = [new_user("grace"), new_user("ÄDA"), new_user("äda")]
+    taken = {"email": "ADA@Example.com", "password_hash": "…"}
+    for write in (
+        lambda: managers.users.insert(taken),
+        lambda: managers.users.batch_insert([taken]),
+        lambda: managers.users.batch_insert([taken], returning=True),
+        lambda: managers.users.upsert(taken, ["email"]),
+        lambda: managers.users.update({"email": taken["email"]}, {"id": others[0].id}),
+        lambda: managers.users.update_by_id(others[0].id, {"email": taken["email"]}),
+        lambda: User.create(**taken),
+        lambda: managers.database.raw_execute(
+            "INSERT INTO users (email, password_hash) VALUES (@email, @password_hash)", taken
+        ),
+    ):
+        with managers.database.bind(), pytest.raises(UniqueViolationError) as caught:
+            write()
+        assert (caught.value.table, caught.value.columns) == ("users", ("email",))
+        assert caught.value.constraint == "users_email_lower_key"
+        assert "another row already has this value in users(email)" in str(caught.value)
+    assert managers.users.find_all(order_by="id") == [ada, *others]
+
+
+def test_find_by_email_prefers_the_exact_address_then_the_first_registered_where_the_index_is_not_yet(
     managers: Managers, new_user: NewUser
 ) -> None:
+    managers.database.raw_execute("DROP INDEX users_email_lower_key")
     upper, lower = new_user("BOB"), new_user("bob")
     assert managers.users.find_by_email("bob@example.com") == lower
     assert managers.users.find_by_email("BOB@example.com") == upper

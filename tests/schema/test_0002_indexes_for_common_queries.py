@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -12,19 +12,23 @@ import pytest
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.platform.component import component
-from cloudpub_models.schema import Migrator, find_drift, read_catalogue
+from cloudpub_models.schema import Difference, Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
 
 MIGRATION = "0002_indexes_for_common_queries"
 LATEST_LINES = "function_logs_function_id_timestamp_id_level_idx"
 
 LACKING = [
-    "users.LOWER(email): index: expected an index; got none",
     "functions.user_id, status, created_at: index: expected an index; got none",
     "function_deployments.status, id: index: expected an index; got none",
     "function_logs.function_id, timestamp, id, level: index: expected an index; got none",
     "function_invocations.function_id, timestamp, id, status, duration_ms: index: expected an index; got none",
 ]
+
+
+def lacking(differences: Iterable[Difference]) -> list[str]:
+    """What indexes are not there; later migrations bring unique ones."""
+    return [difference.description for difference in differences if difference.kind == "index"]
 
 
 @pytest.fixture
@@ -43,22 +47,22 @@ def another(connect: Callable[[], peewee.Database]) -> Iterator[peewee.Database]
 
 
 def test_they_come_and_go(older: peewee.Database) -> None:
-    assert [difference.description for difference in find_drift(older, component.models)] == LACKING
+    assert lacking(find_drift(older, component.models)) == LACKING
     assert Migrator(older, component).up(MIGRATION) == [MIGRATION]
-    assert find_drift(older, component.models) == []
+    assert lacking(find_drift(older, component.models)) == []
     assert Migrator(older, component).down() == [MIGRATION]
-    assert [difference.description for difference in find_drift(older, component.models)] == LACKING
+    assert lacking(find_drift(older, component.models)) == LACKING
 
 
 def test_an_adopted_database_lacks_them_and_may_get_them_either_way(older: peewee.Database) -> None:
     older.execute_sql("DROP TABLE cloudpub_migrations")
     report = Migrator(older, component).adopt()
-    assert [difference.description for difference in report.differences] == LACKING
+    assert lacking(report.differences) == LACKING
     # Some by hand, the others by the migration.
-    for statement in report.statements[:3]:
-        older.execute_sql(statement)
+    for difference in [each for each in report.differences if each.kind == "index"][:3]:
+        older.execute_sql(difference.statements[0])
     assert Migrator(older, component).up(MIGRATION) == [MIGRATION]
-    assert find_drift(older, component.models) == []
+    assert lacking(find_drift(older, component.models)) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
@@ -81,9 +85,9 @@ def test_what_an_interrupted_run_left_invalid_is_made_anew(older: peewee.Databas
     migrator.down()
     older.execute_sql(f"CREATE INDEX {LATEST_LINES} ON function_logs (function_id, timestamp, id, level)")
     older.execute_sql(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LATEST_LINES}'::regclass")
-    assert len(find_drift(older, component.models)) == len(LACKING)
+    assert lacking(find_drift(older, component.models)) == LACKING
     assert migrator.up(MIGRATION) == [MIGRATION]
-    assert find_drift(older, component.models) == []
+    assert lacking(find_drift(older, component.models)) == []
 
 
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
@@ -110,7 +114,7 @@ def test_others_write_while_the_migration_waits_for_an_older_transaction(
             # Longer than the session would have waited for a lock.
             wait_until(lambda: is_waiting_for(older, waited_for, "100 milliseconds"))
         assert migration.result(timeout=30) == ([MIGRATION], "50ms")
-    assert find_drift(older, component.models) == []
+    assert lacking(find_drift(older, component.models)) == []
 
 
 def is_waiting_for(database: peewee.Database, process: int, duration: str = "0 seconds") -> bool:

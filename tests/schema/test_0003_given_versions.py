@@ -17,7 +17,7 @@ TABLE = "cloudpub_given_versions"
 def given(managers: Managers) -> dict[int, int]:
     """The highest version of each function, of before the migration."""
     database = managers.database.engine
-    Migrator(database, component).down()
+    Migrator(database, component).down("0003_given_versions")
     user = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
     functions = [managers.functions.insert({"user_id": user.id, "name": name}).id for name in "abc"]
     for function, version in ((functions[0], 1), (functions[0], 7), (functions[1], 2)):
@@ -29,7 +29,7 @@ def given(managers: Managers) -> dict[int, int]:
 
 def test_what_is_there_counts(managers: Managers, given: dict[int, int]) -> None:
     changed = {function.id: function.updated_at for function in managers.functions.find_all()}
-    assert Migrator(managers.database.engine, component).up() == ["0003_given_versions"]
+    assert Migrator(managers.database.engine, component).up("0003_given_versions") == ["0003_given_versions"]
     assert {function.id: function.updated_at for function in managers.functions.find_all()} == changed
     managers.function_deployments.delete({"version": [7, 2]})
     for function, version in given.items():

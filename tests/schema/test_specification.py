@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 
@@ -30,7 +31,7 @@ users
     updated_at     TIMESTAMP     NOT NULL  now
     unique uuid
     unique email
-    index lower(email)
+    unique ascii-lower(email)
     trigger
 
 functions
@@ -144,6 +145,8 @@ organization_members
     reference user_id users uuid CASCADE
 """
 
+# Written otherwise on each database: SQLite's LOWER folds ASCII letters alone by itself.
+ASCII_LOWER = {"postgresql": 'lower({} COLLATE "C")', "sqlite": "lower({})"}
 SQLITE_TYPES = {"uuid": "text", "jsonb": "text", "boolean": "integer"}
 DEFAULTS = {
     "postgresql": {"random": "gen_random_uuid", "now": "timezone 'utc' , now"},
@@ -172,7 +175,11 @@ def specified_table(text: str, dialect: str) -> dict[str, object]:
         elif kind == "trigger":
             kept[kind].add(f"{name}_set_updated_at")
         elif kind in kept:
-            kept[kind].add(tuple(normalised(word, dialect_named(dialect)) for word in words))
+            keys = [
+                re.sub(r"^ascii-lower[(](.*)[)]$", lambda key: ASCII_LOWER[dialect].format(key[1]), word)
+                for word in words
+            ]
+            kept[kind].add(tuple(normalised(key, dialect_named(dialect)) for key in keys))
         else:
             declared, *rest = words
             nullable = rest[0] == "NULL"

@@ -15,6 +15,8 @@ import psycopg2
 from cloudpub_models import errors
 from cloudpub_models.connection.advice import constraint_error, shortened, with_advice
 from cloudpub_models.connection.url import mask_password
+from cloudpub_models.sql.dialects import POSTGRESQL
+from cloudpub_models.sql.text.expressions import columns_in
 from cloudpub_models.sql.text.secrets import mentions_secret_column, without_secrets
 
 _SQLSTATES: dict[str, type[errors.CloudpubError]] = {
@@ -68,7 +70,7 @@ _TRANSIENT_CONNECT_FAILURE = re.compile(
 )
 # Of a connection that went silent, behind which others are as silent.
 _SILENCE = re.compile(r"timed out|unreachable|no route to host|(host|network) is down", re.IGNORECASE)
-_KEY = re.compile(r"^Key \((?P<columns>[^)]*)\)=")
+_KEY = re.compile(r"^Key \((?P<columns>.*?)\)=\(")
 
 
 def classify(
@@ -153,4 +155,4 @@ def _columns(column: str | None, detail: str | None) -> tuple[str, ...]:
     if column:
         return (column,)
     match = _KEY.match(detail or "")
-    return tuple(name.strip() for name in match["columns"].split(",")) if match else ()
+    return columns_in(match["columns"], POSTGRESQL) if match else ()

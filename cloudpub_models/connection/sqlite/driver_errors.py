@@ -43,15 +43,23 @@ _CODES: dict[int, type[errors.CloudpubError]] = {
 }
 
 _CONSTRAINT_TEXT = re.compile(r"constraint failed: (?P<subject>.+)$")
+_INDEX = re.compile(r"index '(?P<name>.+)'")
 
 
-def classify(error: sqlite3.Error, sql: str = "", *, read_only: bool = False) -> errors.CloudpubError:
+def classify(
+    error: sqlite3.Error,
+    sql: str = "",
+    *,
+    read_only: bool = False,
+    connection: sqlite3.Connection | None = None,
+) -> errors.CloudpubError:
     """Return the error that users see for one of sqlite3's.
 
     Args:
         error: what the driver raised.
         sql: the statement, where there was one.
         read_only: whether the transaction was declared read-only, so that a refused write is the caller's mistake.
+        connection: asked for what an index is about, of which SQLite tells the name alone.
     """
     text = shortened(str(error) or type(error).__name__)
     code: int | None = getattr(error, "sqlite_errorcode", None)
@@ -64,7 +72,7 @@ def classify(error: sqlite3.Error, sql: str = "", *, read_only: bool = False) ->
     if basic == sqlite3.SQLITE_CONSTRAINT:
         if code == _CONSTRAINT_DATATYPE:
             return errors.InvalidValueError(text)
-        return _of_constraint(_CONSTRAINTS.get(code, errors.ConstraintError), text, sql)
+        return _of_constraint(_CONSTRAINTS.get(code, errors.ConstraintError), text, sql, connection)
     if basic == sqlite3.SQLITE_READONLY and read_only:
         return errors.InvalidQueryError(f"this transaction is read-only: {text}")
     if text == "integer overflow":
@@ -73,16 +81,36 @@ def classify(error: sqlite3.Error, sql: str = "", *, read_only: bool = False) ->
     return with_advice(kind, text, missing_table=text.startswith("no such table"))
 
 
-def _of_constraint(kind: type[errors.ConstraintError], text: str, sql: str) -> errors.ConstraintError:
+def _of_constraint(
+    kind: type[errors.ConstraintError], text: str, sql: str, connection: sqlite3.Connection | None
+) -> errors.ConstraintError:
     match = _CONSTRAINT_TEXT.search(text)
     subject = match["subject"] if match else ""
     qualified = [name.strip() for name in subject.split(",") if "." in name]
     if qualified:
         table = qualified[0].split(".")[0]
         return constraint_error(kind, text, table=table, columns=tuple(name.split(".", 1)[1] for name in qualified))
+    index = _INDEX.fullmatch(subject)
+    if index and connection is not None:
+        name = index["name"]
+        table, columns = _subject_of_index(connection, name)
+        return constraint_error(kind, text, table=table, columns=columns, constraint=name)
     if kind is errors.ForeignKeyViolationError:
         return constraint_error(kind, text, table=_written_table(sql))
     return constraint_error(kind, text, constraint=subject if subject and kind is errors.CheckViolationError else None)
+
+
+def _subject_of_index(connection: sqlite3.Connection, index: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the table and the columns of an index with expressions."""
+    from cloudpub_models.sql.dialects import SQLITE
+    from cloudpub_models.sql.text.expressions import indexed_columns
+
+    query = "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' AND name = ?"
+    found = connection.execute(query, (index,)).fetchone()
+    if found is None:
+        return None, ()
+    table, statement = found
+    return table, indexed_columns(statement, SQLITE)
 
 
 def _written_table(sql: str) -> str | None:

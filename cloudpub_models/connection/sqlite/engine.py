@@ -660,7 +660,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         assert isinstance(error, sqlite3.Error)
         if self._retired and getattr(error, "sqlite_errorcode", None) in (None, sqlite3.SQLITE_INTERRUPT):
             return closed_in_use()
-        return classify(error, sql, read_only=self.read_only_transaction())
+        connection: SqliteConnection | None = self._threads.current.connection
+        return classify(error, sql, read_only=self.read_only_transaction(), connection=connection)
 
 
 def _current_timestamp() -> str:

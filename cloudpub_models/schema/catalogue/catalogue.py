@@ -38,11 +38,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Unique:
-    """A UNIQUE constraint, or a unique index over all rows, which is the same rule; columns as in ``Index``."""
+    """A UNIQUE constraint, or a unique index over all rows, which is the same rule; attributes as in ``Index``."""
 
     columns: tuple[str, ...]
     name: str | None = None
     is_index: bool = field(default=False, compare=False)
+    keys: tuple[str, ...] = field(default=(), compare=False)
+    sql: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

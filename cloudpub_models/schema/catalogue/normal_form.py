@@ -20,7 +20,7 @@ _LONG_TYPES = {
     "time": ("with", "without", "time", "zone"),
 }
 _SAME = {"current_timestamp": "now", "'UTC'": "'utc'", "!=": "<>"}
-_WORDS_OF_SQL = "all and any array between case else end in is like not null or then when"
+_WORDS_OF_SQL = "all and any array between case collate else end in is like not null or then when"
 _KEYWORDS = frozenset(_WORDS_OF_SQL.split())
 # An operator with none of these ends before a sign: what follows the = in a=-1 is a number.
 _NOT_BEFORE_A_SIGN = frozenset("~!@#%^&|`?")

@@ -161,7 +161,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
             for column, definition in zip(columns, definitions, strict=True)
         )
         if unique and where is None:
-            tables[table].uniques.append(Unique(keys, name, is_index=True))
+            tables[table].uniques.append(Unique(keys, name, is_index=True, keys=tuple(definitions)))
         else:
             written = tuple(definitions)
             tables[table].indexes.append(

@@ -173,8 +173,9 @@ class _Comparison:
         for unique in expected.uniques:
             # In whatever order of columns, the rule is the same.
             if not any(set(columns) == set(unique.columns) for columns in kept_unique):
-                statements = mending.add_unique(self.dialect, self.name, unique.columns)
-                yield self._difference("unique", ", ".join(unique.columns), "UNIQUE", "none", statements)
+                statements = mending.add_unique(self.dialect, self.name, unique)
+                subject = ", ".join(unique.keys or unique.columns)
+                yield self._difference("unique", subject, "UNIQUE", "none", statements)
         indexed = {index.columns for index in found.indexes if not index.partial} | kept_unique
         for index in expected.indexes:
             if index.columns not in indexed:

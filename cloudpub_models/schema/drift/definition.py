@@ -11,7 +11,7 @@ import peewee
 
 from cloudpub_models.entity import ddl
 from cloudpub_models.entity.binding import current_database, sql_dialect_of, unconnected
-from cloudpub_models.entity.ddl import TableSchema, touch_triggers, unique_constraints
+from cloudpub_models.entity.ddl import TableSchema, constraint_columns, touch_triggers, unique_constraints
 from cloudpub_models.entity.fields import name_of_part, server_default
 from cloudpub_models.schema.catalogue.catalogue import (
     COUNTING,
@@ -53,7 +53,7 @@ def table_statements(dialect: Dialect, model: type[peewee.Model]) -> list[str]:
 
     >>> from cloudpub_models.sql import SQLITE
     >>> table_statements(SQLITE, User)[1]
-    'CREATE INDEX "users_lower_idx" ON "users" (LOWER(email))'
+    'CREATE UNIQUE INDEX "users_email_lower_key" ON "users" (LOWER("email"))'
     """
     database = unconnected(dialect)
     with current_database.bound_to(database):
@@ -73,7 +73,8 @@ def expected_catalogue(dialect: Dialect, models: Models) -> Catalogue:
     'varchar(255)'
     """
     database = unconnected(dialect)
-    parts = [_expected_table(dialect, database, model) for model in models]
+    with current_database.bound_to(database):
+        parts = [_expected_table(dialect, database, model) for model in models]
     return Catalogue(dialect, {part.name: part.table() for part in parts})
 
 
@@ -112,6 +113,7 @@ def _with_those_referred_to(models: Models) -> list[type[peewee.Model]]:
 
 def _in_words_of(own: Table, expected: Table) -> Table:
     """Return a table as a server has it, with the SQL of the models, as far as it is theirs."""
+    uniques = {unique.name: unique for unique in expected.uniques}
     indexes = {index.name: index for index in expected.indexes}
     checks = {check.name: check for check in expected.checks if check.name is not None}
     return replace(
@@ -120,6 +122,12 @@ def _in_words_of(own: Table, expected: Table) -> Table:
             name: replace(own.columns[name], default_sql=column.default_sql)
             for name, column in expected.columns.items()
         },
+        uniques=tuple(
+            replace(unique, keys=uniques[unique.name].keys, sql=uniques[unique.name].sql)
+            if unique.name in uniques
+            else unique
+            for unique in own.uniques
+        ),
         indexes=tuple(
             replace(index, keys=indexes[index.name].keys, sql=indexes[index.name].sql)
             for index in own.indexes
@@ -168,7 +176,11 @@ def _expected_table(dialect: Dialect, database: peewee.Database, model: type[pee
         Unique(columns, reader.known_name(name_of_part(meta.table_name, columns, "key")))
         for columns in unique_constraints(model)
     ]
-    table.indexes = list(_expected_indexes(dialect, database, model))
+    for index in _expected_indexes(dialect, database, model):
+        if index.unique:
+            table.uniques.append(Unique(index.columns, index.name, is_index=True, keys=index.keys, sql=index.sql))
+        else:
+            table.indexes.append(index)
     table.triggers = [expected_trigger(trigger, dialect) for trigger in touch_triggers(model, dialect)]
     return table
 
@@ -182,19 +194,20 @@ def expected_trigger(made: ddl.Trigger, dialect: Dialect) -> Trigger:
 def _expected_indexes(dialect: Dialect, database: peewee.Database, model: type[peewee.Model]) -> Iterator[Index]:
     indexes: list[Any] = [index for index in model._meta.fields_to_index() if isinstance(index, peewee.Index)]
     for index in indexes:
-        if index._unique or index._where is not None:
+        if index._where is not None or constraint_columns(index) is not None:
             continue
         keys = tuple(_key_text(dialect, database, key) for key in index._expressions)
         if index._using is None:
             # As Peewee's, with fewer quotes, for people to read.
             name, table = dialect.quote(index._name), dialect.quote(model._meta.table_name)
-            statement = f"CREATE INDEX {name} ON {table} ({', '.join(keys)})"
+            kind = "UNIQUE INDEX" if index._unique else "INDEX"
+            statement = f"CREATE {kind} {name} ON {table} ({', '.join(keys)})"
         else:
             context: Any = database.get_sql_context()
             statement = str(context.sql(index.safe(False)).query()[0])
         # In which direction a key is ordered is no part of what is compared.
         columns = tuple(re.sub(r" (asc|desc)( nulls (first|last))?$", "", normalised(key, dialect)) for key in keys)
-        yield Index(index._name, columns, keys=keys, sql=statement)
+        yield Index(index._name, columns, keys=keys, sql=statement, unique=index._unique)
 
 
 def _key_text(dialect: Dialect, database: peewee.Database, key: Any) -> str:

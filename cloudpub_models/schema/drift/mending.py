@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from cloudpub_models.entity.ddl import Trigger
 from cloudpub_models.entity.fields import is_literal, name_of_part
-from cloudpub_models.schema.catalogue.catalogue import COUNTING, Check, Column, ForeignKey, Index, Table
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Check, Column, ForeignKey, Index, Table, Unique
 from cloudpub_models.sql.dialects import Dialect
 
 Statements = tuple[str, ...]
@@ -78,9 +78,12 @@ def add_primary_key(dialect: Dialect, table: Table) -> Statements:
     return (_altered(dialect, table.name, f"ADD PRIMARY KEY ({_listed(dialect, table.primary_key)})"),)
 
 
-def add_unique(dialect: Dialect, table: str, columns: tuple[str, ...]) -> Statements:
+def add_unique(dialect: Dialect, table: str, unique: Unique) -> Statements:
     """Add a UNIQUE constraint, or the unique index that amounts to it."""
-    name, listed = dialect.quote(name_of_part(table, columns, "key")), _listed(dialect, columns)
+    if unique.sql:
+        return (f"{unique.sql};",)
+    name = dialect.quote(name_of_part(table, unique.columns, "key"))
+    listed = _listed(dialect, unique.columns)
     if not dialect.alters_tables:
         return (f"CREATE UNIQUE INDEX {name} ON {dialect.quote(table)} ({listed});",)
     return (_altered(dialect, table, f"ADD CONSTRAINT {name} UNIQUE ({listed})"),)

@@ -16,7 +16,7 @@ from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.ddl import touch_trigger
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ServerDefault, as_sqlite_default
 from cloudpub_models.errors import MigrationError
-from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table, Unique
 from cloudpub_models.schema.catalogue.normal_form import check_expression, normalised, readable
 from cloudpub_models.schema.catalogue.read import read_catalogue, reader_of
 from cloudpub_models.schema.drift.definition import expected_in_own_words, expected_trigger
@@ -102,7 +102,7 @@ class _Translation:
             if all(column in columns for column in unique.columns):
                 uniques.append(UniqueState(unique.name or "", unique.columns, unique.is_index))
             else:
-                indexes.append(IndexState(unique.name or "", None, True, None, ", ".join(unique.columns)))
+                indexes.append(IndexState(unique.name or "", None, True, None, self._keys(unique)))
         return TableState(
             found.name,
             columns,
@@ -142,6 +142,13 @@ class _Translation:
         keys = map(quoted, index.columns) if plain else (readable(key, self._dialect) for key in index.keys)
         where = readable(index.where, self._dialect) if index.partial else None
         return IndexState(index.name, index.columns if plain else None, index.unique, where, ", ".join(keys))
+
+    def _keys(self, unique: Unique) -> str:
+        own = {} if self._own is None else {each.columns: each.name for each in self._own.uniques}
+        wanted = {} if self._wanted is None else {index.name: index.keys for index in self._wanted.indexes}
+        return wanted.get(own.get(unique.columns) or "") or ", ".join(
+            readable(key, self._dialect) for key in unique.keys
+        )
 
     def _checks(self, found: Table) -> Iterator[CheckState]:
         own = {} if self._own is None else {check.expression: check.name for check in self._own.checks}

@@ -98,9 +98,9 @@ POSTGRESQL_CHANGES = [
         False,
     ),
     (
-        "DROP INDEX users_lower_idx; CREATE INDEX users_lower_idx ON users (upper(email))",
-        "index",
-        "users.LOWER(email): index: expected an index; got none",
+        "DROP INDEX users_email_lower_key; CREATE UNIQUE INDEX ON users (upper(email))",
+        "unique",
+        'users.LOWER("email" COLLATE "C"): unique: expected UNIQUE; got none',
         False,
     ),
     (
@@ -213,7 +213,8 @@ SQLITE_CHANGES = [
     (["ALTER TABLE functions DROP COLUMN analysis_result"], "column", True, True),
     (["ALTER TABLE user_information DROP COLUMN phone_number"], "column", True, True),
     (["DROP INDEX function_logs_timestamp_idx"], "index", True, False),
-    (["DROP INDEX users_lower_idx", "CREATE INDEX users_lower_idx ON users (id, upper(email))"], "index", True, False),
+    (["DROP INDEX users_email_lower_key", "CREATE INDEX other ON users (id, upper(email))"], "unique", True, False),
+    (["DROP INDEX users_email_lower_key", "CREATE INDEX other ON users (lower(email))"], "unique", True, False),
     (["DROP TRIGGER users_set_updated_at"], "trigger", True, False),
     (
         [
@@ -292,8 +293,11 @@ def test_an_index_or_constraint_by_another_name_is_no_drift(migrated: peewee.Dat
     if isinstance(migrated, peewee.PostgresqlDatabase):
         migrated.execute_sql("ALTER TABLE users DROP CONSTRAINT users_email_key")
         migrated.execute_sql("CREATE UNIQUE INDEX named_by_others_too ON users (email)")
-    migrated.execute_sql("DROP INDEX users_lower_idx")
-    migrated.execute_sql("CREATE UNIQUE INDEX stricter ON users (lower(email))")
+        key = 'lower(email COLLATE "C")'
+    else:
+        key = "lower(email)"
+    migrated.execute_sql("DROP INDEX users_email_lower_key")
+    migrated.execute_sql(f"CREATE UNIQUE INDEX named_by_others_as_well ON users ({key})")
     assert find_drift(migrated, component.models) == []
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from cloudpub_models.cli.commands.schema.diagram import by_component
 from cloudpub_models.cli.shown.markup import in_markdown
 from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
-from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Table
-from cloudpub_models.schema.catalogue.normal_form import normalised
-from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE
+from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Index, Table, Unique
+from cloudpub_models.schema.catalogue.normal_form import normalised, readable
+from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
 
 # Defaults that every database writes in words of its own.
 _DEFAULTS = {
@@ -33,18 +33,19 @@ def markdown(catalogue: Catalogue, owners: Mapping[str, str]) -> str:
     """
     groups = by_component(catalogue.tables, owners)
     if not groups:
-        return _sections(catalogue.tables.values(), "##")
+        return _sections(catalogue.tables.values(), "##", catalogue.dialect)
     return "\n".join(
-        f"## Tables of {name}\n\n{_sections((catalogue.tables[table] for table in tables), '###')}"
+        f"## Tables of {name}\n\n"
+        + _sections((catalogue.tables[table] for table in tables), "###", catalogue.dialect)
         for name, tables in groups.items()
     )
 
 
-def _sections(tables: Iterable[Table], level: str) -> str:
-    return "\n".join(line for table in tables for line in [*_section(table, level), ""])
+def _sections(tables: Iterable[Table], level: str, dialect: Dialect) -> str:
+    return "\n".join(line for table in tables for line in [*_section(table, level, dialect), ""])
 
 
-def _section(table: Table, level: str) -> list[str]:
+def _section(table: Table, level: str, dialect: Dialect) -> list[str]:
     title = table.name if table.name.isidentifier() else in_markdown(table.name)
     lines = [f"{level} {title}", "", "| column | type | NULL | default | rules |", "|---|---|---|---|---|"]
     lines += [
@@ -52,8 +53,13 @@ def _section(table: Table, level: str) -> list[str]:
         f"| {_default(column)} | {'; '.join(_rules(table, column))} |"
         for column in table.columns.values()
     ]
-    notes = [f"unique together: {_list(unique.columns)}" for unique in table.uniques if len(unique.columns) > 1]
-    notes += [f"index {in_markdown(index.name)} on {_list(map(_key, index.columns))}" for index in table.indexes]
+    notes = [f"unique together: {_list(_keys(unique, dialect))}" for unique in table.uniques if len(unique.columns) > 1]
+    notes += [
+        f"unique: {_list(_keys(unique, dialect))}"
+        for unique in table.uniques
+        if len(unique.columns) == 1 and unique.columns[0] not in table.columns
+    ]
+    notes += [f"index {in_markdown(index.name)} on {_list(_keys(index, dialect))}" for index in table.indexes]
     notes += [f"check: {in_markdown(_with_parentheses(check.expression))}" for check in table.checks]
     notes += [f"trigger {in_markdown(trigger.name)}" for trigger in table.triggers]
     if notes:
@@ -71,6 +77,12 @@ def _rules(table: Table, column: Column) -> list[str]:
         if own == column.name
     ]
     return rules
+
+
+def _keys(index: Index | Unique, dialect: Dialect) -> list[str]:
+    if index.keys:
+        return [readable(key, dialect) for key in index.keys]
+    return [_key(key) for key in index.columns]
 
 
 def _key(key: str) -> str:
