@@ -158,6 +158,8 @@ def test_adopting_says_table_by_table_what_it_is(package: Any, other: Backend, c
         "0002_indexes_for_common_queries",
         "applied",
         "0003_given_versions",
+        "applied",
+        "0004_one_account_for_each_address",
     ]
     checked = cloudpub("check")
     assert "users.is_email_verified, users.onboarding_complete, functions.skip_signing" in checked.stderr

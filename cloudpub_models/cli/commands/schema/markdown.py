@@ -35,8 +35,7 @@ def markdown(catalogue: Catalogue, owners: Mapping[str, str]) -> str:
     if not groups:
         return _sections(catalogue.tables.values(), "##", catalogue.dialect)
     return "\n".join(
-        f"## Tables of {name}\n\n"
-        + _sections((catalogue.tables[table] for table in tables), "###", catalogue.dialect)
+        f"## Tables of {name}\n\n" + _sections((catalogue.tables[table] for table in tables), "###", catalogue.dialect)
         for name, tables in groups.items()
     )
 
