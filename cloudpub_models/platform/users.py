@@ -82,7 +82,7 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         >>> shop.close()
 
         ``SELECT id, … FROM users WHERE email = @param_0``, then at most
-        ``SELECT id, … FROM users WHERE LOWER("users"."email") = @param_0 ORDER BY id ASC LIMIT @param_1``
+        ``SELECT id, … FROM users WHERE LOWER("users"."email") = @param_0 ORDER BY id ASC LIMIT 1``
         """
         exact = self.find_by_id(email, id_column="email")
         if exact is not None:
