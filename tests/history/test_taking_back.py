@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,95 @@ def test_a_row_to_which_others_refer_by_now_is_not_deleted_again(managers: Manag
     assert managers.functions.count() == 1
     managers.users.database.undo(transaction, force=True)
     assert managers.users.count() == 0
+
+
+def insert_many(managers: Managers, ada: User, count: int) -> None:
+    managers.functions.batch_insert({"user_id": ada.id, "name": f"f{number}"} for number in range(count))
+
+
+def insert_in_one_transaction(managers: Managers, ada: User, count: int) -> None:
+    """Insert functions and a deployment of each."""
+    with managers.users.database.transaction():
+        insert_many(managers, ada, count)
+        managers.function_deployments.batch_insert(
+            {"function_id": function.id, "version": 1, "image_tag": "image", "s3_key": "key"}
+            for function in managers.functions.find_all()
+        )
+
+
+def update_all(managers: Managers, ada: User) -> None:
+    managers.functions.update({"status": "inactive"}, {"user_id": ada.id})
+
+
+def delete_all(managers: Managers, ada: User) -> None:
+    with managers.users.database.transaction():
+        for deployment in managers.function_deployments.find_all({"function.name": ["f0", "f2"]}):
+            managers.function_deployments.activate(deployment)
+        managers.functions.delete({"user_id": ada.id})
+
+
+@pytest.mark.parametrize("change", [None, update_all, delete_all])
+def test_many_rows_are_taken_back_by_few_statements(
+    managers: Managers, ada: User, statements: Any, change: Callable[[Managers, User], None] | None
+) -> None:
+    sent = []
+    for count in (3, 40):
+        insert_in_one_transaction(managers, ada, count)
+        before = rows_of(today(managers))
+        if change is not None:
+            change(managers, ada)
+        statements.clear()
+        counts = managers.users.database.undo(last_transaction(managers)).counts
+        sent.append(len(statements))
+        if change is None:
+            assert counts == {"functions": count, "function_deployments": count}
+        else:
+            assert rows_of(today(managers)) == before
+            assert counts["functions"] >= count
+        managers.functions.delete({"user_id": ada.id})
+    assert sent[0] == sent[1]
+
+
+def test_a_row_that_came_back_with_many_takes_few_statements(managers: Managers, ada: User, statements: Any) -> None:
+    sent = []
+    for count in (2, 40):
+        insert_in_one_transaction(managers, ada, count)
+        managers.users.delete_by_id(ada.id)
+        statements.clear()
+        assert managers.users.undelete(ada.id).counts["function_deployments"] == count
+        sent.append(len(statements))
+        managers.functions.delete({"user_id": ada.id})
+    assert sent[0] == sent[1]
+
+
+def test_each_row_that_was_changed_since_is_named(managers: Managers, ada: User) -> None:
+    insert_many(managers, ada, 4)
+    first, second, third, fourth = managers.functions.find_all(order_by="id")
+    update_all(managers, ada)
+    transaction = last_transaction(managers)
+    managers.functions.update_by_id(second.id, {"status": "failed"})
+    one = last_transaction(managers)
+    managers.functions.delete_by_id(third.id)
+    two = last_transaction(managers)
+    managers.functions.update_by_id(fourth.id, {"name": "other"})
+    with pytest.raises(errors.HistoryConflictError) as raised:
+        managers.users.database.undo(transaction)
+    assert str(raised.value) == (
+        f"expected rows that nobody has changed since; got functions {third.id} (deleted, transaction {two}); "
+        f"functions {second.id} (status, transaction {one}): undo that first, or say force=True"
+    )
+    assert managers.functions.get_by_id(first.id).status == "inactive"
+
+
+def test_documents_that_python_takes_for_equal_come_back_as_they_were(managers: Managers, ada: User) -> None:
+    insert_many(managers, ada, 3)
+    before = [{"ready": True}, {"ready": 1}, {"ready": 1.0}]
+    for number, document in enumerate(before):
+        managers.functions.update({"analysis_result": document}, {"name": f"f{number}"})
+    managers.functions.update({"analysis_result": {}}, {"user_id": ada.id})
+    managers.users.database.undo(last_transaction(managers))
+    found = [function.analysis_result for function in managers.functions.find_all(order_by="id")]
+    assert list(map(repr, found)) == list(map(repr, before))
 
 
 def test_undoing_is_recorded_and_can_be_undone(managers: Managers, resize: Function) -> None:
