@@ -81,7 +81,7 @@ def load_component(reference: str) -> Component:
     """Return the component that ``"module:attribute"`` names, importing the module.
 
     Raises:
-        ConfigurationError: there is no such module or attribute, or it is no component.
+        ConfigurationError: there is no such module or attribute, or it is no component or a malformed one.
 
     >>> load_component("cloudpub_models.platform.component:component")
     Component('cloudpub')
@@ -91,6 +91,8 @@ def load_component(reference: str) -> Component:
         raise ConfigurationError(f"expected a component as 'module:attribute'; got {shown(reference)}")
     try:
         found: Any = getattr(import_module(module), attribute)
+    except ConfigurationError:
+        raise  # It says what is wrong with the component.
     except Exception as error:
         reason = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
         raise ConfigurationError(f"expected a component at {shown(reference)}; got none: {reason}") from error

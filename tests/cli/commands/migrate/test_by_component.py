@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -265,3 +266,155 @@ def test_a_late_script_of_a_component(run: Run, project, option, workplace: Path
     twice = run("migrate", "up")
     assert twice.exit_code == 1
     assert "got one for both billing.0003_late and billing.0003_more: renumber" in twice.stderr
+
+
+KEYLESS = """
+class Keyless(Entity):
+    class Meta:
+        table_name = "keyless"
+        primary_key = False
+class Line(Entity):
+    of = ForeignKey(Keyless, backref="+")
+"""
+UP = ("migrate", "up", "--yes")
+FROM_MODELS = ("migrate", "new", "--component", "billing", "--from-models", "x")
+
+
+class Place:
+    """A project that uses ``billing``, to be spoiled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def module(self, old: str, new: str) -> None:
+        module = self._folder / "billing_of_tests.py"
+        assert old in module.read_text()
+        module.write_text(module.read_text().replace(old, new))
+
+    def script(self, name: str, text: str = SECOND) -> None:
+        (self._folder / "billing_scripts" / f"{name}.py").write_text(text)
+
+    def without_script(self, name: str) -> None:
+        (self._folder / "billing_scripts" / f"{name}.py").unlink()
+
+    def uses(self, *names: str) -> None:
+        listed = json.dumps([f"{name}_of_tests:component" for name in names])
+        (self._folder / "pyproject.toml").write_text(f"[tool.cloudpub]\ncomponents = {listed}\n")
+
+
+# What is wrong, what is run, and what it says.
+BAD_INPUT: list[tuple[Callable[[Place], object], tuple[str, ...], str]] = [
+    (
+        lambda place: place.uses("billing", "nowhere"),
+        UP,
+        "expected a component at 'nowhere_of_tests:component'; got none: No module named 'nowhere_of_tests' (named by",
+    ),
+    (
+        lambda place: place.module("class Row", "1 / 0\nclass Row"),
+        UP,
+        "expected a component at 'billing_of_tests:component'; got none: ZeroDivisionError: division by zero (named",
+    ),
+    (
+        lambda place: (place.uses("billing", "flags"), place.module('Component("billing"', 'Component("flags"')),
+        UP,
+        "expected a name of its own for each component; got 'flags' twice: rename one",
+    ),
+    (
+        lambda place: (place.uses("billing", "flags"), place.module("billing_rows", "flags_rows")),
+        UP,
+        "expected a table of its own for each model; got 'flags_rows' in the components 'billing' and 'flags'",
+    ),
+    (
+        lambda place: place.module("component = ", f"{KEYLESS}\ncomponent = ") or place.module("[Row]", "[Line]"),
+        UP,
+        "expected a key of one column in 'keyless', to which line.of refers; got none: give Keyless a primary key, or",
+    ),
+    (
+        lambda place: (place.uses("billing", "dunning"), place.module("after=['cloudpub']", "after=['dunning']")),
+        UP,
+        "expected components that do not wait for each other; got the circle billing → dunning → billing",
+    ),
+    (
+        lambda place: place.module("after=['cloudpub']", "after=['crm']"),
+        UP,
+        "expected the component 'crm', since 'billing' comes after it; got billing, cloudpub: name it too",
+    ),
+    (
+        lambda place: None,
+        ("migrate", "up", "crm.0001_rows"),
+        "expected the name of a migration as target; got 'crm.0001_rows': ",
+    ),
+    (
+        lambda place: None,
+        ("migrate", "new", "--component", "crm", "x"),
+        "expected the name of a component; got 'crm': known are: billing, cloudpub",
+    ),
+    (
+        lambda place: place.script("0001_late"),
+        UP,
+        "expected every migration to have a number of its own; got one for both billing.0001_late and "
+        "billing.0001_rows: renumber the one that has not been applied anywhere",
+    ),
+    (
+        lambda place: place.script("0000_late"),
+        UP,
+        "expected billing.0000_late before the migrations with higher numbers; got one of those applied without it: "
+        "give it the next free number",
+    ),
+    (
+        lambda place: place.script("0003_broken", "def up(migrator, db)\n"),
+        UP,
+        "expected a migration that can be loaded; got billing.0003_broken: SyntaxError",
+    ),
+    (
+        lambda place: place.module('"billing_scripts"', '"elsewhere"'),
+        UP,
+        "expected a directory with the migrations of the component 'billing'; got none at ",
+    ),
+    (
+        lambda place: place.uses("flags"),
+        ("migrate", "down", "billing.0001_rows", "--yes"),
+        "got 'billing.0001_rows', recorded for the component 'billing', which is not known here",
+    ),
+    (
+        lambda place: place.without_script("0002_more"),
+        UP,
+        "expected the file of billing.0002_more, which was applied to this database; got none: restore it, or install "
+        "the version of the package that has it",
+    ),
+    (
+        lambda place: place.module("id = AutoField()", "id = IntegerField(primary_key=True)"),
+        FROM_MODELS,
+        "expected the key billing_rows.id to go on counting by itself; got the other in the model: write this "
+        "migration by hand, then the rest can be written for you",
+    ),
+]
+
+
+def test_bad_input_is_one_line_and_nothing_is_done(
+    run: Run, project: Callable[..., None], option: None, workplace: Path, cli_database_url: str
+) -> None:
+    project("flags", "dunning")
+    project("billing")
+    assert run(*UP).exit_code == 0
+    database = Database(cli_database_url)
+
+    def all_there_is() -> object:
+        book = database.raw_query_all("SELECT * FROM cloudpub_migrations ORDER BY name")
+        return book, read_catalogue(database.engine).tables
+
+    untouched = all_there_is()
+    for spoil, command, answer in BAD_INPUT:
+        shutil.rmtree(workplace / "billing_scripts")
+        project("billing")
+        place = Place(workplace)
+        place.module("Entity\n", "Entity, ForeignKey, IntegerField\n")
+        spoil(place)
+        files = sorted(workplace.rglob("*.py"))
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (1, ""), answer
+        assert f"error: {answer}" in result.stderr or f"; {answer}" in result.stderr
+        assert talk(result).count("\n") == 1
+        assert sorted(workplace.rglob("*.py")) == files, answer
+        assert all_there_is() == untouched, answer
+    database.close()
