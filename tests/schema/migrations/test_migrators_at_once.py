@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import peewee
 import pytest
 
+from cloudpub_models.component import Component
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator
@@ -74,6 +76,39 @@ def test_threads(connect: Connect, directory: Path, empty: peewee.Database) -> N
     assert [status.state for status in Migrator(empty, component.with_migrations(directory)).status()] == [
         "applied"
     ] * 5
+
+
+def test_services_with_different_components(connect: Connect, directory: Path, empty: peewee.Database) -> None:
+    """Both bring the same first component; each applies all of its own, whatever the other is doing."""
+    services: dict[str, list[Component]] = {}
+    for name in ("billing", "flags"):
+        own = directory.parent / name
+        own.mkdir()
+        for number in (1, 2):
+            (own / f"{number:04d}_step.py").write_text(SCRIPT.format(name=f"{name}{number}"))
+        services[name] = [component.with_migrations(directory), Component(name, migrations=own, after=["cloudpub"])]
+
+    def migrate(name: str) -> list[str]:
+        database = connect()
+        try:
+            return Migrator(database, services[name]).up()
+        finally:
+            if not database.is_closed():
+                database.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        applied = [name for names in threads.map(migrate, [*services] * 2) for name in names]
+    names = {name: [f"{name}.{number:04d}_step" for number in (1, 2)] for name in services}
+    first = [f"{number:04d}_step" for number in range(1, 6)]
+    assert sorted(applied) == sorted([*first, *names["billing"], *names["flags"]])
+    for mine, other in (("billing", "flags"), ("flags", "billing")):
+        states = {status.name: status.state for status in Migrator(empty, services[mine]).status()}
+        assert states == {
+            **dict.fromkeys([*first, *names[mine]], "applied"),
+            **dict.fromkeys(names[other], "foreign"),
+        }
+        order = [name for name in journal(empty) if name.startswith(mine)]
+        assert order == [f"{mine}1", f"{mine}2"]
 
 
 def test_processes(connect: Connect, directory: Path, empty: peewee.Database) -> None:
