@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, overload
 from uuid import UUID, uuid4
 
 import peewee
@@ -39,12 +39,21 @@ _E = TypeVar("_E", bound=enum.Enum)
 
 # Peewee's fields are generic in its stubs only, and cannot be subscripted when the program runs.
 if TYPE_CHECKING:
-    _UuidBase = peewee.UUIDField[UUID]
-    _DateTimeBase = peewee.DateTimeField[datetime]
-    _CharBase = peewee.CharField
-else:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    _Id = TypeVarWithDefault("_Id", default=UUID)
+    _Moment = TypeVarWithDefault("_Moment", default=datetime)
     _UuidBase = peewee.UUIDField
     _DateTimeBase = peewee.DateTimeField
+    _CharBase = peewee.CharField
+else:
+    _Id, _Moment = TypeVar("_Id"), TypeVar("_Moment")
+
+    class _UuidBase(peewee.UUIDField, Generic[_Id]):
+        pass
+
+    class _DateTimeBase(peewee.DateTimeField, Generic[_Moment]):
+        pass
 
     class _CharBase(peewee.CharField, Generic[_E]):
         pass
@@ -133,7 +142,7 @@ def is_default(constraint: Any) -> bool:
     return str(getattr(constraint, "sql", "")).upper().startswith("DEFAULT ")
 
 
-class UuidField(_UuidBase):
+class UuidField(_UuidBase[_Id]):
     """A UUID: ``UUID`` on PostgreSQL, canonical text with dashes on SQLite, so raw SQL compares it with strings.
 
     Args:
@@ -144,11 +153,24 @@ class UuidField(_UuidBase):
     'gen_random_uuid()'
     """
 
-    def __init__(self, **options: Any) -> None:
-        if (options.get("unique") or options.get("primary_key")) and not options.get("null"):
-            options = {"default": uuid4, "server_default": RANDOM_UUID, **options}
-        self.server_default: ServerDefault | None = options.pop("server_default", None)
-        super().__init__(**options)
+    server_default: ServerDefault | None
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, *, null: Literal[True], **options: Any) -> UuidField[UUID | None]: ...
+        @overload
+        def __new__(cls, *, null: Literal[False] = ..., **options: Any) -> UuidField[UUID]: ...
+        def __new__(cls, **options: Any) -> Any:
+            """Typed by whether the column may be NULL."""
+
+    else:
+
+        def __init__(self, **options: Any) -> None:
+            if (options.get("unique") or options.get("primary_key")) and not options.get("null"):
+                options = {"default": uuid4, "server_default": RANDOM_UUID, **options}
+            self.server_default = options.pop("server_default", None)
+            super().__init__(**options)
 
     def db_value(self, value: Any) -> Any:
         """Return the canonical text; InvalidValueError for what is no UUID."""
@@ -159,7 +181,7 @@ class UuidField(_UuidBase):
         return uuid_from_database(value)
 
 
-class TimestampField(_DateTimeBase):
+class TimestampField(_DateTimeBase[_Moment]):
     """A moment in time: aware in Python, UTC in the database, 26 characters of text on the way to either.
 
     Args:
@@ -174,12 +196,30 @@ class TimestampField(_DateTimeBase):
 
     field_type = "TIMESTAMP"
 
-    def __init__(self, *, touched_on_update: bool = False, **options: Any) -> None:
-        if not options.get("null"):
-            options = {"default": utc_now, "server_default": UTC_NOW, **options}
-        self.server_default: ServerDefault | None = options.pop("server_default", None)
-        self.touched_on_update = touched_on_update
-        super().__init__(**options)
+    server_default: ServerDefault | None
+    touched_on_update: bool
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(
+            cls, *, touched_on_update: bool = ..., null: Literal[True], **options: Any
+        ) -> TimestampField[datetime | None]: ...
+        @overload
+        def __new__(
+            cls, *, touched_on_update: bool = ..., null: Literal[False] = ..., **options: Any
+        ) -> TimestampField[datetime]: ...
+        def __new__(cls, **options: Any) -> Any:
+            """Typed by whether the column may be NULL."""
+
+    else:
+
+        def __init__(self, *, touched_on_update: bool = False, **options: Any) -> None:
+            if not options.get("null"):
+                options = {"default": utc_now, "server_default": UTC_NOW, **options}
+            self.server_default = options.pop("server_default", None)
+            self.touched_on_update = touched_on_update
+            super().__init__(**options)
 
     def db_value(self, value: Any) -> Any:
         """Return the text that is stored; InvalidValueError for naive datetimes and for what is no moment."""

@@ -47,7 +47,17 @@ from cloudpub_models import (
     operators,
     raw,
 )
-from cloudpub_models.entity import AutoField, CharField, Entity, EnumField, ForeignKey, TimestampField, UuidField
+from cloudpub_models.entity import (
+    AutoField,
+    CharField,
+    Entity,
+    EnumField,
+    ForeignKey,
+    JsonField,
+    ServerDefault,
+    TimestampField,
+    UuidField,
+)
 from cloudpub_models.entity.stored_forms import JsonValue
 from cloudpub_models.testing import AssertStatements, Factory
 
@@ -207,7 +217,11 @@ class ApiKey(Entity):
     user = ForeignKey(User, backref="+", on_delete="CASCADE")
     name = CharField(max_length=100)
     role = EnumField(Role)
-    created_at = TimestampField()
+    scopes = JsonField(null=True)
+    token = UuidField(null=True, server_default=ServerDefault(postgresql="gen_random_uuid()", sqlite="NULL"))
+    created_at = TimestampField(server_default=ServerDefault(postgresql="now()", sqlite="CURRENT_TIMESTAMP"))
+    updated_at = TimestampField(touched_on_update=True)
+    revoked_at = TimestampField(null=True, index=True)
 
     user_id: int
 
@@ -223,11 +237,19 @@ class AppManagers(Managers):
     api_keys: Manager[ApiKey]
 
 
+class ExpiryField(TimestampField):
+    """A field of one's own, without type arguments."""
+
+
 keys = Component("keys", models=[ApiKey], after=["cloudpub"])
 app = AppManagers(Database("sqlite:///:memory:", components=[keys]))
 assert_type(app.api_keys.find_by_uuid("…"), ApiKey | None)
 assert_type(app.api_keys.insert({"user": 1, "name": "deploy"}).user_id, int)
 assert_type([key.created_at for key in app.api_keys.find_all({"role": Role.TEAM})], list[datetime])
+assert_type(
+    [(key.updated_at, key.revoked_at) for key in app.api_keys.find_all()], list[tuple[datetime, datetime | None]]
+)
+assert_type([key.token for key in app.api_keys.find_all()], list[UUID | None])
 assert_type([key.role for key in app.api_keys.iterate()], list[Role])
 assert_type([key.user.email for key in app.api_keys.find_all(include=("user",))], list[str])
 assert_type(app.functions.find_by_id(1), Function | None)
