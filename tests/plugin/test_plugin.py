@@ -235,7 +235,11 @@ def test_schema(cloudpub_postgres, statement):
     assert managers.users.insert({"email": "a@b.c", "password_hash": "x"}).id == 1
     database.raw_execute(statement)
 
-def test_a_lock_that_is_left(cloudpub_postgres):
+@pytest.fixture
+def clock_of_the_test(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("that is the test's"))
+
+def test_a_lock_that_is_left(clock_of_the_test, cloudpub_postgres):
     other = Database(cloudpub_postgres.url)
     other.transaction().__enter__().execute("LOCK TABLE users")
 
