@@ -117,9 +117,12 @@ class Database(_PeeweeDatabase):
         self._name_components(components, platform)
         self._listeners: Listeners | None = None
         self._callbacks: list[Callable[[peewee.Database], object]] = []
+        # Their forget() is called when this is pointed at another database.
+        self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
+        self.requires_owner = self._options.require_owner
 
     def __repr__(self) -> str:
         return f"Database({self._url.masked!r})" if self._url else "Database()"
@@ -231,8 +234,11 @@ class Database(_PeeweeDatabase):
             self.close()
             self._name_components(components, platform)
             self._url, self._options = parsed, checked
+            self.requires_owner = checked.require_owner
         for callback in self._callbacks:
             callback(unconnected(dialect_named(parsed.dialect)))
+        for watcher in list(self._watchers):
+            watcher.forget()
         return self
 
     def close(self) -> None:  # type: ignore[override]

@@ -26,6 +26,7 @@ class DatabaseOptions(TypedDict, total=False):
     slow_query: float | None
     prepared: bool
     cursor_key: str | Sequence[str] | None
+    require_owner: bool
 
 
 class Options(NamedTuple):
@@ -54,6 +55,7 @@ class Options(NamedTuple):
             ``transaction_pooler``, which may give each transaction another session.
         cursor_key: what seals the cursors of pages, given as a key or a list of some: the first seals, all open.
             ``None`` takes those of ``$CLOUDPUB_CURSOR_KEY``, and seals none where there are none.
+        require_owner: whether managers of all rows are refused that are not asked for by ``managers.unrestricted()``.
     """
 
     max_connections: int = 20
@@ -69,6 +71,7 @@ class Options(NamedTuple):
     slow_query: float | None = None
     prepared: bool = False
     cursor_key: CursorSeal | None = None
+    require_owner: bool = False
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:

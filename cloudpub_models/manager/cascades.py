@@ -12,6 +12,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.history.tables import has_table
 from cloudpub_models.manager.arguments.conditions import any_of
 from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.scope import UNRESTRICTED
 
 _AT_ONCE = 10_000
 
@@ -50,14 +51,16 @@ def rows_gone_with(model: type[peewee.Model], rows: Sequence[Any], database: Dat
                 waiting.append((child, found))
     for child, columns in counted.items():
         conditions = [{column: values} for column, values in columns.items()]
-        counts[child._meta.table_name] += Finding(child, database).count(any_of(*conditions))
+        counts[child._meta.table_name] += Finding(child, database, scope=UNRESTRICTED).count(any_of(*conditions))
     return {table: count for table, count in counts.items() if count}
 
 
 def _referring(model: type[peewee.Model], column: str, values: Sequence[Any], database: Database) -> Iterator[Any]:
     for start in range(0, len(values), _AT_ONCE):
         some = values[start : start + _AT_ONCE]
-        yield from Finding(model, database).find_all({column: some}, select=columns_to_follow(model))
+        yield from Finding(model, database, scope=UNRESTRICTED).find_all(
+            {column: some}, select=columns_to_follow(model)
+        )
 
 
 def _cascades(model: type[peewee.Model]) -> list[Any]:

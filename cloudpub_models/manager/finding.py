@@ -423,7 +423,7 @@ class Finding(TableAccess[M]):
         """Return what reads rows of another model, in the same scope, for rows of this one."""
         found = self._related_rows.get(model)
         if found is None:
-            found = self._related_rows[model] = RelatedRows(model, self.database, scope=self.scope)
+            found = self._related_rows[model] = RelatedRows(model, self.database, scope=self._access)
         return found
 
     @cached_property

@@ -17,7 +17,7 @@ from cloudpub_models.manager.arguments.shape import Shape, group_of
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.rows.instances import make_loader
-from cloudpub_models.manager.scope import Scope, rows_of
+from cloudpub_models.manager.scope import UNRESTRICTED, Scope, rows_of, unowned
 from cloudpub_models.manager.sending import send
 from cloudpub_models.manager.statements.shapes import Request, compared_as
 from cloudpub_models.sql import Dialect, Join, Query
@@ -84,15 +84,18 @@ class JoinedSelect:
         Args:
             database: the database.
             values: those of the columns that are compared, encoded, and of limit and offset.
-            scope: which rows of each table there are; all when left out.
+            scope: which rows of each table there are, or ``UNRESTRICTED``; all when left out.
             origin: where the rows are from, if not from the default database.
 
         Raises:
-            UnguardedError: the scope does not name one of the tables.
+            UnguardedError: the scope does not name one of the tables, or there is none and the database requires an
+                owner.
         """
+        if scope is None and database.requires_owner:
+            raise unowned()
         shapes: tuple[Shape, ...] = ()
         held: list[Any] = []
-        if scope is not None:
+        if scope is not None and scope is not UNRESTRICTED:
             conditions = [parse_where(rows_of(scope, m), table_of(m), database.engine) for m in self.models]
             # Those of joined tables stand first in the statement.
             for _, own in (*conditions[1:], conditions[0]):

@@ -15,6 +15,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.past import PastTables, past_tables
 from cloudpub_models.manager.finding import Finding
+from cloudpub_models.manager.scope import UNRESTRICTED
 from cloudpub_models.manager.summarizing import Summarizing
 
 M = TypeVar("M", bound=peewee.Model)
@@ -31,7 +32,7 @@ class PastRows(Finding[M], Summarizing[M]):
 
     def __init__(self, model: type[M], database: Database, moment: datetime) -> None:
         self.moment = moment
-        super().__init__(model, _PastDatabase(database, moment))
+        super().__init__(model, _PastDatabase(database, moment), scope=UNRESTRICTED)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__}, {self.moment.isoformat()})"

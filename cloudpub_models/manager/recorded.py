@@ -21,7 +21,6 @@ from cloudpub_models.manager.arguments.conditions import Where
 from cloudpub_models.manager.cascades import columns_to_follow, rows_gone_with
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.past import PastRows
-from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value
 from cloudpub_models.sql.values import check_count
 
@@ -66,7 +65,7 @@ class Recorded(Finding[M]):
 
         ``SELECT id, … FROM changes WHERE table_name = 'functions' AND row_id = 1 ORDER BY id DESC``
         """
-        refuse(self.scope, "history()")
+        self._refuse("history()")
         if limit is not None:
             check_count(limit, "limit")
         return changes_of_row(self.database.engine, self.model, self._key(id), limit=limit)
@@ -91,7 +90,7 @@ class Recorded(Finding[M]):
         >>> managers.functions.diff(resize.id, since=then)
         {'name': ('resize', 'crop')}
         """
-        refuse(self.scope, "diff()")
+        self._refuse("diff()")
         key = self._key(id)
         require_known(self.database.engine, self.table.name, since)
         return difference(self.database.engine, self.model, key, since)
@@ -120,7 +119,7 @@ class Recorded(Finding[M]):
 
         ``WITH taken_back AS (…), functions AS (…) SELECT id, … FROM functions``
         """
-        refuse(self.scope, "as_of()")
+        self._refuse("as_of()")
         require_known(self.database.engine, self.table.name, moment)
         return PastRows(self.model, self.database, moment)
 
@@ -150,7 +149,7 @@ class Recorded(Finding[M]):
         >>> managers.functions.undelete(resize.uuid).row == resize
         True
         """
-        refuse(self.scope, "undelete()")
+        self._refuse("undelete()")
         encoded = self.table.encode_row(changes or {})
         keys = [name for name in self.table.key_names if name in encoded]
         if keys:
@@ -184,7 +183,7 @@ class Recorded(Finding[M]):
         ``SELECT COUNT(*) AS count FROM functions WHERE user_id IN @param_0`` and so on, as far as ``ON DELETE CASCADE``
         leads.
         """
-        refuse(self.scope, "delete_preview()")
+        self._refuse("delete_preview()")
         if where is None or where == {}:
             raise UnboundedWriteError(
                 f"expected a condition for delete_preview() of {self.table.name}; got none: say ALL_ROWS for all rows"

@@ -16,7 +16,6 @@ from cloudpub_models.manager.arguments.order import Direction, OrderBy, by_secre
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.rows.extended import make_extended_loader
-from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql.identifiers import shown
@@ -162,7 +161,7 @@ class Relating(Finding[M]):
         >>> managers.functions.raw("SELECT id, name FROM functions WHERE name LIKE @name", {"name": "re%"})
         [<Function id=1 name='resize'>]
         """
-        refuse(self.scope, "raw()")
+        self._refuse("raw()")
         engine = self.database.engine
         text, values = engine.bind_parameters(sql, parameters)
         with whole(engine, text):
@@ -180,7 +179,7 @@ class Relating(Finding[M]):
         >>> print(managers.functions.query("f").select("f.name").where("f.status", "active").build_select())
         SELECT f.name FROM functions f WHERE f.status = @param_0
         """
-        refuse(self.scope, "query()")
+        self._refuse("query()")
         return self._new_query(alias)
 
     @overload
@@ -211,7 +210,7 @@ class Relating(Finding[M]):
         from cloudpub_models.manager.statements.plans import plan_for
         from cloudpub_models.sql.builder.builder import QueryBuilder
 
-        refuse(self.scope, "execute_query()")
+        self._refuse("execute_query()")
         if not isinstance(query, QueryBuilder):
             raise InvalidQueryError(
                 f"expected a QueryBuilder; got {type(query).__name__}: send SQL with raw() or raw_query_all()"
@@ -289,7 +288,7 @@ class Relating(Finding[M]):
         return model_of_table(table, self.model, self.database.models)
 
     def _finding(self, table: str) -> Finding[Any]:
-        return Finding(self._model_of(table), self.database, scope=self.scope)
+        return Finding(self._model_of(table), self.database, scope=self._access)
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

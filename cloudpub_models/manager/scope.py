@@ -73,6 +73,18 @@ class Scope:
         return f"{type(self).__name__}({', '.join(model._meta.table_name for model in self.rows)})"
 
 
+UNRESTRICTED = Scope({}, "all rows")
+"""In place of a scope: all rows, where they have been asked for or their managers have seen to whose they are."""
+
+
+def unowned() -> UnguardedError:
+    """Return the error for managers of all rows where an owner is required."""
+    return UnguardedError(
+        "expected managers of an owner's rows, which the database requires; got those of all rows: take "
+        "managers.owned_by(user), or managers.unrestricted(reason) where all are meant"
+    )
+
+
 def rows_of(scope: Scope, model: type[peewee.Model]) -> Rows:
     """Return the condition that a scope has for a model's rows.
 

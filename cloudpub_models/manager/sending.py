@@ -26,7 +26,16 @@ from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions
 from cloudpub_models.manager.arguments.where import parse_where
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.manager.event_loops import warn_of_event_loop
-from cloudpub_models.manager.scope import Scope, require_all_rows, require_plain, rows_of, stays_inside
+from cloudpub_models.manager.scope import (
+    UNRESTRICTED,
+    Scope,
+    refuse,
+    require_all_rows,
+    require_plain,
+    rows_of,
+    stays_inside,
+    unowned,
+)
 from cloudpub_models.manager.statements.shapes import Request, Statements
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
@@ -119,10 +128,15 @@ class _StatementsByDialect(dict[Dialect, Statements[M]]):
     """The statements of one table on each dialect, made when they are first asked for.
 
     While the model is bound to another database there are none, which is how a manager refuses what would go past that.
+    Nor are there of all rows where the database requires an owner.
     """
 
-    def __init__(self, model: type[M], table: Table, database: Database, origin: Origin | None) -> None:
+    def __init__(
+        self, model: type[M], table: Table, database: Database, origin: Origin | None, *, of_all: bool
+    ) -> None:
         self._model, self._table, self._database, self._origin = model, table, database, origin
+        self._of_all = of_all
+        database._watchers.add(self)
         if isinstance(model._meta, TableMetadata):
             model._meta.watch(self)
 
@@ -131,7 +145,7 @@ class _StatementsByDialect(dict[Dialect, Statements[M]]):
     __eq__ = object.__eq__
 
     def forget(self) -> None:
-        """Ask again, at the next statement, which database the model is bound to."""
+        """Ask again, at the next statement, which database the model is bound to and what it requires."""
         self.clear()
 
     def __missing__(self, dialect: Dialect) -> Statements[M]:
@@ -142,6 +156,8 @@ class _StatementsByDialect(dict[Dialect, Statements[M]]):
                 "bound to another one, as by bind_ctx(): managers stay with their own, so ask those of "
                 "Managers(Database(url))"
             )
+        if self._of_all and self._database.requires_owner:
+            raise unowned()
         statements = self[dialect] = Statements(self._model, self._table, dialect, self._origin)
         return statements
 
@@ -163,6 +179,9 @@ class TableAccess(Generic[M]):
         self.model = model
         self.database = default_database if database is None else database
         self.table: Table = table_of(model)
+        self._access = scope  # also where there is none: for other managers of this one's
+        if scope is UNRESTRICTED:
+            scope = None
         self.scope = scope
         self.origin = None if scope is None else scope.origin
         if self.origin is None and self.database is not default_database:
@@ -179,7 +198,8 @@ class TableAccess(Generic[M]):
         known = {} if self.scope is None else self.scope.statements
         found: _StatementsByDialect[M] | None = known.get((self.model, self.database))
         if found is None:
-            found = _StatementsByDialect(self.model, self.table, self.database, self.origin)
+            of_all = self._access is None
+            found = _StatementsByDialect(self.model, self.table, self.database, self.origin, of_all=of_all)
             known[self.model, self.database] = found
         return found
 
@@ -221,6 +241,13 @@ class TableAccess(Generic[M]):
                 if not stays_inside(self.scope, start, link):
                     require_all_rows(self.scope, link.model)
                 start = link.model
+
+    def _refuse(self, call: str) -> None:
+        """Raise UnguardedError for a call to whose SQL no condition can be added, where all rows are not to be had."""
+        if self.scope is not None:
+            refuse(self.scope, call)
+        if self._access is None and self.database.requires_owner:
+            raise unowned()
 
     def _held_to(self, model: type[peewee.Model]) -> Conditions:
         """Return what the scope says of a model's rows, wherever a statement looks at them."""

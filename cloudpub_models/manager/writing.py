@@ -118,7 +118,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         ``INSERT INTO … ON CONFLICT (user_id, name) DO UPDATE SET status = EXCLUDED.status RETURNING id, …``
         """
         dialect = self.database.engine.sql_dialect
-        row = self._changes(data) if self.scope is None else self._encoded_changes(self._held(data))
+        row = self._changes(data) if self.scope is None else self._changes(self._held(data), is_held=True)
         given = tuple(row)
         for value in row.values():
             if type(value) is Computed:
@@ -559,13 +559,10 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
             columns=key_columns,
         )
 
-    def _changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        if self.scope is not None and isinstance(data, Mapping):
+    def _changes(self, data: Mapping[str, Any], *, is_held: bool = False) -> dict[str, Any]:
+        if self.scope is not None and not is_held and isinstance(data, Mapping):
             self._refuse_to_leave(data)
             self._require_references([data], inserted=False)
-        return self._encoded_changes(data)
-
-    def _encoded_changes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         computed: dict[str, Computed] = {}
         if type(data) is dict or isinstance(data, Mapping):
             for value in data.values():

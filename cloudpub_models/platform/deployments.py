@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import DomainRuleError, UniqueViolationError
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.scope import UNRESTRICTED, Scope
 from cloudpub_models.models import Function, FunctionDeployment, GivenVersion
 from cloudpub_models.platform.references import (
     DeploymentReference,
@@ -40,7 +40,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
         super().__init__(FunctionDeployment, database, scope=scope)
         self._functions = Manager(Function, database, scope=scope)
         # Asked and written for a function that has been found in the scope.
-        self._given = Manager(GivenVersion, database)
+        self._given = Manager(GivenVersion, database, scope=UNRESTRICTED)
 
     def deploy(self, function: FunctionReference, image_tag: str, s3_key: str) -> FunctionDeployment:
         """Add the next version of a function; it is being built and not active yet.

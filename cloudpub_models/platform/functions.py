@@ -81,7 +81,7 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
         encoded = self.table.column("uuid").encode(uuid)
         if encoded is None:
             raise InvalidValueError("expected the uuid of a function; got None, which no row has")
-        rows = _WITH_USER.find(self.database, [encoded], self.scope, self.origin)
+        rows = _WITH_USER.find(self.database, [encoded], self._access, self.origin)
         if not rows:
             return None
         function, user = rows[0]

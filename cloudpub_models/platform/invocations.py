@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
-from cloudpub_models.manager.scope import Scope, refuse
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import send_sql
 from cloudpub_models.models import Function, FunctionInvocation
 from cloudpub_models.platform import statistics
@@ -293,12 +293,14 @@ class FunctionInvocationManager(
         self, function: FunctionReference, sql: str, parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         key = function_key(function, self)
-        if self.scope is not None and not self._related(Function).keys_there("id", [key]):
+        if self.scope is None:
+            self._refuse("statistics")
+        elif not self._related(Function).keys_there("id", [key]):
             return []
         return send_sql(self.database, sql, {"function": key, **parameters})
 
     def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        refuse(self.scope, "statistics")
+        self._refuse("statistics")
         return send_sql(self.database, sql, parameters)
 
 

@@ -199,7 +199,7 @@ class OrganizationManager(Manager[Organization, "OrganizationData", "Organizatio
 
         ``SELECT … FROM organization_members INNER JOIN organizations … WHERE organization_members.user_id = @param_0``
         """
-        rows = _OF_USER.find(self.database, [user_key(user)], self.scope, self.origin)
+        rows = _OF_USER.find(self.database, [user_key(user)], self._access, self.origin)
         found: Organization | None = rows[0][1] if rows else None
         return found
 

@@ -5,6 +5,8 @@ A manager is made when it is first used, and its module imported then: most work
 
 from __future__ import annotations
 
+import logging
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -13,6 +15,7 @@ import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ConfigurationError, InvalidValueError, UnguardedError, did_you_mean
+from cloudpub_models.manager.scope import UNRESTRICTED
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from cloudpub_models.platform.users import UserManager
 
 M = TypeVar("M", bound=peewee.Model)
+
+_log = logging.getLogger("cloudpub_models.owners")
 
 # The tables whose managers have operations of their own.
 _MANAGERS = {
@@ -151,14 +156,49 @@ class Managers:
         """
         from cloudpub_models.manager.owned import OwnedScope
 
-        if self.scope is not None:
-            raise UnguardedError(
-                f"expected managers of all rows, to take those of an owner; got those of {self.scope.name}: ask the "
-                "managers that they were taken from"
-            )
+        self._refuse_scope("owned_by()")
         row = owner if isinstance(owner, peewee.Model) else self._user(owner)
         statements = self._owned_statements.setdefault(type(row), {})
         return type(self)(self.database, scope=OwnedScope(row, self.database.models, statements))
+
+    def unrestricted(self, reason: str) -> Self:
+        """Return the managers of all rows, also where the database requires an owner: ``Database(require_owner=True)``.
+
+        Args:
+            reason: why all rows are meant, for people who read the code and the log ``cloudpub_models.owners``.
+
+        Raises:
+            InvalidValueError: the reason is no text, or an empty one.
+            UnguardedError: these are managers of some rows only.
+
+        >>> from cloudpub_models import Database, Managers
+        >>> shop = Database("sqlite:///:memory:", require_owner=True)
+        >>> _ = shop.migrate()
+        >>> managers = Managers(shop)
+        >>> managers.users.count()
+        Traceback (most recent call last):
+        ...
+        cloudpub_models.errors.UnguardedError: expected managers of an owner's rows, which the database requires; ...
+        >>> managers.unrestricted("nightly statistics").users.count()
+        0
+        >>> shop.close()
+        """
+        self._refuse_scope("unrestricted()")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidValueError(f"expected a reason for managers of all rows; got {shown(reason)}: say what for")
+        _log.info("managers of all rows of %s: %s", self.database, shown(reason))
+        return self._all_rows
+
+    @cached_property
+    def _all_rows(self) -> Self:
+        return type(self)(self.database, scope=UNRESTRICTED)
+
+    def _refuse_scope(self, call: str) -> None:
+        if self.scope is not None and self.scope is not UNRESTRICTED:
+            raise UnguardedError(
+                f"expected managers of all rows for {call}; got those of {self.scope.name}: ask the managers that they "
+                "were taken from"
+            )
 
     def _user(self, user: UUID | str | int) -> User:
         from cloudpub_models.models import User
@@ -167,7 +207,7 @@ class Managers:
         if User not in self.database.models:
             raise InvalidValueError(f"expected the owner's row; got {shown(user)}: look it up first")
         column = "uuid" if isinstance(user, UUID | str) else "id"
-        found = self.for_model(User).find_by_id(user, id_column=column, select=["id", "uuid"])
+        found = self._all_rows.for_model(User).find_by_id(user, id_column=column, select=["id", "uuid"])
         if found is None:
             raise no_row(User, user, user)
         return found

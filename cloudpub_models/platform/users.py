@@ -107,7 +107,7 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         LEFT JOIN organization_members … LEFT JOIN organizations … WHERE users.uuid = @param_0``
         """
         for user, information, membership, organization in _COMPLETE.find(
-            self.database, [user_key(user_uuid)], self.scope, self.origin
+            self.database, [user_key(user_uuid)], self._access, self.origin
         ):
             _attach_information(user, information)
             return _attach_organization(user, membership, organization)
@@ -125,7 +125,9 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
 
         ``SELECT users.id, … FROM users LEFT JOIN user_information … WHERE users.uuid = @param_0``
         """
-        for user, information in _WITH_INFORMATION.find(self.database, [user_key(user_uuid)], self.scope, self.origin):
+        for user, information in _WITH_INFORMATION.find(
+            self.database, [user_key(user_uuid)], self._access, self.origin
+        ):
             return _attach_information(user, information)
         return None
 
@@ -141,7 +143,7 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         ``SELECT users.id, … FROM users LEFT JOIN organization_members … LEFT JOIN organizations … WHERE …``
         """
         for user, membership, organization in _WITH_ORGANIZATION.find(
-            self.database, [user_key(user_uuid)], self.scope, self.origin
+            self.database, [user_key(user_uuid)], self._access, self.origin
         ):
             return _attach_organization(user, membership, organization)
         return None
@@ -168,10 +170,10 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
         """
         page = _page(limit, offset)
         if role is None:
-            rows = _ALL.find(self.database, page, self.scope, self.origin)
+            rows = _ALL.find(self.database, page, self._access, self.origin)
         else:
             encoded = table_of(UserInformation).column("role").encode(role)
-            rows = _ALL_OF_ROLE.find(self.database, [encoded, *page], self.scope, self.origin)
+            rows = _ALL_OF_ROLE.find(self.database, [encoded, *page], self._access, self.origin)
         return [_attach_information(user, information) for user, information in rows]
 
     def get_developers(self, limit: int | None = None, offset: int | None = None) -> list[User]:
@@ -215,7 +217,7 @@ class UserManager(Manager[User, "UserData", "UserChanges"]):
             require_all_rows(self.scope, OrganizationMember)
         values = [organization_key(organization), *_page(limit, offset)]
         users = []
-        for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self.scope, self.origin):
+        for membership, user, information in _OF_ORGANIZATION.find(self.database, values, self._access, self.origin):
             _attach_information(user, information)
             _attach_membership(user, membership)
             if isinstance(organization, Organization):

@@ -36,7 +36,7 @@ from cloudpub_models import (
     none_of,
     operators,
 )
-from cloudpub_models.errors import CloudpubError, UnguardedError, UniqueViolationError
+from cloudpub_models.errors import CloudpubError, InvalidValueError, UnguardedError, UniqueViolationError
 from cloudpub_models.manager.relations import find_relation, relation_names
 from cloudpub_models.models import ALL_MODELS
 from cloudpub_models.schema.drift.definition import create_all
@@ -50,8 +50,9 @@ TABLES = [model._meta.table_name for model in ALL_MODELS]
 class World:
     """Two users with a row in every table each, and a third who is a member of the second one's organization."""
 
-    def __init__(self, database: Database) -> None:
-        self.managers = Managers(database)
+    def __init__(self, managers: Managers) -> None:
+        self.managers = managers
+        database = managers.database
         # Hers come first, so that what is numbered afterwards is numbered alike without them.
         self.theirs = self._rows_of("grace")
         self.own = self._rows_of("ada")
@@ -153,7 +154,7 @@ class _UndoneError(Exception):
 
 @pytest.fixture
 def world(database: Database) -> World:
-    world = World(database)
+    world = World(Managers(database))
     world.before = world.others()
     return world
 
@@ -508,10 +509,91 @@ def test_the_walk_finds_what_a_manager_without_an_owner_tells(world: World) -> N
 
 
 def test_no_registry_leads_out(world: World) -> None:
-    walked = {"owned_by", "for_model"}
+    walked = {"owned_by", "unrestricted", "for_model"}
     assert methods(world.mine) == walked
     for owner in (world.theirs[User], world.theirs[User].id, world.own[User], 10**9):
         with pytest.raises(UnguardedError, match="of the user"):
             world.mine.owned_by(owner)
+    with pytest.raises(UnguardedError, match="of the user"):
+        world.mine.unrestricted("for once")
     assert world.mine.for_model(Function) is world.mine.functions
     assert world.mine.for_model(Function).count() == 1
+
+
+# Where an owner is required
+
+
+@pytest.fixture
+def guarded(database_url: str, backend: str) -> Iterator[World]:
+    """A world whose database has plain managers refused."""
+    database = Database(database_url, require_owner=True)
+    if backend == "sqlite":
+        database.migrate()
+    yield World(Managers(database).unrestricted("to make the world"))
+    database.close()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_call_without_an_owner_sends_anything_where_one_is_required(guarded: World, table: str) -> None:
+    manager = getattr(Managers(guarded.managers.database), table)
+    own_calls = calls_of_one_manager(guarded)
+    calls = {**calls_of_every_manager(guarded, manager.model), **own_calls.get(table, {})}
+    answered = []
+    del guarded.sent[:]
+    for name, of_method in calls.items():
+        errors = []
+        for call in of_method:
+            try:
+                answered.append((name, guarded.told(call(manager), {})))
+            except CloudpubError as error:
+                errors.append(type(error))
+        assert UnguardedError in errors or name in ("belongs_to", "find_by_text"), name
+    assert answered == []
+    assert {sql.split()[0] for sql in guarded.sent} <= {"BEGIN", "ROLLBACK"}
+
+
+def test_what_is_asked_for_is_given_where_an_owner_is_required(guarded: World) -> None:
+    database = guarded.managers.database
+    managers = Managers(database)
+    assert managers.owned_by(guarded.own[User].uuid).functions.count() == 1
+    everything = managers.unrestricted("statistics")
+    assert everything is managers.unrestricted("more statistics")
+    assert everything.functions.count() == 2
+    assert everything.functions.find_all(include=("user", "logs"))
+    assert everything.users.has_many("functions", "user_id", guarded.own[User].id)
+    assert everything.users.get_user_complete(guarded.own[User]) is not None
+    assert everything.functions.raw("SELECT id FROM functions")
+    assert everything.users.delete_preview({"id": guarded.own[User].id})["functions"] == 1
+    assert everything.function_deployments.deploy(guarded.own[Function], "image", "key").version == 2
+    assert everything.function_invocations.get_user_overview(guarded.own[User]).functions == 1
+    assert everything.owned_by(guarded.own[User]).users.count() == 1
+    database.history.enable()
+    assert everything.users.as_of(datetime.now(UTC) + timedelta(seconds=1)).count() == 2
+
+
+def test_a_requirement_comes_and_goes_with_the_database() -> None:
+    database = Database("sqlite:///:memory:")
+    database.migrate()
+    managers = Managers(database)
+    assert managers.users.count() == 0
+    database.initialize("sqlite:///:memory:", require_owner=True)
+    database.migrate()
+    with pytest.raises(UnguardedError, match="expected managers of an owner's rows, which the database requires"):
+        managers.users.count()
+    database.initialize("sqlite:///:memory:")
+    database.migrate()
+    assert managers.users.count() == 0
+    database.close()
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None, 7])
+def test_all_rows_are_asked_for_with_a_reason(reason: Any) -> None:
+    with pytest.raises(InvalidValueError, match="expected a reason for managers of all rows"):
+        Managers(Database("sqlite:///:memory:")).unrestricted(reason)
+
+
+def test_the_reason_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "cloudpub_models.owners"):
+        Managers(Database("sqlite:///:memory:")).unrestricted("nightly\nstatistics")
+    (record,) = caplog.records
+    assert record.getMessage() == "managers of all rows of Database('sqlite:///:memory:'): 'nightly\\nstatistics'"
