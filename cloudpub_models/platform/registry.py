@@ -15,7 +15,6 @@ import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ConfigurationError, InvalidValueError, UnguardedError, did_you_mean
-from cloudpub_models.manager.scope import UNRESTRICTED
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
@@ -191,9 +190,13 @@ class Managers:
 
     @cached_property
     def _all_rows(self) -> Self:
+        from cloudpub_models.manager.scope import UNRESTRICTED
+
         return type(self)(self.database, scope=UNRESTRICTED)
 
     def _refuse_scope(self, call: str) -> None:
+        from cloudpub_models.manager.scope import UNRESTRICTED
+
         if self.scope is not None and self.scope is not UNRESTRICTED:
             raise UnguardedError(
                 f"expected managers of all rows for {call}; got those of {self.scope.name}: ask the managers that they "
