@@ -188,6 +188,7 @@ def test_raw_query_all_single_and_execute(database):
     assert database.raw_query_single("SELECT email FROM users WHERE id = @id", {"id": rows[0]["id"]}) == {
         "email": "a@b.c"
     }
+    assert database.raw_query_single("SELECT email FROM users ORDER BY email") == {"email": "a@b.c"}
     assert database.raw_query_single("SELECT email FROM users WHERE id = -1") is None
     assert database.raw_execute("DELETE FROM users WHERE id IN @ids", {"ids": tuple(row["id"] for row in rows)}) == 2
     assert database.raw_execute("DELETE FROM users WHERE id IN @ids", {"ids": ()}) == 0

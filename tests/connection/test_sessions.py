@@ -83,3 +83,13 @@ def test_one_that_cannot_begin_keeps_nothing(database):
         in_another_thread(begin)
     assert failed == ["PoolTimeoutError"]
     assert database.ping()
+
+
+def test_one_begins_with_a_connection_that_is_alive(database, postgresql_url):
+    """Also right after the connection was used, when nothing else would ask the server."""
+    [row] = database.raw_query_all("SELECT pg_backend_pid() AS pid")
+    administration = Database(postgresql_url)
+    administration.raw_query_all("SELECT pg_terminate_backend(@pid, 5000)", row)
+    administration.close()
+    with database.session():
+        assert database.raw_query_all("SELECT pg_backend_pid() AS pid") != [row]

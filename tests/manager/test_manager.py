@@ -439,6 +439,9 @@ def test_paginate(managers, functions, statements):
     last = managers.functions.paginate(2, 3, order_by="created_at", order_direction="DESC")
     assert names(last.items) == ["alpha"]
     assert not last.has_more
+    # The last page may be a full one.
+    full = [managers.functions.paginate(page, 2) for page in (1, 2)]
+    assert [(len(page.items), page.has_more) for page in full] == [(2, True), (2, False)]
     assert managers.functions.paginate(9, 3).items == []
 
 

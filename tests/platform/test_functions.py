@@ -67,6 +67,8 @@ def test_functions_paginated_newest_first(managers: Managers, ada: User, stateme
     assert len(statements) == 2
     last = managers.functions.get_functions_paginated(3, 2)
     assert (last.items, last.has_more) == ([functions[0]], False)
+    full = managers.functions.get_functions_paginated(1, 5)
+    assert (len(full.items), full.has_more) == (5, False)
     assert managers.functions.get_functions_paginated(2, 3, {"status": "active"}).items == [functions[1]]
     assert managers.functions.get_functions_paginated(9, 9).items == []
     with pytest.raises(InvalidQueryError):

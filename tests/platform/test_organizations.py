@@ -12,6 +12,7 @@ from cloudpub_models import Database, Managers, Organization, User
 from cloudpub_models.errors import (
     DomainRuleError,
     InvalidValueError,
+    LockNotAvailableError,
     NotFoundError,
     UniqueViolationError,
 )
@@ -183,6 +184,30 @@ def test_transfer_ownership(managers: Managers, acme: Organization, ada: User, b
     assert changed.updated_at > acme.updated_at
     assert managers.organizations.is_user_in_organization(ada, acme)
     assert managers.organizations.transfer_ownership(acme, bob).owner_id == bob.uuid
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_transfer_waits_for_who_leaves(managers: Managers, acme: Organization, bob: User, database_url: str) -> None:
+    """A membership that another program is about to delete, without asking for the organization, is not relied on."""
+    managers.organizations.add_user_to_organization(bob, acme)
+    impatient = Managers(Database(database_url, lock_timeout=0.1))
+    with managers.users.database.transaction() as connection:
+        connection.execute("DELETE FROM organization_members WHERE user_id = @user", {"user": bob.uuid})
+        with pytest.raises(LockNotAvailableError):
+            impatient.organizations.transfer_ownership(acme, bob)
+    with pytest.raises(DomainRuleError, match="is none of 'Acme'"):
+        impatient.organizations.transfer_ownership(acme, bob)
+    impatient.users.database.close()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_transfer_locks_the_organization_first(
+    managers: Managers, acme: Organization, ada: User, statements: Any
+) -> None:
+    """In the order of everybody else who changes who belongs to it, so that nobody waits in a circle."""
+    managers.organizations.transfer_ownership(acme, ada)
+    locked = [sql.partition(" FROM ")[2].split()[0] for sql in statements.sql if sql.endswith(" FOR NO KEY UPDATE")]
+    assert locked == ["organizations", "organization_members"]
 
 
 def test_ownership_goes_to_members_only(managers: Managers, acme: Organization, ada: User, bob: User) -> None:

@@ -38,6 +38,9 @@ def test_the_oldest_go_first_and_the_moment_itself_stays(managers, log_at, state
     assert managers.function_logs.prune(BEGIN + timedelta(minutes=3), 2, progress=told.append) == 5
     assert told == [2, 4, 5]
     assert sorted(log.message for log in managers.function_logs.find_all()) == ["3", "4"]
+    # Nor does a first batch that has room for all of them take it.
+    assert managers.function_logs.prune(BEGIN + timedelta(minutes=4), 10) == 1
+    assert [log.message for log in managers.function_logs.find_all()] == ["4"]
 
 
 def test_each_batch_begins_where_the_last_one_ended(managers, log_at, statements, backend):

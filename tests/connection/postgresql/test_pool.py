@@ -62,6 +62,16 @@ def test_a_connection_given_back_is_given_out_again(server):
     assert server.checks == 0
 
 
+def test_the_one_used_last_is_given_out_first(server):
+    """So that as few as are needed stay in use, and the others may be found idle."""
+    pool = server.pool()
+    first, second = pool.acquire(), pool.acquire()
+    pool.release(second)
+    pool.release(first)
+    assert pool.acquire() is first
+    assert pool.acquire() is second
+
+
 @pytest.mark.alone
 def test_no_more_than_the_limit_are_opened_and_waiting_ends(server):
     pool = server.pool(limit=2, wait_seconds=0.2)
