@@ -23,7 +23,8 @@ FLOORS = [
     ("models", "migrations"),
     ("platform",),
     ("dto",),
-    ("graphql", "testing", "legacy", "telemetry", "notebook", "http"),
+    ("testing", "legacy", "telemetry", "notebook", "http"),
+    ("graphql",),
     (FACE,),
     ("cli",),
 ]
