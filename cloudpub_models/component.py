@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Component:
         migrations: the package (``"billing.migrations"``) or the directory (a ``Path``) of the numbered scripts;
             ``None`` for none.
         after: the names of the components to whose tables these models refer.
+        dtos: for models that are shown by GraphQL, what is shown of their rows: a DTO, whose fields are columns.
 
     Raises:
         ConfigurationError: a name is malformed, a model is none, two models have one table, or one refers to a model
@@ -49,8 +50,10 @@ class Component:
         models: Iterable[type[peewee.Model]] = (),
         migrations: str | Path | None = None,
         after: Sequence[str] = (),
+        dtos: Mapping[type[peewee.Model], type[Any]] | None = None,
     ) -> None:
         self.name = _checked_name(name)
+        self.dtos = dict(dtos or {})
         self.models = tuple(models)
         self.migrations = migrations
         if isinstance(after, str):
@@ -69,7 +72,7 @@ class Component:
         >>> Component("billing").with_migrations(Path("migrations")).migrations
         PosixPath('migrations')
         """
-        return Component(self.name, self.models, migrations, self.after)
+        return Component(self.name, self.models, migrations, self.after, self.dtos)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ _NAVIGATION = {
         "frameworks/fastapi",
         "frameworks/notebook",
     ],
-    "Reference": ["API", "OWN_TABLES", "OWNERS", "HISTORY", "FEED", "LEASES", "SCHEMA"],
+    "Reference": ["API", "OWN_TABLES", "OWNERS", "HISTORY", "FEED", "LEASES", "GRAPHQL", "SCHEMA"],
     "What holds": ["RELIABILITY", "SECURITY", "PERFORMANCE", "COMPARISON"],
     "The project": ["ARCHITECTURE", "../CONTRIBUTING", "../CHANGELOG"],
 }

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import peewee
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -27,7 +26,7 @@ from graphql.execution.values import get_variable_values
 
 from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import CloudpubError, InvalidValueError
-from cloudpub_models.graphql.kinds import Kind
+from cloudpub_models.graphql.kinds import Kind, Shown, shown_by
 from cloudpub_models.graphql.schema import Graph, graph_of
 from cloudpub_models.graphql.selections import Include, Selections
 from cloudpub_models.http import problem
@@ -76,8 +75,9 @@ def answer(
     """
     asking = _public_id(requester)
     try:
-        graph = graph_of(tuple(managers.database.models))
-        document = _checked(tuple(managers.database.models), _known(query, documents), documents is None)
+        shown = shown_by(managers.database.components)
+        graph = graph_of(shown)
+        document = _checked(shown, _known(query, documents), documents is None)
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise GraphQLError("expected the name of one of the document's operations; got another, or none")
@@ -103,7 +103,7 @@ def schema_text(managers: Managers) -> str:
     >>> "type Function {" in schema_text(managers)
     True
     """
-    return print_schema(graph_of(tuple(managers.database.models)).schema)
+    return print_schema(graph_of(shown_by(managers.database.components)).schema)
 
 
 class _RefusedError(Exception):
@@ -205,15 +205,15 @@ def _known(query: Any, documents: Mapping[str, str] | None) -> str:
 
 
 @lru_cache(maxsize=256)
-def _checked(models: tuple[type[peewee.Model], ...], text: str, tells_types: bool) -> DocumentNode:
+def _checked(shown: Shown, text: str, tells_types: bool) -> DocumentNode:
     rules = [*specified_rules, MaxIntrospectionDepthRule]
     if not tells_types:
         rules.append(NoSchemaIntrospectionCustomRule)
     try:
         document = parse(text, max_tokens=_MOST_TOKENS)
-        errors = validate(graph_of(models).schema, document, rules, max_errors=_MOST_ERRORS)
+        errors = validate(graph_of(shown).schema, document, rules, max_errors=_MOST_ERRORS)
     except RecursionError:
-        raise GraphQLError("expected a query that is nested less deep") from None
+        raise GraphQLError("the query is nested too deep") from None
     if errors:
         raise _RefusedError(errors)
     return document

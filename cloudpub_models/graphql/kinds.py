@@ -7,7 +7,7 @@ what the privacy rule of organizations keeps from others is kept from them here 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 import peewee
 from pydantic.fields import FieldInfo
 
+from cloudpub_models.component import Component
 from cloudpub_models.dto import (
     FunctionDeploymentDto,
     FunctionDto,
@@ -30,7 +31,7 @@ from cloudpub_models.dto.organizations import is_owner
 from cloudpub_models.dto.reading import related, related_uuid
 from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.manager.columns.table import table_of
-from cloudpub_models.manager.relations import Link, links_of
+from cloudpub_models.manager.relations import Link, links_of, relation_names
 from cloudpub_models.models import (
     Function,
     FunctionDeployment,
@@ -118,32 +119,51 @@ _ORDER: dict[type[peewee.Model], tuple[str, ...]] = {
 }
 
 
+Shown = tuple[tuple[type[peewee.Model], type[Dto]], ...]
+
+
+def shown_by(components: Iterable[Component]) -> Shown:
+    """Return the models of some components that are shown, each with its DTO."""
+    shown: dict[type[peewee.Model], type[Dto]] = {}
+    for component in components:
+        shown |= {model: _PLATFORM[model][0] for model in component.models if model in _PLATFORM} | component.dtos
+    return tuple(shown.items())
+
+
 @lru_cache(maxsize=64)
-def kinds_of(models: tuple[type[peewee.Model], ...]) -> dict[type[peewee.Model], Kind]:
-    """Return what is shown of those of the models that are shown.
+def kinds_of(shown: Shown) -> dict[type[peewee.Model], Kind]:
+    """Return what is shown of models that have DTOs.
 
     >>> from cloudpub_models import Function, User
-    >>> list(kinds_of((User, Function))[Function].relations)
+    >>> from cloudpub_models.dto import FunctionDto, UserDto
+    >>> list(kinds_of(((User, UserDto), (Function, FunctionDto)))[Function].relations)
     ['user']
     """
-    shown = [model for model in models if model in _PLATFORM]
-    return {model: _kind(model, *_PLATFORM[model], shown) for model in shown}
+    models = {model for model, _ in shown}
+    return {model: _kind(model, dto, models) for model, dto in shown}
 
 
-def _kind(
-    model: type[peewee.Model], dto: type[Dto], relations: tuple[str, ...], shown: list[type[peewee.Model]]
-) -> Kind:
+def _kind(model: type[peewee.Model], dto: type[Dto], shown: set[type[peewee.Model]]) -> Kind:
     described = _described(dto)
     leaves = {name: _leaf(model, dto, name, field, described.get(name, "")) for name, field in dto.model_fields.items()}
-    found = [relation for relation in [_relation(model, name) for name in relations] if relation.model in shown]
+    relations = [_relation(model, name) for name in _names_of_relations(model)]
     return Kind(
         model,
         model.__name__,
-        (dto.__doc__ or "").partition("\n")[0],
+        (dto.__doc__ or "").strip().partition("\n")[0],
         leaves,
-        {_CALLED.get(relation.name, relation.name): relation for relation in found},
+        {_CALLED.get(relation.name, relation.name): relation for relation in relations if relation.model in shown},
         _ORDER.get(model, table_of(model).key_names),
     )
+
+
+def _names_of_relations(model: type[peewee.Model]) -> list[str]:
+    """Return the relations that may be shown: of the platform's with each other only those that are listed."""
+    if model not in _PLATFORM:
+        return relation_names(model)
+    listed = _PLATFORM[model][1]
+    others = [name for name in relation_names(model) if links_of(model, name)[-1].model not in _PLATFORM]
+    return [*listed, *others]
 
 
 def _relation(model: type[peewee.Model], name: str) -> Relation:
@@ -157,12 +177,21 @@ def _leaf(model: type[peewee.Model], dto: type[Dto], name: str, field: FieldInfo
     if read is None and name != reference and reference in model._meta.fields:
         read, needs = _uuid_of(reference), reference
     if read is None:
-        if name not in model._meta.columns or name in table_of(model).secret_names:
+        if not _may_be_shown(model, name):
             raise ConfigurationError(
                 f"expected fields of {dto.__name__} that are columns of {model.__name__} and may be shown; got {name}"
             )
-        read = _column(name)
+        read = _column(model._meta.columns[name].name)
     return Leaf(field.annotation, field.is_required(), description, read, needs)
+
+
+def _may_be_shown(model: type[peewee.Model], name: str) -> bool:
+    field = model._meta.columns.get(name)
+    return (
+        field is not None
+        and not isinstance(field, peewee.AutoField | peewee.ForeignKeyField)
+        and name not in table_of(model).secret_names
+    )
 
 
 def _column(name: str) -> Read:

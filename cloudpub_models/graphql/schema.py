@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from uuid import UUID
@@ -16,6 +16,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLEnumValue,
     GraphQLField,
+    GraphQLFloat,
     GraphQLID,
     GraphQLInputField,
     GraphQLInputObjectType,
@@ -30,7 +31,7 @@ from graphql import (
 from pydantic import AwareDatetime, JsonValue
 
 from cloudpub_models.errors import ConfigurationError
-from cloudpub_models.graphql.kinds import Kind, Leaf, kinds_of
+from cloudpub_models.graphql.kinds import Kind, Leaf, Shown, kinds_of
 from cloudpub_models.graphql.mutations import MUTATIONS, Mutation
 
 DEFAULT_FIRST = 20
@@ -46,12 +47,15 @@ def _as_it_is(value: Any) -> Any:
 
 
 _DATE_TIME = GraphQLScalarType("DateTime", description="A moment: ISO 8601 with its offset.")
+_DATE = GraphQLScalarType("Date", description="A day: ISO 8601.")
 _JSON = GraphQLScalarType("JSON", description="A JSON document, as it was stored.")
 _FORMS = {
     UUID: _Form(GraphQLID, str),
     str: _Form(GraphQLString, _as_it_is),
     int: _Form(GraphQLInt, _as_it_is),
     bool: _Form(GraphQLBoolean, _as_it_is),
+    float: _Form(GraphQLFloat, _as_it_is),
+    date: _Form(_DATE, date.isoformat),
     datetime: _Form(_DATE_TIME, datetime.isoformat),
 }
 _PAGE_INFO = GraphQLObjectType(
@@ -95,9 +99,9 @@ class Graph(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def graph_of(models: tuple[type[peewee.Model], ...]) -> Graph:
-    """Return the graph of some models."""
-    kinds = kinds_of(models)
+def graph_of(shown: Shown) -> Graph:
+    """Return the graph of models that have DTOs."""
+    kinds = kinds_of(shown)
     types = _Types(kinds)
     objects = {kind.name: types.object_type(kind) for kind in kinds.values()}
     own = [kind for kind in kinds.values() if "uuid" in kind.leaves and kind.leaves["uuid"].is_required]
@@ -132,9 +136,10 @@ class _Types:
 
     def object_type(self, kind: Kind) -> GraphQLObjectType:
         if kind.name not in self._objects:
+            forms = {name: self._form(leaf, kind) for name, leaf in kind.leaves.items()}
             # The fields are made when all types are there: they refer to each other.
             self._objects[kind.name] = GraphQLObjectType(
-                kind.name, lambda: self._fields_of(kind), description=kind.description
+                kind.name, lambda: self._fields_of(kind, forms), description=kind.description
             )
         return self._objects[kind.name]
 
@@ -166,10 +171,10 @@ class _Types:
         shown = self.object_type(self.kinds[mutation.model]) if mutation.gives_row else GraphQLBoolean
         return GraphQLField(shown, arguments, description=mutation.description)
 
-    def _fields_of(self, kind: Kind) -> dict[str, GraphQLField]:
+    def _fields_of(self, kind: Kind, forms: dict[str, _Form]) -> dict[str, GraphQLField]:
         fields: dict[str, GraphQLField] = {}
         for name, leaf in kind.leaves.items():
-            form = self._form(leaf, kind)
+            form = forms[name]
             self.fields[kind.name][_camel(name)] = Field(name, form.write)
             shown = GraphQLNonNull(form.type) if leaf.is_required else form.type
             fields[_camel(name)] = GraphQLField(shown, description=leaf.description)

@@ -204,7 +204,7 @@ class Selections:
     ) -> Write:
         first, after = self._page_arguments(kind.name, fields)
         if after is not None:
-            raise GraphQLError("expected no after in a list below a list: ask for one row and its list", fields)
+            raise GraphQLError("a list below a list takes no after: ask for one row and its list", fields)
         path = place.prefix + relation.name
         # One row more than is shown tells whether there are others.
         options = {"limit": first + 1, "order_by": related.order, "order_direction": "DESC"}

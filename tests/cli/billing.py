@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import peewee
 from peewee import AutoField, CharField, IntegerField
 
 from cloudpub_models import Component, User
+from cloudpub_models.dto.base import Dto
 from cloudpub_models.entity.base import Entity
 from cloudpub_models.entity.fields import TimestampField, UuidField
 from cloudpub_models.entity.relations import ForeignKey
@@ -38,4 +41,11 @@ class Charge(peewee.Model):
         table_name = "charges"
 
 
-component = Component("billing", models=(ApiKey, Charge), after=("cloudpub",))
+class ApiKeyDto(Dto):
+    """A key to the API, without what it opens."""
+
+    uuid: UUID
+    name: str
+
+
+component = Component("billing", models=(ApiKey, Charge), after=("cloudpub",), dtos={ApiKey: ApiKeyDto})

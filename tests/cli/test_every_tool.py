@@ -177,7 +177,11 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     preview = "managers.for_model(ApiKey).delete_preview({'name': 'deploy'})"
     assert walk("shell", stdin=f"print({preview})") == "{'api_keys': 1, 'charges': 2}\n"
 
+    assert '"name": "deploy"' in walk("graphql", "query", "{ apiKeys { nodes { name user { email } } } }")
+    assert "keyHash" in walk("graphql", "query", "{ apiKeys { nodes { keyHash } } }", exit_code=1)
+
     # Its schema
+    assert "type ApiKey {" in walk("graphql", "schema")
     assert 'label="billing"' in walk("schema", "--from", "database", "--format", "dot")
     assert "billing (2 tables)" in walk("doctor")
 

@@ -58,6 +58,8 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("history", "undo"): [(str(CHANGED_BY),), (str(CHANGED_BY), "--yes"), (str(CHANGED_BY), "--yes", "--json")],
     ("history", "undelete"): [("functions", "1"), ("functions", "3"), ("functions", "3", "--yes", "--json")],
     ("history", "prune"): [("--older-than", "0d", "--yes"), ("--older-than", HOSTILE)],
+    ("graphql", "schema"): [()],
+    ("graphql", "query"): [("{ functions { nodes { name } } }",), (HOSTILE,), ("{ a }", "--variables", HOSTILE)],
     ("stats",): [("1-of-them",), ("1-of-them", "--json"), ("1-of-them", "--html", "page.html")],
     ("demo",): [("--invocations", "20")],
 }

@@ -47,10 +47,8 @@ def test_what_cannot_be_done_is_told_and_null(shop: Shop) -> None:
 def test_several_changes_are_made_one_after_the_other(shop: Shop) -> None:
     given = f'input: {{ functionUuid: "{shop.functions[0].uuid}", imageTag: "i", s3Key: "k" }}'
     missing = f'input: {{ functionUuid: "{UUID(int=5)}", imageTag: "i", s3Key: "k" }}'
-    found = answer(
-        shop.managers,
-        f"mutation {{ a: deploy({given}) {{ version }} b: deploy({missing}) {{ version }} c: deploy({given}) {{ version }} }}",
-    )
+    calls = f"a: deploy({given}) {{ version }} b: deploy({missing}) {{ version }} c: deploy({given}) {{ version }}"
+    found = answer(shop.managers, f"mutation {{ {calls} }}")
     assert found["data"] == {"a": {"version": 1}, "b": None, "c": {"version": 2}}
     assert [error["path"] for error in found["errors"]] == [["b"]]
 

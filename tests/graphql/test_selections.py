@@ -66,5 +66,6 @@ def test_rows_are_six_deep_at_most(shop: Shop) -> None:
     for _ in range(2):
         inner = f"user {{ functions(first: 1) {{ nodes {{ {inner} }} }} }}"
     assert "data" in answer(shop.managers, f"{{ functions(first: 1) {{ nodes {{ {inner} }} }} }}")
-    deeper = f"{{ functions(first: 1) {{ nodes {{ {inner.replace('email', 'functions(first: 1) { nodes { name } }')} }} }} }}"
-    assert "at most 6 deep" in answer(shop.managers, deeper)["errors"][0]["message"]
+    deeper = inner.replace("email", "functions(first: 1) { nodes { name } }")
+    found = answer(shop.managers, f"{{ functions(first: 1) {{ nodes {{ {deeper} }} }} }}")
+    assert "at most 6 deep" in found["errors"][0]["message"]
