@@ -239,6 +239,8 @@ class Selections:
 
     def _page_info(self, fields: Sequence[FieldNode]) -> Write:
         wanted = {key: below[0].name.value for key, below in self._collected(_selection_sets(fields)).items()}
+        if "endCursor" in wanted.values():
+            self._require_seal(fields)
 
         def info(page: CursorPage[Any]) -> dict[str, Any]:
             values = {
@@ -255,7 +257,14 @@ class Selections:
         first = given.get("first")
         if first is None or not 1 <= first <= MOST_FIRST:
             raise GraphQLError(f"expected first from 1 to {MOST_FIRST}; got {first}", fields)
+        if given.get("after") is not None:
+            self._require_seal(fields)
         return first, given.get("after")
+
+    def _require_seal(self, fields: Sequence[FieldNode]) -> None:
+        # A cursor that is not sealed tells the internal id of the row that it stands behind.
+        if self._managers.database.engine.cursor_seal is None:
+            raise GraphQLError("pages go on here only where the database is opened with a cursor_key", fields)
 
     def _below(
         self, place: Place, include: Include, name: str, times: int, field: FieldNode, *, is_single: bool

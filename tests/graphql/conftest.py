@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from cloudpub_models import Function, Managers, Organization, Role, User
+from cloudpub_models.connection.cursor_seal import KEY_VARIABLE
 
 
 class Shop(NamedTuple):
@@ -16,6 +17,12 @@ class Shop(NamedTuple):
     grace: User
     acme: Organization
     functions: list[Function]
+
+
+@pytest.fixture(autouse=True)
+def _sealed_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have databases seal their cursors, without which pages do not go on."""
+    monkeypatch.setenv(KEY_VARIABLE, "k" * 43)
 
 
 @pytest.fixture

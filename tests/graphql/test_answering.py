@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from graphql import GraphQLObjectType, GraphQLResolveInfo, execute_sync, get_introspection_query, get_named_type, parse
 
-from cloudpub_models import ALL_ROWS, Function, FunctionDeployment, Managers, Scope, User, forbid_lazy_loading
+from cloudpub_models import forbid_lazy_loading
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.graphql import answer, schema_text
 from cloudpub_models.graphql.kinds import shown_by
@@ -366,10 +366,20 @@ def test_no_answer_has_a_secret_or_an_internal_id(shop: Shop) -> None:
 
 
 def test_whose_rows_there_are_is_up_to_the_managers(shop: Shop) -> None:
-    rows = {User: ALL_ROWS, Function: {"user_id": shop.ada.id}, FunctionDeployment: ALL_ROWS}
-    hers = Managers(shop.managers.database, scope=Scope(rows, "the functions of ada"))
-    found = answer(hers, "{ functions { nodes { name } } users { nodes { functions { nodes { name } } } } }")["data"]
-    assert [node["name"] for node in found["functions"]["nodes"]] == ["function-4", "function-2", "function-0"]
-    assert [len(user["functions"]["nodes"]) for user in found["users"]["nodes"]] == [0, 0, 3]
+    hers = shop.managers.owned_by(shop.ada)
+    query = (
+        "{ functions { nodes { name user { email } deployments { nodes { version } } } } users { nodes { email } } }"
+    )
+    found = answer(hers, query, requester=shop.ada)["data"]
+    assert [(node["name"], len(node["deployments"]["nodes"])) for node in found["functions"]["nodes"]] == [
+        ("function-4", 4),
+        ("function-2", 2),
+        ("function-0", 0),
+    ]
+    assert found["users"]["nodes"] == [{"email": "ada@example.com"}]
     other = answer(hers, f'{{ function(uuid: "{shop.functions[1].uuid}") {{ name }} }}')
     assert other == {"data": {"function": None}}
+    given = f'input: {{ functionUuid: "{shop.functions[1].uuid}", imageTag: "i", s3Key: "k" }}'
+    refused = answer(hers, f"mutation {{ deploy({given}) {{ version }} }}")
+    assert (refused["data"], refused["errors"][0]["extensions"]) == ({"deploy": None}, {"status": 404})
+    assert shop.managers.function_deployments.count({"function_id": shop.functions[1].id}) == 1

@@ -69,3 +69,19 @@ def test_rows_are_six_deep_at_most(shop: Shop) -> None:
     deeper = inner.replace("email", "functions(first: 1) { nodes { name } }")
     found = answer(shop.managers, f"{{ functions(first: 1) {{ nodes {{ {deeper} }} }} }}")
     assert "at most 6 deep" in found["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ functions { pageInfo { endCursor } } }",
+        "{ functions { nodes { logs { pageInfo { endCursor } } } } }",
+        '{ functions(after: "x") { nodes { name } } }',
+    ],
+)
+def test_pages_go_on_where_cursors_are_sealed(managers: Managers, statements: Any, query: str) -> None:
+    assert answer(managers, query).get("data") != {}
+    managers.database.engine.cursor_seal = None
+    statements.clear()
+    assert "only where the database is opened with a cursor_key" in answer(managers, query)["errors"][0]["message"]
+    assert len(statements) == 0
