@@ -82,6 +82,8 @@ def _lower(db: Any) -> str:
 
 
 def _require_one_account_each(db: Any) -> None:
+    if _is_postgresql(db) and db.execute_sql("SELECT to_regclass('users')").fetchone() == (None,):
+        return  # Planned for a database whose tables are still to be made.
     key = _lower(db)
     several = SEVERAL.format(key=key)
     ((count,),) = db.execute_sql(f"SELECT COUNT(*) FROM ({several}) AS several").fetchall()  # noqa: S608

@@ -58,6 +58,10 @@ try:
 except Exception as error:
     print("refused", error)
 """
+FEED = """
+with database.feed("index") as batch:
+    print(*sorted({change.table for change in batch}))
+"""
 TESTS = """
 from tests.cli.billing import ApiKey, Charge
 
@@ -201,6 +205,10 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     assert "delete charges A-1" in walk("history", "show", "charges", "A-1")
     assert "1 of api_keys, 2 of charges" in walk("history", "undelete", "api_keys", key["uuid"], "--yes")
     assert walk("count", "charges") == "2\n"
+    assert walk("shell", stdin=FEED) == "api_keys charges\n"
+    assert "index" in walk("history", "consumers")
+    walk("history", "move-consumer", "index", "oldest", "--yes")
+    walk("history", "remove-consumer", "index", "--yes")
     assert "deleted" in walk("history", "prune", "--older-than", "0s", "--yes")
     assert "charges" in walk("history", "off")
 

@@ -92,6 +92,13 @@ def test_a_plan_says_so_too(older: peewee.Database) -> None:
     assert "'ada@example.com' (id 1) and 'Ada@example.com' (id 2)" in planned.stopped
 
 
+def test_a_plan_for_an_empty_database_is_whole(empty: peewee.Database) -> None:
+    planned = plan_migrations(Migrator(empty, component), "up")
+    assert planned[-1].name == MIGRATION
+    assert [migration.stopped for migration in planned] == [None] * len(planned)
+    assert any(INDEX in statement.sql for statement in planned[-1].statements)
+
+
 def test_an_adopted_database_may_get_it_by_hand(empty: peewee.Database) -> None:
     migrator = Migrator(empty, component)
     migrator.up("0002_indexes_for_common_queries")
