@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from cloudpub_models import FunctionDto, database, managers
+from cloudpub_models import FunctionDto, Managers, database, managers
 from cloudpub_models.errors import CloudpubError
 from cloudpub_models.http import MEDIA_TYPE, problem
 
@@ -69,10 +70,21 @@ def show_function(uuid: UUID) -> FunctionDto:
     return FunctionDto.from_entity(function)
 
 
+def own_rows(uuid: UUID) -> Managers:
+    """Return the managers of one user's rows; where users sign in, of the one who has."""
+    return managers.owned_by(uuid)
+
+
+OwnRows = Annotated[Managers, Depends(own_rows)]
+
+
+@app.get("/users/{uuid}/functions/{function}")
+def show_own_function(mine: OwnRows, function: UUID) -> FunctionDto:
+    """Return a function of a user; another's is none."""
+    return FunctionDto.from_entity(mine.functions.get_by_uuid(function))
+
+
 @app.post("/users/{uuid}/functions", status_code=201)
-def make_function(uuid: UUID, new: NewFunction) -> FunctionDto:
+def make_function(mine: OwnRows, new: NewFunction) -> FunctionDto:
     """Make a function of a user."""
-    with database.transaction():
-        user = managers.users.get_by_uuid(uuid)
-        function = managers.functions.insert({"user_id": user.id, "name": new.name})
-    return FunctionDto.from_entity(function)
+    return FunctionDto.from_entity(mine.functions.insert(new.model_dump()))

@@ -34,6 +34,7 @@ def create_app(url: str | None = None) -> Flask:
 
     app.get("/functions")(list_functions)
     app.get("/functions/<uuid>")(show_function)
+    app.get("/users/<uuid>/functions/<function>")(show_own_function)
     app.post("/users/<uuid>/functions")(make_function)
     return app
 
@@ -59,10 +60,14 @@ def show_function(uuid: str) -> dict[str, Any]:
     return FunctionDto.from_entity(function).to_json()
 
 
+def show_own_function(uuid: str, function: str) -> dict[str, Any]:
+    """Return a function of a user, the one who has signed in where users do; another's is none."""
+    mine = managers.owned_by(uuid)
+    return FunctionDto.from_entity(mine.functions.get_by_uuid(function)).to_json()
+
+
 def make_function(uuid: str) -> tuple[dict[str, Any], int]:
     """Make a function of a user."""
-    name = request.get_json().get("name")
-    with database.transaction():
-        user = managers.users.get_by_uuid(uuid)
-        function = managers.functions.insert({"user_id": user.id, "name": name})
+    mine = managers.owned_by(uuid)
+    function = mine.functions.insert({"name": request.get_json().get("name")})
     return FunctionDto.from_entity(function).to_json(), 201

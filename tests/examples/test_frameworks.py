@@ -276,6 +276,14 @@ def test_a_function_is_made_and_shown(ask: Ask, ada: User) -> None:
     assert shown == made | {"user_uuid": str(ada.uuid)}
 
 
+def test_a_function_of_another_user_is_not_there(ask: Ask, managers: Managers, ada: User, resize: Function) -> None:
+    grace = managers.users.insert({"email": "grace@example.com", "password_hash": "…"})
+    assert ask("GET", f"/users/{ada.uuid}/functions/{resize.uuid}")[0] == 200
+    theirs = ask("GET", f"/users/{grace.uuid}/functions/{resize.uuid}")
+    assert theirs[:2] == ask("GET", f"/users/{grace.uuid}/functions/{uuid4()}")[:2]
+    assert theirs[0] == 404
+
+
 def test_functions_come_in_pages(ask: Ask, managers: Managers, ada: User) -> None:
     managers.functions.batch_insert({"user_id": ada.id, "name": f"f{number}"} for number in range(25))
     _, first, _ = ask("GET", "/functions")
