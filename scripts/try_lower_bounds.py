@@ -14,14 +14,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # What users install; the extras for tests, pages and benchmarks are the project's own.
-EXTRAS = ("cli", "fast", "otel", "png")
+EXTRAS = ("cli", "cursors", "fast", "otel", "png")
 
 SMOKE = """
 from cloudpub_models import Database, Managers, UserDto, operators
 from cloudpub_models.telemetry import instrument
 import orjson, resvg_py
+import psycopg2
+from cryptography.hazmat.backends.openssl import backend
 
-database = Database("sqlite:///:memory:")
+# What is bundled is still mended: libpq of a supported PostgreSQL, OpenSSL of a supported line.
+assert psycopg2.__libpq_version__ >= 160000, psycopg2.__libpq_version__
+assert backend.openssl_version_text() >= "OpenSSL 3.5", backend.openssl_version_text()
+
+database = Database("sqlite:///:memory:", cursor_key="A" * 43)
 instrument(database)
 database.migrate()
 managers = Managers(database)
@@ -32,6 +38,8 @@ managers.function_deployments.activate(deployment)
 managers.function_logs.batch_insert({"function_id": function.id, "level": "info", "message": "…"} for _ in range(9))
 assert managers.functions.find_one({"name": operators.like("re%")}, include=("user",)).user == ada
 assert managers.function_logs.count() == 9
+page = managers.function_logs.paginate_after(None, 5)
+assert len(managers.function_logs.paginate_after(page.next_cursor, 5).items) == 4
 assert UserDto.from_entity(ada).to_json()["email"] == "ada@example.com"
 """
 
@@ -66,7 +74,7 @@ def main() -> None:
         subprocess.run([python, "-W", "error", "-c", SMOKE], check=True, cwd=folder)
         for arguments, expected in COMMANDS.items():
             printed = subprocess.run(
-                [command, *arguments.split()], check=True, cwd=folder, capture_output=True, text=True
+                [command, *arguments.split()], check=True, cwd=folder, stdout=subprocess.PIPE, text=True
             )
             assert expected in printed.stdout, f"cloudpub {arguments}: {printed.stdout}"
     print("enough:", ", ".join(versions))
