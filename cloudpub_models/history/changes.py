@@ -166,7 +166,7 @@ def require_recorded(database: peewee.Database, table: str) -> None:
 
 def python_values(database: peewee.Database, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values of the log as Python has them: as they are where no column or type is there for them any more."""
-    if model is None:
+    if model is None or not values:
         return dict(values)
     columns = cast("Mapping[str, Any]", model._meta.columns)
     hidden = secret_columns(model)

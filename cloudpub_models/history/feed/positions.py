@@ -57,7 +57,7 @@ class Kind(Protocol):
     def first(self, database: peewee.Database, source: Source, start: Start) -> Position:
         """Return where a consumer begins."""
 
-    def reach(self, database: peewee.Database, position: Position) -> Position:
+    def reach(self, database: peewee.Database, source: Source, position: Position) -> Position:
         """Return a position that says up to where there is something to read from it."""
 
     def page(self, database: peewee.Database, source: Source, position: Position, limit: int) -> list[Key]:

@@ -3,8 +3,9 @@
 Numbers are given out before a transaction commits, so nobody may ask for "numbers above the last one". A batch is what
 is visible in a later snapshot and was not in the one before; transactions that were running then are named one by one.
 
-Inside a batch transactions stand in the order of their last rows. What a transaction changes that another one had
-changed before it comes later: the row was locked until the other one was over, and so all its rows had their numbers.
+Such a batch may be large, and is read in pages. In it transactions stand in the order of their last rows. What one
+changes that another one had changed before it comes later: the row was locked until the other one was over, and so all
+its rows had their numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +26,25 @@ _NOTHING_SEEN = "1:1:"
 _TURN = "SELECT pg_is_in_recovery(), pg_advisory_xact_lock(hashtextextended(?, 0))"
 _PRESENT = "SELECT pg_current_snapshot()::text, pg_current_xact_id()::text"
 
+# The order is the index's, so that the planner needs no statistics to see that there is little or nothing.
+_REACHED = """
+    SELECT pg_current_snapshot()::text, pg_current_xact_id()::text, count(*), min(id) FROM (
+        SELECT id FROM {source} WHERE transaction_id >= pg_snapshot_xmax(?::pg_snapshot)
+        ORDER BY transaction_id, id LIMIT ?
+    ) AS nearest
+"""
+_LOWEST = """
+    SELECT min(id) FROM (
+        SELECT id FROM {source} WHERE transaction_id >= pg_snapshot_xmax(?::pg_snapshot) OFFSET 0
+    ) AS new
+"""
+_FEW = 1_000
+
+# The rest of a transaction that did not fit.
+_REST = """
+    SELECT id, transaction_id::text, ? FROM {source} WHERE transaction_id = ?::xid8 AND id > ? ORDER BY id LIMIT ?
+"""
+
 # The inner query goes along the numbers, and stops at the limit however much there is.
 _PAGE = """
     WITH ends AS (
@@ -35,7 +55,7 @@ _PAGE = """
         UNION ALL
         (
             SELECT c.transaction_id, c.id FROM {source} AS c
-            WHERE c.id >= ? AND c.transaction_id >= pg_snapshot_xmax(?::pg_snapshot)
+            WHERE c.id >= ? AND c.id >= ? AND c.transaction_id >= pg_snapshot_xmax(?::pg_snapshot)
             AND pg_visible_in_snapshot(c.transaction_id, ?::pg_snapshot)
             AND c.id = (SELECT max(n.id) FROM {source} AS n WHERE n.transaction_id = c.transaction_id)
             ORDER BY c.id LIMIT ?
@@ -43,7 +63,7 @@ _PAGE = """
     )
     SELECT c.id, c.transaction_id::text, e.last
     FROM (SELECT * FROM ends ORDER BY last LIMIT ?) AS e JOIN {source} AS c ON c.transaction_id = e.transaction_id
-    WHERE (e.last, c.id) > (?, ?) ORDER BY e.last, c.id LIMIT ?
+    WHERE c.id > CASE WHEN e.last = ? THEN ? ELSE 0 END ORDER BY e.last, c.id LIMIT ?
 """
 
 _UNREAD = """
@@ -92,23 +112,42 @@ def kept(database: peewee.Database, name: str) -> tuple[Source, Position] | None
 
 def first(database: peewee.Database, source: Source, start: Start) -> Position:
     """Return where a consumer begins."""
-    snapshot, number = _present(database)
-    return {"before": snapshot if start == "now" else _NOTHING_SEEN, "written_by": number}
+    ((snapshot, number),) = rows(database, _PRESENT)
+    before = _with_running(snapshot, int(number)) if start == "now" else _NOTHING_SEEN
+    return {"before": before, "written_by": int(number)}
 
 
-def reach(database: peewee.Database, position: Position) -> Position:
+def reach(database: peewee.Database, source: Source, position: Position) -> Position:
     """Return a position that says up to where there is something to read from it."""
-    snapshot, number = _present(database)
-    after = {} if "after" in position else {"after": snapshot, "last": 0, "id": 0}
-    return {**position, **after, "written_by": number}
+    before = position["before"]
+    ((snapshot, number, count, lowest),) = rows(database, _REACHED.format(source=source), before, _FEW)
+    if "after" in position:
+        return {**position, "written_by": int(number)}
+    if count == _FEW:
+        ((lowest,),) = rows(database, _LOWEST.format(source=source), before)
+    return {
+        **position,
+        "written_by": int(number),
+        "after": _with_running(snapshot, int(number)),
+        "lowest": lowest,
+        "transaction": None,
+        "last": 0,
+        "id": 0,
+    }
 
 
 def page(database: peewee.Database, source: Source, position: Position, limit: int) -> list[Key]:
     """Return what follows on a position that was reached for, at most a number of rows."""
-    before, after, last = position["before"], position["after"], position["last"]
+    before, after, last, lowest = (position[name] for name in ("before", "after", "last", "lowest"))
+    if lowest is None and not _running(before):
+        return []
+    if position["transaction"] is not None:
+        rest = rows(database, _REST.format(source=source), last, position["transaction"], position["id"], limit)
+        if len(rest) == limit:
+            return [Key(*row) for row in rest]
     # One more, since the first transaction may be one that was read to its end.
     ends = limit + 1
-    values = (before, after, last, last, before, after, ends, ends, last, position["id"], limit)
+    values = (before, after, last, lowest, last, before, after, ends, ends, last, position["id"], limit)
     return [Key(*row) for row in rows(database, _PAGE.format(source=source), *values)]
 
 
@@ -116,7 +155,7 @@ def behind(position: Position, last: Key, *, is_all: bool) -> Position:
     """Return the position behind a row of a page."""
     if is_all:
         return {"before": position["after"], "written_by": position["written_by"]}
-    return {**position, "last": last.order, "id": last.id}
+    return {**position, "transaction": last.transaction, "last": last.order, "id": last.id}
 
 
 def unread(database: peewee.Database, source: Source, position: Position) -> tuple[int, Any]:
@@ -133,19 +172,18 @@ def is_read(log: Any, position: Position) -> peewee.Expression:
     return cast("peewee.Expression", peewee.fn.pg_visible_in_snapshot(peewee.SQL("transaction_id"), snapshot))
 
 
-def _present(database: peewee.Database) -> tuple[str, int]:
-    """Return a snapshot of what is over, and the number of the transaction that asks."""
-    ((snapshot, number),) = rows(database, _PRESENT)
-    return _with_running(snapshot, int(number)), int(number)
-
-
 def _with_running(snapshot: str, number: int) -> str:
     """Return a snapshot with one more transaction that is running.
 
     PostgreSQL leaves out the one that asks, since that sees its own rows; what it has yet to write would count as seen.
     """
-    first, end, listed = snapshot.split(":")
+    first, end, _ = snapshot.split(":")
     if number >= int(end):
         return snapshot
-    running = sorted({number, *map(int, listed.split(",") if listed else ())})
+    running = sorted({number, *_running(snapshot)})
     return f"{min(int(first), number)}:{end}:{','.join(map(str, running))}"
+
+
+def _running(snapshot: str) -> list[int]:
+    listed = snapshot.rpartition(":")[2]
+    return [int(number) for number in listed.split(",")] if listed else []

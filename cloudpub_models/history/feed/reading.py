@@ -45,7 +45,7 @@ def next_batch(
     """
     kind = kind_of(database)
     kind.await_turn(database, name)
-    position = kind.reach(database, _position(database, name, source, start))
+    position = kind.reach(database, source, _position(database, name, source, start))
     while keys := kind.page(database, source, position, limit + 1):
         delivered, batch = _delivered(database, models, source, keys, limit)
         is_all = len(delivered) == len(keys)
@@ -113,7 +113,7 @@ def _rows_of_log(database: peewee.Database, keys: Sequence[Key]) -> list[Any]:
     by_id = {
         row.id: row
         for start in range(0, len(ids), _READ_AT_ONCE)
-        for row in changes_in(log).where(log.id.in_(ids[start : start + _READ_AT_ONCE]))
+        for row in changes_in(log).where(log.id.in_(ids[start : start + _READ_AT_ONCE])).namedtuples()
     }
     return [by_id[id] for id in ids]
 

@@ -47,7 +47,7 @@ def first(database: peewee.Database, source: Source, start: Start) -> Position:
     return {"id": _last(database, source) if start == "now" else 0}
 
 
-def reach(database: peewee.Database, position: Position) -> Position:
+def reach(database: peewee.Database, source: Source, position: Position) -> Position:
     """Return the position: there is something up to the last row."""
     return position
 

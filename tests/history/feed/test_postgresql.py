@@ -194,5 +194,45 @@ def test_a_large_log_is_read_along_its_numbers(recorded: Database, managers: Man
     assert _most_rows(plan[0]["Plan"]) < 3_000
 
 
+def test_an_empty_batch_looks_at_no_old_row(recorded: Database, managers: Managers, ids: list[int]) -> None:
+    """Also where the server has no statistics."""
+    recorded.raw_execute(
+        "INSERT INTO changes (transaction_id, changed_at, table_name, row_id, operation, old_values, new_values) "
+        "SELECT '3'::xid8, now(), 'users', n, 'U', '{}', '{}' FROM generate_series(1, 20000) AS n"
+    )
+    sent: list[Any] = []
+    stop = recorded.on_query(sent.append)
+    assert names(recorded) == []
+    stop()
+    (look,) = [query for query in sent if "min(id)" in query.sql]
+    plan = recorded.engine.execute_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {look.sql}", look.parameters).fetchone()[0]
+    assert _most_rows(plan[0]["Plan"]) <= 1
+
+
+def test_a_transaction_larger_than_the_limit_is_read_along(
+    recorded: Database, managers: Managers, ids: list[int], others: list[Other]
+) -> None:
+    """It comes in several batches, with nothing else in between, and what follows comes behind it."""
+    large, small, _ = others
+    for number in range(5):
+        large.rename(ids[0], f"large {number}")
+        small.rename(ids[1], f"small {number}")
+        small.commit()
+    large.commit()
+    small.rename(ids[2], "last")
+    small.commit()
+    batches = []
+    while batch := names(recorded, limit=2):
+        batches.append(batch)
+    assert batches == [
+        ["small 0", "small 1"],
+        ["small 2", "small 3"],
+        ["large 0", "large 1"],
+        ["large 2", "large 3"],
+        ["large 4", "small 4"],
+        ["last"],
+    ]
+
+
 def _most_rows(plan: dict[str, Any]) -> float:
     return max([plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0), *map(_most_rows, plan.get("Plans", []))])
