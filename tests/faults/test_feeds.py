@@ -150,6 +150,46 @@ def _committed(database: Database) -> int:
     return int(row["n"])
 
 
+def consume(_number: int, url: str, folder: str, until: float) -> None:
+    """Keep an effect of each change, and take one's time about it."""
+    database = open_bank(url, folder)
+    while time.monotonic() < until:
+        with suppress(errors.LockNotAvailableError), database.feed("worker", limit=5) as batch:
+            for change in batch:
+                database.raw_execute("INSERT INTO effects (change) VALUES (@id)", {"id": change.id})
+                time.sleep(0.002)
+    database.close()
+
+
+@pytest.mark.alone
+def test_consumers_that_are_killed_leave_every_effect_once(
+    bank_url: str, tmp_path: Path, start_workers: Callable[..., Any], scale: Callable[[int, int], int]
+) -> None:
+    kills = scale(8, 100)
+    database = open_bank(bank_url, str(tmp_path))
+    database.raw_execute("CREATE TABLE effects (change BIGINT)")
+    chance = random.Random(0)
+    until = time.monotonic() + 300
+    consumers = [start_workers(1, consume, bank_url, str(tmp_path), until) for _ in range(2)]
+    for _ in range(kills):
+        for _ in range(20):
+            _add(database, chance.randint(1, ACCOUNTS), 1)
+        time.sleep(chance.random() * 0.1)
+        killed = consumers.pop(0)
+        killed.kill()
+        consumers.append(start_workers(1, consume, bank_url, str(tmp_path), until))
+    changes = "SELECT id FROM changes WHERE operation IN ('I', 'U') ORDER BY id"
+    expected = [row["id"] for row in database.raw_query_all(changes)]
+    deadline = time.monotonic() + 30
+    while database.history.consumers()[0].waiting and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for consumer in consumers:
+        consumer.kill()
+    effects = database.raw_query_all("SELECT change FROM effects ORDER BY change")
+    assert [row["change"] for row in effects] == expected
+    database.close()
+
+
 @pytest.fixture
 def primary() -> Iterator[Server]:
     server = Server()

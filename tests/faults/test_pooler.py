@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -181,6 +182,31 @@ def test_managers_and_transactions_work(database):
     database.run_transaction(work)
     assert ran == [1]
     assert managers.users.upsert({**ADA, "password_hash": "z"}, ["email"]).id == user.id
+
+
+def test_consumers_of_one_name_take_turns(migrated, pooled_url, database):
+    """More of them than the pooler has sessions; what each gets is written with its position."""
+    direct = Database(migrated)
+    direct.history.enable()
+    direct.raw_execute("CREATE TABLE effects (change_id BIGINT)")
+    users = Managers(direct).users
+    ids = [users.insert({"email": f"{number}@example.com", "password_hash": "x"}).id for number in range(40)]
+
+    def consume():
+        while True:
+            with database.feed("worker", limit=3) as batch:
+                for change in batch:
+                    database.raw_execute("INSERT INTO effects (change_id) VALUES (@id)", {"id": change.row_id})
+            if not batch:
+                return
+
+    threads = [threading.Thread(target=consume) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [row["change_id"] for row in direct.raw_query_all("SELECT change_id FROM effects ORDER BY change_id")] == ids
+    direct.close()
 
 
 def test_the_documented_exceptions_say_so(database, pooled_url):
