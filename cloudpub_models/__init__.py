@@ -80,6 +80,14 @@ if TYPE_CHECKING:
     from cloudpub_models.platform.statistics import FunctionStats as FunctionStats
     from cloudpub_models.platform.statistics import InvocationBucket as InvocationBucket
     from cloudpub_models.platform.statistics import UserOverview as UserOverview
+    from cloudpub_models.platform.where_types import FunctionDeploymentWhere as FunctionDeploymentWhere
+    from cloudpub_models.platform.where_types import FunctionInvocationWhere as FunctionInvocationWhere
+    from cloudpub_models.platform.where_types import FunctionLogWhere as FunctionLogWhere
+    from cloudpub_models.platform.where_types import FunctionWhere as FunctionWhere
+    from cloudpub_models.platform.where_types import OrganizationMemberWhere as OrganizationMemberWhere
+    from cloudpub_models.platform.where_types import OrganizationWhere as OrganizationWhere
+    from cloudpub_models.platform.where_types import UserInformationWhere as UserInformationWhere
+    from cloudpub_models.platform.where_types import UserWhere as UserWhere
     from cloudpub_models.sql import operators as operators
     from cloudpub_models.sql.builder.builder import QueryBuilder as QueryBuilder
     from cloudpub_models.sql.nodes.expressions import raw as raw
@@ -157,6 +165,16 @@ _NAMES_OF = {
         "FunctionStats",
         "InvocationBucket",
         "UserOverview",
+    ),
+    "cloudpub_models.platform.where_types": (
+        "FunctionDeploymentWhere",
+        "FunctionInvocationWhere",
+        "FunctionLogWhere",
+        "FunctionWhere",
+        "OrganizationMemberWhere",
+        "OrganizationWhere",
+        "UserInformationWhere",
+        "UserWhere",
     ),
     "cloudpub_models.sql": ("operators",),
     "cloudpub_models.sql.builder.builder": ("QueryBuilder",),

@@ -12,7 +12,7 @@ import peewee
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Row
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.errors import NotFoundError
-from cloudpub_models.manager.arguments.conditions import AllRows, Where
+from cloudpub_models.manager.arguments.conditions import AllRows, Filter, Where, WhereOf
 from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import (
     Direction,
@@ -44,7 +44,7 @@ class _HeldLookup(NamedTuple, Generic[M]):
     values: tuple[Any, ...]
 
 
-class Finding(TableAccess[M]):
+class Finding(TableAccess[M], Generic[M, Filter]):
     """Finds rows."""
 
     def find_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M | None:
@@ -119,7 +119,7 @@ class Finding(TableAccess[M]):
 
     def find_all(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -182,7 +182,7 @@ class Finding(TableAccess[M]):
 
     def find_one(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -203,7 +203,7 @@ class Finding(TableAccess[M]):
 
     def get_one(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -225,7 +225,7 @@ class Finding(TableAccess[M]):
         found = self.find_one(where, order_by=order_by, order_direction=order_direction, select=select, include=include)
         return self._required(found, where)
 
-    def count(self, where: Where = None) -> int:
+    def count(self, where: WhereOf[Filter] = None) -> int:
         """Return how many rows meet every condition.
 
         >>> managers.functions.count({"status": "active"})
@@ -237,7 +237,7 @@ class Finding(TableAccess[M]):
         request = self._statements[self.database.engine.sql_dialect].select_nothing("count", shape)
         return int(send(self.database, request, values or None)[0][0])
 
-    def exists(self, where: Where = None) -> bool:
+    def exists(self, where: WhereOf[Filter] = None) -> bool:
         """Return whether any row meets every condition.
 
         >>> managers.functions.exists({"status": "failed"})
@@ -253,7 +253,7 @@ class Finding(TableAccess[M]):
         self,
         page: int,
         page_size: int,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -292,7 +292,7 @@ class Finding(TableAccess[M]):
         self,
         cursor: str | None = None,
         page_size: int = 50,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -343,7 +343,7 @@ class Finding(TableAccess[M]):
 
     def iterate(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         chunk_size: int = STREAM_CHUNK_SIZE,
@@ -409,7 +409,7 @@ class Finding(TableAccess[M]):
             raise row_not_found(self.table, where)
         return found
 
-    def _locked(self, where: Where, select: Sequence[str]) -> M | None:
+    def _locked(self, where: WhereOf[Filter], select: Sequence[str]) -> M | None:
         """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
         shape, values = self._conditions(where)
         columns = self.table.selected(select)
@@ -440,12 +440,12 @@ class Finding(TableAccess[M]):
                 yield from rows
 
 
-def row_not_found(table: Table, where: Where) -> NotFoundError:
+def row_not_found(table: Table, where: WhereOf[Filter]) -> NotFoundError:
     """Return the error for a row that is not there, or not in the scope of whoever asks."""
     return NotFoundError(f"expected a row of {table.name}{_asked_for(table, where)}; there is none", table=table.name)
 
 
-def _asked_for(table: Table, where: Where) -> str:
+def _asked_for(table: Table, where: WhereOf[Filter]) -> str:
     """Return what conditions ask for, for a message; values only where each stands for itself and is no secret."""
     if not where or isinstance(where, AllRows):
         return ""

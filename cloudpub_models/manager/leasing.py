@@ -25,7 +25,7 @@ from cloudpub_models.errors import (
     LeaseLostError,
     RefusedQueryError,
 )
-from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import Conditions
 from cloudpub_models.manager.columns.table import Column
@@ -226,12 +226,12 @@ class Lease(Generic[M]):
         )
 
 
-class Leasing(Finding[M]):
+class Leasing(Finding[M, Filter], Generic[M, Filter]):
     """Takes leases."""
 
     def lease(
         self,
-        where: Where,
+        where: WhereOf[Filter],
         *,
         seconds: float,
         order_by: OrderBy = None,

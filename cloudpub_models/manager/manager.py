@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import peewee
 
+from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.leasing import Leasing
 from cloudpub_models.manager.recorded import Recorded
 from cloudpub_models.manager.relating import Relating
@@ -22,13 +23,13 @@ M = TypeVar("M", bound=peewee.Model)
 
 
 class Manager(
-    Writing[M, Data, Changes],
-    Relating[M],
-    Summarizing[M],
-    Searching[M],
-    Leasing[M],
-    Recorded[M],
-    Generic[M, Data, Changes],
+    Writing[M, Data, Changes, Filter],
+    Relating[M, Filter],
+    Summarizing[M, Filter],
+    Searching[M, Filter],
+    Leasing[M, Filter],
+    Recorded[M, Filter],
+    Generic[M, Data, Changes, Filter],
 ):
     """The operations on one table.
 

@@ -7,13 +7,14 @@ their tables. Nothing is written, and no table whose past is not known is looked
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import peewee
 
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.past import PastTables, past_tables
+from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.scope import UNRESTRICTED
 from cloudpub_models.manager.summarizing import Summarizing
@@ -21,7 +22,7 @@ from cloudpub_models.manager.summarizing import Summarizing
 M = TypeVar("M", bound=peewee.Model)
 
 
-class PastRows(Finding[M], Summarizing[M]):
+class PastRows(Finding[M, Filter], Summarizing[M, Filter], Generic[M, Filter]):
     """The rows of one table as they were, with all operations that find and summarize rows.
 
     Args:

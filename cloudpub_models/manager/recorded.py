@@ -17,7 +17,7 @@ from cloudpub_models.errors import InvalidValueError, NotFoundError, UnboundedWr
 from cloudpub_models.history.changes import Change, changes_of_row, difference, key_of_deleted
 from cloudpub_models.history.past import require_known
 from cloudpub_models.history.taking_back import undelete
-from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
 from cloudpub_models.manager.cascades import columns_to_follow, rows_gone_with
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.past import PastRows
@@ -43,7 +43,7 @@ class Undeleted(Generic[M]):
     left_out: tuple[str, ...] = ()
 
 
-class Recorded(Finding[M]):
+class Recorded(Finding[M, Filter], Generic[M, Filter]):
     """What a manager does with the log of changes."""
 
     def history(self, id: Any, *, limit: int | None = None) -> list[Change]:
@@ -95,7 +95,7 @@ class Recorded(Finding[M]):
         require_known(self.database.engine, self.table.name, since)
         return difference(self.database.engine, self.model, key, since)
 
-    def as_of(self, moment: datetime) -> PastRows[M]:
+    def as_of(self, moment: datetime) -> PastRows[M, Filter]:
         """Return the rows of the table as they were, for reading: ``find_by_id``, ``find_all``, ``count`` and so on.
 
         A transaction counts as past when its last change was at or before the moment. The columns that an update only
@@ -160,11 +160,13 @@ class Recorded(Finding[M]):
         key = self._deleted_key(id)
         with self.database.transaction():
             back = undelete(self.database.engine, self.database.models, self.model, key, encoded)
-            row = self.find_one(dict(zip(self.table.key_names, key if isinstance(key, tuple) else (key,), strict=True)))
+            values = key if isinstance(key, tuple) else (key,)
+            itself: Any = dict(zip(self.table.key_names, values, strict=True))
+            row = self.find_one(itself)
         assert row is not None
         return Undeleted(row, back.counts, back.left_out)
 
-    def delete_preview(self, where: Where) -> dict[str, int]:
+    def delete_preview(self, where: WhereOf[Filter]) -> dict[str, int]:
         """Return how many rows of which tables ``delete`` would delete: those that refer to them too.
 
         Args:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import peewee
 
 from cloudpub_models.connection.results import require_distinct
 from cloudpub_models.connection.transactions import whole
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.conditions import Where, all_of
+from cloudpub_models.manager.arguments.conditions import Filter, Where, all_of
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, by_secret, parse_order, require_own_columns
 from cloudpub_models.manager.columns.table import Table, model_of_table, table_of
 from cloudpub_models.manager.finding import Finding
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Relating(Finding[M]):
+class Relating(Finding[M, Filter], Generic[M, Filter]):
     """Follows relations, joins tables, and runs queries of one's own."""
 
     def has_many(

@@ -8,12 +8,12 @@ conditions that an index serves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import peewee
 
 from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.conditions import Where, all_of, any_of
+from cloudpub_models.manager.arguments.conditions import Filter, Where, WhereOf, all_of, any_of
 from cloudpub_models.manager.arguments.order import Direction, OrderBy
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.manager.finding import Finding
@@ -31,13 +31,13 @@ M = TypeVar("M", bound=peewee.Model)
 _MOST_ROWS_AT_ONCE = 2_000
 
 
-class Searching(Finding[M]):
+class Searching(Finding[M, Filter], Generic[M, Filter]):
     """Finds rows by words."""
 
     def find_by_text(
         self,
         text: str | SearchQuery,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         cursor: str | None = None,
         page_size: int = 50,

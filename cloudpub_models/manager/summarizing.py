@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import peewee
 
@@ -14,7 +14,7 @@ from cloudpub_models.manager.arguments.aggregates import (
     parse_result_order,
     require_comparable,
 )
-from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
 from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.arguments.order import (
     Direction,
@@ -32,14 +32,14 @@ from cloudpub_models.sql.values import check_count
 M = TypeVar("M", bound=peewee.Model)
 
 
-class Summarizing(TableAccess[M]):
+class Summarizing(TableAccess[M], Generic[M, Filter]):
     """Gives values of rows, and what they come to."""
 
     @overload
     def values(
         self,
         columns: str,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -51,7 +51,7 @@ class Summarizing(TableAccess[M]):
     def values(
         self,
         columns: Sequence[str],
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -62,7 +62,7 @@ class Summarizing(TableAccess[M]):
     def values(
         self,
         columns: str | Sequence[str],
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         order_by: OrderBy = None,
         order_direction: Direction = "ASC",
@@ -112,7 +112,7 @@ class Summarizing(TableAccess[M]):
     @overload
     def aggregate(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         group_by: None = None,
         having: None = None,
@@ -125,7 +125,7 @@ class Summarizing(TableAccess[M]):
     @overload
     def aggregate(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         group_by: str | Sequence[str],
         having: Mapping[str, Any] | None = None,
@@ -137,7 +137,7 @@ class Summarizing(TableAccess[M]):
     ) -> list[dict[str, Any]]: ...
     def aggregate(
         self,
-        where: Where = None,
+        where: WhereOf[Filter] = None,
         *,
         group_by: str | Sequence[str] | None = None,
         having: Mapping[str, Any] | None = None,

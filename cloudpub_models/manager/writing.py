@@ -20,7 +20,7 @@ from cloudpub_models.errors import (
     UniqueViolationError,
 )
 from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_computed, split_changes
-from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Where
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Filter, WhereOf
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
 from cloudpub_models.manager.columns.table import table_of
@@ -61,7 +61,7 @@ _CHUNK_SIZE = 10_000
 _SEVERAL = (list, tuple, set, frozenset, Operator)
 
 
-class Writing(Finding[M], Generic[M, Data, Changes]):
+class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
     """Changes rows."""
 
     if not TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
             "another transaction keeps inserting and deleting it; try again later"
         )
 
-    def update(self, data: Changes, where: Where) -> list[M]:
+    def update(self, data: Changes, where: WhereOf[Filter]) -> list[M]:
         """Update every row that meets the conditions and return them as they are now.
 
         Args:
@@ -214,7 +214,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         rows = self._update(row, *self._one(id_column, id))
         return rows[0] if rows else None
 
-    def delete(self, where: Where) -> int:
+    def delete(self, where: WhereOf[Filter]) -> int:
         """Delete every row that meets the conditions and return how many there were.
 
         Raises:
@@ -237,7 +237,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
         """
         return self._delete(*self._one(id_column, id)) > 0
 
-    def claim(self, where: Where, changes: Changes, *, limit: int = 1, order_by: OrderBy = None) -> list[M]:
+    def claim(self, where: WhereOf[Filter], changes: Changes, *, limit: int = 1, order_by: OrderBy = None) -> list[M]:
         """Change rows that no other worker is claiming and return them: each row goes to one worker only.
 
         The changes should make the rows no longer meet the conditions, as in
@@ -581,7 +581,7 @@ class Writing(Finding[M], Generic[M, Data, Changes]):
                 row[column.name] = column.encode(datetime.now(UTC))
         return row
 
-    def _bounded(self, where: Where, verb: str) -> Conditions:
+    def _bounded(self, where: WhereOf[Filter], verb: str) -> Conditions:
         conditions = self._parsed(where)
         if not conditions[0] and where is not ALL_ROWS:
             raise UnboundedWriteError(

@@ -26,11 +26,17 @@ from cloudpub_models.sql import operators
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionDeploymentChanges, FunctionDeploymentData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import (
+        FunctionDeploymentConditions,  # noqa: F401 - named by the class
+        FunctionDeploymentWhere,
+    )
 
 _VERSION_ATTEMPTS = 5
 
 
-class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentData", "FunctionDeploymentChanges"]):
+class FunctionDeploymentManager(
+    Manager[FunctionDeployment, "FunctionDeploymentData", "FunctionDeploymentChanges", "FunctionDeploymentConditions"]
+):
     """The operations on ``function_deployments``.
 
     Functions and deployments are given as instances, by their public UUIDs or by their internal ids.
@@ -204,7 +210,7 @@ class FunctionDeploymentManager(Manager[FunctionDeployment, "FunctionDeploymentD
         return found.active_deployment_id
 
     def _activate(self, function: int, deployment: int) -> FunctionDeployment:
-        others = {"function_id": function, "is_active": True, "id": operators.ne(deployment)}
+        others: FunctionDeploymentWhere = {"function_id": function, "is_active": True, "id": operators.ne(deployment)}
         self.update({"is_active": False}, others)
         activated = self.update_by_id(deployment, {"is_active": True})
         if activated is None:

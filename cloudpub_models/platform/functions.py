@@ -24,6 +24,10 @@ from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionChanges, FunctionData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import (
+        FunctionConditions,  # noqa: F401 - named by the class
+        FunctionWhere,
+    )
 
 _WITH_USER = JoinedSelect(Function, ("INNER", Function.user), equal=(Function.uuid,))
 
@@ -51,7 +55,7 @@ class FunctionWithRelations:
         return next((deployment for deployment in self.deployments if deployment.id == active), None)
 
 
-class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
+class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges", "FunctionConditions"]):
     """The operations on ``functions``."""
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
@@ -154,7 +158,7 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges"]):
             raise InvalidValueError(
                 f"expected a text of at most {longest} characters to look for, as long as a name; got {len(text):,}"
             )
-        where: dict[str, object] = {"name": operators.ilike(f"%{escaped(text)}%")}
+        where: FunctionWhere = {"name": operators.ilike(f"%{escaped(text)}%")}
         if user is not None:
             where["user_id"] = owner_key(user, self)
         if status is not None:

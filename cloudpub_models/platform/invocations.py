@@ -22,12 +22,15 @@ from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket,
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionInvocationChanges, FunctionInvocationData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import FunctionInvocationConditions  # noqa: F401 - named by the class
 
 _MONTH: Final = timedelta(days=30)
 
 
 class FunctionInvocationManager(
-    PrunedManager[FunctionInvocation, "FunctionInvocationData", "FunctionInvocationChanges"]
+    PrunedManager[
+        FunctionInvocation, "FunctionInvocationData", "FunctionInvocationChanges", "FunctionInvocationConditions"
+    ]
 ):
     """The operations on ``function_invocations``.
 

@@ -19,12 +19,16 @@ from cloudpub_models.sql.search import SearchQuery
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionLogChanges, FunctionLogData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import (
+        FunctionLogConditions,  # noqa: F401 - named by the class
+        FunctionLogWhere,
+    )
 
 
 _NEWEST_OF_ONE = ("function_id", "timestamp", "id")
 
 
-class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges"]):
+class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges", "FunctionLogConditions"]):
     """The operations on ``function_logs``.
 
     A function is given as an instance, by its public UUID or by its internal id.
@@ -130,8 +134,8 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         order = ("timestamp", "id") if function is None else _NEWEST_OF_ONE
         return self.find_by_text(text, where, cursor=cursor, page_size=limit, order_by=order, order_direction="DESC")
 
-    def _lines_of(self, function: FunctionReference | None, level: str | Sequence[str] | None) -> dict[str, object]:
-        where: dict[str, object] = {}
+    def _lines_of(self, function: FunctionReference | None, level: str | Sequence[str] | None) -> FunctionLogWhere:
+        where: FunctionLogWhere = {}
         if function is not None:
             # With equality PostgreSQL may go through the newest lines of all functions, which takes long where this one
             # has not logged for a while; an order by function and time that is no order by time keeps it to their own

@@ -28,6 +28,7 @@ from cloudpub_models.platform.users import UserManager
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import OrganizationChanges, OrganizationData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import OrganizationConditions  # noqa: F401 - named by the class
 
 R = TypeVar("R")
 
@@ -52,7 +53,7 @@ class OrganizationWithMembers:
     members: list[User]
 
 
-class OrganizationManager(Manager[Organization, "OrganizationData", "OrganizationChanges"]):
+class OrganizationManager(Manager[Organization, "OrganizationData", "OrganizationChanges", "OrganizationConditions"]):
     """The operations on ``organizations`` and on who belongs to them.
 
     Users and organizations are given as instances or by their public UUIDs, in the order of the method's name.

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import peewee
 
+from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.writing import Changes, Data
@@ -24,7 +25,7 @@ _BEFORE: Shape = (("timestamp", "<"),)
 _BETWEEN: Shape = (("timestamp", ">="), ("timestamp", "<"))
 
 
-class PrunedManager(Manager[M, Data, Changes], Generic[M, Data, Changes]):
+class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
     """The operations on a table with a ``timestamp``, whose old rows are thrown away."""
 
     def prune(

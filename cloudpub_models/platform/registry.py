@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UserInformationData,
     )
     from cloudpub_models.platform.users import UserManager
+    from cloudpub_models.platform.where_types import OrganizationMemberConditions, UserInformationConditions
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -66,9 +67,11 @@ class Managers:
     """
 
     users: UserManager
-    user_information: Manager[UserInformation, UserInformationData, UserInformationChanges]
+    user_information: Manager[UserInformation, UserInformationData, UserInformationChanges, UserInformationConditions]
     organizations: OrganizationManager
-    organization_members: Manager[OrganizationMember, OrganizationMemberData, OrganizationMemberChanges]
+    organization_members: Manager[
+        OrganizationMember, OrganizationMemberData, OrganizationMemberChanges, OrganizationMemberConditions
+    ]
     functions: FunctionManager
     function_deployments: FunctionDeploymentManager
     function_logs: FunctionLogManager

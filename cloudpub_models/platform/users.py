@@ -25,6 +25,7 @@ from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import UserChanges, UserData  # noqa: F401 - named by the class
+    from cloudpub_models.platform.where_types import UserConditions  # noqa: F401 - named by the class
 
 # LIMIT takes no NULL on SQLite; half of the largest integer, since both databases add the offset to it.
 _NO_LIMIT: Final = 2**62
@@ -50,7 +51,7 @@ _OF_ORGANIZATION = JoinedSelect(
 )
 
 
-class UserManager(Manager[User, "UserData", "UserChanges"]):
+class UserManager(Manager[User, "UserData", "UserChanges", "UserConditions"]):
     """The operations on ``users``.
 
     A user is given as an instance or by its public UUID.

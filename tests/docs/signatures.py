@@ -48,4 +48,5 @@ def _default(value):
 def _returned(function):
     annotation = inspect.signature(function).return_annotation
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", repr(annotation))
-    return _QUALIFIED.sub("", text).replace("'", '"')
+    # What a manager takes as conditions is told elsewhere.
+    return _QUALIFIED.sub("", text).replace("'", '"').replace("[M, Filter]", "[M]")

@@ -33,11 +33,16 @@ def row_type(model, kind):
     return getattr(cloudpub_models, f"{model.__name__}{kind}")
 
 
-def test_the_module_is_current():
+def generator():
     specification = importlib.util.spec_from_file_location("generate_row_types", GENERATOR)
-    generator = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(generator)
-    assert generator.TARGET.read_text() == generator.module_text(), f"run {GENERATOR.relative_to(ROOT)}"
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_module_is_current():
+    made = generator()
+    assert made.TARGET.read_text() == made.module_text(), f"run {GENERATOR.relative_to(ROOT)}"
 
 
 @pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.__name__)

@@ -8,6 +8,7 @@ from cloudpub_models import (
     FunctionInvocationUpdate,
     FunctionLogInsert,
     FunctionUpdate,
+    FunctionWhere,
     Manager,
     Managers,
     OrganizationInsert,
@@ -47,6 +48,28 @@ managers.function_deployments.claim({"status": "queued"}, {"is_active": "yes"}) 
 managers.function_logs.batch_insert([{"function_id": 1, "level": "info"}])  # mistake: message is missing
 managers.function_invocations.update({"duration_ms": 1.5}, {"id": 1})  # mistake: whole milliseconds
 managers.functions.update({"name": operators.increment(1)}, {"id": 1})  # mistake: no column of numbers
+managers.functions.find_all({"stauts": "failed"})  # mistake: status
+managers.functions.find_all({"user_id": "7"})  # mistake: an int
+managers.functions.find_one({"user_id": ["7", "8"]})  # mistake: ints
+managers.functions.get_one({"user.emial": "ada@example.com"})  # mistake: user.email
+managers.functions.count({"deployments.version": "1"})  # mistake: an int
+managers.functions.exists({"user": "ada"})  # mistake: a user or its id
+managers.functions.paginate(1, 10, {"nmae": operators.like("re%")})  # mistake: name
+managers.functions.paginate_after(None, 10, {"created_at": 5})  # mistake: a moment
+managers.functions.iterate({"naem": "resize"})  # mistake: name
+managers.functions.update({"status": "inactive"}, {"userid": 1})  # mistake: user_id
+managers.functions.delete({"uuid": 5})  # mistake: a UUID or its text
+managers.functions.values("name", {"stat": "failed"})  # mistake: status
+managers.functions.aggregate({"stat": "failed"}, calls=operators.count())  # mistake: status
+managers.functions.delete_preview({"stat": "failed"})  # mistake: status
+managers.functions.claim({"state": "queued"}, {"status": "building"})  # mistake: status
+managers.users.find_all({"mail": "ada@example.com"})  # mistake: email
+managers.user_information.find_all({"role": "boss"})  # mistake: no such role
+managers.organizations.find_all({"owner.emial": "ada@example.com"})  # mistake: owner.email
+managers.organization_members.find_all({"organisation_id": "…"})  # mistake: organization_id
+managers.function_deployments.find_all({"is_active": "yes"})  # mistake: a bool
+managers.function_logs.find_all({"levle": "info"})  # mistake: level
+managers.function_invocations.find_all({"duration_ms": "slow"})  # mistake: a number
 managers.functions.find_al()  # mistake: no such method
 Database("sqlite:///:memory:", busy_timeot=3)  # mistake: busy_timeout
 database.transaction(isolation="NONE")  # mistake: no such level
@@ -68,6 +91,7 @@ changes: FunctionUpdate = {"stauts": "inactive"}  # mistake: status
 changes["sttus"] = "inactive"  # mistake: status
 deployment: FunctionDeploymentInsert = {"function_id": 1, "version": "1", "image_tag": "", "s3_key": ""}  # mistake: int
 log: FunctionLogInsert = {"function_id": 1, "level": "info"}  # mistake: message is missing
+conditions: FunctionWhere = {"user.emial": "ada@example.com"}  # mistake: user.email
 invocation: FunctionInvocationUpdate = {"duration_ms": 1.5}  # mistake: whole milliseconds
 
 

@@ -22,6 +22,7 @@ from cloudpub_models import (
     FunctionLogInsert,
     FunctionStats,
     FunctionUpdate,
+    FunctionWhere,
     FunctionWithRelations,
     InvocationBucket,
     Manager,
@@ -77,7 +78,10 @@ def count_errors(query: QueryEvent) -> None:
 
 
 # Finding
-recent = {"created_at": operators.gt(datetime.now(UTC) - timedelta(days=7)), "name": operators.like("resize%")}
+recent: FunctionWhere = {
+    "created_at": operators.gt(datetime.now(UTC) - timedelta(days=7)),
+    "name": operators.like("resize%"),
+}
 assert_type(managers.functions.find_by_id(1), Function | None)
 assert_type(managers.users.find_by_uuid("550e8400-e29b-41d4-a716-446655440000"), User | None)
 assert_type(managers.functions.find_all(recent, order_by=["name", ("id", "DESC")], limit=10), list[Function])
@@ -91,13 +95,21 @@ assert_type(
     managers.functions.update({"status": "inactive"}, all_of(stale, {"deployments.version": 1})), list[Function]
 )
 assert_type(managers.functions.delete(any_of(*[{"id": number} for number in range(3)])), int)
-inside = {
+inside: FunctionWhere = {
     "analysis_result": operators.at("language.name", "dart"),
     "active_deployment.build_logs": None,
     "name": operators.ne("x"),
 }
 assert_type(managers.functions.claim(inside, {"status": "building"}), list[Function])
 assert_type(managers.functions.count({"analysis_result": operators.at(["tags", -1], operators.MISSING)}), int)
+anything: dict[str, Any] = {"name": "resize"}
+assert_type(managers.functions.find_all(anything), list[Function])
+anything["user.organization.memberships.id"] = 1
+assert_type(managers.functions.count({"user": User(), "user_id": [1, 2, None], "uuid": {UUID(int=1), "…"}}), int)
+assert_type(managers.functions.count({"deployments.function.name": ("resize", "crop"), "id": range(5)}), int)
+assert_type(managers.functions.count({"analysis_result": {"language": "dart"}, "active_deployment": None}), int)
+assert_type(managers.user_information.count({"role": "team", "user.email": operators.like("%@example.com")}), int)
+assert_type(Manager(Function).find_all({"anything": 5}), list[Function])
 assert_type(managers.functions.exists(), bool)
 assert_type(managers.functions.paginate(1, 10), PaginatedResult[Function])
 assert_type(managers.functions.paginate(1, 10).items, list[Function])

@@ -162,7 +162,7 @@ def _follow(
 
 def _lines_above(manager: FunctionLogManager, chosen: dict[str, Any], floor: int) -> Iterator[FunctionLog]:
     while True:
-        lines = manager.find_all({**chosen, "id": operators.gt(floor)}, order_by="id", limit=_CHUNK_ROWS)
+        lines = manager.find_all(chosen | {"id": operators.gt(floor)}, order_by="id", limit=_CHUNK_ROWS)
         yield from lines
         if len(lines) < _CHUNK_ROWS:
             return

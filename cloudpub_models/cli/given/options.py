@@ -194,7 +194,7 @@ def uuid_in(text: str) -> UUID | None:
         return None
 
 
-def _matching(managers: Managers, where: dict[str, object]) -> list[Function]:
+def _matching(managers: Managers, where: dict[str, Any]) -> list[Function]:
     return managers.functions.find_all(where, order_by="id", limit=_MOST_LISTED + 1, include=("user",))
 
 

@@ -6,7 +6,7 @@ Holds them as they were given; ``where`` reads them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import peewee
 
@@ -35,6 +35,16 @@ class Combined(Record):
 
 
 Where = Mapping[str, Any] | peewee.Node | Combined | AllRows | None
+
+# The dict of conditions that a manager takes, for type checkers: of a manager of any model, a mapping.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    Filter = DefaultedTypeVar("Filter", bound=Mapping[str, Any], default=Mapping[str, Any], contravariant=True)
+else:
+    Filter = TypeVar("Filter", contravariant=True)
+
+WhereOf: TypeAlias = Filter | peewee.Node | Combined | AllRows | None
 
 
 def all_of(*conditions: Where) -> Combined:
