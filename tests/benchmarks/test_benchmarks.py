@@ -120,3 +120,13 @@ def test_what_recording_costs_is_measured(capsys):
     assert recording.main(["--rounds", "1", "--database", "sqlite"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("`")[1] for line in lines[2:]] == list(recording.OPERATIONS)
+
+
+def test_what_an_answer_takes_is_measured(capsys):
+    from benchmarks import graphql_answers
+
+    assert graphql_answers.main(["--rounds", "1", "--database", "sqlite"]) == 0
+    assert [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()][2:4] == [
+        "this library",
+        "graphql-core",
+    ]
