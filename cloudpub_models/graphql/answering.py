@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +39,8 @@ _MOST_TOKENS = 2_000
 _LONGEST_QUERY = 50_000
 _MOST_ROOTS = 20
 _MOST_ERRORS = 10
+_MOST_OF_ONE_NAME = 40
+_LONGEST_REMEMBERED = 4_000
 _INTROSPECTION = frozenset({"__schema", "__type"})
 
 
@@ -77,10 +81,14 @@ def answer(
     try:
         shown = shown_by(managers.database.components)
         graph = graph_of(shown)
-        document = _checked(shown, _known(query, documents), documents is None)
+        text = _known(query, documents)
+        checked = _remembered if len(text) <= _LONGEST_REMEMBERED else _checked
+        document = checked(shown, text, documents is None)
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise GraphQLError("expected the name of one of the document's operations; got another, or none")
+        if not isinstance(variables, Mapping | None):
+            raise GraphQLError(f"expected variables as an object; got a value of type {type(variables).__name__}")
         values = get_variable_values(graph.schema, operation.variable_definitions or (), dict(variables or {}))
         if isinstance(values, list):
             raise _RefusedError(values)
@@ -204,19 +212,38 @@ def _known(query: Any, documents: Mapping[str, str] | None) -> str:
     return query
 
 
-@lru_cache(maxsize=256)
 def _checked(shown: Shown, text: str, tells_types: bool) -> DocumentNode:
     rules = [*specified_rules, MaxIntrospectionDepthRule]
     if not tells_types:
         rules.append(NoSchemaIntrospectionCustomRule)
     try:
         document = parse(text, max_tokens=_MOST_TOKENS)
+        _require_few_of_one_name(document)
         errors = validate(graph_of(shown).schema, document, rules, max_errors=_MOST_ERRORS)
     except RecursionError:
         raise GraphQLError("the query is nested too deep") from None
     if errors:
         raise _RefusedError(errors)
     return document
+
+
+# What is usual in a program, and takes little memory.
+_remembered = lru_cache(maxsize=256)(_checked)
+
+
+def _require_few_of_one_name(document: DocumentNode) -> None:
+    """Refuse what would take long to check: fields of one name are compared each with each other."""
+    names: Counter[str] = Counter()
+    left: list[Any] = list(document.definitions)
+    while left:
+        selection_set = getattr(left.pop(), "selection_set", None)
+        for selection in selection_set.selections if selection_set else ():
+            left.append(selection)
+            if isinstance(selection, FieldNode):
+                names[selection.alias.value if selection.alias else selection.name.value] += 1
+    name, count = max(names.items(), key=itemgetter(1), default=("", 0))
+    if count > _MOST_OF_ONE_NAME:
+        raise GraphQLError(f"expected a field of one name at most {_MOST_OF_ONE_NAME} times; got {name} {count} times")
 
 
 def _public_id(requester: User | UUID | str | None) -> UUID | None:

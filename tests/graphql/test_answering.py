@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from typing import Any
 from uuid import UUID
 
@@ -178,6 +179,15 @@ def test_a_requester_that_is_none(shop: Shop) -> None:
         ),
         ("{ " + " ".join(f"a{n}: __typename" for n in range(21)) + " }", "expected at most 20 fields of an operation"),
         ("{ functions { nodes { " + "name " * 2_000 + "} } }", "2000 tokens"),
+        ("{ functions { nodes { " + "user { email } " * 41 + "} } }", "at most 40 times; got user 41 times"),
+        (
+            "{ ...A ...B } fragment A on Query { "
+            + "users { nodes { email } } " * 30
+            + "} fragment B on Query { "
+            + "users { nodes { email } } " * 30
+            + "}",
+            "expected a field of one name at most 40 times",
+        ),
         ("#" * 50_001, "expected a query of at most 50,000 characters; got 50,001"),
         ("{ functions " + "{ nodes " * 5_000, "nested too deeply"),
         (
@@ -193,6 +203,32 @@ def test_what_is_refused(shop: Shop, statements: Any, query: Any, message: str) 
     assert "data" not in found
     assert message in " ".join(error["message"] for error in found["errors"])
     assert len(statements) == 0
+
+
+@pytest.mark.parametrize("variables", [[1], "x", 5, [["a", 1]]])
+def test_variables_that_are_no_object(shop: Shop, variables: Any) -> None:
+    found = answer(shop.managers, "query ($first: Int) { users(first: $first) { nodes { email } } }", variables)
+    assert told(found).startswith("expected variables as an object; got a value of type ")
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ functions { nodes { " + "name " * 1_980 + "} } }",
+        "{ functions { nodes { " + "user { email } " * 480 + "} } }",
+        "{ functions { nodes { ...A ...B } } } "
+        + "".join(
+            f"fragment {name} on Function {{ " + " ".join(f"{c}: user {{ email }}" * 20 for c in "abcdef") + "} "
+            for name in "AB"
+        ),
+        "{ functions { nodes { " + " ".join(f"a{n}: name" for n in range(600)) + "} } }",
+    ],
+)
+def test_no_query_takes_long_to_read(shop: Shop, query: str) -> None:
+    started = time.perf_counter()
+    answer(shop.managers, query)
+    assert time.perf_counter() - started < 1
 
 
 def test_fragments_that_double_each_other_end(shop: Shop) -> None:
