@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, find_function
+from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, find_function, repeatable
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import binary_stdout
 from cloudpub_models.cli.shown.row_files import json_line
@@ -54,7 +54,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
     level: Annotated[
         list[str] | None,
-        typer.Option("--level", metavar="LEVEL", help="Only this level; may be given again.", show_default=False),
+        repeatable("--level", "LEVEL", "Only this level; may be given again."),
     ] = None,
     grep: Annotated[
         str | None,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from cloudpub_models.cli.given.cells import read_json
-from cloudpub_models.cli.given.options import FormatOption, JsonOption, SecretsOption, chosen_format
+from cloudpub_models.cli.given.options import FormatOption, JsonOption, SecretsOption, chosen_format, repeatable
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, read_standard_input
 from cloudpub_models.cli.shown.output import print_document, print_rows
@@ -38,11 +38,10 @@ def sql(
     statement: Annotated[str, typer.Argument(metavar="SQL", help="One statement; - reads it from standard input.")],
     parameters: Annotated[
         list[str] | None,
-        typer.Option(
+        repeatable(
             "--param",
-            metavar="NAME=VALUE",
-            help="The text for @NAME; NAME:=JSON for a number, true, null or a list for IN. May be repeated.",
-            show_default=False,
+            "NAME=VALUE",
+            "The text for @NAME; NAME:=JSON for a number, true, null or a list for IN. May be repeated.",
         ),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Let the statement change the database.")] = False,

@@ -38,6 +38,11 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
 
 
+def repeatable(name: str, metavar: str, help: str) -> Any:
+    """Return an option that may be given several times, of which nothing is said where it is left out."""
+    return typer.Option(name, metavar=metavar, help=help, show_default=False)
+
+
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="As users or functions; 'schema' shows them all.")]
 FunctionArgument = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its uuid, or its name if no other has it.")]
 ColumnsOption = Annotated[

@@ -22,6 +22,7 @@ import peewee
 import typer
 
 from cloudpub_models.cli.boundary import interruptible
+from cloudpub_models.cli.given.options import repeatable
 from cloudpub_models.cli.shown.terminal import print_note
 from cloudpub_models.component import (
     PLATFORM,
@@ -53,20 +54,18 @@ DatabaseOption = Annotated[
 ]
 ComponentOption = Annotated[
     list[str] | None,
-    typer.Option(
+    repeatable(
         "--component",
-        metavar="MODULE:NAME",
-        help="Tables of one's own, beside those that pyproject.toml and installed packages name; may be repeated.",
-        show_default=False,
+        "MODULE:NAME",
+        "Tables of one's own, beside those that pyproject.toml and installed packages name; may be repeated.",
     ),
 ]
 RestrictingOption = Annotated[
     list[str] | None,
-    typer.Option(
+    repeatable(
         "--component",
-        metavar="NAME",
-        help="Only this one of the project's components. MODULE:NAME adds one to them. May be repeated.",
-        show_default=False,
+        "NAME",
+        "Only this one of the project's components. MODULE:NAME adds one to them. May be repeated.",
     ),
 ]
 DirectoryOption = Annotated[

@@ -15,7 +15,7 @@ import peewee
 import typer
 
 from cloudpub_models.cli.boundary import RefusedError
-from cloudpub_models.cli.given.options import JsonOption
+from cloudpub_models.cli.given.options import JsonOption, repeatable
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line, print_note
@@ -33,20 +33,16 @@ FromModelsOption = Annotated[
 ]
 RenameOption = Annotated[
     list[str] | None,
-    typer.Option(
+    repeatable(
         "--rename",
-        metavar="OLD=NEW",
-        help="A table, or a column as TABLE.COLUMN, that is called otherwise now; OLD= if it was not renamed.",
-        show_default=False,
+        "OLD=NEW",
+        "A table, or a column as TABLE.COLUMN, that is called otherwise now; OLD= if it was not renamed.",
     ),
 ]
 ValueOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--default",
-        metavar="TABLE.COLUMN=VALUE",
-        help="What the rows that are there get, in a column that may not be NULL.",
-        show_default=False,
+    repeatable(
+        "--default", "TABLE.COLUMN=VALUE", "What the rows that are there get, in a column that may not be NULL."
     ),
 ]
 DestructionOption = Annotated[
@@ -111,14 +107,12 @@ def _component(target: Target) -> Component:
     """
     if len(target.names) > 1:
         raise RefusedError(f"expected one component; got {', '.join(target.names)}: name one")
-    if target.names:
-        component = target.meant[0]
-    else:
-        platform = load_component(PLATFORM)
-        component = platform.with_migrations(target.directory or platform.migrations)
-        if target.directory is None and not _is_in_checkout(directory_of(platform)):
-            raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
+    platform = load_component(PLATFORM).name
+    meant = target.names[0] if target.names else platform
+    component = next(each for each in target.with_scripts if each.name == meant)
     place = directory_of(component)
+    if meant == platform and target.directory is None and not _is_in_checkout(place):
+        raise RefusedError("expected a checkout of this package; got an installed one: name a --directory")
     if place is None:
         raise MigrationError(
             f"expected a place for the migrations of the component {component.name!r}; got none: give it migrations=…"
