@@ -184,6 +184,12 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     assert '"name": "deploy"' in walk("graphql", "query", "{ apiKeys { nodes { name user { email } } } }")
     assert "keyHash" in walk("graphql", "query", "{ apiKeys { nodes { keyHash } } }", exit_code=1)
 
+    query = "{ apiKeys { nodes { name user { email } } } }"
+    assert json.loads(walk("graphql", "query", query)) == {
+        "data": {"apiKeys": {"nodes": [{"name": "deploy", "user": {"email": "ada@example.com"}}]}}
+    }
+    assert "keyHash" not in walk("graphql", "schema")
+
     # Its schema
     assert "type ApiKey {" in walk("graphql", "schema")
     assert 'label="billing"' in walk("schema", "--from", "database", "--format", "dot")
