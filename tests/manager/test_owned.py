@@ -98,7 +98,7 @@ BAD_OWNERS: list[tuple[Any, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("owner", "error", "message"), BAD_OWNERS, ids=[str(owner) for owner, _, _ in BAD_OWNERS])
+@pytest.mark.parametrize(("owner", "error", "message"), BAD_OWNERS, ids=[message for _, _, message in BAD_OWNERS])
 def test_what_is_no_owner_is_refused(managers: Managers, owner: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         managers.owned_by(owner)
