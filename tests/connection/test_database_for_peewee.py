@@ -16,6 +16,7 @@ from playhouse.dataset import DataSet
 from playhouse.reflection import Introspector, generate_models, print_model
 from playhouse.schema_diff import SchemaDiff, diff_models
 from playhouse.shortcuts import dict_to_model, model_to_dict, update_model_from_dict
+from psycopg2.extensions import parse_dsn
 
 from cloudpub_models import Database, Function, Organization, User, errors
 from cloudpub_models import database as default_database
@@ -151,20 +152,52 @@ def with_deferred_keys(code):
     return "\n".join(lines)
 
 
+def imported(text, tmp_path):
+    """Run the code that pwiz wrote, and return what its models read."""
+    # Functions and deployments refer to each other, which pwiz says and leaves to whoever reads it.
+    assert "# Possible reference cycle: function" in text
+    code = tmp_path / "written.py"
+    code.write_text(f"{with_deferred_keys(text)}\nprint(*[user.email for user in Users.select()])\n")
+    run = [sys.executable, "-W", "error", str(code)]
+    return subprocess.run(run, check=True, timeout=60, capture_output=True, text=True).stdout
+
+
 @pytest.mark.filterwarnings(IN_A_CIRCLE)
-def test_pwiz_writes_code_that_imports(database, tmp_path):
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
+def test_pwiz_writes_code_that_imports(database, backend, recorded, tmp_path):
+    if recorded:
+        database.history.enable()
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         pwiz.print_models(Introspector.from_database(database))
     assert "class Functions(BaseModel):" in text.getvalue()
-    # Functions and deployments refer to each other, which pwiz says and leaves to whoever reads it.
-    assert "# Possible reference cycle: function" in text.getvalue()
-    code = tmp_path / "written.py"
-    code.write_text(with_deferred_keys(text.getvalue()))
-    subprocess.run([sys.executable, "-W", "error", str(code)], check=True, timeout=60)
+    assert ("class Changes(BaseModel):" in text.getvalue()) == recorded
+    # A database in memory is another one elsewhere.
+    code = text.getvalue().replace("':memory:'", f"'{tmp_path}/other.db'")
+    if backend == "sqlite":
+        Database(f"sqlite:///{tmp_path}/other.db").migrate()
+    assert imported(code, tmp_path) == "\n"
 
 
-def test_schema_diff_finds_nothing(database):
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_pwiz_as_a_command(database, database_url, tmp_path, monkeypatch):
+    database.history.enable()
+    with database.bind():
+        User.create(**ADA)
+    # Whatever else the server asks for goes the way of libpq.
+    server = parse_dsn(database_url)
+    for name, variable in (("host", "PGHOST"), ("port", "PGPORT"), ("user", "PGUSER"), ("password", "PGPASSWORD")):
+        if name in server:
+            monkeypatch.setenv(variable, server[name])
+    command = [sys.executable, "-m", "pwiz", "-e", "postgresql", server["dbname"]]
+    written = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
+    assert imported(written, tmp_path) == "ada@example.com\n"
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
+def test_schema_diff_finds_nothing(database, recorded):
+    if recorded:
+        database.history.enable()
     for given in (database, database.engine):
         diff = diff_models(given, list(ALL_MODELS))
         assert isinstance(diff, SchemaDiff)
