@@ -245,6 +245,30 @@ def test_a_key_that_a_row_lacks_takes_the_default(managers, function):
             raise ZeroDivisionError
 
 
+def test_each_default_is_kept_where_some_rows_lack_a_value(database):
+    import peewee
+
+    from cloudpub_models import Manager
+
+    class Film(peewee.Model):
+        name = peewee.CharField()
+        stars = peewee.IntegerField(default=3)
+        rank = peewee.IntegerField(default=4, null=True)
+        kind = peewee.CharField(null=True, constraints=[peewee.SQL("DEFAULT 'long'")])
+
+        class Meta:
+            database = peewee.DatabaseProxy()
+
+    Film._meta.database.initialize(database.engine)
+    Film.create_table()
+    films = Manager(Film, database)
+    films.batch_insert(
+        [{"name": "a"}, {"name": "b", "rank": None, "kind": None}, {"name": "c", "stars": 5, "kind": "s"}]
+    )
+    assert films.values(["stars", "rank", "kind"], order_by="name") == [(3, 4, "long"), (3, None, None), (5, 4, "s")]
+    Film.drop_table()
+
+
 def test_rows_of_nothing_but_defaults(database):
     import peewee
 

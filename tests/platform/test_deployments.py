@@ -121,6 +121,26 @@ def test_activate_what_does_not_exist(managers: Managers, resize: Function, vers
     assert active(managers, resize) == [1]
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("operation", ["deploy", "activate", "rollback"])
+def test_the_function_is_locked_before_anything_is_changed(
+    managers: Managers, resize: Function, versions: list[Any], statements: Any, operation: str
+) -> None:
+    """So that of several who do it at once, each goes by what the one before has left."""
+    deployments = managers.function_deployments
+    deployments.activate(versions[1])
+    del statements[:]
+    {
+        "deploy": lambda: deployments.deploy(resize, "image", "key"),
+        "activate": lambda: deployments.activate(versions[2]),
+        "rollback": lambda: deployments.rollback(resize),
+    }[operation]()
+    locked = [sql.startswith("SELECT") and sql.endswith(" FOR NO KEY UPDATE") for sql in statements.sql]
+    changing = [sql.startswith(("INSERT", "UPDATE")) for sql in statements.sql]
+    assert locked.count(True) == 1
+    assert locked.index(True) < changing.index(True)
+
+
 def test_activate_is_all_or_nothing(
     managers: Managers, database: Database, resize: Function, versions: list[Any]
 ) -> None:
