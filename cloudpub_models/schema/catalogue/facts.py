@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloudpub_models.sql.dialects import Dialect
+from cloudpub_models.sql.text.server_parser import ServerParser
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class DatabaseFacts:
             needs no rewrite.
         schema: the schema whose tables these are.
         complete: whether there are no other tables.
+        parser: the server's own parser, where it is installed.
     """
 
     dialect: Dialect
@@ -30,6 +32,7 @@ class DatabaseFacts:
     schema: str = "public"
     counted: bool = False
     complete: bool = False
+    parser: ServerParser | None = None
 
     def name_of(self, table: str) -> str:
         """Return a table's name as it is among ``rows``: without its schema where that is the current one."""

@@ -27,6 +27,7 @@ from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.catalogue.normal_form import normalised, normalised_statement
 from cloudpub_models.schema.statements import fetch, fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
+from cloudpub_models.sql.text.server_parser import installed_parser
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -274,6 +275,7 @@ def read_facts(database: peewee.Database) -> DatabaseFacts:
         column_types={(table, column): normalised_type(kind) for table, column, kind in fetch(database, _COLUMN_TYPES)},
         steady_functions=frozenset(name for (name,) in fetch(database, _STEADY_FUNCTIONS)),
         schema=fetch_value(database, "SELECT current_schema()::text") or "",
+        parser=installed_parser(),
     )
 
 

@@ -97,14 +97,34 @@ class HazardFinder:
             sql: what is to be sent.
             in_transaction: whether it is part of a migration's transaction.
         """
-        found: list[Hazard] = []
+        return tuple(dict.fromkeys([*self._refusal(sql), *self._judge_text(sql, in_transaction)]))
+
+    def _refusal(self, sql: str) -> Iterator[Hazard]:
+        parser = self._facts.parser
+        refusal = None if parser is None else parser.refusal(sql)
+        if parser is not None and refusal is not None:
+            yield Hazard("failing", None, f"PostgreSQL {parser.version} does not take it: {refusal}")
+
+    def _judge_text(self, sql: str, in_transaction: bool) -> Iterator[Hazard]:
         for statement in statements_in(tokens(sql, self._facts.dialect)):
             words = words_of(statement)
-            found.extend(self._judge(words, in_transaction))
-            if words[0] == "do" and (losing := sorted(_LOSING & _words_inside(statement, self._facts.dialect))):
-                effect = f"its code has {' and '.join(losing).upper()} in it"
-                found.append(Hazard("destructive", None, effect))
-        return tuple(dict.fromkeys(found))
+            if words[0] == "do":
+                yield from self._judge_code(sql[statement[0].start : statement[-1].end], words, statement)
+            else:
+                yield from self._judge(words, in_transaction)
+
+    def _judge_code(self, sql: str, words: Words, statement: Sequence[Token]) -> Iterator[Hazard]:
+        """Judge the code of a ``DO``, statement by statement where the server's parser tells them."""
+        code = None if self._facts.parser is None else self._facts.parser.code_of(sql)
+        if code is not None:
+            for inner in code.statements:
+                yield from self._judge_text(inner, in_transaction=True)
+            if code.is_whole:
+                return
+        yield from self._judge(words, in_transaction=True)
+        losing = sorted(_LOSING & _words_inside(statement, self._facts.dialect))
+        if losing:
+            yield Hazard("destructive", None, f"its code has {' and '.join(losing).upper()} in it")
 
     def _judge(self, words: Words, in_transaction: bool) -> Iterator[Hazard]:
         command = command_position(words)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import peewee
 import pytest
 
+from cloudpub_models import Database
 from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.schema.catalogue.read import read_facts
 from cloudpub_models.schema.safety.hazards import Hazard, HazardFinder
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Dialect
+from cloudpub_models.sql.text.server_parser import installed_parser
 
 ROWS = {"logs": 5_000_000, "users": 12, "unanalysed": None}
 
@@ -160,6 +162,46 @@ def test_code_that_hides_what_it_does_is_unknown() -> None:
     assert severities("DO $$ BEGIN PERFORM tidy(); END $$") == {"unknown"}
     assert severities("CALL tidy()") == {"unknown"}
     assert severities("DO $$ BEGIN DELETE FROM users; END $$") == {"unknown", "destructive"}
+
+
+PARSED = DatabaseFacts(POSTGRESQL, ROWS, parser=installed_parser())
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("DO $$ BEGIN DELETE FROM users; END $$", [("destructive", "users", "deletes all rows")]),
+        (
+            "DO $$ BEGIN IF EXISTS (SELECT FROM logs) THEN CREATE INDEX ON logs (level); END IF; END $$",
+            [("long", "logs", "blocks writes while the index is built")],
+        ),
+        (
+            "DO $$ BEGIN UPDATE users SET id = 1 WHERE id = 2; EXECUTE 'DROP TABLE logs'; END $$",
+            [
+                ("long", "users", "changes the rows that match, and keeps each locked until the migration ends"),
+                ("unknown", None, "DO runs code that cannot be looked into here: read it"),
+                ("destructive", None, "its code has DROP in it"),
+            ],
+        ),
+        ("DO $$ BEGIN CREATE TYPE mood AS ENUM ('glad'); END $$", []),
+        (
+            "ALTER TABEL users DROP COLUMN email",
+            [("failing", None, 'PostgreSQL 18 does not take it: syntax error at or near "TABEL"')],
+        ),
+        ("UPDATE users SET id = %s WHERE id %% 2 = 0 AND id = %s", None),
+    ],
+)
+def test_postgresqls_own_parser_tells_more(sql: str, found: list[tuple[str, str | None, str]] | None) -> None:
+    told = [(each.severity, each.table, each.effect) for each in HazardFinder(PARSED).hazards(sql, in_transaction=True)]
+    if found is None:
+        assert "failing" not in {severity for severity, _, _ in told}
+    else:
+        assert told == found
+
+
+def test_what_is_read_of_postgresql_brings_its_parser(database: Database) -> None:
+    facts = read_facts(database.engine)
+    assert (facts.parser is not None) == (facts.dialect is POSTGRESQL)
 
 
 def test_large_is_what_is_large_or_what_nobody_knows() -> None:
