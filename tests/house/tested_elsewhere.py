@@ -40,8 +40,7 @@ TESTED_ELSEWHERE = {
     "faults/test_retries.py": "connection.retrying",
     "manager/test_included.py": "manager.related",
     "manager/test_manager.py": (
-        "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.pages "
-        "manager.statements.results"
+        "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.results"
     ),
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",

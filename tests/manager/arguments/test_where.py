@@ -48,6 +48,11 @@ def invocations(managers: Managers) -> Any:
     return managers.function_invocations
 
 
+def test_none_is_null(invocations: Any, statements: Any) -> None:
+    assert [row.duration_ms for row in invocations.find_all({"duration_ms": None})] == [None]
+    assert statements.sql[-1].endswith(" FROM function_invocations WHERE duration_ms IS NULL")
+
+
 LISTS: dict[str, tuple[Any, set[int | None]]] = {
     "a list": ([None, 5], {None, 5}),
     "only None": ([None], {None}),
