@@ -93,3 +93,13 @@ def test_one_begins_with_a_connection_that_is_alive(database, postgresql_url):
     administration.close()
     with database.session():
         assert database.raw_query_all("SELECT pg_backend_pid() AS pid") != [row]
+
+
+def test_one_whose_end_is_never_called_keeps_no_connection(database):
+    """As where a signal's handler raises when the session has begun and its block has not."""
+    session, found = Session(database.engine), []
+    ending = session.__exit__
+    session.__enter__()
+    del ending
+    in_another_thread(lambda: found.extend(database.raw_query_all("SELECT 1 AS one")))
+    assert found == [{"one": 1}]

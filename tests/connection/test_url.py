@@ -111,7 +111,10 @@ def test_an_unknown_option_names_its_neighbour():
         ("lock_timeout", -1),
         ("lock_timeout", "5"),
         ("pool_timeout", float("nan")),
+        ("pool_timeout", None),
         ("application_name", 7),
+        ("slow_query", "1"),
+        ("slow_query", -1),
     ],
 )
 def test_an_option_out_of_range_is_refused(name, value):
