@@ -140,10 +140,12 @@ def tables_of(component: Component) -> Iterator[str]:
 def _findings(
     component: Component, catalogue: Mapping[str, Table], differences: Iterable[Difference]
 ) -> Iterator[TableFinding]:
-    counts, blocked = Counter[str](), Counter[str]()
+    counts, blocked, closed = Counter[str](), Counter[str](), set[str]()
     for difference in differences:
         counts[difference.table] += 1
         blocked[difference.table] += difference.blocking
+        if difference.kind == "extra column":
+            closed.add(difference.table)
     for model in component.models:
         name = model._meta.table_name
         if model._meta.schema:
@@ -158,7 +160,9 @@ def _findings(
             advice.append("mend that, then adopt again")
         if counts[name] > blocked[name]:
             found.append(_counted(counts[name] - blocked[name], "other difference" if blocked[name] else "difference"))
-        if counts[name] and not blocked[name]:
+        if name in closed:
+            advice.append("let its extra column be NULL or have a default: until then no row can be inserted here")
+        elif counts[name] and not blocked[name]:
             advice.append("it works as it is; the statements that would mend it can wait")
         unknown = unknown_columns(model, catalogue[name])
         if unknown:

@@ -200,6 +200,14 @@ def test_each_table_is_described(foreign: peewee.Database) -> None:
     assert [difference.table for difference in examined.in_the_way] == ["functions", "function_logs"]
 
 
+@pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
+def test_a_column_that_has_to_be_given_a_value_is_not_said_to_work(migrated: peewee.Database) -> None:
+    migrated.execute_sql("ALTER TABLE users ADD COLUMN plan TEXT NOT NULL")
+    [users] = [each for each in Migrator(migrated, component).examine().tables if each.table == "users"]
+    assert users.found == "1 difference; 1 column that the model does not know: plan text"
+    assert users.advice[0] == "let its extra column be NULL or have a default: until then no row can be inserted here"
+
+
 def test_a_table_like_none_is_only_missing(foreign: peewee.Database) -> None:
     foreign.execute_sql("DROP TABLE function_logs")
     # Three of six columns are not most of them.

@@ -23,6 +23,7 @@ from cloudpub_models.cli.shown.tables import table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, print_note
 from cloudpub_models.component import Component, owners_of_tables, with_what_they_are_after
 from cloudpub_models.connection import Database
+from cloudpub_models.history.tables import CHANGES, CONTEXT, TABLES_OF_FEEDS
 from cloudpub_models.schema.catalogue.catalogue import Column
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.adoption import TableFinding
@@ -194,16 +195,18 @@ def adopt(
         migrator = Migrator(database.engine, target.meant)
         examined = migrator.examine(beside=target.with_scripts)
         recorded = migrator.adopt().recorded if examined.fits else ()
+        of_history = {CHANGES, CONTEXT, *TABLES_OF_FEEDS} if database.history.tables else set()
+    findings = [each for each in examined.tables if each.component or each.table not in of_history]
     if as_json:
         print_document(
             {
                 "recorded": ", ".join(recorded) or None,
-                "tables": [_finding_document(finding) for finding in examined.tables],
+                "tables": [_finding_document(finding) for finding in findings],
                 "differences": _difference_documents(examined.differences, target.meant),
             }
         )
     else:
-        _print_findings(examined.tables)
+        _print_findings(findings)
         # What is in the way comes first; the rest is told once that is mended.
         differences = examined.differences if examined.fits else examined.in_the_way
         if differences:

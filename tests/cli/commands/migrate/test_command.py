@@ -120,8 +120,10 @@ def test_check_names_what_no_statement_mends(run: Run) -> None:
 
 def test_adopt_of_a_complete_database_misses_nothing(run: Run, cli_database_url: str) -> None:
     run("migrate", "--database", cli_database_url)
+    run("history", "on", "--database", cli_database_url)
     result = run("migrate", "adopt", "--database", cli_database_url)
     assert result.exit_code == 0
+    assert "no model has" not in result.stdout
     assert "users (cloudpub): as the model says\n" in result.stdout
     assert result.stdout.endswith("this database had been adopted or migrated before\n")
 
