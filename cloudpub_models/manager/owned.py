@@ -6,21 +6,17 @@ row that it refers to is owned. ``scope`` is what holds statements to the rows; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import peewee
 
 from cloudpub_models.entity.origin import Origin
-from cloudpub_models.errors import ConfigurationError, InvalidValueError, UnguardedError, did_you_mean
+from cloudpub_models.entity.owners import paths_to_owner
+from cloudpub_models.errors import InvalidValueError, UnguardedError
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.scope import Scope
-from cloudpub_models.sql.identifiers import shown
-
-# Model → the reference by which its rows are owned; model → the key that a condition names, and the owner's column.
-Owners = Mapping[type[peewee.Model], Any]
-Columns = Mapping[type[peewee.Model], tuple[str, str]]
 
 
 class _NoSource(Origin):
@@ -73,63 +69,19 @@ class OwnedScope(Scope):
         self, owner: peewee.Model, models: Sequence[type[peewee.Model]], statements: dict[Any, Any] | None = None
     ) -> None:
         root = type(owner)
-        self.owners, columns = _ownership(root, tuple(models))
+        paths = paths_to_owner(root, tuple(models))
+        self.owners = {model: path[0] for model, path in paths.items()}
         keys = {name: _value(owner, name) for name in table_of(root).key_names}
-        rows = {model: {key: _value(owner, name)} for model, (key, name) in columns.items()}
+        rows = {model: {_dotted_key(path): _value(owner, path[-1].rel_field.name)} for model, path in paths.items()}
         super().__init__({root: keys, **rows}, f"the {root.__name__.lower()} {'-'.join(map(str, keys.values()))}")
         if statements is not None:
             self.statements = statements
 
 
-@lru_cache(maxsize=64)
-def _ownership(root: type[peewee.Model], models: tuple[type[peewee.Model], ...]) -> tuple[Owners, Columns]:
-    """Return for each model by which of its references a row is owned by one of ``root``, and what tells by which one.
-
-    Raises:
-        ConfigurationError: a model's ``owner`` is none of its references, ``root`` is not among the models, or owners
-            are owned in a circle.
-    """
-    if root not in models:
-        raise ConfigurationError(
-            f"expected the row of an owner whose model the database knows; got one of {root.__name__}: name its "
-            "component when the database is opened"
-        )
-    keys = {model: key for model in models if (key := _owner_key(model)) is not None}
-    paths = {model: path for model in keys if (path := _path(model, root, keys))}
-    return {model: path[0] for model, path in paths.items()}, {
-        model: (".".join([*(key.name for key in path[:-1]), path[-1].column_name]), path[-1].rel_field.name)
-        for model, path in paths.items()
-    }
-
-
-def _owner_key(model: type[peewee.Model]) -> Any:
-    name = getattr(model._meta, "owner", None)
-    if name is None:
-        return None
-    keys = [name for name, field in model._meta.fields.items() if isinstance(field, peewee.ForeignKeyField)]
-    if name not in keys:
-        raise ConfigurationError(
-            f"expected Meta.owner of {model.__name__} to be one of its references; got {shown(name)}: "
-            f"{did_you_mean(str(name), keys)}"
-        )
-    return model._meta.fields[name]
-
-
-def _path(model: type[peewee.Model], root: type[peewee.Model], keys: Owners) -> list[Any]:
-    """Return the references that lead from a model to the owner's; none where they lead elsewhere."""
-    path: list[Any] = []
-    while model is not root:
-        key = keys.get(model)
-        if key is None:
-            return []
-        if any(key is each for each in path):
-            circle = " → ".join(each.model.__name__ for each in path)
-            raise ConfigurationError(
-                f"expected owners that lead to one row; got the circle {circle}: change Meta.owner"
-            )
-        path.append(key)
-        model = key.rel_model
-    return path
+@lru_cache(maxsize=1024)
+def _dotted_key(path: tuple[Any, ...]) -> str:
+    """Return the key of a condition on the column that tells, at the end of some references, whose a row is."""
+    return ".".join([*(key.name for key in path[:-1]), path[-1].column_name])
 
 
 def _value(owner: peewee.Model, name: str) -> Any:

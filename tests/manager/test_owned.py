@@ -31,7 +31,7 @@ from cloudpub_models import (
     none_of,
     operators,
 )
-from cloudpub_models.entity import CharField, Entity, ForeignKey, IntegerField
+from cloudpub_models.entity import CharField, Entity, ForeignKey
 from cloudpub_models.manager.owned import OwnedScope
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.models import ALL_MODELS
@@ -301,26 +301,6 @@ def test_owners_of_tables_of_ones_own(work: Any) -> None:
         work.owned_by(7)
     with pytest.raises(errors.ConfigurationError, match="whose model the database knows; got one of User"):
         work.owned_by(User(id=1))
-
-
-def test_owners_that_lead_nowhere_are_refused() -> None:
-    class Left(Entity):
-        number = IntegerField()
-
-        class Meta:
-            owner = "right"
-
-    class Right(Entity):
-        left = ForeignKey(Left)
-
-        class Meta:
-            owner = "left"
-
-    with pytest.raises(errors.ConfigurationError, match="Meta.owner of Left to be one of its references; got 'right'"):
-        OwnedScope(Team(id=1), (Team, Left, Right))
-    Left._meta.add_field("right", ForeignKey(Right, null=True))
-    with pytest.raises(errors.ConfigurationError, match="expected owners that lead to one row; got the circle Left → "):
-        OwnedScope(Team(id=1), (Team, Left, Right))
 
 
 # Beside plain Python
