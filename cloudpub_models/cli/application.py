@@ -16,6 +16,7 @@ from cloudpub_models.cli.commands.doctor.command import doctor
 from cloudpub_models.cli.commands.dump import dump
 from cloudpub_models.cli.commands.find import count, find, show
 from cloudpub_models.cli.commands.graphql import graphql
+from cloudpub_models.cli.commands.guard import guard
 from cloudpub_models.cli.commands.history import history
 from cloudpub_models.cli.commands.load.command import load
 from cloudpub_models.cli.commands.logs import logs
@@ -45,6 +46,7 @@ application.command(epilog="Example: cloudpub shell")(shell)
 application.add_typer(migrate)
 application.add_typer(history)
 application.add_typer(graphql)
+application.add_typer(guard)
 application.command(epilog="Example: cloudpub doctor --database postgresql://localhost/cloud")(doctor)
 application.command(epilog="Example: cloudpub schema --output schema.svg")(schema)
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)

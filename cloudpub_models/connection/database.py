@@ -123,6 +123,7 @@ class Database(_PeeweeDatabase):
         self._url = parse_url(url) if url is not None else None
         self._options = Options.from_keywords(dict(options))
         self.requires_owner = self._options.require_owner
+        self.has_row_security = self._options.row_security
 
     def __repr__(self) -> str:
         return f"Database({self._url.masked!r})" if self._url else "Database()"
@@ -235,6 +236,7 @@ class Database(_PeeweeDatabase):
             self._name_components(components, platform)
             self._url, self._options = parsed, checked
             self.requires_owner = checked.require_owner
+            self.has_row_security = checked.row_security
         for callback in self._callbacks:
             callback(unconnected(dialect_named(parsed.dialect)))
         for watcher in list(self._watchers):
@@ -306,7 +308,10 @@ class Database(_PeeweeDatabase):
         with self._lock:
             engine = self._opened()
             if engine is None:
-                engine = vars(self)["engine"] = open_engine(self._known_url(), self._options)
+                engine = open_engine(self._known_url(), self._options)
+                if self._options.row_security:
+                    _require_held_role(engine)
+                vars(self)["engine"] = engine
                 engine.known_models = partial(_models_of, weakref.ref(self))
                 self._tell_listeners()
             return engine
@@ -835,6 +840,17 @@ class Database(_PeeweeDatabase):
 
     def _opened(self) -> Engine | None:
         return vars(self).get("engine")
+
+
+def _require_held_role(engine: Engine) -> None:
+    from cloudpub_models.schema.row_security import require_held_role
+
+    try:
+        require_held_role(engine)
+    except BaseException:
+        engine.retire()
+        engine.dispose_all()
+        raise
 
 
 def _models_of(database: weakref.ref[Database]) -> tuple[type[peewee.Model], ...]:

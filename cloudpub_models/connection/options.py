@@ -27,6 +27,7 @@ class DatabaseOptions(TypedDict, total=False):
     prepared: bool
     cursor_key: str | Sequence[str] | None
     require_owner: bool
+    row_security: bool
 
 
 class Options(NamedTuple):
@@ -56,6 +57,9 @@ class Options(NamedTuple):
         cursor_key: what seals the cursors of pages, given as a key or a list of some: the first seals, all open.
             ``None`` takes those of ``$CLOUDPUB_CURSOR_KEY``, and seals none where there are none.
         require_owner: whether managers of all rows are refused that are not asked for by ``managers.unrestricted()``.
+        row_security: PostgreSQL: whether the managers of an owner's rows, and those of ``managers.unrestricted()``, say
+            so with every statement, for which ``cloudpub guard on`` has the database ask. A role that row security does
+            not hold is refused.
     """
 
     max_connections: int = 20
@@ -72,6 +76,7 @@ class Options(NamedTuple):
     prepared: bool = False
     cursor_key: CursorSeal | None = None
     require_owner: bool = False
+    row_security: bool = False
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:

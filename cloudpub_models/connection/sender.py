@@ -14,6 +14,14 @@ from cloudpub_models.connection.results import ResultColumns, Row, StatementResu
 from cloudpub_models.connection.scopes import Scope
 
 
+class ToldSql(str):
+    """A statement before which its transaction is told something; ``before`` is that."""
+
+    __slots__ = ("before",)
+
+    before: str
+
+
 class CopySource(Protocol):
     """What COPY reads, as bytes; ``failures`` are the exceptions that ``read`` raised."""
 

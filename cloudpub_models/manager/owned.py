@@ -74,6 +74,12 @@ class OwnedScope(Scope):
         keys = {name: _value(owner, name) for name in table_of(root).key_names}
         rows = {model: {_dotted_key(path): _value(owner, path[-1].rel_field.name)} for model, path in paths.items()}
         super().__init__({root: keys, **rows}, f"the {root.__name__.lower()} {'-'.join(map(str, keys.values()))}")
+        told = {path[-1].rel_field.column_name: path[-1].rel_field.name for path in paths.values()}
+        values = {**keys, **{column: _value(owner, name) for column, name in told.items()}}
+        self.settings = {
+            **{f"cloudpub.owner_{column}": str(value) for column, value in values.items()},
+            "cloudpub.unrestricted": "",
+        }
         if statements is not None:
             self.statements = statements
 

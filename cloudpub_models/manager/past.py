@@ -43,7 +43,7 @@ class _PastDatabase(Database):
     """A database of which only its engine is another one."""
 
     def __init__(self, present: Database, moment: datetime) -> None:
-        vars(self).update(vars(present), engine=_PastEngine(present, moment))
+        vars(self).update(vars(present), engine=_PastEngine(present, moment), has_row_security=False)
 
 
 class _PastEngine:

@@ -45,6 +45,7 @@ class Scope:
         closed: whether references to rows outside are refused too, as if those were not there, and Peewee's expressions
             that ask for more than columns.
         owners: model → its reference to the row that tells, in its own table, whether a row is in the scope.
+        settings: what PostgreSQL's row security is told with every statement, where it is on.
         origin: where rows are from that are read in it; where the manager is, when left out.
         statements: those of the managers that have it, by model and database.
 
@@ -62,6 +63,7 @@ class Scope:
 
     closed = False
     owners: Mapping[type[peewee.Model], peewee.ForeignKeyField[Any]] = {}
+    settings: Mapping[str, str] = {"cloudpub.unrestricted": "on"}
     origin: Origin | None = None
 
     def __init__(self, rows: Mapping[type[peewee.Model], Rows], name: str = "the scope") -> None:

@@ -16,6 +16,7 @@ import peewee
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
+from cloudpub_models.connection.row_security import ToldDatabase
 from cloudpub_models.entity.ddl import TableMetadata
 from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
@@ -178,6 +179,8 @@ class TableAccess(Generic[M]):
             )
         self.model = model
         self.database = default_database if database is None else database
+        if isinstance(self.database, ToldDatabase):
+            self.database = self.database.present
         self.table: Table = table_of(model)
         self._access = scope  # also where there is none: for other managers of this one's
         if scope is UNRESTRICTED:
@@ -189,6 +192,8 @@ class TableAccess(Generic[M]):
         self._statements: _StatementsByDialect[M] = self._shared_statements()
         self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
         self._scope_conditions_of_one: dict[Dialect, Conditions] = {}
+        if self._access is not None and self.database.has_row_security:
+            self.database = ToldDatabase(self.database, self._access.settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__})"

@@ -6,7 +6,6 @@ A manager is made when it is first used, and its module imported then: most work
 from __future__ import annotations
 
 import logging
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -189,13 +188,16 @@ class Managers:
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidValueError(f"expected a reason for managers of all rows; got {shown(reason)}: say what for")
         _log.info("managers of all rows of %s: %s", self.database, shown(reason))
-        return self._all_rows
+        return self._all_rows()
 
-    @cached_property
     def _all_rows(self) -> Self:
         from cloudpub_models.manager.scope import UNRESTRICTED
 
-        return type(self)(self.database, scope=UNRESTRICTED)
+        known: dict[bool, Self] = self.__dict__.setdefault("_of_all_rows", {})
+        found = known.get(self.database.has_row_security)
+        if found is None:
+            found = known[self.database.has_row_security] = type(self)(self.database, scope=UNRESTRICTED)
+        return found
 
     def _refuse_scope(self, call: str) -> None:
         from cloudpub_models.manager.scope import UNRESTRICTED
@@ -213,7 +215,7 @@ class Managers:
         if User not in self.database.models:
             raise InvalidValueError(f"expected the owner's row; got {shown(user)}: look it up first")
         column = "uuid" if isinstance(user, UUID | str) else "id"
-        found = self._all_rows.for_model(User).find_by_id(user, id_column=column, select=["id", "uuid"])
+        found = self._all_rows().for_model(User).find_by_id(user, id_column=column, select=["id", "uuid"])
         if found is None:
             raise no_row(User, user, user)
         return found

@@ -155,6 +155,7 @@ class _Differences(NamedTuple):
     # Whether the driver takes every % for the start of a placeholder as soon as parameters are sent.
     doubles_percent: bool
     row_locks: bool
+    row_security: bool
     # How an index is made while others write.
     create_index: str
     # The moment at which a statement runs, by the database's clock, and one some seconds later, as columns hold them.
@@ -411,6 +412,7 @@ POSTGRESQL = Dialect(
     encoders=values.ENCODERS,
     doubles_percent=True,
     row_locks=True,
+    row_security=True,
     create_index="CREATE INDEX CONCURRENTLY",
     # now() would be the moment at which the transaction began.
     now="timezone('utc', clock_timestamp())",
@@ -475,6 +477,7 @@ SQLITE = Dialect(
     encoders={**values.ENCODERS, Decimal: lambda value: values.number_or_text(values.encode(value))},
     doubles_percent=False,
     row_locks=False,
+    row_security=False,
     create_index="CREATE INDEX",
     now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
     seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",

@@ -40,7 +40,7 @@ from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
-from cloudpub_models.connection.sender import CopySource
+from cloudpub_models.connection.sender import CopySource, ToldSql
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.errors import (
     CloudpubError,
@@ -243,7 +243,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def can_copy(self) -> bool:
         # The driver refuses COPY where a callback waits for the server, as psycogreen's does.
-        return extensions.get_wait_callback() is None
+        # The server refuses it where row security holds the role.
+        return extensions.get_wait_callback() is None and not self.options.row_security
 
     def continue_ids(self, table: str, column: str) -> None:
         quoted = POSTGRESQL.quote(table)
@@ -390,7 +391,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         transaction of its own, so that whatever the caller does between two chunks does not disturb it.
         """
         name = self._next_cursor_name()
-        declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
+        told = f"{sql.before}; " if isinstance(sql, ToldSql) else ""
+        declare = f"{told}DECLARE {name} NO SCROLL CURSOR FOR {sql}"
         fetch = f"FETCH FORWARD {chunk_size} FROM {name}"
         thread = self._threads.current
         if thread.scopes:

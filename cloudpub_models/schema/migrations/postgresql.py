@@ -64,10 +64,13 @@ class Session:
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 1.5, 0.5)
         self._backend = fetch_value(self._database, "SELECT pg_backend_pid()")
+        # Scripts are about the rows of all owners.
+        run(self._database, "SELECT set_config('cloudpub.unrestricted', 'on', false)")
 
     def release(self) -> None:
         """Give the lock back; where that fails, with the session."""
         try:
+            run(self._database, "RESET cloudpub.unrestricted")
             released = fetch_value(self._database, f"SELECT pg_advisory_unlock({LOCK_KEY})")
         except (peewee.PeeweeException, CloudpubError):
             released = False

@@ -1,0 +1,122 @@
+"""PostgreSQL's row security by owners: a second line behind the managers of an owner, for SQL that names no owner.
+
+A policy on each owned table lets through the rows of the owner that the transaction was told, or all where it was told
+that all are meant; a transaction that was told nothing finds none. Who tells it is ``connection.row_security``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import peewee
+
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.owners import Paths, paths_to_owner
+from cloudpub_models.errors import ConfigurationError
+from cloudpub_models.schema.statements import fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+POLICY = "cloudpub_owner"
+_INTEGERS = frozenset(["AUTO", "BIGAUTO", "INT", "BIGINT", "SMALLINT"])
+_ALL_ROWS = "(SELECT current_setting('cloudpub.unrestricted', true)) = 'on'"
+_ROLE = "SELECT (SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))"
+_GUARDED = "SELECT count(*) FROM pg_policies WHERE schemaname = current_schema() AND tablename = %s AND policyname = %s"
+_OTHERS = "SELECT count(*) FROM pg_policies WHERE schemaname = current_schema() AND tablename = %s"
+
+
+def switch_on(
+    database: peewee.Database, models: Sequence[type[peewee.Model]], root: type[peewee.Model]
+) -> tuple[str, ...]:
+    """Have the database hold the rows of all owned tables to their owner; return the names of the tables.
+
+    It holds the tables' own role as well (``FORCE``). Doing it again writes the policies anew.
+
+    Args:
+        database: the Peewee database.
+        models: its models.
+        root: the model of the owners.
+
+    Raises:
+        ConfigurationError: the database has no row security, its role is one that row security does not hold, or the
+            models do not say whose their rows are.
+    """
+    require_held_role(database)
+    paths = paths_to_owner(root, tuple(models))
+    with database.atomic():
+        for model in (root, *paths):
+            table = POSTGRESQL.quote(model._meta.table_name)
+            condition = f"{_ALL_ROWS} OR {_condition(model, root, paths)}"
+            run(database, f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            run(database, f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+            run(database, f"DROP POLICY IF EXISTS {POLICY} ON {table}")
+            run(database, f"CREATE POLICY {POLICY} ON {table} USING ({condition}) WITH CHECK ({condition})")
+    return tuple(model._meta.table_name for model in (root, *paths))
+
+
+def switch_off(database: peewee.Database, models: Sequence[type[peewee.Model]]) -> tuple[str, ...]:
+    """Have the database no longer hold rows to their owner; return the names of the tables that were held.
+
+    A table with other policies goes on having row security.
+
+    Args:
+        database: the Peewee database.
+        models: its models.
+
+    Raises:
+        ConfigurationError: the database has no row security.
+    """
+    _require_row_security(database)
+    ended = []
+    with database.atomic():
+        for model in models:
+            name = model._meta.table_name
+            if not fetch_value(database, _GUARDED, (name, POLICY)):
+                continue
+            table = POSTGRESQL.quote(name)
+            run(database, f"DROP POLICY {POLICY} ON {table}")
+            if not fetch_value(database, _OTHERS, (name,)):
+                run(database, f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+                run(database, f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+            ended.append(name)
+    return tuple(ended)
+
+
+def require_held_role(database: peewee.Database) -> None:
+    """Raise ConfigurationError where there is no row security, or the role that is connected is not held by it."""
+    _require_row_security(database)
+    role = fetch_value(database, _ROLE)
+    if role is not None:
+        raise ConfigurationError(
+            f"expected a role that row security holds; got {role!r}, a superuser or one with BYPASSRLS: connect as the "
+            "role of the program, with NOSUPERUSER and NOBYPASSRLS"
+        )
+
+
+def _require_row_security(database: peewee.Database) -> None:
+    dialect = sql_dialect_of(database)
+    if not dialect.row_security:
+        raise ConfigurationError(
+            f"expected a database with row security, as PostgreSQL has it; got {dialect.name}: there "
+            "managers.owned_by(user) alone holds rows to their owner"
+        )
+
+
+def _condition(model: type[peewee.Model], root: type[peewee.Model], paths: Paths) -> str:
+    """Return the condition on a row that it is the owner's, whom the transaction was told."""
+    quote = POSTGRESQL.quote
+    if model is root:
+        keys: list[Any] = list(root._meta.get_primary_keys())  # type: ignore[no-untyped-call]
+        return " AND ".join(f"{quote(key.column_name)} = {_told(key)}" for key in keys)
+    key, *rest = paths[model]
+    if not rest:
+        return f"{quote(key.column_name)} = {_told(key.rel_field)}"
+    target, table = quote(key.rel_field.column_name), quote(key.rel_model._meta.table_name)
+    below = _condition(key.rel_model, root, paths)
+    return f"{quote(key.column_name)} IN (SELECT {target} FROM {table} WHERE {below})"  # noqa: S608 - names of models
+
+
+def _told(field: Any) -> str:
+    # In a subquery of its own it is worked out once for a statement, and not once for each row.
+    kind = "bigint" if field.field_type in _INTEGERS else "uuid" if field.field_type == "UUID" else "text"
+    return f"(SELECT nullif(current_setting('cloudpub.owner_{field.column_name}', true), '')::{kind})"
