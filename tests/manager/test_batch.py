@@ -266,6 +266,12 @@ def test_each_default_is_kept_where_some_rows_lack_a_value(database):
         [{"name": "a"}, {"name": "b", "rank": None, "kind": None}, {"name": "c", "stars": 5, "kind": "s"}]
     )
     assert films.values(["stars", "rank", "kind"], order_by="name") == [(3, 4, "long"), (3, None, None), (5, 4, "s")]
+    # Nor has any row of a batch to name it.
+    films.batch_insert([{"name": "d"}, {"name": "e", "kind": "s"}])
+    assert films.values(["stars", "rank", "kind"], {"name": ["d", "e"]}, order_by="name") == [
+        (3, 4, "long"),
+        (3, 4, "s"),
+    ]
     Film.drop_table()
 
 
