@@ -1,8 +1,10 @@
 """How PostgreSQL records: one generic function for each table, which sees all columns that a row has.
 
 INSERT and DELETE are recorded for a statement at once, from its transition table; UPDATE row by row, since joining the
-old rows of a statement to its new ones has no statistics to go by. A log written by one who may not touch it: the
-functions run with the rights of who switched recording on, and with a search path of their own.
+old rows of a statement to its new ones has no statistics to go by. What has changed in a row is looked for under the
+names of the model's columns, which takes half as long as a query over all that the row has; that query is for columns
+of which nobody has told. A log written by one who may not touch it: the functions run with the rights of who switched
+recording on, and with a search path of their own.
 """
 
 from __future__ import annotations
@@ -50,7 +52,6 @@ _LOG = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS changes_row_id_idx ON changes (table_name, row_id, id)",
-    "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS changes_changed_at_idx ON changes USING brin (changed_at)",
     "CREATE UNIQUE INDEX IF NOT EXISTS changes_id_idx ON changes (id)",
     "REVOKE UPDATE, DELETE, TRUNCATE ON changes FROM PUBLIC",
@@ -77,6 +78,11 @@ _LOG = (
     """,
 )
 
+# Made with the first table that needs it: every change would pay for it.
+_KEY_INDEX = (
+    "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL"
+)
+
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = {schema}, pg_temp AS $change$
@@ -84,6 +90,8 @@ DECLARE
     who text := nullif(current_setting('cloudpub.actor', true), '');
     about jsonb := nullif(current_setting('cloudpub.details', true), '')::jsonb;
     moment timestamp := timezone('utc', clock_timestamp());
+    old_row jsonb;
+    new_row jsonb;
     before jsonb;
     after jsonb;
 BEGIN
@@ -99,13 +107,18 @@ BEGIN
         INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
         VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
     ELSE
-        before := to_jsonb(OLD) - {touched};
-        after := to_jsonb(NEW) - {touched};
-        SELECT jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE b.value END),
-            jsonb_object_agg(b.key, CASE WHEN b.key = ANY ({secrets}) THEN {secret} ELSE after -> b.key END)
-        INTO before, after
-        FROM jsonb_each(before) AS b WHERE after -> b.key IS DISTINCT FROM b.value;
-        IF before IS NOT NULL THEN
+        old_row := to_jsonb(OLD);
+        new_row := to_jsonb(NEW);
+        before := '{{}}';
+        after := '{{}}';
+        {compared}
+        IF old_row - {known} <> '{{}}' THEN
+            SELECT before || coalesce(jsonb_object_agg(b.key, b.value), '{{}}'),
+                after || coalesce(jsonb_object_agg(b.key, new_row -> b.key), '{{}}')
+            INTO before, after
+            FROM jsonb_each(old_row - {known}) AS b WHERE new_row -> b.key IS DISTINCT FROM b.value;
+        END IF;
+        IF before <> '{{}}' THEN
             INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values,
                 new_values, actor, details)
             VALUES (pg_current_xact_id(), moment, {name}, {old_number}, {old_key}, 'U', before, after, who, about);
@@ -114,6 +127,13 @@ BEGIN
     RETURN NULL;
 END
 $change$
+"""
+
+_COMPARED = """
+        IF old_row -> {column} IS DISTINCT FROM new_row -> {column} THEN
+            before := before || jsonb_build_object({column}, {before});
+            after := after || jsonb_build_object({column}, {after});
+        END IF;
 """
 
 _TRIGGERS = """
@@ -180,7 +200,8 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
             f"{rows_of}{each} EXECUTE FUNCTION {function}()"
         ]
-    made[trigger_name(table.name, "insert")].insert(0, _function(database, table))
+    needed = [_function(database, table)] if table.by_number else [_KEY_INDEX, _function(database, table)]
+    made[trigger_name(table.name, "insert")][:0] = needed
     return made
 
 
@@ -245,6 +266,7 @@ def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) ->
 def _function(database: peewee.Database, table: RecordedTable) -> str:
     number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
     old_number, old_key = key_expressions("OLD", table, POSTGRESQL, _ARRAY)
+    compared = [column for column in dict.fromkeys((*table.modelled, *table.secrets)) if column not in table.touched]
     return _FUNCTION.format(
         function=POSTGRESQL.quote(_function_name(table.name)),
         schema=POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text")),
@@ -253,10 +275,18 @@ def _function(database: peewee.Database, table: RecordedTable) -> str:
         key=key,
         old_number=old_number,
         old_key=old_key,
-        touched=_texts(table.touched),
         secrets=_texts(table.secrets),
-        secret=f"to_jsonb({literal(SECRET)}::text)",
+        known=_texts(dict.fromkeys((*table.modelled, *table.touched, *table.secrets))),
+        compared="".join(_compared(table, column) for column in compared).strip(),
     )
+
+
+def _compared(table: RecordedTable, column: str) -> str:
+    """Return what records whether a column has changed, and of a secret one nothing else."""
+    secret = f"{literal(SECRET)}::text"
+    name = f"{literal(column)}::text"
+    before, after = (secret, secret) if column in table.secrets else (f"old_row -> {name}", f"new_row -> {name}")
+    return _COMPARED.format(column=name, before=before, after=after)
 
 
 def _function_name(table: str) -> str:

@@ -43,6 +43,7 @@ class RecordedTable(NamedTuple):
     Attributes:
         name: its name.
         columns: the columns that it has in the database; empty where the triggers ask for them themselves.
+        modelled: the columns that its model has.
         keys: the columns of its primary key.
         by_number: whether the key is one integer column.
         touched: the columns whose change alone is none.
@@ -51,6 +52,7 @@ class RecordedTable(NamedTuple):
 
     name: str
     columns: tuple[str, ...]
+    modelled: tuple[str, ...]
     keys: tuple[str, ...]
     by_number: bool
     touched: tuple[str, ...]
@@ -175,6 +177,7 @@ def recorded_table(database: peewee.Database, model: type[peewee.Model]) -> Reco
     return RecordedTable(
         name=name,
         columns=kind_of(database).columns(database, name),
+        modelled=tuple(field.column_name for field in meta.sorted_fields),
         keys=tuple(key.column_name for key in keys),
         by_number=len(keys) == 1 and isinstance(fields[0], peewee.IntegerField),
         touched=tuple(

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Database, Managers, errors
+from cloudpub_models import ALL_ROWS, Component, Database, Managers, errors
+from cloudpub_models.entity import Entity, UuidField
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
 
@@ -45,6 +46,48 @@ def test_a_column_that_nobody_told_of_is_recorded(managers: Managers) -> None:
     database.raw_execute("UPDATE users SET nickname = 'countess'")
     assert managers.users.history(ada.id)[0].after == {"nickname": "countess"}
     assert database.history.faulty_tables() == ()
+
+
+def test_a_column_that_is_gone_disturbs_nobody(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    function = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    database.raw_execute("ALTER TABLE functions DROP COLUMN analysis_result")
+    database.raw_execute("ALTER TABLE functions RENAME COLUMN status TO state")
+    database.raw_execute("UPDATE functions SET name = 'crop', state = 'inactive'")
+    change = managers.functions.history(function.id)[0]
+    assert (change.before, change.after) == (
+        {"name": "resize", "state": "active"},
+        {"name": "crop", "state": "inactive"},
+    )
+
+
+class Voucher(Entity):
+    """A table whose key is no number."""
+
+    code = UuidField(primary_key=True)
+
+    class Meta:
+        """Its table."""
+
+        table_name = "vouchers"
+        tracked = True
+
+
+def test_keys_that_are_no_numbers_have_their_index_where_there_are_some(database_url: str) -> None:
+    database = Database(database_url, components=[Component("vouchers", [Voucher])])
+    index = "SELECT tablename FROM pg_indexes WHERE indexname = 'changes_row_key_idx'"
+    plain = Database(database_url)
+    plain.history.enable()
+    plain.close()
+    assert database.raw_query_all(index) == []
+    with database.bind_ctx([Voucher]):
+        database.create_tables([Voucher])
+    assert database.history.enable() == ("vouchers",)
+    assert database.raw_query_all(index) == [{"tablename": "changes"}]
+    code = Managers(database).for_model(Voucher).insert({}).code
+    assert [change.operation for change in Managers(database).for_model(Voucher).history(code)] == ["insert"]
+    database.close()
 
 
 @pytest.mark.alone
