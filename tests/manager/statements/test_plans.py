@@ -79,6 +79,14 @@ def test_a_shape_is_planned_once(managers, ada, functions, monkeypatch):
         managers.functions.execute_query(of_user(managers, ada.id).distinct())
 
 
+def test_instances_of_a_query_that_is_sent_again(managers, ada, functions):
+    query = managers.functions.query("f").select("f.id", "f.name", "u.email").join("users u", "f.user_id", "u.id")
+    for _ in range(2):
+        found = managers.functions.execute_query(query.order_by("f.id"), as_model=True)
+        assert found == functions
+        assert [row.email for row in found] == ["ada@example.com"] * len(functions)
+
+
 def test_a_query_takes_few_calls(database, managers, ada, functions, backend):
     """Calls of Python functions are the same on every machine, where time is not."""
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Dialect
-from cloudpub_models.sql.text.statements import Aftermath, aftermaths, command_of, statements_in, words_of
+from cloudpub_models.sql.text.statements import (
+    Aftermath,
+    aftermaths,
+    command_of,
+    statements_in,
+    transaction_control,
+    words_of,
+)
 from cloudpub_models.sql.text.tokens import tokens
 
 
@@ -55,6 +62,21 @@ def test_a_body_in_dollar_quotes_is_one_string() -> None:
 @pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
 def test_what_a_statement_is(sql: str, command: str, dialect: Dialect) -> None:
     assert [command_of(words) for words in statements(sql, dialect)][:1] == [command]
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("start transaction read only", "START"),
+        ("ROLLBACK TO SAVEPOINT a", "ROLLBACK"),
+        ("/* so */ End", "END"),
+        ("PREPARE TRANSACTION 'a'", "PREPARE TRANSACTION"),
+        ("PREPARE plan AS SELECT 1", None),
+        ("SET TRANSACTION READ ONLY", None),
+    ],
+)
+def test_what_begins_or_ends_a_transaction(sql: str, told: str | None) -> None:
+    assert [transaction_control(words) for words in statements(sql)] == [told]
 
 
 AFTERMATHS: dict[Aftermath, list[str]] = {
