@@ -103,3 +103,9 @@ def test_one_whose_end_is_never_called_keeps_no_connection(database):
     del ending
     in_another_thread(lambda: found.extend(database.raw_query_all("SELECT 1 AS one")))
     assert found == [{"one": 1}]
+
+
+def test_a_thread_that_ends_in_one_gives_its_connection_up(database):
+    session = Session(database.engine)
+    in_another_thread(session.__enter__)
+    assert database.raw_query_all("SELECT 1 AS one") == [{"one": 1}]
