@@ -61,6 +61,15 @@ def test_tokens_follow_each_other_without_a_gap(sql: str, dialect: Dialect) -> N
     assert all(token.text and token.finished for token in found[:-1])
 
 
+@pytest.mark.parametrize("text", ["/* a */", "'a'", "E'a'", "$$a$$", '"a"', "/* /* a */ */", "-- a", "a"])
+def test_whether_a_token_has_its_end(text: str) -> None:
+    [whole] = tokens(text, POSTGRESQL)
+    assert whole.finished
+    if text not in ("-- a", "a"):
+        [cut] = tokens(text[:-1], POSTGRESQL)
+        assert not cut.finished
+
+
 def test_names() -> None:
     found = tokens('Users "Us""ers" U&"x" `a``b` [c d] "unfinished', SQLITE)
     assert [token.name for token in found if token.kind == "quoted"] == ['Us"ers', "x", "a`b", "c d", "unfinished"]
