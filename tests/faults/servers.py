@@ -232,6 +232,42 @@ class Proxy:
         time.sleep(0.02)
 
 
+class CuttingProxy(Proxy):
+    """Cuts a connection after so many bytes in one direction, which ``cut_at`` says.
+
+    Attributes:
+        passed: how many bytes went that way since.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to_server = True
+        self._cut_at: int | None = None
+        self.passed = 0
+        super().__init__(port)
+
+    def cut_at(self, direction: str, count: int) -> None:
+        """Let so many bytes more pass ``to the server`` or ``to the client``, and cut then."""
+        self._to_server, self.passed, self._cut_at = direction == "to the server", 0, count
+
+    def disarm(self) -> None:
+        """Let everything pass."""
+        self._cut_at = None
+
+    def _pump(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(65536):
+                if self._cut_at is not None and from_client == self._to_server:
+                    remaining = self._cut_at - self.passed
+                    self.passed += len(chunk)
+                    if len(chunk) >= remaining:
+                        target.sendall(chunk[:remaining])
+                        self.disarm()
+                        break
+                target.sendall(chunk)
+        _cut(source)
+        _cut(target)
+
+
 def _cut(end: socket.socket) -> None:
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
