@@ -12,13 +12,14 @@ import pytest
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import (
+    CommitUnknownError,
     ConnectionFailedError,
     LockNotAvailableError,
     MigrationError,
     QueryTimeoutError,
     UniqueViolationError,
 )
-from tests.faults.servers import free_port
+from tests.faults.servers import free_port, wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -41,35 +42,58 @@ def find_pgbouncer():
     return found
 
 
+class PgBouncer:
+    """One that lends its one or two sessions for one transaction at a time; calling it starts it."""
+
+    def __init__(self, server):
+        program = find_pgbouncer()
+        if not program:
+            pytest.skip(
+                "PgBouncer is not installed and cannot be: this promise is not proven here (apt-get install it)"
+            )
+        self.port = free_port()
+        self._directory = server.directory / f"pgbouncer-{self.port}"
+        self._directory.mkdir()
+        self._directory.chmod(0o777)
+        configuration = self._directory / "pgbouncer.ini"
+        configuration.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
+            f"pool_mode = transaction\nunix_socket_dir =\ndefault_pool_size = 2\nmax_client_conn = 50\n"
+        )
+        self._command = [program, str(configuration)] + (["-u", "pgserver"] if os.geteuid() == 0 else [])
+        self()
+
+    def __call__(self):
+        with (self._directory / "log").open("w") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 5
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                break
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+
 @pytest.fixture(scope="module")
 def pgbouncer(server):
-    """The port of a PgBouncer that lends its one or two sessions for one transaction at a time."""
-    program = find_pgbouncer()
-    if not program:
-        pytest.skip("PgBouncer is not installed and cannot be: this promise is not proven here (apt-get install it)")
-    port = free_port()
-    directory = server.directory / "pgbouncer"
-    directory.mkdir(exist_ok=True)
-    directory.chmod(0o777)
-    configuration = directory / "pgbouncer.ini"
-    configuration.write_text(
-        f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
-        f"unix_socket_dir =\ndefault_pool_size = 2\nmax_client_conn = 50\n"
-    )
-    command = [program, str(configuration)] + (["-u", "pgserver"] if os.geteuid() == 0 else [])
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    deadline = time.monotonic() + 5
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            break
-        assert process.poll() is None, (directory / "log").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield port
-    process.terminate()
-    process.wait()
+    """The port of one."""
+    pooler = PgBouncer(server)
+    yield pooler.port
+    pooler.kill()
+
+
+@pytest.fixture
+def start_pgbouncer(server):
+    """One to be killed and started again."""
+    pooler = PgBouncer(server)
+    yield pooler
+    pooler.kill()
 
 
 @pytest.fixture
@@ -217,3 +241,48 @@ def test_the_documented_exceptions_say_so(database, pooled_url):
         direct_style.ping()
     assert not caught.value.transient
     assert "transaction_pooler" in str(caught.value)
+
+
+def test_a_pooler_that_is_killed_under_load_loses_nothing(server, migrated, start_pgbouncer):
+    """Killed and started again while threads write through it."""
+    database = Database(server.url_at(start_pgbouncer.port, migrated.rpartition("/")[2]), transaction_pooler=True)
+    users = Managers(database).users
+    over = threading.Event()
+    acknowledged, possible = [], []
+
+    def write(number):
+        step = 0
+        while not over.is_set():
+            step += 1
+            email = f"{number}-{step}@example.com"
+
+            def work(connection, email=email):
+                users.insert(ADA | {"email": email})
+
+            try:
+                database.run_transaction(work, retries=50)
+            except CommitUnknownError as error:
+                if (outcome := error.resolve()) == "committed":
+                    acknowledged.append(email)
+                elif outcome != "rolled back":
+                    possible.append(email)
+                continue
+            acknowledged.append(email)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(0.2)
+        start_pgbouncer.kill()
+        start_pgbouncer()
+    reached = len(acknowledged)
+    wait_for(lambda: len(acknowledged) > reached + 10)
+    over.set()
+    for thread in threads:
+        thread.join()
+    kept = users.values("email")
+    database.close()
+    print(f"{len(acknowledged)} acknowledged, {len(possible)} in doubt, {len(kept)} kept")
+    assert len(kept) == len(set(kept))
+    assert set(acknowledged) <= set(kept) <= set(acknowledged) | set(possible)
