@@ -130,3 +130,10 @@ def test_what_an_answer_takes_is_measured(capsys):
         "this library",
         "graphql-core",
     ]
+
+
+def test_what_feeds_take_is_measured(capsys):
+    from benchmarks import feeds
+
+    assert feeds.main(["--rounds", "2", "--changes", "100", "--database", "sqlite"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6

@@ -61,9 +61,12 @@ _PAGE = """
             ORDER BY c.id LIMIT ?
         )
     )
-    SELECT c.id, c.transaction_id::text, e.last
-    FROM (SELECT * FROM ends ORDER BY last LIMIT ?) AS e JOIN {source} AS c ON c.transaction_id = e.transaction_id
-    WHERE c.id > CASE WHEN e.last = ? THEN ? ELSE 0 END ORDER BY e.last, c.id LIMIT ?
+    SELECT c.id, e.transaction_id::text, e.last
+    FROM (SELECT * FROM ends ORDER BY last LIMIT ?) AS e CROSS JOIN LATERAL (
+        SELECT c.id FROM {source} AS c
+        WHERE c.transaction_id = e.transaction_id AND c.id > CASE WHEN e.last = ? THEN ? ELSE 0 END
+        ORDER BY c.id LIMIT ?
+    ) AS c ORDER BY e.last, c.id LIMIT ?
 """
 
 _UNREAD = """
@@ -147,7 +150,7 @@ def page(database: peewee.Database, source: Source, position: Position, limit: i
             return [Key(*row) for row in rest]
     # One more, since the first transaction may be one that was read to its end.
     ends = limit + 1
-    values = (before, after, last, lowest, last, before, after, ends, ends, last, position["id"], limit)
+    values = (before, after, last, lowest, last, before, after, ends, ends, last, position["id"], limit, limit)
     return [Key(*row) for row in rows(database, _PAGE.format(source=source), *values)]
 
 
