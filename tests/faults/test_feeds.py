@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Change, Component, Database, errors
+from cloudpub_models.cli.commands.doctor.postgresql import restored_log
 from cloudpub_models.entity import AutoField, BigIntegerField, Entity
 from tests.faults.servers import Server, Standby
 
@@ -235,3 +236,39 @@ def test_a_standby_refuses_and_goes_on_when_it_is_promoted(primary: Server, stan
     assert delivered == [row["id"] for row in kept]
     assert len(delivered) == 6
     replica.close()
+
+
+@pytest.mark.alone
+def test_what_was_restored_from_another_server_is_found(primary: Server, tmp_path: Path) -> None:
+    """A dump brings numbers of transactions that its new server has yet to give out, and positions among them."""
+    other = Server()
+    try:
+        for _ in range(50):
+            primary.execute("SELECT pg_current_xact_id()")
+        primary.execute("CREATE DATABASE bank")
+        other.execute("CREATE DATABASE bank")
+        database = open_bank(primary.url_at(primary.port, "bank"), str(tmp_path))
+        _found(database, 4)
+        with database.feed("ledger", limit=2):
+            pass
+        database.close()
+        dump = primary.directory / "bank.sql"
+        primary._run("pg_dump", "-d", primary.url_at(primary.port, "bank"), "-f", str(dump))
+        other._run("psql", "-q", "-d", other.url_at(other.port, "bank"), "-f", str(dump))
+        restored = open_bank(other.url_at(other.port, "bank"), str(tmp_path))
+        with pytest.raises(errors.FeedGapError, match="that was copied into it"), restored.feed("ledger"):
+            pass
+        (verdict,) = restored_log(restored)
+        assert verdict.level == "error"
+        assert "the log has 2 transactions with numbers that this server has yet to give out" in verdict.message
+        restored.history.disable()
+        restored.raw_execute("TRUNCATE changes, outbox")
+        restored.history.enable()
+        assert list(restored_log(restored)) == []
+        restored.history.move_consumer("ledger", "oldest")
+        _add(restored, 1, 5)
+        with restored.feed("ledger") as batch:
+            assert [change.after for change in batch] == [{"amount": 105}]
+        restored.close()
+    finally:
+        other.remove()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
+from cloudpub_models.history.postgresql import has_log
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
 
@@ -61,6 +62,10 @@ _ZONE = """
                        WHEN 'database user' THEN format('ROLE %I IN DATABASE %I', current_user, current_database())
                        ELSE format('DATABASE %I', current_database()) END AS owner
     FROM pg_settings WHERE name = 'TimeZone'
+"""
+_NUMBERS_AHEAD = """
+    SELECT count(DISTINCT transaction_id) AS transactions FROM changes
+    WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot())
 """
 _LOCAL = ("timestamp", "timestamp(6)")
 _NOW = ("now", "localtimestamp", "clock_timestamp", "statement_timestamp", "transaction_timestamp")
@@ -231,7 +236,21 @@ def encoding(database: Database) -> Iterator[Verdict]:
         )
 
 
+def restored_log(database: Database) -> Iterator[Verdict]:
+    """Find a log of changes that another server has written: its transactions have that server's numbers."""
+    if not has_log(database.engine):
+        return
+    row = database.raw_query_single(_NUMBERS_AHEAD)
+    if row and row["transactions"]:
+        yield error(
+            f"the log has {row['transactions']:,} transactions with numbers that this server has yet to give out: it "
+            "was restored from another one; feeds leave them out, and transactions to come will share their numbers",
+            "cloudpub history off, then TRUNCATE changes, outbox, then cloudpub history on: the log begins anew",
+        )
+
+
 CHECKS: tuple[Check, ...] = (
+    ("history", restored_log),
     ("indexes", invalid_indexes),
     ("indexes", index_use),
     ("statistics", never_analysed),
