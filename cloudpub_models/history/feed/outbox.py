@@ -49,7 +49,7 @@ def publish(database: peewee.Database, topic: str, payload: Any) -> None:
 
 
 def messages(database: peewee.Database, ids: Sequence[int]) -> list[Message]:
-    """Return messages in an order."""
+    """Return messages in an order, without those that were deleted meanwhile."""
     outbox = outbox_of(database)
     payload = peewee.NodeList((peewee.SQL("CAST("), outbox.payload, peewee.SQL("AS TEXT)"))).converter(_document)
     query = outbox.select(outbox.id, outbox.topic, payload.alias("payload"), outbox.created_at)
@@ -58,7 +58,7 @@ def messages(database: peewee.Database, ids: Sequence[int]) -> list[Message]:
         for start in range(0, len(ids), _READ_AT_ONCE)
         for row in query.where(outbox.id.in_(ids[start : start + _READ_AT_ONCE])).tuples()
     }
-    return [found[id] for id in ids]
+    return [found[id] for id in ids if id in found]
 
 
 def outbox_of(database: peewee.Database) -> Any:

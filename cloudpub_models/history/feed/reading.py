@@ -67,7 +67,8 @@ def _delivered(
     delivered = _whole_transactions(keys, limit)
     found = _rows_of_log(database, delivered)
     delivered = delivered[: _gap_in(found)]
-    return delivered, read(database, [row for row in found[: len(delivered)] if row.operation != BEGINS], models)
+    changes = [row for row in found[: len(delivered)] if row is not None and row.operation != BEGINS]
+    return delivered, read(database, changes, models)
 
 
 def _position(database: peewee.Database, name: str, source: Source, start: Start) -> Position:
@@ -108,6 +109,7 @@ def _whole_transactions(keys: Sequence[Key], limit: int) -> list[Key]:
 
 
 def _rows_of_log(database: peewee.Database, keys: Sequence[Key]) -> list[Any]:
+    """Return the rows of keys; ``None`` for one that was deleted meanwhile, as for a consumer not known yet."""
     log = log_of(database)
     ids = [key.id for key in keys]
     by_id = {
@@ -115,7 +117,7 @@ def _rows_of_log(database: peewee.Database, keys: Sequence[Key]) -> list[Any]:
         for start in range(0, len(ids), _READ_AT_ONCE)
         for row in changes_in(log).where(log.id.in_(ids[start : start + _READ_AT_ONCE])).namedtuples()
     }
-    return [by_id[id] for id in ids]
+    return [by_id.get(id) for id in ids]
 
 
 def _gap_in(found: Sequence[Any]) -> int:
@@ -125,8 +127,8 @@ def _gap_in(found: Sequence[Any]) -> int:
         FeedGapError: none does.
     """
     for number, row in enumerate(found):
-        if row.operation == ENDS:
-            if any(before.operation != BEGINS for before in found[:number]):
+        if row is not None and row.operation == ENDS:
+            if any(before is not None and before.operation != BEGINS for before in found[:number]):
                 return number
             raise FeedGapError(
                 f"expected changes without a gap; got the end of the recording of {row.table_name} at "

@@ -257,6 +257,28 @@ def test_one_cannot_begin_where_nothing_is_recorded(database: Database) -> None:
     assert database.history.consumers() == []
 
 
+def test_what_is_deleted_meanwhile_is_left_out(managers: Managers, ada: User) -> None:
+    """As by somebody who prunes while a consumer is not known yet."""
+    database = managers.database
+    for number in range(3):
+        managers.users.update_by_id(ada.id, {"email": f"{number}@e.org"})
+        database.publish("topic", number)
+    ids = [change.id for change in managers.users.history(ada.id)]
+
+    def meanwhile(query: Any) -> None:
+        if "LIMIT" in query.sql and "nearest" not in query.sql:
+            database.raw_execute("DELETE FROM changes WHERE id = @id", {"id": ids[0]})
+            database.raw_execute("DELETE FROM outbox WHERE payload = '1'")
+
+    stop = database.on_query(meanwhile)
+    with database.feed("all") as batch:
+        assert [change.after.get("email") for change in batch] == [None, "0@e.org", "1@e.org"]
+    database.publish("topic", 1)
+    with database.feed("mailer", source="outbox") as messages:
+        assert [message.payload for message in messages] == [0, 2]
+    stop()
+
+
 def test_what_is_kept_of_a_page() -> None:
     keys = [Key(number, transaction, number) for number, transaction in enumerate("aabbbc")]
     assert len(_whole_transactions(keys, 6)) == 6
