@@ -82,7 +82,6 @@ class Lease(Generic[M]):
         self._database = database
         self._held = held
         self._locked = locked
-        self._begun = begun
         # By this process's clock, from before the statement was sent: never later than the database's.
         self._lasts_until = begun + seconds
         self._renewed_until = None if at_most is None else begun + at_most

@@ -20,6 +20,7 @@ from cloudpub_models.errors import (
     UniqueViolationError,
 )
 from tests.faults.servers import free_port, wait_for
+from tests.work.databases import opened
 
 pytestmark = pytest.mark.alone
 
@@ -231,6 +232,31 @@ def test_consumers_of_one_name_take_turns(migrated, pooled_url, database):
         thread.join(30)
     assert [row["change_id"] for row in direct.raw_query_all("SELECT change_id FROM effects ORDER BY change_id")] == ids
     direct.close()
+
+
+def test_workers_share_rows_and_do_things_once(migrated, pooled_url, database):
+    with opened(migrated) as direct:
+        users = Managers(direct).users
+        ids = [users.insert({"email": f"{number}@example.com", "password_hash": "new"}).id for number in range(12)]
+    managers, done, fresh = Managers(database), [], []
+
+    def work():
+        while lease := managers.users.lease({"password_hash": "new"}, seconds=30):
+            with lease:
+                lease.renew()
+                with lease.finish():
+                    managers.users.update_by_id(lease.row.id, {"password_hash": "old"})
+                done.append(lease.row.id)
+        with database.once("report") as first:
+            fresh.append(first)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(done) == ids
+    assert sorted(fresh) == [False, False, False, True]
 
 
 def test_the_documented_exceptions_say_so(database, pooled_url):
