@@ -38,7 +38,18 @@ class RefusedError(CloudpubError):
 
 
 class CommandGroup(TyperGroup):
-    """A group of commands that reports expected errors, and exits with 1 then."""
+    """A group of commands that reports expected errors, and exits with 1 then; help has no types of Python."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_types(command.get_params(ctx))
+        return command
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return what the group itself takes."""
+        return _without_types(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -55,6 +66,20 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         raise typer.Exit(FAILED)
+
+
+def _without_types(parameters: Any) -> Any:
+    """Have help not say ``<str>`` behind what is named already, and ``<bool>`` behind a flag, as newer Typers do."""
+    for parameter in parameters:
+        if parameter.param_type_name == "argument" and parameter.metavar is not None:
+            parameter.display_type_rich = _no_type
+        elif getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
+
+
+def _no_type(ctx: Any) -> None:
+    return None
 
 
 def _for_the_command_line(message: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line
@@ -18,6 +19,7 @@ from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.platform.registry import Managers
 
 graphql = typer.Typer(
+    cls=CommandGroup,
     name="graphql",
     no_args_is_help=True,
     help="The types that GraphQL has, and answers to queries.",

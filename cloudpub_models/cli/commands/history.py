@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.commands.prune import moment_before
 from cloudpub_models.cli.given.options import JsonOption, TableArgument, YesOption, require_consent, uuid_in
 from cloudpub_models.cli.given.target import Target, takes_target
@@ -33,6 +34,7 @@ TransactionArgument = Annotated[
 ConsumerArgument = Annotated[str, typer.Argument(metavar="CONSUMER", help="Its name, as 'history consumers' has it.")]
 
 history = typer.Typer(
+    cls=CommandGroup,
     name="history",
     no_args_is_help=True,
     help="The log of changes: who changed what, and back again.",

@@ -1,7 +1,7 @@
 """Conditions as they are typed behind a command: ``status=active 'duration_ms>=1000' 'name~resize%'``.
 
-Each argument is a column, an operator and a value; all of them have to hold. Together they become what a manager takes
-as ``where``, and are checked before anything is sent.
+Each argument is a column, its own or a dotted one as ``user.email``, an operator and a value; all of them have to hold.
+Together they become what a manager takes as ``where``, and are checked before anything is sent.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import typer
 from cloudpub_models.cli.given.cells import KeyLookup, reader_from_text
 from cloudpub_models.errors import CloudpubError, InvalidQueryError
 from cloudpub_models.manager.arguments.conditions import Combined, all_of
+from cloudpub_models.manager.arguments.dotted import related_column
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
 
-_FILTER = re.compile(r"(\w+)\s*(!=|>=|<=|!~|=|>|<|~)(.*)", re.DOTALL | re.ASCII)
+_FILTER = re.compile(r"(\w+(?:\.\w+)*)\s*(!=|>=|<=|!~|=|>|<|~)(.*)", re.DOTALL | re.ASCII)
 _PATTERNS = {"~": operators.like, "!~": operators.not_like}
 
 FiltersArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CONDITION",
-        help="column=value, also with != > >= < <= ~ (LIKE) !~; quote what the shell would take. =null is NULL.",
+        help="column=value, also user.email=value, with != > >= < <= ~ (LIKE) !~; quote what the shell would take. "
+        "=null is NULL.",
         show_default=False,
     ),
 ]
@@ -55,7 +57,8 @@ def _parse(argument: str, table: Table, keys: KeyLookup) -> dict[str, Any]:
     if found is None:
         raise InvalidQueryError(f"expected a condition, as in status=active or 'version>=2'; got {argument!r}")
     name, operator, text = found.groups()
-    column = table.column(name)
+    column = related_column(table.model, name).column
+    key = name if "." in name else column.name
     if operator == "=" and text.startswith(("=", "~")):
         meant = f"{name}{text}" if text.startswith("~") else f"{name}={text.lstrip('=')}"
         literally = f"; {f'{name}~{text}'!r} compares with that very text" if column.is_text else ""
@@ -63,9 +66,9 @@ def _parse(argument: str, table: Table, keys: KeyLookup) -> dict[str, Any]:
     if operator in _PATTERNS:
         if not column.is_text:
             raise InvalidQueryError(f"expected a column of text before {operator}; got {column.name}: use = < >")
-        return {column.name: _PATTERNS[operator](text)}
+        return {key: _PATTERNS[operator](text)}
     if text.lower() == "null":
         if operator not in ("=", "!="):
             raise InvalidQueryError(f"expected = or != before null; got {operator}: write {name}=null or {name}!=null")
-        return {column.name: operators.is_null() if operator == "=" else operators.is_not_null()}
-    return {column.name: operators.Operator(operator, (reader_from_text(column, keys)(text),))}
+        return {key: operators.is_null() if operator == "=" else operators.is_not_null()}
+    return {key: operators.Operator(operator, (reader_from_text(column, keys)(text),))}

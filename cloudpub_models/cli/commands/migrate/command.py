@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import peewee
 import typer
 
-from cloudpub_models.cli.boundary import FAILED, PENDING, RefusedError
+from cloudpub_models.cli.boundary import FAILED, PENDING, CommandGroup, RefusedError
 from cloudpub_models.cli.commands.migrate.new import new
 from cloudpub_models.cli.commands.migrate.plan import hazard_line, plan_document, plan_summary, print_plan
 from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
@@ -36,6 +36,7 @@ _BETWEEN = "between the database and the models"
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show the SQL and what it does to others; change nothing.")]
 
 migrate = typer.Typer(
+    cls=CommandGroup,
     name="migrate",
     invoke_without_command=True,
     help="Create and change the schema. Without a subcommand: up.",
