@@ -14,10 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # What users install; the extras for tests, pages and benchmarks are the project's own.
-EXTRAS = ("cli", "cursors", "fast", "otel", "png")
+EXTRAS = ("cli", "cursors", "fast", "graphql", "otel", "png")
 
 SMOKE = """
 from cloudpub_models import Database, Managers, UserDto, operators
+from cloudpub_models.graphql import answer
 from cloudpub_models.telemetry import instrument
 import orjson, resvg_py
 import psycopg2
@@ -40,6 +41,8 @@ assert managers.functions.find_one({"name": operators.like("re%")}, include=("us
 assert managers.function_logs.count() == 9
 page = managers.function_logs.paginate_after(None, 5)
 assert len(managers.function_logs.paginate_after(page.next_cursor, 5).items) == 4
+asked = answer(managers, "{ functions(first: 1) { nodes { name } } }")
+assert asked == {"data": {"functions": {"nodes": [{"name": "resize"}]}}}, asked
 assert UserDto.from_entity(ada).to_json()["email"] == "ada@example.com"
 """
 
