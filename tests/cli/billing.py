@@ -28,6 +28,7 @@ class ApiKey(Entity):
     class Meta:
         table_name = "api_keys"
         indexes = ((("user", "name"), True),)
+        owner = "user"
 
 
 class Charge(peewee.Model):
@@ -39,6 +40,7 @@ class Charge(peewee.Model):
 
     class Meta:
         table_name = "charges"
+        owner = "api_key"
 
 
 class ApiKeyDto(Dto):

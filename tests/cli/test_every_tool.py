@@ -26,6 +26,7 @@ from cloudpub_models import database as default_database
 from cloudpub_models.cli.application import application
 from cloudpub_models.component import project_components
 from cloudpub_models.testing.postgresql import SERVER_VARIABLE
+from tests.schema.roles import owned_by_program
 
 pytest_plugins = ["pytester"]
 
@@ -189,6 +190,16 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
         "data": {"apiKeys": {"nodes": [{"name": "deploy", "user": {"email": "ada@example.com"}}]}}
     }
     assert "keyHash" not in walk("graphql", "schema")
+
+    # Whose they are: where the database can hold rows to their owners
+    if cli_database_url.startswith("postgresql"):
+        program = ("--database", owned_by_program(cli_database_url))
+        assert "api_keys, charges" in walk("guard", "on", *program)
+        assert walk("count", "charges", *program) == "0\n"
+        assert "api_keys, charges" in walk("guard", "off", *program)
+    else:
+        walk("guard", "on", exit_code=1)
+        walk("guard", "off", exit_code=1)
 
     # Its schema
     assert "type ApiKey {" in walk("graphql", "schema")
