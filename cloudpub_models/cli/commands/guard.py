@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.given.options import JsonOption
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
@@ -16,6 +17,7 @@ from cloudpub_models.cli.shown.terminal import print_line
 from cloudpub_models.schema.row_security import switch_off, switch_on
 
 guard = typer.Typer(
+    cls=CommandGroup,
     name="guard",
     no_args_is_help=True,
     help="PostgreSQL's row security: rows are held to their owners by the database too.",
