@@ -64,6 +64,8 @@ class Visitor:
 PATTERNS: dict[str, Callable[[Visitor], object]] = {
     # Logs
     "tail": lambda v: v.managers.function_logs.tail(v.busy),
+    "search in a function": lambda v: v.managers.function_logs.search("request", function=v.busy, limit=20),
+    "search in all functions": lambda v: v.managers.function_logs.search("request", since=timedelta(hours=1), limit=20),
     "tail, one level": lambda v: v.managers.function_logs.tail(v.busy, level="error"),
     "tail, two levels": lambda v: v.managers.function_logs.tail(v.busy, level=["error", "warn"]),
     "tail, a level that there is not": lambda v: v.managers.function_logs.tail(v.busy, level="fatal"),

@@ -29,6 +29,8 @@ from cloudpub_models import (
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.url import mask_password
 from cloudpub_models.dto import UserDto
+from cloudpub_models.schema import create_all
+from cloudpub_models.work.component import LeaseRow
 
 HASH = "s3cr3t-hash"
 PASSWORD = "s3cr3t-password"
@@ -180,6 +182,36 @@ def changed_since(database: Database) -> None:
         database.history.disable()
 
 
+def past_a_gap(database: Database) -> None:
+    database.history.enable()
+    users = Managers(database).users
+    for _ in range(2):
+        users.update_by_id(users.get_one().id, {"password_hash": HASH})
+        with database.feed("secrets"):
+            pass
+        database.history.disable()
+        users.update_by_id(users.get_one().id, {"password_hash": f"{HASH}-2"})
+        database.history.enable()
+    try:
+        with database.feed("secrets"):
+            pass
+    finally:
+        database.history.disable()
+        database.history.remove_consumer("secrets")
+
+
+def after_it_ran_out(database: Database) -> None:
+    create_all(database.engine, [LeaseRow])
+    try:
+        lease = Managers(database).users.lease({"password_hash": HASH}, seconds=60)
+        assert lease is not None
+        lease.release()
+        with lease.finish():
+            pass
+    finally:
+        database.raw_execute("DROP TABLE leases")
+
+
 def forgotten(database: Database) -> None:
     database.history.enable()
     try:
@@ -247,6 +279,8 @@ EVERYWHERE: list[tuple[type[Exception], Provocation]] = [
     (errors.HistoryError, lambda database: Managers(database).users.history(1)),
     (errors.HistoryError, forgotten),
     (errors.HistoryConflictError, changed_since),
+    (errors.FeedGapError, past_a_gap),
+    (errors.LeaseLostError, after_it_ran_out),
     (errors.RefusedQueryError, lambda database: database.raw_query_all("SELECT nothing, @hash", {"hash": HASH})),
     (
         errors.InvalidQueryError,

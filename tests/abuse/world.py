@@ -9,7 +9,9 @@ from typing import Any
 from cloudpub_models import Database, Managers, QueryBuilder
 from cloudpub_models.legacy import QueryHelpers
 from cloudpub_models.manager.statements import pages as keyset
+from cloudpub_models.schema import create_all
 from cloudpub_models.sql import POSTGRESQL, SQLITE
+from cloudpub_models.work.component import LeaseRow, Receipt
 from tests.abuse.payloads import EVERY, storable
 
 _RECORDED = (
@@ -37,6 +39,7 @@ class World:
         self.helpers = type("Helpers", (QueryHelpers,), {"managers": managers})
         self.users, self.functions, self.logs = managers.users, managers.functions, managers.function_logs
         database.history.enable()
+        create_all(database.engine, [LeaseRow, Receipt])
         database.raw_execute("CREATE TABLE canary (id INTEGER PRIMARY KEY, secret TEXT)")
         database.raw_execute("INSERT INTO canary (id, secret) VALUES (1, 'tweet')")
         self.user = self.users.insert({"email": "ada@example.com", "password_hash": "hash"})
@@ -98,5 +101,5 @@ class World:
         """What anybody can make who has read how cursors are made."""
         order = keyset.complete_order(order_by, "ASC", self.logs.table, self.database.engine)
         payload = json.dumps(values).encode()
-        checksum = keyset._checksum(payload, order, self.logs.table)
+        checksum = keyset._checksum(payload, keyset._belonging(order, self.logs.table))
         return base64.urlsafe_b64encode(checksum + payload).decode().rstrip("=")

@@ -190,23 +190,32 @@ def move_consumer(
     name: ConsumerArgument,
     to: Annotated[Start, typer.Argument(metavar="PLACE", help="oldest: all that is kept, again; now: none of it.")],
     yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Have a consumer go on from the oldest that is kept, or from now. It asks first."""
     with target.opened() as database:
         consequence = "get again all that is kept" if to == "oldest" else "never get what waits for it"
         require_consent(f"Have {name} {consequence}?", yes=yes)
         database.history.move_consumer(name, to)
-    print_line(f"{name} goes on from {'the oldest' if to == 'oldest' else 'now'}")
+    if as_json:
+        print_document({"consumer": name, "goes_on_from": to})
+    else:
+        print_line(f"{name} goes on from {'the oldest' if to == 'oldest' else 'now'}")
 
 
 @history.command("remove-consumer", epilog="Example: cloudpub history remove-consumer search-index")
 @takes_target()
-def remove_consumer(target: Target, name: ConsumerArgument, yes: YesOption = False) -> None:
+def remove_consumer(
+    target: Target, name: ConsumerArgument, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
     """Forget a consumer, so that nothing is kept for it any more. It asks first."""
     with target.opened() as database:
         require_consent(f"Forget {name}?", yes=yes)
         database.history.remove_consumer(name)
-    print_line(f"{name} is forgotten")
+    if as_json:
+        print_document({"removed": name})
+    else:
+        print_line(f"{name} is forgotten")
 
 
 def _row_id(database: Database, table: Table, key: str) -> Any:

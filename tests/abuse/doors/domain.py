@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -95,6 +96,10 @@ for _name, _call in {
         given
     ),
     "FunctionLogManager.append(function)": lambda world, given: world.logs.append(given, "x", "x"),
+    "FunctionLogManager.search(function)": lambda world, given: world.logs.search("zebra", function=given),
+    "FunctionLogManager.search(since)": lambda world, given: world.logs.search("zebra", since=given),
+    "FunctionLogManager.search(cursor)": lambda world, given: world.logs.search("zebra", function=1, cursor=given),
+    "Managers.owned_by(owner)": lambda world, given: world.managers.owned_by(given),
     "FunctionLogManager.tail(function)": lambda world, given: world.logs.tail(given),
     "FunctionInvocationManager.prune(older_than):logs": lambda world, given: world.logs.prune(given),
     "FunctionInvocationManager.prune(older_than)": lambda world, given: world.managers.function_invocations.prune(
@@ -181,6 +186,53 @@ DOORS.in_vain(
     text(19),
     result=[],
 )
+DOORS.in_vain(
+    "FunctionLogManager.search(level)",
+    lambda world, given: world.logs.search("zebra", function=world.function, level=f"{given}!").items,
+    text(19),
+    result=[],
+)
+
+
+def _searchable(given: str) -> bool:
+    words = sum(is_word for is_word, _ in groupby(given, str.isalnum))
+    return len(given) < 900 and words < 30
+
+
+@DOORS.door(
+    "FunctionLogManager.search(text)",
+    "Manager.find_by_text(text)",
+    harmless=(*TEXTS, "-"),
+    accepts=_searchable,
+    expects=lambda *_: [],
+)
+def _(world: World, given: str) -> Any:
+    # Whatever it is, it is words of a phrase that no line has, and a word beside it.
+    typed = f'zebra "{given.replace(chr(34), " ")}"'
+    assert world.logs.search(typed, function=world.function).items == []
+    return world.logs.find_by_text(typed).items
+
+
+@DOORS.door("Managers.unrestricted(reason)", harmless=TEXTS, accepts=lambda given: given.strip() != "")
+def _(world: World, given: str) -> Any:
+    assert world.managers.unrestricted(given).users.find_by_id(-1) is None
+
+
+@DOORS.door("Manager.lease(holder)", harmless=TEXTS, accepts=text(255, empty=False))
+def _(world: World, given: str) -> Any:
+    lease = world.functions.lease({"id": world.function.id}, seconds=60, holder=given)
+    assert lease is not None
+    lease.release()
+
+
+@DOORS.door("Database.once(key)", harmless=TEXTS, accepts=text(255, empty=False))
+def _(world: World, given: str) -> Any:
+    with world.database.once(given):
+        pass
+    with world.database.once(given) as fresh:
+        assert fresh is False
+
+
 DOORS.writes(
     "FunctionLogManager.append(message)", lambda world, given: world.logs.append(world.function, "written", given)
 )

@@ -122,6 +122,13 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.delete(where)": lambda world, given: world.logs.delete({given: "x"}),
     "Manager.delete_by_id(id_column)": lambda world, given: world.logs.delete_by_id("x", id_column=given),
     "Manager.find_by_id(id_column)": lambda world, given: world.logs.find_by_id("x", id_column=given),
+    "Manager.lease(where)": lambda world, given: world.logs.lease({given: "x"}, seconds=60),
+    "Manager.lease(order_by)": lambda world, given: world.logs.lease({"id": -1}, seconds=60, order_by=given),
+    "Manager.lease(at_most)": lambda world, given: world.logs.lease({"id": -1}, seconds=60, at_most=given),
+    "Manager.find_by_text(where)": lambda world, given: world.logs.find_by_text("zebra", {given: "x"}),
+    "Manager.find_by_text(order_by)": lambda world, given: world.logs.find_by_text("zebra", order_by=[given, given]),
+    "Manager.find_by_text(include)": lambda world, given: world.logs.find_by_text("zebra", include=[given]),
+    "Manager.find_by_text(cursor)": lambda world, given: world.logs.find_by_text("zebra", cursor=given),
     "Manager.claim(where)": lambda world, given: world.logs.claim({given: "x"}, {"level": "x"}),
     "Manager.claim(changes)": lambda world, given: world.logs.claim({"id": 1}, {given: "x"}),
     "Manager.upsert(data)": lambda world, given: world.logs.upsert({given: "x"}, ["id"]),
@@ -222,6 +229,7 @@ DIRECTIONS: dict[str, Call] = {
     "find_one": lambda world, given: world.logs.find_one(order_by="id", order_direction=given),
     "paginate": lambda world, given: world.logs.paginate(1, 1, order_by="id", order_direction=given),
     "paginate_after": lambda world, given: world.logs.paginate_after(None, 1, order_by="id", order_direction=given),
+    "find_by_text": lambda world, given: world.logs.find_by_text("zebra", order_by="id", order_direction=given),
     "has_many": lambda world, given: world.users.has_many(
         "functions", "user_id", 1, order_by="id", order_direction=given
     ),
