@@ -25,7 +25,8 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 html_static_path = ["_static"]
-html_css_files = ["width.css"]
+html_css_files = ["width.css", "copy.css"]
+html_js_files = ["copy.js"]
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 

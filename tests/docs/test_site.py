@@ -100,3 +100,11 @@ def test_pictures_are_shown(site, pages):
     shown = {Path(source).name for page in pages.values() for source in page.loaded}
     pictures = [ROOT / "docs" / "schema.svg", *ROOT.glob("docs/pictures/*.svg"), *ROOT.glob("docs/performance/*.svg")]
     assert {picture.name for picture in pictures} <= shown
+
+
+def test_code_can_be_copied_whole(pages, site):
+    script = (site / "_static" / "copy.js").read_text(encoding="utf-8")
+    assert "div.highlight" in script
+    assert "clipboard.writeText(code.textContent" in script
+    for path, page in pages.items():
+        assert any("_static/copy.js" in loaded for loaded in page.loaded), path
