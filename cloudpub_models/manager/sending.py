@@ -8,7 +8,7 @@ business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from sys import get_asyncgen_hooks
+from sys import get_asyncgen_hooks, modules
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 import peewee
@@ -107,7 +107,7 @@ def send(
         way: which of the engine's methods takes it: all rows, a count, a stream, rows with their columns, a copy.
         chunk_size: how many rows of a stream are fetched at a time.
     """
-    if get_asyncgen_hooks()[0] is not None:  # as where an event loop runs
+    if "asyncio" in modules and get_asyncgen_hooks()[0] is not None:  # as where an event loop runs
         warn_of_event_loop()
     engine = database.engine
     if engine.is_attended:
