@@ -7,6 +7,7 @@ import _sqlite3
 import ctypes
 import errno
 import fcntl
+import gc
 from collections import Counter
 from contextlib import contextmanager
 
@@ -78,8 +79,12 @@ class FailingCalls:
                     self._kept.append(replacement)
                     names.append(name)
                     self._system.set_system_call(self._address, name.encode(), ctypes.cast(replacement, POINTER).value)
+            # The collector would close what it finds within a call of SQLite that holds the lock which closing takes.
+            gc.collect()
+            gc.disable()
             yield self
         finally:
+            gc.enable()
             for name in names:
                 self._system.set_system_call(self._address, name.encode(), None)
 

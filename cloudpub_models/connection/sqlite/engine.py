@@ -208,7 +208,12 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 cached_statements=512,
                 factory=SqliteConnection,
             )
-            self._configure(connection)
+            try:
+                self._configure(connection)
+            except BaseException:
+                # The collector would close it at a moment of its own.
+                connection.close()
+                raise
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in _STORAGE_CODES:
                 raise classify(error) from error
