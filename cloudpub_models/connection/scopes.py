@@ -70,7 +70,7 @@ class ThreadState:
         levels: what Peewee's own calls have begun or joined that is no scope of its own, outermost first.
         pinned: whether a session or a transaction keeps the connection; SQLite's, where a thread keeps it in any case.
         only_reads: whether raw SQL has to be a single query, of which the server itself makes sure; PostgreSQL's.
-        lease: what gives a pinned connection back, or closes the thread's own, when the thread ends without doing so.
+        loan: what gives a pinned connection back, or closes the thread's own, when the thread ends without doing so.
         trusted_until: until when the file is taken to be the one that was opened, on the monotonic clock; ``None`` for
             ever. SQLite's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
@@ -82,8 +82,8 @@ class ThreadState:
         "actor",
         "connection",
         "cursor",
-        "lease",
         "levels",
+        "loan",
         "only_reads",
         "pinned",
         "scopes",
@@ -96,7 +96,7 @@ class ThreadState:
         self.levels: list[Any] = []
         self.pinned = False
         self.only_reads = False
-        self.lease: Any = None
+        self.loan: Any = None
         self.trusted_until: float | None = 0.0
         self.cursor: Any = None
         self.actor: Actor | None = None

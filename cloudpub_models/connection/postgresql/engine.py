@@ -37,7 +37,7 @@ from cloudpub_models.connection.postgresql.connection import (
 )
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect, has_gone_silent
 from cloudpub_models.connection.postgresql.literals import filled
-from cloudpub_models.connection.postgresql.pool import ConnectionPool, Lease
+from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource, ToldSql
@@ -121,7 +121,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if self._isolation_level is not None and connection.isolation_level != self._isolation_level:
             connection.set_isolation_level(self._isolation_level)
             connection.autocommit = True
-        self._threads.current.lease = Lease(self._pool, connection)
+        self._threads.current.loan = Loan(self._pool, connection)
         self._keep_connection(connection)
         return True
 
@@ -135,19 +135,19 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 raise
 
     def unpin_elsewhere(self, thread: ThreadState) -> None:
-        connection, lease = thread.connection, thread.lease
+        connection, loan = thread.connection, thread.loan
         if connection is None or thread.scopes:
             return
-        thread.connection = thread.lease = None
-        if lease is not None:
-            lease.connection = None
+        thread.connection = thread.loan = None
+        if loan is not None:
+            loan.connection = None
         # Not given to others: that thread may be in the middle of a statement on it.
         self._pool.remove(connection)
 
     def _forget_connection(self) -> PostgresqlConnection | None:
-        lease = self._threads.current.lease
-        if lease is not None:
-            lease.connection = None
+        loan = self._threads.current.loan
+        if loan is not None:
+            loan.connection = None
         kept: PostgresqlConnection | None = super()._forget_connection()
         return kept
 

@@ -376,7 +376,7 @@ class ConnectionPool(Generic[C]):
         return connection
 
 
-class Lease(Generic[C]):
+class Loan(Generic[C]):
     """Gives a thread's pinned connection back when the thread ends without doing so."""
 
     __slots__ = ("_pool", "connection")

@@ -99,7 +99,7 @@ class SqliteConnection(sqlite3.Connection):
             self.close()
 
 
-class Lease:
+class Loan:
     """Closes a thread's connection when the thread ends: it is part of a cycle, and would wait for the collector."""
 
     __slots__ = ("_engine", "_process", "connection")
@@ -308,14 +308,14 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         connection: SqliteConnection | None = self._threads.current.connection
         if connection is None:
             connection = self._connect()
-            self._threads.current.lease = Lease(self, connection)
+            self._threads.current.loan = Loan(self, connection)
             self._keep_connection(connection)
         return connection
 
     def _forget_connection(self) -> Any:
-        lease = self._threads.current.lease
-        if lease is not None:
-            lease.connection = None
+        loan = self._threads.current.loan
+        if loan is not None:
+            loan.connection = None
         return super()._forget_connection()
 
     def _let_go(self) -> None:

@@ -133,7 +133,7 @@ def test_a_database_that_outlives_the_modules_ends_without_a_word(monkeypatch: p
     database = Database("sqlite:///:memory:")
     database.ping()
     monkeypatch.setattr(sqlite_engine, "os", None)
-    database.engine.this_thread().lease.__del__()
+    database.engine.this_thread().loan.__del__()
     monkeypatch.undo()
     assert database.raw_query_single("SELECT 1 AS one") == {"one": 1}
     database.close()
