@@ -17,17 +17,17 @@ from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.identifiers import shown
 
 # How much of a text is looked at: what comes later in it is not found.
-SEARCHED_CHARACTERS = 20_000
+_SEARCHED_CHARACTERS = 20_000
 _LONGEST_QUERY = 1_000
 _MOST_WORDS = 32
 _WORD = re.compile(r"[^\W_]+")
-_TERM = re.compile(
+_TYPED_TERM = re.compile(
     r"""(?P<without>-)? (?: "(?P<quoted>[^"]*)"? | (?P<plain>[^\s"]+) ) (?P<beginning>\*)?""", re.VERBOSE
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
-class SearchTerm(NamedTuple):
+class _Term(NamedTuple):
     """Words that follow one another.
 
     Attributes:
@@ -40,8 +40,8 @@ class SearchTerm(NamedTuple):
 
 
 class _Alternative(NamedTuple):
-    wanted: tuple[SearchTerm, ...]
-    unwanted: tuple[SearchTerm, ...]
+    wanted: tuple[_Term, ...]
+    unwanted: tuple[_Term, ...]
 
 
 class SearchQuery:
@@ -110,7 +110,7 @@ class SearchQuery:
         >>> SearchQuery('"out of memory" -debug').highlights("Worker 7: Out of memory!")
         [(10, 23)]
         """
-        found = [(word.group(), *word.span()) for word in _WORD.finditer(_folded(text[:SEARCHED_CHARACTERS]))]
+        found = [(word.group(), *word.span()) for word in _WORD.finditer(_folded(text[:_SEARCHED_CHARACTERS]))]
         terms = [term for alternative in self._alternatives for term in alternative.wanted]
         places = sorted(place for term in terms for place in _places(term, found))
         joined: list[tuple[int, int]] = []
@@ -158,14 +158,14 @@ def _folded_character(character: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(_folded(text[:SEARCHED_CHARACTERS]))
+    return _WORD.findall(_folded(text[:_SEARCHED_CHARACTERS]))
 
 
-def _is_in(term: SearchTerm, words: str) -> bool:
+def _is_in(term: _Term, words: str) -> bool:
     return f" {' '.join(term.words)}{'' if term.beginning else ' '}" in words
 
 
-def _places(term: SearchTerm, found: Sequence[tuple[str, int, int]]) -> Iterator[tuple[int, int]]:
+def _places(term: _Term, found: Sequence[tuple[str, int, int]]) -> Iterator[tuple[int, int]]:
     first, length = term.words[0], len(term.words)
     for position in range(len(found) - length + 1):
         if not found[position][0].startswith(first):
@@ -175,17 +175,17 @@ def _places(term: SearchTerm, found: Sequence[tuple[str, int, int]]) -> Iterator
             yield found[position][1], found[position + length - 1][2]
 
 
-def _follow(term: SearchTerm, words: tuple[str, ...]) -> bool:
+def _follow(term: _Term, words: tuple[str, ...]) -> bool:
     if term.beginning:
         return words[:-1] == term.words[:-1] and words[-1].startswith(term.words[-1])
     return words == term.words
 
 
 def _alternatives(text: str) -> Iterator[_Alternative]:
-    wanted: list[SearchTerm] = []
-    unwanted: list[SearchTerm] = []
+    wanted: list[_Term] = []
+    unwanted: list[_Term] = []
     count = 0
-    for term in [*_TERM.finditer(text), None]:
+    for term in [*_TYPED_TERM.finditer(text), None]:
         if term is None or term.group() == "OR":
             yield _alternative(wanted, unwanted, text)
             wanted, unwanted = [], []
@@ -198,10 +198,10 @@ def _alternatives(text: str) -> Iterator[_Alternative]:
         if count > _MOST_WORDS:
             raise InvalidQueryError(f"expected at most {_MOST_WORDS} words to search for; got more")
         beginning = bool(term["beginning"]) or plain.endswith("*")
-        (unwanted if term["without"] else wanted).append(SearchTerm(words, beginning))
+        (unwanted if term["without"] else wanted).append(_Term(words, beginning))
 
 
-def _alternative(wanted: list[SearchTerm], unwanted: list[SearchTerm], text: str) -> _Alternative:
+def _alternative(wanted: list[_Term], unwanted: list[_Term], text: str) -> _Alternative:
     if wanted:
         return _Alternative(tuple(wanted), tuple(unwanted))
     if unwanted:
