@@ -35,8 +35,8 @@ from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database, names_of_databases, unconnected
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError, MigrationError
 from cloudpub_models.sql.dialects import dialect_named
-from cloudpub_models.sql.identifiers import shown, surrogate_in
-from cloudpub_models.sql.values import check_count, json_to_text
+from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import check_count, check_text, json_to_text
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
@@ -580,11 +580,10 @@ class Database(_PeeweeDatabase):
         Outside a transaction each write gets one, which knows who acts:
         ``SELECT set_config('cloudpub.actor', 'user:ada', true), …``
         """
-        if not isinstance(actor, str) or not actor or "\0" in actor or surrogate_in(actor) is not None:
-            raise InvalidValueError(f"expected a text that names who acts; got {shown(actor)}")
+        name = check_text(actor, "the name of who acts")
         engine = self.engine
         before = engine.this_thread().actor
-        now = Actor(str.__str__(actor), json_to_text(details) if details else None)
+        now = Actor(name, json_to_text(details) if details else None)
         try:
             engine.act_as(now)
             yield
@@ -658,11 +657,10 @@ class Database(_PeeweeDatabase):
         ...     batch
         []
         """
-        from cloudpub_models.history.feed.outbox import checked_name
         from cloudpub_models.history.feed.positions import SOURCES, STARTS
         from cloudpub_models.history.feed.reading import next_batch
 
-        consumer = checked_name(name, "the name of a consumer")
+        consumer = check_text(name, "the name of the consumer")
         for given, known in ((source, SOURCES), (start, STARTS)):
             if given not in known:
                 raise InvalidValueError(f"expected {' or '.join(map(repr, known))}; got {shown(given)}")

@@ -35,8 +35,9 @@ from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import Select
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.conditions import RawCondition
+from cloudpub_models.sql.values import check_text
 from cloudpub_models.work.leases import Held, end, give_back, not_held, renew, take
-from cloudpub_models.work.tables import checked_text, raise_missing
+from cloudpub_models.work.tables import LONGEST_TEXT, raise_missing
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -268,7 +269,7 @@ class Leasing(Finding[M, Filter], Generic[M, Filter]):
         """
         seconds = _checked_seconds(seconds, "seconds")
         longest = None if at_most is None else _checked_seconds(at_most, "at_most")
-        name = _this_process() if holder is None else checked_text(holder, "the holder")
+        name = _this_process() if holder is None else check_text(holder, "the holder", longest=LONGEST_TEXT)
         if len(self.table.key_names) != 1:
             raise InvalidQueryError(
                 f"expected a table with a primary key of one column to take a lease on; got {self.table.name}"
@@ -355,4 +356,4 @@ def _checked_seconds(seconds: Any, name: str) -> float:
 def _this_process() -> str:
     import socket
 
-    return f"{socket.gethostname()}:{os.getpid()}"[:255]
+    return f"{socket.gethostname()}:{os.getpid()}"[:LONGEST_TEXT]

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from cloudpub_models.errors import InvalidCountError, InvalidValueError
-from cloudpub_models.sql.identifiers import shown, surrogate_in
+from cloudpub_models.sql.identifiers import exact, shown, surrogate_in
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
@@ -65,6 +65,29 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
     if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
         raise InvalidCountError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
     return number
+
+
+def check_text(text: Any, name: str, *, longest: int | None = None) -> str:
+    """Return a text that tells something and that a column of either database holds.
+
+    Args:
+        text: the text; one of a subclass becomes a plain one.
+        name: what it is called.
+        longest: how many characters it has at most.
+
+    Raises:
+        InvalidValueError: it is no text, an empty one, or one that no column holds.
+
+    >>> check_text("mail.sent", "the topic")
+    'mail.sent'
+    """
+    if not isinstance(text, str) or not text or "\0" in text or surrogate_in(text) is not None:
+        raise InvalidValueError(
+            f"expected {name} to be a text, neither empty nor with NUL or half a character; got {shown(text)}"
+        )
+    if longest is not None and len(text) > longest:
+        raise InvalidValueError(f"expected {name} to be a text of at most {longest} characters; got {len(text):,}")
+    return exact(text)
 
 
 def encode(value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import peewee
 
-from cloudpub_models.work.tables import checked_text, send
+from cloudpub_models.sql.values import check_text
+from cloudpub_models.work.tables import LONGEST_TEXT, send
 
 _RECORD = "INSERT INTO receipts (key) VALUES (?) ON CONFLICT (key) DO NOTHING"
 
@@ -22,4 +23,4 @@ def record(database: peewee.Database, key: str) -> bool:
         InvalidValueError: the key is no text, empty, or too long.
         UnknownTableError: the table is not there.
     """
-    return bool(send(database, _RECORD, checked_text(key, "the key")).rowcount == 1)
+    return bool(send(database, _RECORD, check_text(key, "the key", longest=LONGEST_TEXT)).rowcount == 1)

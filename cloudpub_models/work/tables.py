@@ -1,4 +1,4 @@
-"""What leases and receipts have in common: texts that their columns hold, statements, and tables that are missing."""
+"""What leases and receipts have in common: how long their texts are, statements, and tables that are missing."""
 
 from __future__ import annotations
 
@@ -8,30 +8,10 @@ from typing import Any, NoReturn
 
 import peewee
 
-from cloudpub_models.errors import InvalidValueError, RefusedQueryError, UnknownTableError
+from cloudpub_models.errors import RefusedQueryError, UnknownTableError
 from cloudpub_models.schema.statements import run
-from cloudpub_models.sql.identifiers import shown, surrogate_in
 
-_LONGEST = 255
-
-
-def checked_text(text: Any, what: str) -> str:
-    """Return a text that a column of either table holds.
-
-    Args:
-        text: the text.
-        what: what it is, for the message.
-
-    Raises:
-        InvalidValueError: it is none, or empty, or longer than 255 characters.
-    """
-    if not isinstance(text, str) or not text or "\0" in text or surrogate_in(text) is not None:
-        raise InvalidValueError(f"expected {what} to be a text that is not empty; got {shown(text)}")
-    if len(text) > _LONGEST:
-        raise InvalidValueError(
-            f"expected {what} to be a text of at most {_LONGEST} characters; got {len(text)} of them"
-        )
-    return str.__str__(text)
+LONGEST_TEXT = 255
 
 
 def send(database: peewee.Database, sql: str, *values: Any) -> Any:

@@ -246,7 +246,7 @@ def test_who_acted_is_the_threads_own(managers: Managers) -> None:
 @pytest.mark.parametrize("actor", ["", None, 7, "a\0b", "\ud800"])
 def test_an_actor_is_a_text(database: Database, actor: Any) -> None:
     with (
-        pytest.raises(errors.InvalidValueError, match="expected a text that names who acts"),
+        pytest.raises(errors.InvalidValueError, match="expected the name of who acts to be a text, neither empty"),
         database.acting_as(actor),
     ):
         pass

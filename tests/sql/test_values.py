@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Members, encode
-from cloudpub_models.sql.values import LARGEST_INTEGER, SMALLEST_INTEGER, array_literal, json_array, number_or_text
+from cloudpub_models.sql.values import (
+    LARGEST_INTEGER,
+    SMALLEST_INTEGER,
+    array_literal,
+    check_text,
+    json_array,
+    number_or_text,
+)
 
 
 class Role(enum.StrEnum):
@@ -259,3 +266,23 @@ def test_a_document_is_as_deep_as_all_can_follow(wrap):
         ):
             encode(nested(depth, wrap))
     assert encode([[[]]] * 500).count("[") == 1001
+
+
+class TextOfAnotherClass(str):
+    """A text of another class."""
+
+
+def test_a_text_that_tells_something_stays_what_it_is() -> None:
+    assert check_text("a" * 255, "the key", longest=255) == "a" * 255
+    assert type(check_text(TextOfAnotherClass("a"), "the key")) is str
+
+
+@pytest.mark.parametrize("text", ["", None, 3, b"key", ["a"], "a\0b", "\ud800"])
+def test_what_is_no_such_text_is_refused(text: Any) -> None:
+    with pytest.raises(InvalidValueError, match="expected the key to be a text, neither empty nor with NUL .*; got "):
+        check_text(text, "the key")
+
+
+def test_a_text_that_is_too_long_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="expected the key to be a text of at most 255 characters; got 256"):
+        check_text("a" * 256, "the key", longest=255)

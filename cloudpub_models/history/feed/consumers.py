@@ -10,7 +10,6 @@ import peewee
 from cloudpub_models.entity.fields import TimestampField
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import HistoryError, InvalidQueryError, InvalidValueError, did_you_mean
-from cloudpub_models.history.feed.outbox import checked_name
 from cloudpub_models.history.feed.positions import (
     STARTS,
     Source,
@@ -22,6 +21,7 @@ from cloudpub_models.history.feed.positions import (
 )
 from cloudpub_models.history.feed.reading import register
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import check_text
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def consumers(database: peewee.Database) -> list[Consumer]:
 
 def move(database: peewee.Database, name: str, to: Start) -> None:
     """Have a consumer go on elsewhere; see ``History.move_consumer``."""
-    name = checked_name(name, "the name of a consumer")
+    name = check_text(name, "the name of the consumer")
     if to not in STARTS:
         raise InvalidValueError(f"expected {' or '.join(map(repr, STARTS))}; got {shown(to)}")
     if database.in_transaction():
@@ -76,7 +76,7 @@ def move(database: peewee.Database, name: str, to: Start) -> None:
 
 def remove(database: peewee.Database, name: str) -> None:
     """Forget a consumer; see ``History.remove_consumer``."""
-    name = checked_name(name, "the name of a consumer")
+    name = check_text(name, "the name of the consumer")
     with database.atomic():
         kind_of(database).await_turn(database, name)
         _source_of(database, name)

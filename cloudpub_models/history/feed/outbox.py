@@ -11,10 +11,9 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.fields import TimestampField
-from cloudpub_models.errors import HistoryError, InvalidValueError, RefusedQueryError
+from cloudpub_models.errors import HistoryError, RefusedQueryError
 from cloudpub_models.history.tables import write
-from cloudpub_models.sql.identifiers import exact, shown, surrogate_in
-from cloudpub_models.sql.values import json_to_text
+from cloudpub_models.sql.values import check_text, json_to_text
 
 _READ_AT_ONCE = 5_000
 
@@ -38,7 +37,7 @@ class Message:
 
 def publish(database: peewee.Database, topic: str, payload: Any) -> None:
     """Put a message into the outbox; see ``Database.publish``."""
-    topic = checked_name(topic, "a topic")
+    topic = check_text(topic, "the topic")
     text = None if payload is None else json_to_text(payload)
     try:
         write(database, "INSERT INTO outbox (topic, payload) VALUES (?, ?)", topic, text)
@@ -79,17 +78,6 @@ def outbox_of(database: peewee.Database) -> Any:
 
     MessageRow.bind(database)
     return MessageRow
-
-
-def checked_name(name: Any, what: str) -> str:
-    """Return a text that a column holds and that tells something.
-
-    Raises:
-        InvalidValueError: it is none.
-    """
-    if not isinstance(name, str) or not name or "\0" in name or surrogate_in(name) is not None:
-        raise InvalidValueError(f"expected a text as {what}; got {shown(name)}")
-    return exact(name)
 
 
 def _document(text: str | None) -> Any:

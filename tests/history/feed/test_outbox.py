@@ -83,7 +83,7 @@ def test_a_message_may_be_published_while_one_is_handled(recorded: Database) -> 
 @pytest.mark.parametrize("topic", ["", 7, None, "a\0b", "a\udcff"])
 def test_a_topic_is_a_text(recorded: Database, statements: Any, topic: Any) -> None:
     statements.clear()
-    with pytest.raises(errors.InvalidValueError, match="expected a text as a topic"):
+    with pytest.raises(errors.InvalidValueError, match="expected the topic to be a text, neither empty"):
         recorded.publish(topic)
     assert statements.sql == []
 

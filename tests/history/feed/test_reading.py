@@ -196,9 +196,17 @@ def test_it_has_a_transaction_of_its_own(managers: Managers) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("", {}, "expected a text as the name of a consumer; got ''"),
-        (7, {}, "expected a text as the name of a consumer; got 7"),
-        ("a\0", {}, "expected a text as the name of a consumer"),
+        (
+            "",
+            {},
+            "expected the name of the consumer to be a text, neither empty nor with NUL or half a character; got ''",
+        ),
+        (
+            7,
+            {},
+            "expected the name of the consumer to be a text, neither empty nor with NUL or half a character; got 7",
+        ),
+        ("a\0", {}, "expected the name of the consumer to be a text"),
         ("a", {"source": "users"}, "expected 'changes' or 'outbox'; got 'users'"),
         ("a", {"start": "yesterday"}, "expected 'oldest' or 'now'; got 'yesterday'"),
         ("a", {"limit": 0}, "expected limit to be an integer of at least 1; got 0"),
