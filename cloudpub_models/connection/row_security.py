@@ -10,6 +10,7 @@ from typing import Any
 
 from cloudpub_models.connection.database import Database
 from cloudpub_models.connection.sender import ToldSql
+from cloudpub_models.sql.values import text_literal
 
 
 class ToldDatabase(Database):
@@ -29,7 +30,7 @@ class ToldDatabase(Database):
             session=present.session,
         )
         self._before = "SELECT " + ", ".join(
-            f"set_config('{name}', {_literal(value)}, true)" for name, value in settings.items()
+            f"set_config('{name}', {text_literal(value)}, true)" for name, value in settings.items()
         )
 
     present: Database
@@ -62,8 +63,3 @@ class _ToldEngine:
         told = ToldSql(sql)
         told.before = self._before.replace("%", "%%") if values else self._before
         return self._engine.attend(told, values, way, chunk_size, writes, tables)
-
-
-def _literal(value: str) -> str:
-    # As a connection reads it, whose standard_conforming_strings is on.
-    return "'" + value.replace("'", "''") + "'"

@@ -22,6 +22,7 @@ from cloudpub_models.entity.fields import UTC_NOW, is_default, name_of_part, ser
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.values import text_literal
 
 
 class Trigger(NamedTuple):
@@ -208,7 +209,7 @@ def _literal(value: Any, dialect: Dialect) -> str:
     if isinstance(value, bool):
         return str(value).upper() if dialect.typed_numbers else str(int(value))
     if isinstance(value, str) and "\0" not in value:
-        return "'" + value.replace("'", "''") + "'"
+        return text_literal(value)
     if type(value) in (int, float, Decimal):
         return str(value)
     raise InvalidQueryError(

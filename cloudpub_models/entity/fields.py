@@ -31,7 +31,7 @@ from cloudpub_models.entity.stored_forms import (
 from cloudpub_models.errors import InvalidValueError, did_you_mean
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.values import json_to_text
+from cloudpub_models.sql.values import json_to_text, text_literal
 
 _LONGEST_NAME = 63
 
@@ -257,7 +257,7 @@ class EnumField(_CharBase[_E]):
     def check_for(self, table: str, column: str) -> peewee.Node:
         """Return the constraint that a column of this type has."""
         quoted = column.replace('"', '""')
-        texts = ", ".join("'" + text.replace("'", "''") + "'" for text in self.allowed)
+        texts = ", ".join(map(text_literal, self.allowed))
         return peewee.Check(f'"{quoted}" IN ({texts})', name_of_part(table, [column], "check"))
 
     def db_value(self, value: Any) -> Any:

@@ -21,13 +21,13 @@ from cloudpub_models.history.tables import (
     SECRET,
     RecordedTable,
     key_expressions,
-    literal,
     rows,
     tables_with_triggers,
     trigger_name,
 )
 from cloudpub_models.schema.statements import fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
+from cloudpub_models.sql.values import text_literal
 
 json_separators = (", ", ": ")
 events = ("insert", "update", "delete", "truncate")
@@ -260,7 +260,7 @@ def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) ->
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
     number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
-    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=literal(table.name), same_row=same_row)
+    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=text_literal(table.name), same_row=same_row)
 
 
 def _function(database: peewee.Database, table: RecordedTable) -> str:
@@ -270,7 +270,7 @@ def _function(database: peewee.Database, table: RecordedTable) -> str:
     return _FUNCTION.format(
         function=POSTGRESQL.quote(_function_name(table.name)),
         schema=POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text")),
-        name=literal(table.name),
+        name=text_literal(table.name),
         number=number,
         key=key,
         old_number=old_number,
@@ -283,8 +283,8 @@ def _function(database: peewee.Database, table: RecordedTable) -> str:
 
 def _compared(table: RecordedTable, column: str) -> str:
     """Return what records whether a column has changed, and of a secret one nothing else."""
-    secret = f"{literal(SECRET)}::text"
-    name = f"{literal(column)}::text"
+    secret = f"{text_literal(SECRET)}::text"
+    name = f"{text_literal(column)}::text"
     before, after = (secret, secret) if column in table.secrets else (f"old_row -> {name}", f"new_row -> {name}")
     return _COMPARED.format(column=name, before=before, after=after)
 
@@ -294,4 +294,4 @@ def _function_name(table: str) -> str:
 
 
 def _texts(texts: Iterable[str]) -> str:
-    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+    return f"ARRAY[{', '.join(map(text_literal, texts))}]::text[]"

@@ -5,7 +5,7 @@ So who acts, and which transaction it is, comes from a table of one row, ``chang
 a transaction begins and empties before it commits. Where it is empty, a statement and its cascades have one number,
 since SQLite reads ``sqlite_sequence`` once for each statement that a program sends.
 
-Values are kept as SQLite stores them; a blob as its literal, ``x'…'``.
+Values are kept as SQLite stores them; a blob as its text_literal, ``x'…'``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from cloudpub_models.history.tables import (
     SECRET,
     RecordedTable,
     key_expressions,
-    literal,
     rows,
     trigger_name,
 )
 from cloudpub_models.schema.statements import run
 from cloudpub_models.sql.blobs import BLOB_FUNCTION, blob_of_literal
 from cloudpub_models.sql.dialects import SQLITE
+from cloudpub_models.sql.values import text_literal
 
 json_separators = (",", ":")
 events = ("insert", "update", "delete")
@@ -205,7 +205,7 @@ def past_changes() -> str:
 
 def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
-    name, own = literal(table.name), f"main.{SQLITE.quote(table.name)}"
+    name, own = text_literal(table.name), f"main.{SQLITE.quote(table.name)}"
     number, key = key_expressions("r", table, SQLITE, _ARRAY)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
     same_change = "v.row_id = c.row_id" if table.by_number else "v.row_key = c.row_key"
@@ -225,8 +225,8 @@ def _past_value(column: str, field: peewee.Field[Any], first: str) -> str:
     recorded = f"{BLOB_FUNCTION}(v.value)" if isinstance(field, peewee.BlobField) else "v.value"
     # A value may have been NULL, so its being there is what counts.
     value = (
-        f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {literal(column)}) "  # noqa: S608 - names of a model
-        f"THEN (SELECT {recorded} FROM {first} = {literal(column)}) ELSE r.{quoted} END"
+        f"CASE WHEN EXISTS (SELECT 1 FROM {first} = {text_literal(column)}) "  # noqa: S608 - names of a model
+        f"THEN (SELECT {recorded} FROM {first} = {text_literal(column)}) ELSE r.{quoted} END"
     )
     # Decimals are compared as texts with what has the affinity of a number, as their column has.
     return f"CAST({value} AS NUMERIC) AS {quoted}" if isinstance(field, peewee.DecimalField) else f"{value} AS {quoted}"
@@ -236,10 +236,10 @@ def _record(table: RecordedTable, row: str, operation: str, before: str, after: 
     number, key = key_expressions(row, table, SQLITE, _ARRAY)
     return _RECORD.format(
         now=UTC_NOW.expression(SQLITE),
-        table=literal(table.name),
+        table=text_literal(table.name),
         number=number,
         key=key,
-        operation=literal(operation),
+        operation=text_literal(operation),
         before=before,
         after=after,
     )
@@ -267,5 +267,5 @@ def _named(column: str, row: str, is_secret: bool = False) -> str:
         f"CASE typeof({value}) WHEN 'blob' THEN json_quote('x''' || hex({value}) || '''') "
         f"WHEN 'real' THEN replace(printf('%!.17g', {value}), 'Inf', '9e999') ELSE json_quote({value}) END"
     )
-    hidden = f"json_quote({literal(SECRET)})"
-    return f"SELECT {literal(column)} AS name, {hidden if is_secret else shown} AS value"
+    hidden = f"json_quote({text_literal(SECRET)})"
+    return f"SELECT {text_literal(column)} AS name, {hidden if is_secret else shown} AS value"

@@ -136,11 +136,6 @@ def trigger_name(table: str, event: str) -> str:
     return name_of_part(table, ["record"], event)
 
 
-def literal(text: str) -> str:
-    """Return a text as SQL writes it down."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def key_expressions(row: str, table: RecordedTable, dialect: Dialect, array: str) -> tuple[str, str]:
     """Return what gives the number and the text by which the log knows a row; NULL for the one that it has not.
 

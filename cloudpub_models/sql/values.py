@@ -90,6 +90,17 @@ def check_text(text: Any, name: str, *, longest: int | None = None) -> str:
     return exact(text)
 
 
+def text_literal(text: str) -> str:
+    """Return a text as SQL writes it down, where no parameter can stand: in what makes tables, triggers and policies.
+
+    Every connection has ``standard_conforming_strings`` on, so that a backslash stands for itself.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def encode(value: Any) -> Any:
     """Return ``value`` as the drivers of both databases take it.
 

@@ -15,6 +15,7 @@ import peewee
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.nodes.expressions import NamedTable
+from cloudpub_models.sql.values import text_literal
 from cloudpub_models.work.tables import send
 
 _NOT_HELD = """
@@ -63,7 +64,7 @@ def not_held(table: NamedTable, key: str, dialect: Dialect) -> str:
         key: the column of its primary key.
         dialect: the database's.
     """
-    name = "'" + table.full_name.replace("'", "''") + "'"
+    name = text_literal(table.full_name)
     column = f"{dialect.quote(table.known_as)}.{dialect.quote(key)}"
     return " ".join(_NOT_HELD.format(name=name, key=column, now=dialect.now).split())
 

@@ -33,7 +33,7 @@ from cloudpub_models.schema.generate.structure import (
     UniqueState,
 )
 from cloudpub_models.schema.migrations.sqlite_definition import quoted
-from cloudpub_models.sql.values import json_to_text
+from cloudpub_models.sql.values import json_to_text, text_literal
 
 _TAKES_EMPTY_TABLE = "What it held is gone, and nothing suits all rows: this takes an empty table."
 _TAKE_AWAY = "take the marks away if"
@@ -469,5 +469,4 @@ def sql_literal(value: object) -> str:
         return str(value).upper()
     if isinstance(value, int | float):
         return repr(value)
-    text = value if isinstance(value, str) else json_to_text(value)
-    return "'" + text.replace("'", "''") + "'"
+    return text_literal(value if isinstance(value, str) else json_to_text(value))

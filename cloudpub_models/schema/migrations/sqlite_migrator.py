@@ -28,6 +28,7 @@ from cloudpub_models.schema.migrations.sqlite_definition import (
 from cloudpub_models.schema.statements import fetch, fetch_value
 from cloudpub_models.sql.dialects import SQLITE
 from cloudpub_models.sql.text.tokens import code, tokens
+from cloudpub_models.sql.values import text_literal
 
 Statements = list[peewee.Node]
 
@@ -348,7 +349,7 @@ def _literal(value: Any) -> str:
         return str(int(value)) if isinstance(value, bool) else repr(value)
     if isinstance(value, bytes | memoryview):
         return f"x'{bytes(value).hex()}'"
-    return "'" + str(value).replace("'", "''") + "'"
+    return text_literal(str(value))
 
 
 def _columns_named(sql: str) -> set[str]:
