@@ -21,6 +21,7 @@ from cloudpub_models.component import PLATFORM, Component, in_order, load_compon
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
 from cloudpub_models.connection.opening import open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
+from cloudpub_models.connection.reading import SOURCES, ReadSource, ReplicaStatus, asking
 from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.connection.sessions import Session
@@ -384,7 +385,10 @@ class Database(_PeeweeDatabase):
         from cloudpub_models.connection.observed import ObservedSender
 
         self._listeners.slow_query = slow_query
-        engine.send_through(ObservedSender(engine, self._listeners) if self._listeners.wanted else None)
+        for server in (engine, *engine.replica_engines()):
+            replica = None if server is engine else server.masked_url
+            wanted = self._listeners.wanted
+            server.send_through(ObservedSender(server, self._listeners, replica) if wanted else None)
 
     # Units of work
 
@@ -546,6 +550,71 @@ class Database(_PeeweeDatabase):
 
         with self.transaction():
             yield record(self.engine, key)
+
+    # Read replicas
+
+    def token(self) -> str:
+        """Return what names all that was committed so far, for another program that is to read no less.
+
+        It is a short text for a job's payload, a cookie or a header; an empty one on SQLite, where one file has all.
+
+        Raises:
+            ConnectionLostError: the primary cannot be asked.
+
+        >>> database.token()
+        ''
+
+        ``SELECT system_identifier::text, …, pg_current_wal_insert_lsn()::text … FROM pg_control_system()``
+        """
+        return self.engine.token()
+
+    @contextmanager
+    def at_least(self, token: str | None) -> Iterator[None]:
+        """Have the reads of a block see all that was committed when a token was given.
+
+        Args:
+            token: what ``token()`` has given; ``None`` and the empty one ask for nothing.
+
+        Raises:
+            InvalidValueError: it is no token, or one of another database.
+
+        >>> with database.at_least(database.token()):
+        ...     managers.functions.count()
+        1
+        """
+        engine = self.engine
+        with asking(engine.masked_url, token=engine.read_token(token)):
+            yield
+
+    @contextmanager
+    def reading_from(self, source: ReadSource) -> Iterator[None]:
+        """Have the reads of a block answered by the primary alone, or raw SELECTs by a replica too.
+
+        Args:
+            source: ``"primary"`` or ``"replica"``. Whatever a replica cannot answer, the primary does.
+
+        Raises:
+            InvalidValueError: it is neither.
+
+        >>> with database.reading_from("primary"):
+        ...     managers.functions.count()
+        1
+        """
+        if not isinstance(source, str) or source not in SOURCES:
+            raise InvalidValueError(f"expected 'primary' or 'replica' to read from; got {shown(source)}")
+        with asking(self.engine.masked_url, source=source):
+            yield
+
+    def replicas(self) -> list[ReplicaStatus]:
+        """Ask the read replicas how far they have come, and return how each one stands.
+
+        Raises:
+            ConfigurationError: one is no standby of this database.
+
+        >>> database.replicas()
+        []
+        """
+        return self.engine.replicas()
 
     # The change log
 

@@ -19,6 +19,7 @@ import peewee
 
 from cloudpub_models.connection.cursor_seal import seal_from_environment
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.reading import ReplicaStatus
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import by_name, decoded
 from cloudpub_models.connection.scopes import (
@@ -32,7 +33,7 @@ from cloudpub_models.connection.scopes import (
 )
 from cloudpub_models.connection.sender import Sender
 from cloudpub_models.connection.text_values import as_columns_hold_it
-from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError
+from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.text.parameters import parse
@@ -130,7 +131,10 @@ class Engine(peewee.Database, Sender):
         command = parse(text, self.sql_dialect).command
         if command in _WRITES:
             raise InvalidQueryError(f"expected a query to stream; got {command}: send it with raw_query_all()")
-        chunks = self.stream_described(text, values, chunk_size)
+        if self.is_attended:
+            chunks = self.attend_raw("stream_described", text, values, chunk_size)
+        else:
+            chunks = self.stream_described(text, values, chunk_size)
         return (row for names, rows in chunks for row in by_name(names, rows))
 
     def bind_parameters(
@@ -324,10 +328,46 @@ class Engine(peewee.Database, Sender):
         with self.acting() if writes else nullcontext():
             return method(sql, values)
 
+    def attend_raw(self, way: str, sql: str, values: Any, chunk_size: int | None = None) -> Any:
+        """Send what a caller wrote where more than sending is to be done.
+
+        Args:
+            way: the method that sends it.
+            sql: the statement, as the driver takes it.
+            values: those of its parameters.
+            chunk_size: how many rows of a stream are fetched at a time.
+        """
+        method = getattr(self, way)
+        return method(sql, values) if chunk_size is None else method(sql, values, chunk_size)
+
     def acts_alone(self) -> bool:
         """Return whether this thread acts as somebody and has no transaction that would know."""
         thread = self._threads.current
         return thread.actor is not None and not thread.scopes
+
+    # Read replicas
+
+    def token(self) -> str:
+        """Return what names all that was committed so far, for who is to read no less; empty where one file has all."""
+        return ""
+
+    def read_token(self, token: Any) -> Any:
+        """Return what a token of this database says; ``None`` where it asks for nothing.
+
+        Raises:
+            InvalidValueError: it is none, or one of another database.
+        """
+        if token is not None and token != "":
+            raise InvalidValueError(f"expected a token of this database, which gives empty ones; got {shown(token)}")
+        return None
+
+    def replicas(self) -> list[ReplicaStatus]:
+        """Return how the read replicas stand."""
+        return []
+
+    def replica_engines(self) -> list[Engine]:
+        """Return what sends to each of the read replicas."""
+        return []
 
     def notice_history(self) -> None:
         """Find out anew whether the database records its changes, where transactions have to do something for that."""

@@ -37,6 +37,7 @@ class QueryEvent(NamedTuple):
         rows: how many rows it returned or touched; ``None`` where that is not known.
         call_site: who asked for it: ``"app/worker.py:12 in handle"``.
         error: what it raised.
+        replica: the masked URL of the read replica that it was sent to; ``None`` for the database itself.
     """
 
     sql: str
@@ -45,6 +46,7 @@ class QueryEvent(NamedTuple):
     rows: int | None
     call_site: str | None
     error: Exception | None
+    replica: str | None = None
 
 
 Callback = Callable[[QueryEvent], object]
@@ -88,14 +90,21 @@ class Listeners:
         return remove
 
     def tell(
-        self, sql: str, parameters: Sequence[Any] | None, duration: float, rows: int | None, error: Exception | None
+        self,
+        sql: str,
+        parameters: Sequence[Any] | None,
+        duration: float,
+        rows: int | None,
+        error: Exception | None,
+        replica: str | None,
     ) -> None:
         """Log one statement and call the callbacks; what they raise is logged and goes no further."""
         slow = self.slow_query is not None and duration >= self.slow_query
         debug = log.isEnabledFor(logging.DEBUG)
         if not (slow or debug or self._callbacks):
             return
-        event = QueryEvent(str(sql), shown_parameters(sql, parameters or ()), duration, rows, call_site(), error)
+        values = shown_parameters(sql, parameters or ())
+        event = QueryEvent(str(sql), values, duration, rows, call_site(), error, replica)
         if slow:
             log.warning("slow query: %s", _described(event), extra={"query": event})
         elif debug:
@@ -143,7 +152,8 @@ def _described(event: QueryEvent) -> str:
     rows = "" if event.rows is None else f", {event.rows} row{'' if event.rows == 1 else 's'}"
     failed = "" if event.error is None else f", failed with {type(event.error).__name__}"
     caller = event.call_site or "an unknown place"
-    return f"{event.duration * 1000:.2f} ms{rows}{failed}: {_shortened(event.sql)}; called from {caller}"
+    replica = f" at {event.replica}" if event.replica else ""
+    return f"{event.duration * 1000:.2f} ms{rows}{failed}{replica}: {_shortened(event.sql)}; called from {caller}"
 
 
 def _shortened(text: str) -> str:

@@ -25,10 +25,12 @@ class ObservedSender(Sender):
     Args:
         engine: what sends the statements.
         listeners: whom to tell.
+        replica: the masked URL of the engine's server where it is a read replica of the database.
     """
 
-    def __init__(self, engine: Engine, listeners: Listeners) -> None:
+    def __init__(self, engine: Engine, listeners: Listeners, replica: str | None = None) -> None:
         self._engine = engine
+        self._replica = replica
         # Its own methods: those of the instance lead here.
         self._own = type(engine)
         self._listeners = listeners
@@ -103,9 +105,9 @@ class ObservedSender(Sender):
                 result = send(self._engine, *arguments)
             except Exception as error:
                 if self._was_sent(error):
-                    listeners.tell(sql, parameters, time.perf_counter() - started, None, error)
+                    listeners.tell(sql, parameters, time.perf_counter() - started, None, error, self._replica)
                 raise
-            listeners.tell(sql, parameters, time.perf_counter() - started, count(result), None)
+            listeners.tell(sql, parameters, time.perf_counter() - started, count(result), None, self._replica)
             return result
         finally:
             thread.busy = False
@@ -130,7 +132,7 @@ class ObservedSender(Sender):
         finally:
             watch.time(chunks.close)
             if failure is None or self._was_sent(failure):
-                watch.time(listeners.tell, sql, parameters, watch.duration, rows, failure)
+                watch.time(listeners.tell, sql, parameters, watch.duration, rows, failure, self._replica)
 
     def _was_sent(self, error: Exception) -> bool:
         """Return whether the driver raised an error; anything else was refused before it came to that."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 from cloudpub_models.connection.cursor_seal import CursorSeal
+from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
+
+Causality = Literal["process", "thread"]
+_CAUSALITIES = get_args(Causality)
 
 
 class DatabaseOptions(TypedDict, total=False):
@@ -28,6 +32,11 @@ class DatabaseOptions(TypedDict, total=False):
     cursor_key: str | Sequence[str] | None
     require_owner: bool
     row_security: bool
+    replicas: Sequence[str]
+    replica_max_lag: float | None
+    replica_wait: float
+    replica_causality: Causality
+    primary_share: float
 
 
 class Options(NamedTuple):
@@ -60,6 +69,12 @@ class Options(NamedTuple):
         row_security: PostgreSQL: whether the managers of an owner's rows, and those of ``managers.unrestricted()``, say
             so with every statement, for which ``cloudpub guard on`` has the database ask. A role that row security does
             not hold is refused.
+        replicas: PostgreSQL: the URLs of standbys that may answer what managers read outside transactions, each of one
+            server. Refused together with ``transaction_pooler``.
+        replica_max_lag: how old what a replica shows may be; ``None`` for any age.
+        replica_wait: how long a read waits for a replica that has not seen enough, before it goes to the primary.
+        replica_causality: whose writes a read has to see: those of the whole ``"process"``, or of its own ``"thread"``.
+        primary_share: how many of the reads that a replica could answer the primary answers all the same, from 0 to 1.
     """
 
     max_connections: int = 20
@@ -77,6 +92,11 @@ class Options(NamedTuple):
     cursor_key: CursorSeal | None = None
     require_owner: bool = False
     row_security: bool = False
+    replicas: tuple[DatabaseUrl, ...] = ()
+    replica_max_lag: float | None = 10
+    replica_wait: float = 0
+    replica_causality: Causality = "process"
+    primary_share: float = 0
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -93,6 +113,13 @@ class Options(NamedTuple):
                 )
             if name == "cursor_key":
                 keywords = keywords | {name: None if value is None else CursorSeal(value)}
+            elif name == "replicas":
+                keywords = keywords | {name: _replica_urls(value)}
+            elif name == "replica_causality":
+                if not isinstance(value, str) or value not in _CAUSALITIES:
+                    raise ConfigurationError(
+                        f"expected 'process' or 'thread' for the database option {name}; got {shown(value)}"
+                    )
             else:
                 _check_option(name, value, defaults[name])
         options = cls(**keywords)
@@ -101,11 +128,26 @@ class Options(NamedTuple):
                 "expected prepared=True or transaction_pooler=True; got both: a prepared statement belongs to a "
                 "session, and behind a transaction pooler the next transaction may get another one"
             )
+        if options.replicas and options.transaction_pooler:
+            raise ConfigurationError(
+                "expected replicas= or transaction_pooler=True; got both: behind a transaction pooler nobody knows "
+                "whether a standby that answers is the one that was asked how far it has come"
+            )
         return options
 
 
+def _replica_urls(urls: Any) -> tuple[DatabaseUrl, ...]:
+    if isinstance(urls, str) or not isinstance(urls, Sequence):
+        raise ConfigurationError(f"expected a list of URLs for the database option replicas; got {shown(urls)}")
+    found = tuple(map(parse_url, urls))
+    for url in found:
+        if url.dialect != "postgresql":
+            raise ConfigurationError(f"expected URLs of PostgreSQL servers in replicas; got {shown(url.masked)}")
+    return found
+
+
 def _check_option(name: str, value: Any, default: Any) -> None:
-    if value is None and default is None:
+    if value is None and (default is None or name == "replica_max_lag"):
         return
     if isinstance(default, bool):
         if not isinstance(value, bool):
@@ -121,3 +163,5 @@ def _check_option(name: str, value: Any, default: Any) -> None:
         raise ConfigurationError(
             f"expected a number of at least {smallest} for the database option {name}; got {shown(value)}"
         )
+    if name == "primary_share" and value > 1:
+        raise ConfigurationError(f"expected a number from 0 to 1 for the database option {name}; got {shown(value)}")

@@ -56,6 +56,8 @@ def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) 
     """Run one statement with ``@name`` parameters and return its rows as dicts; of one that is refused keep nothing."""
     text, values = engine.bind_parameters(sql, parameters)
     if "RETURNING" not in text.upper():  # nearly always
+        if engine.is_attended:
+            return as_dicts(*engine.attend_raw("fetch_undecoded", text, values))
         return as_dicts(*engine.fetch_undecoded(text, values))
     with whole(engine, text):
         return as_dicts(*engine.fetch_undecoded(text, values))

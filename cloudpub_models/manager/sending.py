@@ -118,10 +118,10 @@ def send(
     return method(request.sql, values) if chunk_size is None else method(request.sql, values, chunk_size)
 
 
-def send_sql(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Send a statement with ``@name`` parameters that was written by hand and return its rows as dicts."""
+def send_query(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Send a query with ``@name`` parameters that stands written out, and return its rows as dicts."""
     text, values = database.engine.bind_parameters(sql, parameters)
-    names, rows = send(database, Request(text, writes=True, tables=()), values, "fetch_described")
+    names, rows = send(database, Request(text, writes=False, tables=()), values, "fetch_described")
     return by_name(names, rows)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.manager.scope import Scope
-from cloudpub_models.manager.sending import send_sql
+from cloudpub_models.manager.sending import send_query
 from cloudpub_models.models import Function, FunctionInvocation
 from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
@@ -300,11 +300,11 @@ class FunctionInvocationManager(
             self._refuse("statistics")
         elif not self._related(Function).keys_there("id", [key]):
             return []
-        return send_sql(self.database, sql, {"function": key, **parameters})
+        return send_query(self.database, sql, {"function": key, **parameters})
 
     def _rows_of(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         self._refuse("statistics")
-        return send_sql(self.database, sql, parameters)
+        return send_query(self.database, sql, parameters)
 
 
 def _end(until: datetime | None) -> datetime:

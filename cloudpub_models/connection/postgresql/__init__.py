@@ -21,4 +21,8 @@ def open_engine(url: DatabaseUrl, options: Options) -> Engine:
         raise ConfigurationError(
             f"expected the PostgreSQL driver; got {error}: run 'pip install psycopg2-binary'"
         ) from error
-    return (PreparingEngine if options.prepared else PostgresqlEngine)(url.target, url.masked, options)
+    if not options.replicas:
+        return (PreparingEngine if options.prepared else PostgresqlEngine)(url.target, url.masked, options)
+    from cloudpub_models.connection.postgresql.replicas.routing import RoutingEngine, RoutingPreparingEngine
+
+    return (RoutingPreparingEngine if options.prepared else RoutingEngine)(url.target, url.masked, options)

@@ -38,6 +38,7 @@ from cloudpub_models.connection.postgresql.connection import (
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect, has_gone_silent
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
+from cloudpub_models.connection.postgresql.replicas.positions import Position, offset_of, read_token
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource, ToldSql
@@ -47,6 +48,7 @@ from cloudpub_models.errors import (
     CommitUnknownError,
     ConnectionLostError,
     InvalidQueryError,
+    InvalidValueError,
     ReadOnlyServerError,
     TransactionAbortedError,
 )
@@ -62,11 +64,21 @@ _COPY_READ_BYTES = 65_536
 # What the server says of a text that is no single query, when a cursor is to be opened for it.
 _NO_CURSOR = "42P11"
 _USUAL_PORT = "5432"
+_LOG_POSITION_QUERY = (
+    "SELECT system_identifier::text, "
+    "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, "
+    "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END FROM pg_control_system()"
+)
 
 
 class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
-    """A PostgreSQL database as Peewee sees it, on a pool of psycopg2 connections."""
+    """A PostgreSQL database as Peewee sees it, on a pool of psycopg2 connections.
 
+    Attributes:
+        after_connecting: is given each connection that has been opened, before anybody uses it.
+    """
+
+    after_connecting: Callable[[PostgresqlConnection], None] | None = None
     sql_dialect = POSTGRESQL
     driver_error = psycopg2.Error
     copies_rows = True
@@ -112,6 +124,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if self.server_version is None:
             self.server_version = connection.server_version
         self._connections.add(connection)
+        if self.after_connecting is not None:
+            self.after_connecting(connection)
         return connection
 
     def pin(self, *, check: bool = False) -> bool:
@@ -171,6 +185,29 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def dispose_all(self) -> None:
         self._pool.close()
+
+    def log_position(self) -> Position:
+        """Ask the server how far its log has come.
+
+        Raises:
+            ConnectionLostError: it is a standby, which writes none.
+        """
+        cluster, timeline, offset = self.fetch(_LOG_POSITION_QUERY, None)[0]
+        if timeline is None:
+            raise ConnectionLostError(f"expected a primary at {self.masked_url}; got a standby, as in a failover")
+        return Position(cluster, int(timeline, 16), offset_of(offset))
+
+    def token(self) -> str:
+        return str(self.log_position())
+
+    def read_token(self, token: Any) -> Position | None:
+        position = read_token(token)
+        if position is not None and position.cluster != (cluster := self.log_position().cluster):
+            raise InvalidValueError(
+                f"expected a token of this database, whose cluster is {cluster}; got one of cluster "
+                f"{position.cluster}: pass it to the database that has given it"
+            )
+        return position
 
     def interrupt(self) -> None:
         for connection in self._all_connections():
