@@ -139,11 +139,7 @@ class Options(NamedTuple):
 def _replica_urls(urls: Any) -> tuple[DatabaseUrl, ...]:
     if isinstance(urls, str) or not isinstance(urls, Sequence):
         raise ConfigurationError(f"expected a list of URLs for the database option replicas; got {shown(urls)}")
-    found = tuple(map(parse_url, urls))
-    for url in found:
-        if url.dialect != "postgresql":
-            raise ConfigurationError(f"expected URLs of PostgreSQL servers in replicas; got {shown(url.masked)}")
-    return found
+    return tuple(map(parse_url, urls))
 
 
 def _check_option(name: str, value: Any, default: Any) -> None:

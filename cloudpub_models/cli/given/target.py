@@ -11,7 +11,7 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,6 +167,7 @@ class Target:
         local_default: bool = False,
         empty_if_missing: bool = False,
         database: Database | None = None,
+        replicas: Sequence[str] = (),
     ) -> Iterator[Database]:
         """Open the database for a block, and say on stderr which one it is.
 
@@ -176,6 +177,7 @@ class Target:
             local_default: whether ``cloudpub.db`` may be made when nothing is named.
             empty_if_missing: whether an empty database in memory stands for a SQLite file that is not there.
             database: the object to open it with; one of its own when left out.
+            replicas: the URLs of its read replicas.
 
         Raises:
             ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not
@@ -200,6 +202,7 @@ class Target:
             statement_timeout=0,
             idle_in_transaction_timeout=0,
             application_name=APPLICATION_NAME,
+            replicas=replicas,
         )
         if named.file is not None and not (directory := Path(named.file).parent).is_dir():
             raise ConfigurationError(

@@ -12,7 +12,7 @@ def open_engine(url: DatabaseUrl, options: Options) -> Engine:
     """Return an engine for a PostgreSQL database; it connects when it is used.
 
     Raises:
-        ConfigurationError: the driver is not installed.
+        ConfigurationError: the driver is not installed, or a replica is no PostgreSQL server.
     """
     try:
         from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
@@ -23,6 +23,12 @@ def open_engine(url: DatabaseUrl, options: Options) -> Engine:
         ) from error
     if not options.replicas:
         return (PreparingEngine if options.prepared else PostgresqlEngine)(url.target, url.masked, options)
+    for replica in options.replicas:
+        if replica.dialect != url.dialect:
+            raise ConfigurationError(
+                f"expected the URLs of PostgreSQL servers in replicas=; got {replica.masked!r}: a replica is a standby "
+                "of the database's own server"
+            )
     from cloudpub_models.connection.postgresql.replicas.routing import RoutingEngine, RoutingPreparingEngine
 
     return (RoutingPreparingEngine if options.prepared else RoutingEngine)(url.target, url.masked, options)

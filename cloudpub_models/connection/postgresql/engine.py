@@ -37,8 +37,8 @@ from cloudpub_models.connection.postgresql.connection import (
 )
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect, has_gone_silent
 from cloudpub_models.connection.postgresql.literals import filled
+from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, read_token
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
-from cloudpub_models.connection.postgresql.replicas.positions import Position, offset_of, read_token
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource, ToldSql
@@ -67,7 +67,8 @@ _USUAL_PORT = "5432"
 _LOG_POSITION_QUERY = (
     "SELECT system_identifier::text, "
     "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, "
-    "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END FROM pg_control_system()"
+    "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END, "
+    "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn()::text END FROM pg_control_system()"
 )
 
 
@@ -186,16 +187,20 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def dispose_all(self) -> None:
         self._pool.close()
 
-    def log_position(self) -> Position:
+    def log_position(self, *, flushed: bool = False) -> Position:
         """Ask the server how far its log has come.
+
+        Args:
+            flushed: only as far as it is on disk, which is as far as standbys can be: what was committed without
+                waiting for that may be missing.
 
         Raises:
             ConnectionLostError: it is a standby, which writes none.
         """
-        cluster, timeline, offset = self.fetch(_LOG_POSITION_QUERY, None)[0]
+        cluster, timeline, inserted, on_disk = self.fetch(_LOG_POSITION_QUERY, None)[0]
         if timeline is None:
             raise ConnectionLostError(f"expected a primary at {self.masked_url}; got a standby, as in a failover")
-        return Position(cluster, int(timeline, 16), offset_of(offset))
+        return Position(cluster, int(timeline, 16), offset_of(on_disk if flushed else inserted))
 
     def token(self) -> str:
         return str(self.log_position())

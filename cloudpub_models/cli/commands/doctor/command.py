@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.text import Text
 from cloudpub_models.cli.boundary import FAILED
 from cloudpub_models.cli.commands.doctor import tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Level, Verdict, notice, ok
-from cloudpub_models.cli.given.options import JsonOption
+from cloudpub_models.cli.given.options import JsonOption, repeatable
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import data_console, print_note
@@ -31,17 +32,21 @@ from cloudpub_models.sql.identifiers import printable
 # A round trip that takes longer makes every statement slow, whatever the database does.
 _SLOW_ROUND_TRIP_SECONDS = 0.02
 _STYLES = {Level.OK: "green", Level.NOTICE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
+ReplicaOption = Annotated[
+    list[str] | None,
+    repeatable("--replica", "URL", "A read replica of it, to be examined with it; may be repeated."),
+]
 
 
 @takes_target(scripts=True)
-def doctor(target: Target, as_json: JsonOption = False) -> None:
+def doctor(target: Target, replica: ReplicaOption = None, as_json: JsonOption = False) -> None:
     """Examine a database: connection, versions, migrations, drift, indexes, limits, time zone, encoding, the file.
 
     Each finding says what to do. Nothing is changed. A large SQLite file takes a while, since all of it is read.
 
     Exit code: 0; 1 when something is an error.
     """
-    with target.opened() as database:
+    with target.opened(replicas=replica or ()) as database:
         found = list(examine(database, target.meant))
         url = database.url
     if as_json:

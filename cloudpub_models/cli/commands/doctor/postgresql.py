@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
+from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.history.postgresql import has_log
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
@@ -249,7 +250,22 @@ def restored_log(database: Database) -> Iterator[Verdict]:
         )
 
 
+def replicas(database: Database) -> Iterator[Verdict]:
+    """Say which read replicas may answer reads, and why others do not."""
+    try:
+        statuses = database.replicas()
+    except ConfigurationError as failure:
+        yield error(str(failure), "until then no program that names it in replicas= can read")
+        return
+    for status in statuses:
+        if status.usable and status.lag_seconds is not None:
+            yield ok(f"{status.url} may answer: what it shows is at most {status.lag_seconds:.1f} s old")
+        else:
+            yield warning(f"{status.url} is not used: {status.reason}", "until then the primary answers in its place")
+
+
 CHECKS: tuple[Check, ...] = (
+    ("replicas", replicas),
     ("history", restored_log),
     ("indexes", invalid_indexes),
     ("indexes", index_use),

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
+from cloudpub_models.connection.postgresql.log_positions import Position
 from cloudpub_models.connection.postgresql.prepared import PreparingEngine
-from cloudpub_models.connection.postgresql.replicas.positions import Position
 from cloudpub_models.connection.postgresql.replicas.standby import Sample, Standby
 from cloudpub_models.connection.postgresql.replicas.written import Floor, ThreadFloor
 from cloudpub_models.connection.reading import ReplicaStatus, reading_of
@@ -30,6 +30,7 @@ from cloudpub_models.errors import CloudpubError
 
 T = TypeVar("T")
 
+_HOME_QUERY = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()"
 # How often the primary is asked how far it has come, by which the age of what standbys show is known.
 _SECONDS_BETWEEN_SAMPLES = 1.0
 _SAMPLES_A_LAG = 4
@@ -51,7 +52,7 @@ class RoutingEngine(PostgresqlEngine):
 
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         super().__init__(uri, masked_url, options)
-        self._cluster: str | None = None
+        self._home: tuple[str, str] | None = None
         self._floor: Floor = Floor() if options.replica_causality == "process" else ThreadFloor()
         self._reads = _ThreadReads()
         lag = options.replica_max_lag
@@ -62,7 +63,7 @@ class RoutingEngine(PostgresqlEngine):
         self._turns = itertools.count()
         own = options._replace(replicas=())
         kind = PreparingEngine if options.prepared else PostgresqlEngine
-        self._standbys = [Standby(kind(url.target, url.masked, own), self._asked_cluster) for url in options.replicas]
+        self._standbys = [Standby(kind(url.target, url.masked, own), self._asked_home) for url in options.replicas]
 
     # Where to
 
@@ -98,6 +99,10 @@ class RoutingEngine(PostgresqlEngine):
                     standby.reads += 1
                     return rows
             standby.fallbacks += 1
+        return self._read_here(way, sql, values)
+
+    def _read_here(self, way: str, sql: str, values: Any) -> Any:
+        """Have the primary answer, which writes nothing by that."""
         here = self._reads
         here.now = True
         try:
@@ -168,23 +173,28 @@ class RoutingEngine(PostgresqlEngine):
 
     # What the primary says
 
-    def log_position(self) -> Position:
+    def log_position(self, *, flushed: bool = False) -> Position:
         self._reads.now = True
         try:
-            position = super().log_position()
+            return super().log_position(flushed=flushed)
         finally:
             self._reads.now = False
-        self._cluster = position.cluster
-        return position
 
-    def _asked_cluster(self) -> str:
-        return self._cluster or self.log_position().cluster
+    def _asked_home(self) -> tuple[str, str]:
+        """Return the system identifier of the primary's cluster, and the name of its database."""
+        if self._home is None:
+            cluster, database = self._read_here("fetch", _HOME_QUERY, None)[0]
+            self._home = cluster, database
+        return self._home
 
     def _sample(self, now: float) -> None:
-        """Note how far the primary has come; it may be away for a while."""
+        """Note how far the primary has come; it may be away for a while.
+
+        Not how far its log has come in memory, which nobody else sees for seconds where nothing is committed.
+        """
         self._next_sample_at = now + self._sample_period
         try:
-            self._samples.append(Sample(now, self.log_position()))
+            self._samples.append(Sample(now, self.log_position(flushed=True)))
         except CloudpubError:
             self._next_sample_at = time.monotonic() + _SECONDS_AFTER_FAILURE
 

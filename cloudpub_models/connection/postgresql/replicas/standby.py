@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg2
 
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
-from cloudpub_models.connection.postgresql.replicas.positions import Position, offset_of, written
+from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, written
 from cloudpub_models.connection.reading import ReplicaStatus
 from cloudpub_models.errors import (
     CloudpubError,
@@ -27,7 +27,7 @@ _log = logging.getLogger("cloudpub_models")
 # than that which it replays, and so never one that it has not reached.
 _STATE_QUERY = """
     SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text,
-        (SELECT system_identifier FROM pg_control_system())::text,
+        (SELECT system_identifier FROM pg_control_system())::text, current_database()::text,
         GREATEST((SELECT timeline_id FROM pg_control_checkpoint()),
             (SELECT min_recovery_end_timeline FROM pg_control_recovery())),
         pg_last_wal_replay_lsn()::text
@@ -54,6 +54,7 @@ class _Answer(NamedTuple):
     in_recovery: bool
     started_at: str
     cluster: str
+    database: str
     timeline: int
     replayed: str | None
 
@@ -66,7 +67,7 @@ class Standby:
 
     Args:
         engine: sends to it.
-        cluster: asks the primary for the system identifier of its cluster.
+        home: asks the primary for the system identifier of its cluster and the name of its database.
 
     Attributes:
         engine: sends to it.
@@ -75,12 +76,13 @@ class Standby:
         fallbacks: how many the primary has answered in its place.
     """
 
-    def __init__(self, engine: PostgresqlEngine, cluster: Callable[[], str]) -> None:
+    def __init__(self, engine: PostgresqlEngine, home: Callable[[], tuple[str, str]]) -> None:
         self.engine = engine
         self.run: object = None
         self.reads = self.fallbacks = 0
-        self._cluster = cluster
+        self._home = home
         self._reason: str | None = None
+        self._wrong: str | None = None
         self._started_at: str | None = None
         self._earlier_runs: set[str] = set()
         self._position: Position | None = None
@@ -102,21 +104,21 @@ class Standby:
             return False
         if max_lag is not None and (fresh_at is None or now - fresh_at > max_lag):
             return False
-        for one in needed:
-            if not one.is_reached_by(position):
-                return False
-        return True
+        return all(one.is_reached_by(position) for one in needed)
 
     def is_asked(self, now: float, samples: Iterable[Sample]) -> bool:
         """Ask it how far it has come, unless it rests or was asked a moment ago; return whether it has answered."""
         # One thread at a time; no lock, which an interrupt or a fork would leave locked.
         if now < max(self._rests_until, self._busy_until, self._asked_at + _SECONDS_BETWEEN_QUESTIONS):
+            if self._wrong is not None:
+                raise ConfigurationError(self._wrong)
             return False
         self._busy_until = now + self.engine.options.connect_timeout
         try:
             self._ask(samples)
         except ConfigurationError as error:
             if self.run is None:
+                self._wrong = str(error)
                 raise
             # It was right once: who reads is not to suffer.
             _log.error("%s", error)
@@ -164,7 +166,7 @@ class Standby:
         known = self._position
         if known is None or known.timeline != position.timeline or known.offset < position.offset:
             self._position = known = position
-        self._reason, self._rest = None, _SHORTEST_REST
+        self._reason, self._wrong, self._rest = None, None, _SHORTEST_REST
         for sample in samples:
             if sample.position.is_reached_by(known) and sample.taken_at > (self._fresh_at or 0.0):
                 self._fresh_at = sample.taken_at
@@ -195,10 +197,16 @@ class Standby:
     def _check(self, answer: _Answer) -> None:
         """Raise an error for a server that is no standby of the primary, or for several behind one URL."""
         url = self.engine.masked_url
-        if answer.cluster != self._cluster():
+        cluster, database = self._home()
+        if answer.cluster != cluster:
             raise ConfigurationError(
                 f"expected a standby of the primary's cluster at {url}; got a server of another one: name standbys of "
                 "this database in replicas="
+            )
+        if answer.database != database:
+            raise ConfigurationError(
+                f"expected the primary's database {database!r} at {url}; got {answer.database!r}: end the URL with "
+                f"/{database}"
             )
         if answer.started_at in self._earlier_runs:
             raise ConfigurationError(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from cloudpub_models.connection.postgresql.replicas.positions import Position
+from cloudpub_models.connection.postgresql.log_positions import Position
 
 # Reads so soon after a write go to the primary, rather than ask it for its position first.
 _SOON_SECONDS = 0.02

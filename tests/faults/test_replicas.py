@@ -1,0 +1,145 @@
+"""Read replicas under fire: reads are never older than what was written, and a failover loses no answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cloudpub_models import Database, Managers
+from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
+from tests.faults.servers import Server, Standby, wait_for
+
+pytestmark = pytest.mark.alone
+
+Scale = Callable[[int, int], int]
+
+
+@pytest.fixture
+def primary() -> Iterator[Server]:
+    server = Server()
+    with_tables = Database(server.url)
+    with_tables.migrate()
+    with_tables.close()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def standby(primary: Server) -> Iterator[Standby]:
+    server = Standby(primary)
+    yield server
+    server.remove()
+
+
+class Reader(threading.Thread):
+    """Writes a user's row again and again, and reads it back by its own managers or by another program's."""
+
+    def __init__(self, writer: Database, reader: Database, over: threading.Event, *, by_token: bool) -> None:
+        super().__init__()
+        self.writer, self.reader, self.over, self.by_token = writer, reader, over, by_token
+        self.stale = self.answers = 0
+        self.error: CloudpubError | None = None
+
+    def run(self) -> None:
+        try:
+            user = Managers(self.writer).users.insert({"email": f"{uuid4().hex}@example.com", "password_hash": "0"})
+            number = 0
+            while not self.over.is_set():
+                number += 1
+                Managers(self.writer).users.update_by_id(user.id, {"password_hash": str(number)})
+                token = self.writer.token() if self.by_token else None
+                until = time.monotonic() + 0.1
+                while time.monotonic() < until:
+                    with self.reader.at_least(token):
+                        row: Any = Managers(self.reader).users.find_by_id(user.id)
+                    self.answers += 1
+                    self.stale += row is None or row.password_hash != str(number)
+        except CloudpubError as error:
+            self.error = error
+
+
+def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
+    primary: Server, standby: Standby, scale: Scale
+) -> None:
+    writer, other = (Database(primary.url, replicas=[standby.url]) for _ in range(2))
+    over = threading.Event()
+    readers = [Reader(writer, reader, over, by_token=reader is not writer) for reader in (writer, writer, other, other)]
+    for reader in readers:
+        reader.start()
+    until = time.monotonic() + scale(3, 60)
+    while time.monotonic() < until:
+        standby.execute("SELECT pg_wal_replay_pause()")
+        time.sleep(0.4)
+        standby.execute("SELECT pg_wal_replay_resume()")
+        time.sleep(0.6)
+    over.set()
+    for reader in readers:
+        reader.join()
+    assert [(reader.error, reader.stale) for reader in readers] == [(None, 0)] * 4
+    answers = sum(reader.answers for reader in readers)
+    from_standby = sum(database.replicas()[0].reads for database in (writer, other))
+    print(f"{answers} reads, {from_standby / answers:.0%} of them answered by the standby, none stale")
+    assert from_standby > 0.3 * answers
+    writer.close()
+    other.close()
+
+
+def test_a_failover_under_reads_and_writes(primary: Server, standby: Standby) -> None:
+    hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+    url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+    database = Database(url, replicas=[primary.url, standby.url])
+    managers = Managers(database)
+    user = managers.users.insert({"email": "ada@example.com", "password_hash": "0"})
+    standby.wait_until_equal()
+    primary.stop()
+    # What was read before is still answered; what has to be asked of the primary first waits for one.
+    time.sleep(0.03)
+    standby.promote()
+
+    def write() -> bool:
+        try:
+            return managers.users.update_by_id(user.id, {"password_hash": "1"}) is not None
+        except (CommitUnknownError, ConnectionFailedError, ConnectionLostError):
+            return False
+
+    wait_for(write, 20)
+    with database.reading_from("primary"):
+        assert managers.users.get_by_id(user.id).password_hash == "1"
+    assert managers.users.get_by_id(user.id).password_hash == "1"
+    # Both are no standbys any more, and neither stands in the way.
+    assert [status.usable for status in database.replicas()] == [False, False]
+    assert managers.users.get_by_id(user.id).password_hash == "1"
+    database.close()
+
+
+def test_a_standby_of_the_old_timeline_does_not_answer_for_the_new_one(primary: Server, standby: Standby) -> None:
+    """It has replayed what the promoted one never had, and its position is further than the new primary's."""
+    behind = Standby(primary)
+    try:
+        before = Database(primary.url)
+        user = Managers(before).users.insert({"email": "ada@example.com", "password_hash": "0"})
+        standby.wait_until_equal()
+        behind.wait_until_equal()
+        standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
+        for number in range(200):
+            Managers(before).users.update_by_id(user.id, {"password_hash": f"lost {number}"})
+        behind.wait_until_equal()
+        before.close()
+        primary.stop()
+        standby.promote()
+        database = Database(standby.url, replicas=[behind.url])
+        managers = Managers(database)
+        assert managers.users.update_by_id(user.id, {"password_hash": "1"}) is not None
+        time.sleep(0.03)
+        assert managers.users.get_by_id(user.id).password_hash == "1"
+        assert database.replicas()[0].reads == 0
+        database.close()
+    finally:
+        behind.remove()
