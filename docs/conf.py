@@ -50,7 +50,7 @@ _NAVIGATION = {
         "frameworks/fastapi",
         "frameworks/notebook",
     ],
-    "Reference": ["API", "OWN_TABLES", "OWNERS", "HISTORY", "FEED", "LEASES", "GRAPHQL", "SCHEMA"],
+    "Reference": ["API", "OWN_TABLES", "OWNERS", "HISTORY", "FEED", "LEASES", "GRAPHQL", "REPLICAS", "SCHEMA"],
     "What holds": ["RELIABILITY", "SECURITY", "PERFORMANCE", "COMPARISON"],
     "The project": ["ARCHITECTURE", "../CONTRIBUTING", "../CHANGELOG"],
 }
