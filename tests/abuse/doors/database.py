@@ -49,6 +49,18 @@ def _(world: World, given: str) -> Any:
             pass
 
 
+@DOORS.door("Database.at_least(token)", harmless=("",), accepts=one_of(""))
+def _(world: World, given: str) -> Any:
+    with world.database.at_least(given):
+        pass
+
+
+@DOORS.door("Database.reading_from(source)", harmless=("primary",), accepts=one_of("primary", "replica"))
+def _(world: World, given: str) -> Any:
+    with world.database.reading_from(given):
+        pass
+
+
 @DOORS.door("Database.bind(models)", harmless=(), accepts=never)
 def _(world: World, given: str) -> Any:
     world.database.bind([User, given])
