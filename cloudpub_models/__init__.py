@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloudpub_models.connection.default import database as database
     from cloudpub_models.connection.listeners import QueryEvent as QueryEvent
     from cloudpub_models.connection.options import DatabaseOptions as DatabaseOptions
+    from cloudpub_models.connection.reading import ReplicaStatus as ReplicaStatus
     from cloudpub_models.connection.transactions import Connection as Connection
     from cloudpub_models.dto import FunctionDeploymentDto as FunctionDeploymentDto
     from cloudpub_models.dto import FunctionDto as FunctionDto
@@ -103,6 +104,7 @@ _NAMES_OF = {
     "cloudpub_models.connection.default": ("database",),
     "cloudpub_models.connection.listeners": ("QueryEvent",),
     "cloudpub_models.connection.options": ("DatabaseOptions",),
+    "cloudpub_models.connection.reading": ("ReplicaStatus",),
     "cloudpub_models.connection.transactions": ("Connection",),
     "cloudpub_models.dto": (
         "FunctionDeploymentDto",

@@ -100,6 +100,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         )
         self._after_begin = settings_of_a_transaction(options)
         self._stream_numbers = itertools.count(1)
+        self._cluster: str | None = None
         super().__init__(uri, masked_url, options)
 
     # Connections
@@ -198,6 +199,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             ConnectionLostError: it is a standby, which writes none.
         """
         cluster, timeline, inserted, on_disk = self.fetch(_LOG_POSITION_QUERY, None)[0]
+        self._cluster = cluster
         if timeline is None:
             raise ConnectionLostError(f"expected a primary at {self.masked_url}; got a standby, as in a failover")
         return Position(cluster, int(timeline, 16), offset_of(on_disk if flushed else inserted))
@@ -207,9 +209,13 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def read_token(self, token: Any) -> Position | None:
         position = read_token(token)
-        if position is not None and position.cluster != (cluster := self.log_position().cluster):
+        if position is None:
+            return None
+        if self._cluster is None:
+            self.log_position()
+        if position.cluster != self._cluster:
             raise InvalidValueError(
-                f"expected a token of this database, whose cluster is {cluster}; got one of cluster "
+                f"expected a token of this database, whose cluster is {self._cluster}; got one of cluster "
                 f"{position.cluster}: pass it to the database that has given it"
             )
         return position
