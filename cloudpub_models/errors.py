@@ -176,9 +176,11 @@ class ConnectionFailedError(CloudpubError, peewee.OperationalError):
     Attributes:
         transient: whether trying again may help, as with a server that restarts or has too many clients, and unlike
             with a wrong password.
+        silent_seconds: for how long an answer was waited for, where none came.
     """
 
     transient = False
+    silent_seconds = 0.0
 
 
 class ConnectionLostError(CloudpubError, peewee.OperationalError):

@@ -38,7 +38,8 @@ def run_repeatedly(
         fn: the work.
         retries: how many times ``fn`` is called again at most.
         patience: for how many seconds in a row to go on trying while the server restarts, is full or takes no writes,
-            which costs no retry since it does not depend on ``fn``; 0 tries for ever.
+            which costs no retry since it does not depend on ``fn``; what an attempt waits for a server that is silent
+            is a part of them; 0 tries for ever.
     """
     calls = 0
     waits = 0
@@ -61,8 +62,10 @@ def run_repeatedly(
                 )
             else:
                 now = time.monotonic()
-                give_up_at = give_up_at or now + (patience or float("inf"))
-                if now >= give_up_at or not _may_pass(error):
+                silent = error.silent_seconds if isinstance(error, ConnectionFailedError) else 0.0
+                # An answer has been waited for already, and would be once more for as long.
+                give_up_at = give_up_at or now - silent + (patience or float("inf"))
+                if now + silent >= give_up_at or not _may_pass(error):
                     raise
                 waits += 1
                 # Work that has been begun takes more of a server than a connection does.

@@ -62,6 +62,17 @@ def test_a_deaf_port_is_given_up(server):
     assert 1.5 < watch.seconds < 3
 
 
+def test_a_deaf_port_is_waited_for_once_by_a_transaction_too(server):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        database = Database(server.url_at(deaf.getsockname()[1]), connect_timeout=2)
+        with pytest.raises(ConnectionFailedError, match="timeout expired"):
+            database.run_transaction(lambda connection: None)
+        deaf.setblocking(False)
+        deaf.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            deaf.accept()
+
+
 def test_a_server_with_too_many_connections_is_waited_for(server, url):
     database = Database(url, connect_timeout=3)
     others = []

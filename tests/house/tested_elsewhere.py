@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {
     "connection/test_transactions.py": "connection.postgresql.engine",
     "connection/test_url.py": "connection.options",
     "dto/test_json.py": "dto.base dto.functions dto.organizations dto.reading dto.users",
-    "faults/test_retries.py": "connection.retrying",
     "manager/test_included.py": "manager.related",
     "manager/test_manager.py": (
         "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.results"

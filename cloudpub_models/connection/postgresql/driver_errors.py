@@ -68,6 +68,8 @@ _TRANSIENT_CONNECT_FAILURE = re.compile(
     r"|reset by peer|broken pipe|server login has been failing|server_login_retry",
     re.IGNORECASE,
 )
+# Of hosts none of which has answered at all.
+_NO_ANSWER = re.compile(r"timeout expired|timed out", re.IGNORECASE)
 # Of a connection that went silent, behind which others are as silent.
 _SILENCE = re.compile(r"timed out|unreachable|no route to host|(host|network) is down", re.IGNORECASE)
 _KEY = re.compile(r"^Key \((?P<columns>.*?)\)=\(")
@@ -120,8 +122,14 @@ def classify(
     return errors.DatabaseError(text)
 
 
-def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionFailedError:
-    """Return the error for a connection that could not be opened, naming the database without its password."""
+def classify_failed_connect(error: Exception, target: str, seconds: float) -> errors.ConnectionFailedError:
+    """Return the error for a connection that could not be opened, naming the database without its password.
+
+    Args:
+        error: what the driver raised.
+        target: the URL, without its password.
+        seconds: how long the attempt has taken.
+    """
     lines = [line.strip() for line in mask_password(str(error)).splitlines() if line.strip()]
     reason = " / ".join(dict.fromkeys(lines)) or type(error).__name__
     advice = "check that the server runs, and the URL's host, port, name and user"
@@ -129,6 +137,9 @@ def classify_failed_connect(error: Exception, target: str) -> errors.ConnectionF
         advice = "this is PgBouncer: give the database the option transaction_pooler=True"
     failure = errors.ConnectionFailedError(f"cannot connect to {target}: {reason}; {advice}")
     failure.transient = bool(_TRANSIENT_CONNECT_FAILURE.search(reason) or _LOST_CONNECTION.search(reason))
+    # One of several hosts that answers may be the one that takes over soon.
+    if lines and all(_NO_ANSWER.search(line) for line in lines):
+        failure.silent_seconds = seconds
     return failure
 
 

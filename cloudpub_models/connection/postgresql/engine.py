@@ -114,12 +114,13 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return Location(settings.get("dbname", settings.get("user")), host, port)
 
     def _open_connection(self) -> PostgresqlConnection:
+        started = time.monotonic()
         try:
             connection: PostgresqlConnection = psycopg2.connect(
                 connection_factory=PostgresqlConnection, **self._settings
             )
         except psycopg2.Error as error:
-            raise classify_failed_connect(error, self.masked_url) from None
+            raise classify_failed_connect(error, self.masked_url, time.monotonic() - started) from None
         check_settings(connection)
         connection.autocommit = True
         connection.idle_since = time.monotonic()

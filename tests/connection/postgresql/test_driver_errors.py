@@ -21,6 +21,22 @@ from cloudpub_models.connection.postgresql.driver_errors import classify_failed_
     ],
 )
 def test_what_passes_by_itself_in_a_failover_is_waited_for(reason, passes):
-    error = classify_failed_connect(psycopg2.OperationalError(reason), "postgresql://db/shop")
+    error = classify_failed_connect(psycopg2.OperationalError(reason), "postgresql://db/shop", 5.0)
     assert error.transient is passes
     assert reason in str(error)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "seconds"),
+    [
+        (["timeout expired"], 5.0),
+        (["timeout expired", "Connection timed out"], 5.0),
+        (["timeout expired", "session is read-only"], 0.0),
+        (["Connection refused"], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_a_host_that_answers_is_not_silent(reasons, seconds):
+    lines = [f'connection to server at "10.0.0.{n}", port 5432 failed: {reason}' for n, reason in enumerate(reasons)]
+    error = classify_failed_connect(psycopg2.OperationalError("\n".join(lines)), "postgresql://db/shop", 5.0)
+    assert error.silent_seconds == seconds
