@@ -60,6 +60,13 @@ def test_what_no_index_serves_is_seen(visitor: Visitor, table: str) -> None:
     assert (scan.table, scan.kind, scan.index) == (table, "Seq Scan", None)
 
 
+def test_pages_that_end_in_the_public_uuid_go_by_the_index_before_it(visitor: Visitor) -> None:
+    logs = visitor.managers.function_logs
+    found = scans_of(visitor.managers.database, lambda: visitor.second_page(logs, None, ("timestamp", "uuid")))
+    assert {scan.index for scan in found} == {"function_logs_timestamp_idx"}
+    assert all(scan.rows is None or scan.rows < visitor.platform.rows / 10 for scan in found)
+
+
 def test_what_goes_with_a_row_is_found_by_indexes(visitor: Visitor) -> None:
     """SQLite explains the actions of foreign keys along with the statement; PostgreSQL does not, but counts scans."""
     database = visitor.managers.database

@@ -157,6 +157,14 @@ class Table:
         return tuple((name, "ASC") for name in self.key_names)
 
     @cached_property
+    def public_key_names(self) -> frozenset[str]:
+        """The columns by whose UUIDs outsiders may know a row: unique, and never NULL."""
+        unique = {names[0] for names in unique_constraints(self.model) if len(names) == 1}
+        return frozenset(
+            name for name in unique if self.columns[name].kind == "uuid" and not self.columns[name].field.null
+        )
+
+    @cached_property
     def secret_names(self) -> frozenset[str]:
         """The columns that are shown only when asked for by name."""
         return secret_columns(self.model)

@@ -4,6 +4,10 @@ So the next page costs what the first did, and rows inserted or deleted meanwhil
 those values, the table and the order they belong to, and a checksum; it is opaque, not secret, and anybody can make
 another, unless the database has a key that seals it. Whatever is in it reaches the database as a parameter only, and no
 secret column is ordered by.
+
+Rows that are equal in an order follow each other by the primary key, as the indexes have them and as they came, and the
+cursor tells it: a place in that order that holds when its row is deleted meanwhile can be told by nothing else. Who
+orders by the public UUID at the end has cursors without it.
 """
 
 from __future__ import annotations
@@ -33,12 +37,16 @@ _CHECKSUM_BYTES = 8
 def complete_order(order_by: OrderBy, order_direction: str, table: Table, engine: Engine) -> Order:
     """Return the order with the primary key at its end, so that no two rows are equal in it.
 
+    One by a public UUID is complete without: its cursors tell no internal id.
+
     Raises:
         UnknownColumnError, InvalidQueryError: see ``parse_order``.
     """
     nothing = order_by is None or (isinstance(order_by, list | tuple) and not order_by)
     order = parse_order(table.key_names if nothing else order_by, order_direction, table, engine)
     named = {name for name, _ in order}
+    if not table.public_key_names.isdisjoint(named):
+        return order
     last = order[-1][1] if order else "ASC"
     completed = tuple(order) + tuple((name, last) for name in table.key_names if name not in named)
     return OrderWithValues(completed, order.values) if isinstance(order, OrderWithValues) else completed
