@@ -10,8 +10,10 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks import replicas
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
+from tests.abuse.test_model_machine import run
 from tests.faults.servers import Server, Standby, wait_for
 
 pytestmark = pytest.mark.alone
@@ -64,7 +66,7 @@ class Reader(threading.Thread):
 
 
 def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
-    primary: Server, standby: Standby, scale: Scale
+    scale: Scale, primary: Server, standby: Standby
 ) -> None:
     writer, other = (Database(primary.url, replicas=[standby.url]) for _ in range(2))
     over = threading.Event()
@@ -87,6 +89,33 @@ def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
     assert from_standby / answers > scale(0, 30) / 100
     writer.close()
     other.close()
+
+
+def test_any_sequence_of_calls_is_as_on_one_server(scale: Scale, primary: Server, standby: Standby) -> None:
+    """Managers against a dict, beside a standby whose replay stops and goes on."""
+    database = Database(primary.url, replicas=[standby.url])
+    over = threading.Event()
+
+    def stop_and_go() -> None:
+        while not over.wait(0.1):
+            standby.execute("SELECT pg_wal_replay_pause()")
+            over.wait(0.05)
+            standby.execute("SELECT pg_wal_replay_resume()")
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    try:
+        run(Managers(database), scale(15, 500), 40)
+    finally:
+        over.set()
+        thread.join()
+    assert database.replicas()[0].reads > 0
+    database.close()
+
+
+def test_what_choosing_costs_is_measured(primary: Server, standby: Standby, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replicas.main([primary.url, standby.url, "--rounds", "1"]) == 0
+    assert "find_by_id, " in capsys.readouterr().out
 
 
 def test_a_failover_under_reads_and_writes(primary: Server, standby: Standby) -> None:
