@@ -513,6 +513,8 @@ class Database(_PeeweeDatabase):
         """
         if models is None:
             return current_database.bound_to(self.engine)
+        if not isinstance(models, Iterable):
+            raise InvalidQueryError(f"expected a list of models to bind; got {shown(models)}")
         models = list(models)
         for model in models:
             if not isinstance(model, type) or not issubclass(model, peewee.Model):
@@ -845,6 +847,8 @@ class Database(_PeeweeDatabase):
         """
         if isinstance(statements, str):
             raise InvalidQueryError("expected a list of statements; got one: send it with raw_execute()")
+        if not isinstance(statements, Iterable):
+            raise InvalidQueryError(f"expected a list of statements; got {shown(statements)}")
         touched: list[int] = []
         with self.transaction():
             for statement in statements:

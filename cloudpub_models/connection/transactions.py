@@ -402,11 +402,12 @@ def check_takes_connection(fn: object) -> None:
     """Raise InvalidQueryError for what cannot be called with a transaction's connection."""
     import inspect
 
+    refused = InvalidQueryError(f"expected a function that takes the transaction's connection; got {shown(fn)}")
+    if not callable(fn):
+        raise refused
     try:
-        inspect.signature(fn).bind(None)  # type: ignore[arg-type]
+        inspect.signature(fn).bind(None)
     except TypeError:
-        raise InvalidQueryError(
-            f"expected a function that takes the transaction's connection; got {shown(fn)}"
-        ) from None
+        raise refused from None
     except ValueError:
         return  # a function written in C does not say what it takes

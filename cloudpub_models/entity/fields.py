@@ -30,7 +30,7 @@ from cloudpub_models.entity.stored_forms import (
 )
 from cloudpub_models.errors import InvalidValueError, did_you_mean
 from cloudpub_models.sql.dialects import Dialect
-from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.identifiers import represented, shown
 from cloudpub_models.sql.values import json_to_text, text_literal
 
 _LONGEST_NAME = 63
@@ -276,7 +276,8 @@ class EnumField(_CharBase[_E]):
         member = self._by_text.get(value) if isinstance(value, str) else None
         if member is None:
             raise InvalidValueError(
-                f"expected a {self.members.__name__}; got {shown(value)}: {did_you_mean(str(value), self._by_text)}"
+                f"expected a {self.members.__name__}; got {shown(value)}: "
+                f"{did_you_mean(value if isinstance(value, str) else represented(value), self._by_text)}"
             )
         return member
 

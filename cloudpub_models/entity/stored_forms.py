@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID, SafeUUID
 
 from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.sql.identifiers import represented
 from cloudpub_models.sql.values import moment_to_text
 
 JsonValue = dict[str, Any] | list[Any] | str | int | float | bool | None
@@ -195,5 +196,4 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    return f"{represented(value)} ({type(value).__name__})"

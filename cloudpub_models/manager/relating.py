@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -62,7 +62,7 @@ class Relating(Finding[M, Filter], Generic[M, Filter]):
         ``SELECT id, … FROM function_deployments WHERE function_id = @param_0 ORDER BY version DESC``
         """
         related = self._finding(related_table)
-        own = {foreign_key: require_value(parent_id, foreign_key)}
+        own = {_name(related.table, foreign_key): require_value(parent_id, foreign_key)}
         return related.find_all(
             own if where is None else all_of(own, where),
             order_by=order_by,
@@ -97,9 +97,9 @@ class Relating(Finding[M, Filter], Generic[M, Filter]):
         self.table.column(foreign_key)
         if foreign_key_value is None:
             return None
-        return self._finding(related_table).find_one(
-            {related_key: require_value(foreign_key_value, foreign_key)}, select=select
-        )
+        related = self._finding(related_table)
+        key = _name(related.table, related_key)
+        return related.find_one({key: require_value(foreign_key_value, foreign_key)}, select=select)
 
     def many_to_many(
         self,
@@ -260,7 +260,11 @@ class Relating(Finding[M, Filter], Generic[M, Filter]):
         """
         query = self.query().join_on(join_table, join_condition, join_type)
         if select is not None:
+            if not isinstance(select, Iterable):
+                raise InvalidQueryError(f"expected select to be a list of columns; got {shown(select)}")
             query = query.select(list(select) if not isinstance(select, str) else select)
+        if where is not None and not isinstance(where, Mapping):
+            raise InvalidQueryError(f"expected where to be a dict of column to value; got {shown(where)}")
         for column, value in (where or {}).items():
             query = query.where(column, value)
         if order_by is None:
@@ -289,6 +293,11 @@ class Relating(Finding[M, Filter], Generic[M, Filter]):
 
     def _finding(self, table: str) -> Finding[Any]:
         return Finding(self._model_of(table), self.database, scope=self._access)
+
+
+def _name(table: Table, name: Any) -> str:
+    """Return the name of a column, perhaps a dotted one; what is no text is none."""
+    return name if isinstance(name, str) else table.column(name).name
 
 
 def _reference(table: Table, name: str) -> peewee.ForeignKeyField[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError
+from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.models import Function, FunctionLog
@@ -15,6 +15,7 @@ from cloudpub_models.platform.periods import moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
+from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.search import SearchQuery
 
 if TYPE_CHECKING:
@@ -143,5 +144,7 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
             key = function_key(function, self)
             where["function_id"] = operators.between(key, key)
         if level is not None:
+            if not isinstance(level, Iterable):
+                raise InvalidValueError(f"expected a level or a list of some; got {shown(level)}")
             where["level"] = level if isinstance(level, str) else list(level)
         return where

@@ -118,7 +118,8 @@ class Managers:
         >>> managers.for_model(User) is managers.users
         True
         """
-        manager = self._by_model.get(model)
+        # A field equals everything, and a list is no key.
+        manager = self._by_model.get(model) if isinstance(model, type) else None
         if manager is None:
             manager = self._by_model[model] = self._made(model)
         return manager
@@ -221,9 +222,11 @@ class Managers:
         return found
 
     def _made(self, model: type[M]) -> Manager[M]:
+        from cloudpub_models.manager.columns.table import require_model
         from cloudpub_models.manager.manager import Manager
         from cloudpub_models.models import ALL_MODELS
 
+        require_model(model)
         if model in ALL_MODELS and model._meta.table_name in _MANAGERS:
             module, name = _MANAGERS[model._meta.table_name]
             return getattr(import_module(module), name)(self.database, scope=self.scope)  # type: ignore[no-any-return]

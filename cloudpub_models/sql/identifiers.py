@@ -35,6 +35,21 @@ def shown(value: Any, limit: int = 60) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+def represented(value: object) -> str:
+    """Return a value's own representation for an error message, cut when it is long, whatever the value is.
+
+    >>> represented([1, 2]), represented("x" * 99), represented(10**5000)
+    ('[1, 2]', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...", 'an integer of 16610 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > 256:
+        return shown(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # of what is nested deep, and of long integers in it
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def exact(text: str) -> str:
     """Return ``text`` as a plain ``str``, also when it is an enum member or another subclass with a mind of its own."""
     return text if type(text) is str else str.__str__(text)

@@ -150,6 +150,8 @@ def to_one(model: type[peewee.Model], key: Any, what: str) -> str:
         UnknownColumnError: there is no such column or relation.
         InvalidQueryError: it leads to any number of rows.
     """
+    if not isinstance(key, str):
+        raise UnknownColumnError(f"expected the name of a column of {table_of(model).name} in {what}; got {shown(key)}")
     relations, links, column = related_column(model, key)
     if any(link.many for link in links):
         raise InvalidQueryError(

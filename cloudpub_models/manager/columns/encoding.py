@@ -24,7 +24,7 @@ from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns.conversions import stores_as, writes_usual_json
 from cloudpub_models.manager.columns.peewee_encoding import converter_for
 from cloudpub_models.sql import values as sql_values
-from cloudpub_models.sql.identifiers import surrogate_in
+from cloudpub_models.sql.identifiers import represented, surrogate_in
 from cloudpub_models.sql.text.secrets import as_secret
 from cloudpub_models.sql.values import json_to_text, moment_to_text
 
@@ -131,9 +131,8 @@ def _is_secret(field: peewee.Field[Any]) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return f"{type(value).__name__} of {value.bit_length()} bits"  # Python refuses to write out the largest ones
-    text = repr(value)
     hint = ": pass the value of one of its columns, its .id or .uuid say" if isinstance(value, peewee.Model) else ""
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}{hint}"
+    return f"{type(value).__name__} {represented(value)}{hint}"
 
 
 def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str) -> Encoder:

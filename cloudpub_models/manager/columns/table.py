@@ -28,7 +28,7 @@ from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for,
 from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
 from cloudpub_models.sql import Dialect, NamedTable
 from cloudpub_models.sql.dialects import ComparedKind
-from cloudpub_models.sql.identifiers import shown, surrogate_in
+from cloudpub_models.sql.identifiers import represented, shown, surrogate_in
 from cloudpub_models.sql.nodes.conditions import RawCondition
 from cloudpub_models.sql.text.secrets import declare_secret_columns
 
@@ -307,9 +307,14 @@ class Table:
 @cache
 def table_of(model: type[peewee.Model]) -> Table:
     """Return the table of a model; the same object every time."""
-    if not (isinstance(model, type) and issubclass(model, peewee.Model)):
-        raise InvalidQueryError(f"expected a Peewee model class; got {model!r}")
+    require_model(model)
     return Table(model)
+
+
+def require_model(model: object) -> None:
+    """Raise InvalidQueryError for what is no model."""
+    if not (isinstance(model, type) and issubclass(model, peewee.Model)):
+        raise InvalidQueryError(f"expected a Peewee model class; got {represented(model)}")
 
 
 def model_of_table(name: str, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]) -> type[peewee.Model]:
