@@ -31,6 +31,7 @@ from cloudpub_models.connection.url import mask_password
 from cloudpub_models.dto import UserDto
 from cloudpub_models.schema import create_all
 from cloudpub_models.work.component import LeaseRow
+from tests.waiting import LONG_ENOUGH
 
 HASH = "s3cr3t-hash"
 PASSWORD = "s3cr3t-password"
@@ -116,11 +117,11 @@ def exhausted(database: Database) -> None:
         with small.session():
             small.ping()
             held.set()
-            done.wait(5)
+            done.wait(LONG_ENOUGH)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(5)
+    assert held.wait(LONG_ENOUGH)
     try:
         small.ping()
     finally:

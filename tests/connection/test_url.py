@@ -86,11 +86,11 @@ def test_what_is_no_password_is_shown(url):
 @pytest.mark.parametrize("piece", ["pass", "[", "@", ":", "?", "&aaaa=", "password=%", "a=", "' ", "%3a", "/"])
 @pytest.mark.parametrize("beginning", ["", "postgresql://", "postgresql://a:b@h/x?"])
 def test_a_long_url_is_read_in_linear_time(beginning, piece):
-    started = time.perf_counter()
+    started = time.process_time()
     for read in (parse_url, mask_password):
         with contextlib.suppress(ConfigurationError):
             read(beginning + piece * 50_000)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_repr_shows_no_password():

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from traitlets.config import Config
 from cloudpub_models import Function, Managers, User
 from cloudpub_models import database as default_database
 from cloudpub_models.errors import ConnectionLostError, InvalidQueryError, NotFoundError
+from tests.waiting import LONG_ENOUGH, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES = CHECKOUT / "examples" / "frameworks"
@@ -182,12 +182,10 @@ def test_the_prefork_worker_ends_when_told(url: str, managers: Managers, resize:
         stderr=subprocess.PIPE,
     )
     managers.function_deployments.deploy(resize, "resize:1", "1.zip")
-    deadline = time.monotonic() + 30
-    while not managers.function_deployments.exists({"status": "active"}):
-        assert time.monotonic() < deadline
-        assert worker.poll() is None
+    wait_until(lambda: worker.poll() is not None or managers.function_deployments.exists({"status": "active"}))
+    assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
-    _, errors = worker.communicate(timeout=10)
+    _, errors = worker.communicate(timeout=LONG_ENOUGH)
     assert (worker.returncode, errors) == (0, b"")
 
 

@@ -31,7 +31,7 @@ def postgresql_schema(postgresql_server: str) -> Iterator[str]:
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
     """A function that gives another connection to one empty database: a file on SQLite, a schema on PostgreSQL."""
     if request.param == "sqlite":
-        return lambda: peewee.SqliteDatabase(str(tmp_path / "test.db"), pragmas={"foreign_keys": 1}, timeout=5)
+        return lambda: peewee.SqliteDatabase(str(tmp_path / "test.db"), pragmas={"foreign_keys": 1}, timeout=60)
     uri = request.getfixturevalue("postgresql_server")
     schema = request.getfixturevalue("postgresql_schema")
     # Schemas of one database share its advisory locks, which is what two migrators on one database do.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +13,7 @@ from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Difference, Migrator, find_drift, read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
+from tests.waiting import LONG_ENOUGH, wait_until
 
 MIGRATION = "0002_indexes_for_common_queries"
 LATEST_LINES = "function_logs_function_id_timestamp_id_level_idx"
@@ -109,11 +109,11 @@ def test_others_write_while_the_migration_waits_for_an_older_transaction(
             migration = pool.submit(migrate)
             waited_for = another.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
             wait_until(lambda: is_waiting_for(older, waited_for))
-            older.execute_sql("SET lock_timeout = '1s'")
+            older.execute_sql("SET lock_timeout = '10s'")
             older.execute_sql(add_user, ("grace@example.com",))
             # Longer than the session would have waited for a lock.
             wait_until(lambda: is_waiting_for(older, waited_for, "100 milliseconds"))
-        assert migration.result(timeout=30) == ([MIGRATION], "50ms")
+        assert migration.result(LONG_ENOUGH) == ([MIGRATION], "50ms")
     assert lacking(find_drift(older, component.models)) == []
 
 
@@ -123,9 +123,3 @@ def is_waiting_for(database: peewee.Database, process: int, duration: str = "0 s
         "AND clock_timestamp() - query_start > %s::interval"
     )
     return database.execute_sql(waiting, (process, duration)).fetchone() is not None
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline

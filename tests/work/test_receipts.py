@@ -13,6 +13,7 @@ import pytest
 
 from cloudpub_models import Database, Managers, operators
 from cloudpub_models.errors import InvalidValueError, TransactionAbortedError, UnknownTableError
+from tests.waiting import LONG_ENOUGH
 from tests.work.databases import opened
 
 PROCESSES = 8
@@ -151,14 +152,14 @@ def test_eight_threads_do_a_thing_once(shared: Database) -> None:
     done: list[int] = []
 
     def work() -> None:
-        together.wait(10)
+        together.wait(LONG_ENOUGH)
         done.append(do_once(shared, ["job"]))
 
     threads = [threading.Thread(target=work) for _ in range(PROCESSES)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert sorted(done) == [0] * 7 + [1]
     assert shared.raw_query_all("SELECT name FROM effects") == [{"name": "job"}]
 
@@ -167,7 +168,7 @@ def test_who_comes_meanwhile_waits_and_takes_over_what_was_undone(shared: Databa
     begun, second = threading.Event(), []
 
     def follow() -> None:
-        begun.wait(10)
+        begun.wait(LONG_ENOUGH)
         with shared.once("job") as fresh:
             second.append(fresh)
 
@@ -178,5 +179,5 @@ def test_who_comes_meanwhile_waits_and_takes_over_what_was_undone(shared: Databa
         time.sleep(0.1)
         assert second == []
         _ = 1 / 0
-    thread.join(10)
+    thread.join()
     assert second == [True]

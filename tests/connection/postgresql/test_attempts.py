@@ -7,6 +7,7 @@ import pytest
 from cloudpub_models.connection.postgresql import attempts as attempts_module
 from cloudpub_models.connection.postgresql.attempts import AttemptLimit, limit_for
 from cloudpub_models.errors import ConnectionFailedError
+from tests.waiting import LONG_ENOUGH
 
 
 class FakeClock:
@@ -90,7 +91,7 @@ def test_five_under_way_are_waited_for(clock):
     thread.start()
     assert not begun.wait(0.05)
     limit.succeeded(attempts[0])
-    assert begun.wait(2)
+    assert begun.wait(LONG_ENOUGH)
     thread.join()
 
 

@@ -1,7 +1,7 @@
 """What became of a transaction, asked of servers that answer as they do after faults; real ones stand in ``faults``."""
 
 import pickle
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,13 +57,14 @@ def test_after_a_crash_only_who_asks_at_once_is_told_committed(monkeypatch):
     crashed = server("committed", "2026-01-02", first_id_after_recovery="0:5000")
     question = OutcomeQuestion(MARK, crashed, 0, "postgresql://db/shop")
     assert question() == "committed"
-    monkeypatch.setattr(commit_outcome, "_AT_ONCE_SECONDS", 0.05)
+    now = 1000.0
+    monkeypatch.setattr(commit_outcome, "time", SimpleNamespace(monotonic=lambda: now))
     question = OutcomeQuestion(MARK, crashed, 0, "postgresql://db/shop")
     for _ in range(3):
-        time.sleep(0.03)
+        now += 0.9
         # Asked again and again, there is no time for a crash in between.
         assert question() == "committed"
-    time.sleep(0.06)
+    now += 1.1
     assert question() == "unknown"
     assert OutcomeQuestion(MARK, server("committed"), 0, "postgresql://db/shop")() == "committed"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Database, Managers, Message, errors
+from tests.waiting import LONG_ENOUGH
 
 
 def read(database: Database, name: str = "mailer", **options: Any) -> list[Message]:
@@ -116,13 +117,13 @@ def test_who_commits_late_is_not_lost(recorded: Database, managers: Managers) ->
         with recorded.transaction():
             recorded.publish("slow")
             inside.set()
-            go_on.wait(5)
+            go_on.wait(LONG_ENOUGH)
 
     thread = threading.Thread(target=slow)
     thread.start()
-    assert inside.wait(5)
+    assert inside.wait(LONG_ENOUGH)
     recorded.publish("fast")
     assert [message.topic for message in read(recorded)] == ["fast"]
     go_on.set()
-    thread.join(5)
+    thread.join()
     assert [message.topic for message in read(recorded)] == ["slow"]

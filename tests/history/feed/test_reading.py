@@ -12,6 +12,7 @@ import pytest
 from cloudpub_models import Change, Database, Managers, User, errors
 from cloudpub_models.history.feed.positions import Key
 from cloudpub_models.history.feed.reading import _whole_transactions
+from tests.waiting import LONG_ENOUGH
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_two_of_one_name_take_turns(backend: str, request: pytest.FixtureRequest
         with database.feed("worker") as batch:
             seen.append(len(batch))
             inside.set()
-            go_on.wait(5)
+            go_on.wait(LONG_ENOUGH)
 
     def second() -> None:
         with database.feed("worker") as batch:
@@ -160,13 +161,13 @@ def test_two_of_one_name_take_turns(backend: str, request: pytest.FixtureRequest
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
     threads[0].start()
-    assert inside.wait(5)
+    assert inside.wait(LONG_ENOUGH)
     threads[1].start()
     threads[1].join(0.1)
     assert threads[1].is_alive()
     go_on.set()
     for thread in threads:
-        thread.join(5)
+        thread.join()
     assert seen == [1, 0]
     database.close()
 

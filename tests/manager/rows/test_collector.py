@@ -81,17 +81,17 @@ def test_a_forked_child_begins_anew(inside):
     def hold():
         with garbage_collection_held(), collector._holders.lock:
             held.set()
-            release.wait(30)
+            release.wait(60)
 
     thread = threading.Thread(target=hold)
     if inside:
         block = garbage_collection_held()
         block.__enter__()
     thread.start()
-    held.wait(30)
+    assert held.wait(60)
     child = os.fork()
     if child == 0:
-        signal.alarm(10)  # a deadlock ends it
+        signal.alarm(60)  # a deadlock ends it
         healthy = gc.isenabled()
         if inside:
             block.__exit__(None, None, None)

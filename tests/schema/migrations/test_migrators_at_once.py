@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from cloudpub_models.errors import MigrationError
 from cloudpub_models.platform.component import component
 from cloudpub_models.schema import Migrator
 from cloudpub_models.schema.migrations.postgresql import LOCK_KEY
+from tests.waiting import LONG_ENOUGH, wait_until
 
 Connect = Callable[[], peewee.Database]
 
@@ -114,7 +116,7 @@ def test_services_with_different_components(connect: Connect, directory: Path, e
 def test_processes(connect: Connect, directory: Path, empty: peewee.Database) -> None:
     database = connect()
     if isinstance(database, peewee.SqliteDatabase):
-        opened = f"peewee.SqliteDatabase({database.database!r}, timeout=5)"
+        opened = f"peewee.SqliteDatabase({database.database!r}, timeout=60)"
     else:
         opened = f"peewee.PostgresqlDatabase({database.database!r}, **{database.connect_params!r})"
     program = (
@@ -126,7 +128,7 @@ def test_processes(connect: Connect, directory: Path, empty: peewee.Database) ->
         subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    applied = [name for process in running for name in process.communicate(timeout=60)[0].split()]
+    applied = [name for process in running for name in process.communicate(timeout=120)[0].split()]
     assert [process.returncode for process in running] == [0] * 4
     assert sorted(applied) == [f"{number:04d}_step" for number in range(1, 6)]
     assert journal(empty) == [f"step{number}" for number in range(1, 6)]
@@ -135,36 +137,34 @@ def test_processes(connect: Connect, directory: Path, empty: peewee.Database) ->
 @pytest.mark.parametrize("connect", ["postgresql"], indirect=True)
 def test_waiting_holds_no_transaction_open_and_ends(connect: Connect, directory: Path, empty: peewee.Database) -> None:
     empty.execute_sql(f"SELECT pg_advisory_lock({LOCK_KEY})")
-    waiting = connect()
-    waiting.connect()
-    pid = waiting.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
-    seen: set[str] = set()
-    failure: list[MigrationError] = []
+    impatient = connect()
+    with pytest.raises(MigrationError, match=r"expected no other migrator for 0\.3 s; got one that holds the lock"):
+        Migrator(impatient, component.with_migrations(directory), lock_timeout=0.3).up()
+    impatient.close()
+    seen: Counter[str] = Counter()
 
-    def migrate() -> None:
+    def migrate() -> list[str]:
+        # Peewee's connections belong to threads, so the waiting one is opened in its own.
+        database = connect()
         try:
-            Migrator(database, component.with_migrations(directory), lock_timeout=0.6).up()
-        except MigrationError as error:
-            failure.append(error)
+            return Migrator(database, component.with_migrations(directory), lock_timeout=LONG_ENOUGH).up()
+        finally:
+            database.close()
 
-    # Peewee's connections belong to threads, so the waiting one is opened in its own.
-    database = waiting
-    waiting.close()
-    thread = threading.Thread(target=migrate)
-    thread.start()
-    while thread.is_alive():
+    def was_seen_idle() -> bool:
         rows = empty.execute_sql(
-            "SELECT state FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid() AND pid <> %s",
-            ("%pg_try_advisory_lock%", pid),
+            "SELECT state FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()",
+            ("%pg_try_advisory_lock%",),
         ).fetchall()
         seen.update(state for (state,) in rows)
-        time.sleep(0.005)
-    thread.join()
+        return seen["idle"] >= 20
+
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(migrate)
+        wait_until(was_seen_idle)
+        empty.execute_sql(f"SELECT pg_advisory_unlock({LOCK_KEY})")
+        assert len(waiting.result()) == 5
     assert "idle in transaction" not in seen
-    assert "idle" in seen
-    assert "expected no other migrator for 0.6 s; got one that holds the lock" in str(failure[0])
-    empty.execute_sql(f"SELECT pg_advisory_unlock({LOCK_KEY})")
-    assert len(Migrator(empty, component.with_migrations(directory)).up()) == 5
 
 
 @pytest.mark.parametrize("connect", ["sqlite"], indirect=True)
@@ -195,7 +195,7 @@ def test_a_table_lock_is_asked_for_again(
 
     def migrate() -> None:
         database = connect()
-        done.extend(Migrator(database, component.with_migrations(directory), lock_timeout=20).up())
+        done.extend(Migrator(database, component.with_migrations(directory), lock_timeout=LONG_ENOUGH).up())
         if not database.is_closed():
             database.close()
 
@@ -205,5 +205,5 @@ def test_a_table_lock_is_asked_for_again(
     assert done == []
     reader.rollback()
     reader.close()
-    thread.join(30)
+    thread.join()
     assert done == ["0006_wide"]

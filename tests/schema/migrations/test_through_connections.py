@@ -104,4 +104,4 @@ def test_a_backend_lost_in_mid_migration(fresh: Database, tmp_path: Path) -> Non
     with pytest.raises(ConnectionLostError):
         Migrator(fresh.engine, component.with_migrations(scripts)).up()
     script.write_text(text)
-    assert Migrator(fresh.engine, component.with_migrations(scripts), lock_timeout=5).up() == ["0001_a"]
+    assert Migrator(fresh.engine, component.with_migrations(scripts), lock_timeout=60).up() == ["0001_a"]

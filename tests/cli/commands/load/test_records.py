@@ -135,8 +135,8 @@ def test_a_record_that_is_too_long_is_refused_before_it_is_held(monkeypatch: pyt
 
 def test_a_first_line_of_many_names_is_read_in_linear_time() -> None:
     names = ",".join(f"c{number}" for number in range(40_000))
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(read_csv_header(source_of(names.encode()))[0]) == 40_000
     with pytest.raises(InvalidValueError, match="every column once in the first line; got 'c7' twice"):
         read_csv_header(source_of(f"{names},c7".encode()))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
