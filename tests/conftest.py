@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +12,7 @@ from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.testing import postgresql as testing_postgresql
@@ -18,6 +21,12 @@ from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDataba
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
 PROCESSES = 8
+SOAK_VARIABLE = "CLOUDPUB_SOAK"
+
+# Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
+settings.register_profile("every day", derandomize=True, database=None, deadline=None)
+settings.register_profile("soak", deadline=None)
+settings.load_profile("soak" if os.environ.get(SOAK_VARIABLE) else "every day")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +40,21 @@ def _heed_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(params=["bounded", pytest.param("full", marks=pytest.mark.soak)])
+def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """Chooses between a bounded number and the full one, which runs where ``CLOUDPUB_SOAK`` is set."""
+    full = request.param == "full"
+    if full and not os.environ.get(SOAK_VARIABLE):
+        pytest.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers")
+    return lambda bounded, all_of_it: all_of_it if full else bounded
+
+
+@pytest.fixture
+def seed() -> int:
+    """What a test's random numbers begin with: the same every day, another one each time in a soak."""
+    return random.SystemRandom().randrange(10**9) if os.environ.get(SOAK_VARIABLE) else 11
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ import pytest
 
 from cloudpub_models import Database
 from tests.abuse.world import World
-
-SOAK_VARIABLE = "CLOUDPUB_SOAK"
+from tests.conftest import SOAK_VARIABLE
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -19,8 +20,8 @@ from cloudpub_models.errors import InvalidQueryError
 # What it runs is covered by other tests, and takes twice as long when coverage is measured.
 pytestmark = pytest.mark.no_cover
 
-MANY = 200_000
-TERMS = 5_000
+# More than fit into a message of PostgreSQL's protocol, and deeper than the interpreter lets functions call each other.
+MANY, TERMS = 70_000, 2_000
 
 
 @pytest.fixture
@@ -30,9 +31,12 @@ def some_functions(managers: Managers) -> list[Function]:
     return managers.functions.find_all(order_by="id")
 
 
-def test_membership_of_200_000_values(managers: Managers, some_functions: list[Function], statements: Any) -> None:
-    keys = [function.id for function in some_functions[::2]] + list(range(10**6, 10**6 + MANY))
-    names = [function.name for function in some_functions[1::2]] + [f"no such, '{number}\\" for number in range(MANY)]
+def test_membership_of_many_values(
+    managers: Managers, some_functions: list[Function], statements: Any, scale: Callable[[int, int], int]
+) -> None:
+    many = scale(MANY, 200_000)
+    keys = [function.id for function in some_functions[::2]] + list(range(10**6, 10**6 + many))
+    names = [function.name for function in some_functions[1::2]] + [f"no such, '{number}\\" for number in range(many)]
     functions = managers.functions
     statements.clear()
     assert len(functions.find_all({"id": keys})) == 10
@@ -46,14 +50,10 @@ def test_membership_of_200_000_values(managers: Managers, some_functions: list[F
     assert max(map(len, statements.sql[:4])) < 1000
 
 
-@pytest.mark.parametrize("number", [70_000, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_peewee_membership_of_many_values(
-    managers: Managers, some_functions: list[Function], statements: Any, number: int, request: pytest.FixtureRequest
+    managers: Managers, some_functions: list[Function], statements: Any, scale: Callable[[int, int], int]
 ) -> None:
-    """More than fit into a message of PostgreSQL's protocol, or into an SQLite that was built with a low limit."""
-    if number == MANY:
-        request.getfixturevalue("long_run")
-    keys = [function.id for function in some_functions[::2]] + list(range(10**6, 10**6 + number))
+    keys = [function.id for function in some_functions[::2]] + list(range(10**6, 10**6 + scale(MANY, 200_000)))
     statements.clear()
     try:
         found = managers.functions.find_all(Function.id.in_(keys))
@@ -64,10 +64,12 @@ def test_peewee_membership_of_many_values(
         assert len(statements) == 1
 
 
-def test_5_000_conditions_in_the_builder(managers: Managers, some_functions: list[Function]) -> None:
-    functions = managers.functions
+def test_thousands_of_conditions_in_the_builder(
+    managers: Managers, some_functions: list[Function], scale: Callable[[int, int], int]
+) -> None:
+    functions, terms = managers.functions, scale(TERMS, 5_000)
     any_of = all_of = mixed = functions.query()
-    for number in range(TERMS):
+    for number in range(terms):
         any_of = any_of.or_where("name", f"f{number}")
         all_of = all_of.where("name", f"g{number}", "!=")
         mixed = mixed.where("id", -number, "!=").or_where("name", f"f{number}")
@@ -75,7 +77,7 @@ def test_5_000_conditions_in_the_builder(managers: Managers, some_functions: lis
     assert len(functions.execute_query(all_of)) == 20
     assert len(functions.execute_query(mixed)) == 20
     grouped = functions.query()
-    for number in range(0, TERMS, 10):
+    for number in range(0, terms, 10):
         grouped = grouped.where_group(lambda group, number=number: group.where("id", -number, "!=").or_where("id", 0))
     assert len(functions.execute_query(grouped)) == 20
 
@@ -88,9 +90,10 @@ def test_groups_deeper_than_allowed_are_a_typed_error(managers: Managers) -> Non
         deeper(managers.functions.query())
 
 
-@pytest.mark.parametrize("terms", [1_000, TERMS])
-def test_peewee_expressions_of_many_terms(managers: Managers, some_functions: list[Function], terms: int) -> None:
-    functions = managers.functions
+def test_peewee_expressions_of_many_terms(
+    managers: Managers, some_functions: list[Function], scale: Callable[[int, int], int]
+) -> None:
+    functions, terms = managers.functions, scale(TERMS, 5_000)
     any_of = reduce(or_, [Function.name == f"f{number}" for number in range(terms)])
     all_of = reduce(and_, [Function.name != f"g{number}" for number in range(terms)])
     pairs = reduce(or_, [(Function.name == f"f{number}") & (Function.id > 0) for number in range(terms)])

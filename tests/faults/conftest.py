@@ -1,9 +1,8 @@
-"""Servers of our own to break, how much of a long test to run, and processes that report what they saw."""
+"""Servers of our own to break, and processes that report what they saw."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,17 +10,6 @@ from typing import Any
 import pytest
 
 from tests.faults.servers import Proxy, Server
-
-SOAK_VARIABLE = "CLOUDPUB_SOAK"
-
-
-@pytest.fixture(params=["bounded", pytest.param("full", marks=pytest.mark.soak)])
-def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
-    """Chooses between a bounded number and the full one, which runs where ``CLOUDPUB_SOAK`` is set."""
-    full = request.param == "full"
-    if full and not os.environ.get(SOAK_VARIABLE):
-        pytest.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers")
-    return lambda bounded, all_of_it: all_of_it if full else bounded
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import pytest
 from benchmarks.databases import BenchmarkDatabase
 from benchmarks.growth_measuring import prune_a_month
 from benchmarks.growth_patterns import PATTERNS, Visitor
+from tests.conftest import SOAK_VARIABLE
 from tests.growth.plan_checks import require_indexes
 from tests.growth.platform_of_a_year import grown
 
 pytestmark = pytest.mark.soak
 
-SOAK_VARIABLE = "CLOUDPUB_SOAK"
 SOAK_ROWS = {"postgresql": 5_000_000, "sqlite": 500_000}
 
 
