@@ -24,8 +24,8 @@ PROCESSES = 8
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
 
 # Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
-settings.register_profile("every day", derandomize=True, database=None, deadline=None)
-settings.register_profile("soak", deadline=None)
+settings.register_profile("every day", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.register_profile("soak", deadline=None, max_examples=1_000)
 settings.load_profile("soak" if os.environ.get(SOAK_VARIABLE) else "every day")
 
 

@@ -97,7 +97,7 @@ def push(world: World, door: Door, text: str) -> None:
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
 def test_payloads(world: World, door: Door) -> None:
-    for text in CORE if door in SLOW else some(door.name, 12):
+    for text in CORE if door in SLOW else some(door.name, 8):
         push(world, door, text)
     world.assert_unharmed()
 
@@ -121,7 +121,7 @@ def generated(world: World, number: int) -> None:
 
 
 def test_generated(world: World) -> None:
-    generated(world, 400)
+    generated(world, 200)
 
 
 @pytest.mark.soak

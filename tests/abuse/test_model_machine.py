@@ -395,7 +395,7 @@ def run(managers: Managers, examples: int, steps: int) -> None:
 
 
 def test_managers_against_a_dict(managers: Managers) -> None:
-    run(managers, 80, 40)
+    run(managers, 40, 40)
 
 
 @pytest.mark.soak

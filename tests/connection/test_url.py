@@ -83,14 +83,16 @@ def test_what_is_no_password_is_shown(url):
     assert parse_url(url).masked == url
 
 
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("piece", ["pass", "[", "@", ":", "?", "&aaaa=", "password=%", "a=", "' ", "%3a", "/"])
 @pytest.mark.parametrize("beginning", ["", "postgresql://", "postgresql://a:b@h/x?"])
 def test_a_long_url_is_read_in_linear_time(beginning, piece):
     started = time.process_time()
     for read in (parse_url, mask_password):
         with contextlib.suppress(ConfigurationError):
-            read(beginning + piece * 50_000)
-    assert time.process_time() - started < 5
+            read(beginning + piece * 20_000)
+    assert time.process_time() - started < 2
 
 
 def test_a_repr_shows_no_password():

@@ -42,6 +42,8 @@ def test_its_keys_are_all_that_follow_up_to_two_relations(model: type[Entity]) -
     assert where_type(model).__required_keys__ == frozenset()
 
 
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+@pytest.mark.no_cover
 @models
 def test_a_manager_takes_each_key_with_no_value_several_and_an_operator(
     model: type[Entity], managers: Managers

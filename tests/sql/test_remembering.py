@@ -29,6 +29,8 @@ def kept_after(use, texts) -> int:
         tracemalloc.stop()
 
 
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "use",
     [
@@ -56,6 +58,7 @@ def test_short_ones_are():
 MADE_OF_TEXT = Remembered(len)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("length", [1_000, 9_000, 100_000, 2_000_000])
 @pytest.mark.parametrize("make", [remembered(lambda text: text + "!"), lambda text: MADE_OF_TEXT[text,]])
 def test_names_are_bounded_by_their_length_too(make, length):

@@ -76,7 +76,11 @@ PARTS += [
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_ten_times_the_text_takes_about_ten_times_as_long(question: Callable[[str, Dialect], Any]) -> None:
+def test_ten_times_the_text_takes_about_ten_times_as_long(
+    question: Callable[[str, Dialect], Any], scale: Callable[[int, int], int]
+) -> None:
+    long = scale(10_000, 100_000)
+
     def taken(part: str, characters: int) -> float:
         text = part * (characters // len(part))
         dialect = SQLITE if part in "[`" else POSTGRESQL
@@ -85,5 +89,5 @@ def test_ten_times_the_text_takes_about_ten_times_as_long(question: Callable[[st
         return min(timeit.repeat(lambda: question(next(texts), dialect), timer=process_time, number=1, repeat=2))
 
     # A hundred times, were it quadratic; what takes no time at all cannot be compared.
-    slow = [part for part in PARTS if taken(part, 30_000) > 40 * taken(part, 3_000) + 0.02]
+    slow = [part for part in PARTS if taken(part, long) > 40 * taken(part, long // 10) + 0.02]
     assert slow == []
