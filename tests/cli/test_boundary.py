@@ -19,25 +19,26 @@ ENDLESS = {
 
 
 @pytest.fixture
-def interrupted():
-    """Interrupts this process a moment from now."""
+def interrupt_soon():
+    """Interrupts this process a moment after it is called; called where an interrupt is waited for."""
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    yield
+    yield timer.start
     timer.join()
 
 
-def test_a_statement_is_ended(database, backend, interrupted):
+def test_a_statement_is_ended(database, backend, interrupt_soon):
     database.ping()
     with pytest.raises(KeyboardInterrupt), interruptible(database):
+        interrupt_soon()
         database.raw_query_all(ENDLESS[backend])
     assert database.ping()
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_so_is_one_in_a_transaction(database, managers, backend, interrupted):
+def test_so_is_one_in_a_transaction(database, managers, backend, interrupt_soon):
     with pytest.raises(KeyboardInterrupt), interruptible(database), database.transaction():
         managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        interrupt_soon()
         list(database.raw_query_iter(ENDLESS[backend]))
     assert managers.users.count() == 0
 

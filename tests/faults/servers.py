@@ -16,6 +16,8 @@ from typing import Any
 
 import psycopg2
 
+from tests.waiting import wait_until
+
 SETTINGS = {
     # A server that crashes is not a machine that does: what was written to the file system is still there.
     "fsync": "off",
@@ -124,7 +126,7 @@ class Standby(Server):
         """Wait until it has replayed all that the primary has written."""
         (position,) = self._primary.execute("SELECT pg_current_wal_lsn()::text")[0]
         replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"
-        wait_for(lambda: self.execute(replayed)[0][0])
+        wait_until(lambda: self.execute(replayed)[0][0])
 
 
 def free_port() -> int:
@@ -272,13 +274,6 @@ def _cut(end: socket.socket) -> None:
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     end.close()
-
-
-def wait_for(condition: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"expected {condition} within {seconds} s"
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

@@ -11,8 +11,9 @@ import pytest
 
 from cloudpub_models import Database
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionLostError, QueryTimeoutError
-from tests.faults.servers import CuttingProxy, wait_for
+from tests.faults.servers import CuttingProxy
 from tests.faults.test_connection_loss import ACCOUNTS, BALANCE, bank, transfer
+from tests.waiting import wait_until
 
 __all__ = ["bank"]
 
@@ -172,7 +173,7 @@ def test_workers_that_are_killed_and_reloaded_under_load(server, bank, start_wor
         each.processes[0].terminate()
         each.processes[0].join(10)
     # No session and so no lock of theirs outlives them.
-    wait_for(
+    wait_until(
         lambda: server.execute("SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'worker'") == [(0,)]
     )
     lines = path.read_text().split()

@@ -8,7 +8,8 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.connection.postgresql.commit_outcome import outcome_of
 from cloudpub_models.errors import CommitUnknownError, ReadOnlyServerError
-from tests.faults.servers import Server, Standby, wait_for
+from tests.faults.servers import Server, Standby
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -32,7 +33,7 @@ def test_a_failover_is_waited_for_and_loses_nothing(primary, standby):
     """The primary is killed and the standby promoted under work that goes on, whichever of both a URL leads to."""
     primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
     primary.execute("SELECT pg_reload_conf()")
-    wait_for(lambda: primary.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+    wait_until(lambda: primary.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
     hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
     either = Database(f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write")
     # As through an address that already leads to the standby.
@@ -76,7 +77,7 @@ def test_a_failover_is_waited_for_and_loses_nothing(primary, standby):
     standby.execute("SELECT pg_reload_conf()")
     waiting.join()
     reached = len(acknowledged)
-    wait_for(lambda: len(acknowledged) > reached + 10)
+    wait_until(lambda: len(acknowledged) > reached + 10)
     over.set()
     working.join()
     kept = [row["n"] for row in either.raw_query_all("SELECT n FROM rows")]

@@ -11,7 +11,7 @@ import pytest
 
 from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionLostError
-from tests.faults.servers import wait_for
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -60,7 +60,7 @@ def test_the_parents_transaction_is_the_parents_alone(url, start_workers):
     transaction = database.transaction()
     connection = transaction.__enter__()
     connection.execute("INSERT INTO rows VALUES (1)")
-    [(outcome, seen)] = start_workers(1, use_inherited_transaction, database, transaction).results(10)
+    [(outcome, seen)] = start_workers(1, use_inherited_transaction, database, transaction).results(60)
     assert "another process" in outcome
     assert seen == 0
     connection.execute("INSERT INTO rows VALUES (2)")
@@ -101,7 +101,7 @@ def test_a_child_of_a_process_with_busy_threads_never_hangs(url, start_workers, 
         thread.start()
     try:
         for _ in range(scale(8, 50)):
-            assert start_workers(4, ping_and_return, database).results(20) == [True] * 4
+            assert start_workers(4, ping_and_return, database).results(60) == [True] * 4
     finally:
         over.set()
         for thread in threads:
@@ -152,7 +152,7 @@ def test_a_parent_killed_in_a_transaction_frees_its_locks_though_its_children_li
         for child in children:
             os.kill(child, signal.SIGKILL)
     assert database.raw_query_single("SELECT n FROM rows") == {"n": 11}
-    assert waited < 1
+    assert waited < 4  # the server has noticed; the lock would have been waited for for five
     database.close()
 
 
@@ -190,7 +190,7 @@ print("well")
 
 def test_a_child_that_ends_normally_ends_no_session_of_its_parent(url):
     finished = subprocess.run(
-        [sys.executable, "-c", CHILD_THAT_ENDS_NORMALLY, url], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", CHILD_THAT_ENDS_NORMALLY, url], capture_output=True, text=True, timeout=60
     )
     assert (finished.stdout, finished.stderr) == ("well\n", "")
 
@@ -204,10 +204,10 @@ def test_a_fork_after_a_connection_was_lost_leaves_the_child_well(server, url, s
         )
         with pytest.raises(ConnectionLostError):
             database.ping()
-        assert start_workers(2, ping_and_return, database).results(10) == [True, True]
+        assert start_workers(2, ping_and_return, database).results(60) == [True, True]
     assert database.ping()
     database.close()
-    wait_for(
+    wait_until(
         lambda: (
             server.execute("SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'cloudpub_models'") == [(0,)]
         )

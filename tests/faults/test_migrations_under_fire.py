@@ -11,10 +11,12 @@ from cloudpub_models import Component, Database
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.postgresql import Session
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
 STEPS = 50
+LOCKED = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
 
 # Each step makes a table of its own, then fills it: half of one would be a table without its row. Nothing in it can be
 # run twice.
@@ -136,11 +138,7 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
             # The server may take a moment to notice; the next migrator waits for the lock until it has.
             points.append(None)
             database = Database(empty_url)
-            locked = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
-            deadline = time.monotonic() + 1
-            while database.raw_query_single(locked) != {"n": 0}:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            wait_until(lambda database=database: database.raw_query_single(LOCKED) == {"n": 0})
             database.close()
             points[-1] = check_steps(empty_url, component, complete=False)
         if points[-1] > STEPS - 10:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from cloudpub_models import Database, Managers, errors
-from tests.faults.servers import wait_for
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -69,7 +69,7 @@ def test_64_threads_share_8_connections(server, url, scale):
     # In the order in which they came: nobody starves.
     assert min(counts) > 0.5 * max(counts)
     database.close()
-    wait_for(lambda: sessions_of(server, "pool_test") == 0)
+    wait_until(lambda: sessions_of(server, "pool_test") == 0)
 
 
 def test_threads_that_end_without_closing_leave_nothing_behind(server, url):
@@ -89,7 +89,7 @@ def test_threads_that_end_without_closing_leave_nothing_behind(server, url):
         in_threads(4, leave_open)
     in_threads(4, lambda number: database.ping())
     # The server ends the session of a connection that was closed by and by.
-    wait_for(lambda: sessions_of(server, "ending_test") <= 4)
+    wait_until(lambda: sessions_of(server, "ending_test") <= 4)
     assert database.engine._pool.size <= 4
     database.close()
 
@@ -123,7 +123,7 @@ def test_opening_a_slow_connection_keeps_nobody_else_waiting(server, url, proxy)
                 for _ in range(50):
                     started = time.monotonic()
                     database.ping()
-                    assert time.monotonic() - started < 0.5
+                    assert time.monotonic() - started < 1.5
 
         def open_another(number):
             try:
@@ -140,7 +140,7 @@ def test_opening_a_slow_connection_keeps_nobody_else_waiting(server, url, proxy)
         for _ in range(50):
             started = time.monotonic()
             database.ping()
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 1.5
         holder.join()
         proxy.mode = "forward"
         opening.join()

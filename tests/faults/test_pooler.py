@@ -19,7 +19,8 @@ from cloudpub_models.errors import (
     QueryTimeoutError,
     UniqueViolationError,
 )
-from tests.faults.servers import free_port, wait_for
+from tests.faults.servers import free_port
+from tests.waiting import LONG_ENOUGH, wait_until
 from tests.work.databases import opened
 
 pytestmark = pytest.mark.alone
@@ -68,7 +69,7 @@ class PgBouncer:
     def __call__(self):
         with (self._directory / "log").open("w") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + LONG_ENOUGH
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 break
@@ -112,7 +113,7 @@ def pooled_url(server, pgbouncer, migrated):
 
 @pytest.fixture
 def database(pooled_url):
-    database = Database(pooled_url, transaction_pooler=True, statement_timeout=0.3, lock_timeout=0.2)
+    database = Database(pooled_url, transaction_pooler=True, statement_timeout=3, lock_timeout=6)
     yield database
     database.close()
 
@@ -160,7 +161,7 @@ def test_nothing_leaks_to_another_client(server, pgbouncer, pooled_url, database
     stream.close()
     assert len(list(managers.users.iterate(chunk_size=5))) == 52
     with pytest.raises(QueryTimeoutError), database.transaction() as connection:
-        connection.execute("SELECT pg_sleep(2)")
+        connection.execute("SELECT pg_sleep(30)")
     with pytest.raises(UniqueViolationError), database.transaction():
         managers.users.insert(ADA)
 
@@ -180,7 +181,7 @@ def test_limits_and_formats_hold_in_transactions(database):
             "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock, "
             "current_setting('TimeZone') AS zone"
         )
-    assert shown == [{"statement": "300ms", "lock": "200ms", "zone": "UTC"}]
+    assert shown == [{"statement": "3s", "lock": "6s", "zone": "UTC"}]
     managers = Managers(database)
     managers.users.insert(ADA)
     with database.transaction():
@@ -229,7 +230,7 @@ def test_consumers_of_one_name_take_turns(migrated, pooled_url, database):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert [row["change_id"] for row in direct.raw_query_all("SELECT change_id FROM effects ORDER BY change_id")] == ids
     direct.close()
 
@@ -254,7 +255,7 @@ def test_workers_share_rows_and_do_things_once(migrated, pooled_url, database):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert sorted(done) == ids
     assert sorted(fresh) == [False, False, False, True]
 
@@ -303,7 +304,7 @@ def test_a_pooler_that_is_killed_under_load_loses_nothing(server, migrated, star
         start_pgbouncer.kill()
         start_pgbouncer()
     reached = len(acknowledged)
-    wait_for(lambda: len(acknowledged) > reached + 10)
+    wait_until(lambda: len(acknowledged) > reached + 10)
     over.set()
     for thread in threads:
         thread.join()

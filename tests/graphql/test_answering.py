@@ -226,9 +226,9 @@ def test_variables_that_are_no_object(shop: Shop, variables: Any) -> None:
     ],
 )
 def test_no_query_takes_long_to_read(shop: Shop, query: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     answer(shop.managers, query)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_fragments_that_double_each_other_end(shop: Shop) -> None:

@@ -277,9 +277,9 @@ def test_a_pattern_cannot_end_in_an_escape(pattern: str) -> None:
 
 @pytest.mark.alone
 def test_a_hostile_pattern_takes_no_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert like_matches("%a" * 40 + "%b", "a" * 2_000) is False
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def slow_like(pattern: str, text: str) -> bool:
