@@ -62,9 +62,15 @@ _PAGE_INFO = GraphQLObjectType(
     "PageInfo",
     {
         "hasNextPage": GraphQLField(GraphQLNonNull(GraphQLBoolean), description="Whether more rows come after these."),
+        "hasPreviousPage": GraphQLField(
+            GraphQLNonNull(GraphQLBoolean), description="Whether the page was asked for with `after`."
+        ),
+        "startCursor": GraphQLField(
+            GraphQLString, description="The cursor of the first row; null where there is none."
+        ),
         "endCursor": GraphQLField(
             GraphQLString,
-            description="What to give as `after` for the next page; null on the last one, and in lists below a list.",
+            description="The cursor of the last row, to give as `after` for the next page; null where there is none.",
         ),
     },
     description="Where a page ends.",
@@ -145,11 +151,24 @@ class _Types:
 
     def connection(self, kind: Kind) -> GraphQLField:
         if kind.name not in self._connections:
+            row = GraphQLNonNull(self.object_type(kind))
+            edge = GraphQLObjectType(
+                f"{kind.name}Edge",
+                {
+                    "node": GraphQLField(row),
+                    "cursor": GraphQLField(
+                        GraphQLNonNull(GraphQLString),
+                        description="What to give as `after` for the rows behind this one.",
+                    ),
+                },
+                description="A row, and where it stands.",
+            )
             self._connections[kind.name] = GraphQLObjectType(
                 f"{kind.name}Connection",
                 {
-                    "nodes": GraphQLField(
-                        GraphQLNonNull(GraphQLList(GraphQLNonNull(self.object_type(kind)))), description="The rows."
+                    "nodes": GraphQLField(GraphQLNonNull(GraphQLList(row)), description="The rows."),
+                    "edges": GraphQLField(
+                        GraphQLNonNull(GraphQLList(GraphQLNonNull(edge))), description="The rows, each with its cursor."
                     ),
                     "pageInfo": GraphQLField(GraphQLNonNull(_PAGE_INFO)),
                 },

@@ -28,7 +28,7 @@ from graphql.execution.values import VariableValues, get_argument_values, get_di
 
 from cloudpub_models.graphql.kinds import Kind, Leaf, Relation
 from cloudpub_models.graphql.schema import Field, Graph
-from cloudpub_models.manager.statements.results import CursorPage
+from cloudpub_models.manager.statements.pages import complete_order, encode_cursor
 from cloudpub_models.platform.registry import Managers
 
 DEEPEST = 6
@@ -36,6 +36,7 @@ MOST_FIRST = 100
 MOST_ROWS = 20_000
 
 Write = Callable[[Any], Any]
+WritePage = Callable[["Page"], Any]
 Include = dict[str, dict[str, Any]]
 
 
@@ -49,6 +50,20 @@ class Selected(NamedTuple):
 
     write: Write
     include: Include
+
+
+class Page(NamedTuple):
+    """Rows of a list.
+
+    Attributes:
+        items: the rows.
+        has_next: whether there are others after these.
+        has_previous: whether these come after others.
+    """
+
+    items: Sequence[Any]
+    has_next: bool
+    has_previous: bool
 
 
 class Place(NamedTuple):
@@ -142,7 +157,7 @@ class Selections:
             if referred is not None:
                 for row in page.items:
                     row.__rel__.setdefault(*referred)
-            return write(page)
+            return write(Page(page.items, page.next_cursor is not None, after is not None))
 
         return read
 
@@ -218,39 +233,57 @@ class Selections:
 
         def several(row: Any) -> Any:
             found = getattr(row, name)
-            return write(CursorPage(found[:first], "" if len(found) > first else None))
+            return write(Page(found[:first], len(found) > first, has_previous=False))
 
         return several
 
-    def _connection(self, kind: Kind, fields: Sequence[FieldNode], place: Place) -> Write:
-        writes: list[tuple[str, Write]] = []
+    def _connection(self, kind: Kind, fields: Sequence[FieldNode], place: Place) -> WritePage:
+        writes: list[tuple[str, WritePage]] = []
         for key, below in self._collected(_selection_sets(fields)).items():
             name = below[0].name.value
             if name == "__typename":
                 writes.append((key, lambda page: f"{kind.name}Connection"))
             elif name == "pageInfo":
-                writes.append((key, self._page_info(below)))
+                writes.append((key, self._page_info(kind, below)))
             else:
-                writes.append((key, self._nodes(self._row(kind, below, place))))
+                write = self._row(kind, below, place) if name == "nodes" else self._edge(kind, below, place)
+                writes.append((key, self._each(write)))
         return lambda page: {key: write(page) for key, write in writes}
 
-    def _nodes(self, write: Write) -> Write:
+    def _each(self, write: Write) -> WritePage:
         return lambda page: [write(row) for row in page.items]
 
-    def _page_info(self, fields: Sequence[FieldNode]) -> Write:
+    def _edge(self, kind: Kind, fields: Sequence[FieldNode], place: Place) -> Write:
+        writes: list[tuple[str, Write]] = []
+        for key, below in self._collected(_selection_sets(fields)).items():
+            name = below[0].name.value
+            if name == "__typename":
+                writes.append((key, lambda row: f"{kind.name}Edge"))
+            elif name == "cursor":
+                writes.append((key, self._cursor(kind, below)))
+            else:
+                writes.append((key, self._row(kind, below, place)))
+        return lambda row: {key: write(row) for key, write in writes}
+
+    def _page_info(self, kind: Kind, fields: Sequence[FieldNode]) -> WritePage:
+        writes: dict[str, WritePage] = {
+            "__typename": lambda page: "PageInfo",
+            "hasNextPage": lambda page: page.has_next,
+            "hasPreviousPage": lambda page: page.has_previous,
+        }
         wanted = {key: below[0].name.value for key, below in self._collected(_selection_sets(fields)).items()}
-        if "endCursor" in wanted.values():
-            self._require_seal(fields)
+        if not writes.keys() >= set(wanted.values()):
+            cursor = self._cursor(kind, fields)
+            writes["startCursor"] = lambda page: cursor(page.items[0]) if page.items else None
+            writes["endCursor"] = lambda page: cursor(page.items[-1]) if page.items else None
+        return lambda page: {key: writes[name](page) for key, name in wanted.items()}
 
-        def info(page: CursorPage[Any]) -> dict[str, Any]:
-            values = {
-                "__typename": "PageInfo",
-                "hasNextPage": page.next_cursor is not None,
-                "endCursor": page.next_cursor or None,
-            }
-            return {key: values[name] for key, name in wanted.items()}
-
-        return info
+    def _cursor(self, kind: Kind, fields: Sequence[FieldNode]) -> Write:
+        """Return what makes the cursor of a row, with which the list of any row goes on that it is in."""
+        self._require_seal(fields)
+        engine, table = self._managers.database.engine, self._managers.for_model(kind.model).table
+        order = complete_order(kind.order, "DESC", table, engine)
+        return lambda row: encode_cursor(row, order, table, engine.cursor_seal)
 
     def _page_arguments(self, parent: str, fields: Sequence[FieldNode]) -> tuple[int, str | None]:
         given = self.arguments(parent, fields[0])

@@ -19,6 +19,7 @@ from tests.graphql.conftest import Shop
         ("{ functions { nodes { userUuid owner: user { email } again: user { email } } } }", 2),
         ("{ functions { nodes { logs { nodes { functionUuid function { user { email } } } } } } }", 4),
         ("{ users { nodes { organization { name members { nodes { email firstName } } } } } }", 5),
+        ("{ functions { edges { node { name user { email } } } nodes { user { email } } } }", 2),
         ("{ a: users { nodes { email } } b: users { nodes { email } } }", 2),
     ],
 )
@@ -75,6 +76,8 @@ def test_rows_are_six_deep_at_most(shop: Shop) -> None:
     "query",
     [
         "{ functions { pageInfo { endCursor } } }",
+        "{ functions { pageInfo { hasNextPage startCursor } } }",
+        "{ functions { edges { cursor } } }",
         "{ functions { nodes { logs { pageInfo { endCursor } } } } }",
         '{ functions(after: "x") { nodes { name } } }',
     ],
