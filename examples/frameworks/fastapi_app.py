@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from cloudpub_models import FunctionDto, Managers, database, managers
 from cloudpub_models.errors import CloudpubError
+from cloudpub_models.graphql import answer
 from cloudpub_models.http import MEDIA_TYPE, problem
 
 
@@ -23,6 +25,14 @@ class NewFunction(BaseModel):
     """What a caller says of a function to make."""
 
     name: str = Field(min_length=1)
+
+
+class GraphqlRequest(BaseModel):
+    """A query, as clients of GraphQL send it."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = Field(None, alias="operationName")
 
 
 class FunctionPage(BaseModel):
@@ -46,11 +56,11 @@ app = FastAPI(lifespan=lifespan)
 @app.exception_handler(CloudpubError)
 def answer_error(_: Request, error: CloudpubError) -> JSONResponse:
     """Return the answer that an error of the library becomes; one that nobody can be told of is left to FastAPI."""
-    answer = problem(error)
-    if answer["status"] == 500:
+    told = problem(error)
+    if told["status"] == 500:
         raise error
-    headers = {"Retry-After": "5"} if answer["status"] == 503 else None
-    return JSONResponse(answer, answer["status"], headers, media_type=MEDIA_TYPE)
+    headers = {"Retry-After": "5"} if told["status"] == 503 else None
+    return JSONResponse(told, told["status"], headers, media_type=MEDIA_TYPE)
 
 
 # Endpoints are plain functions: FastAPI runs each in a thread of its own pool, where it may wait for the database.
@@ -88,3 +98,16 @@ def show_own_function(mine: OwnRows, function: UUID) -> FunctionDto:
 def make_function(mine: OwnRows, new: NewFunction) -> FunctionDto:
     """Make a function of a user."""
     return FunctionDto.from_entity(mine.functions.insert(new.model_dump()))
+
+
+@app.post("/users/{uuid}/graphql")
+def answer_graphql(mine: OwnRows, uuid: UUID, asked: GraphqlRequest) -> dict[str, Any]:
+    """Answer a query of GraphQL with what is a user's."""
+    with database.session():  # a statement for each relation, one connection
+        return answer(mine, asked.query, asked.variables, requester=uuid, operation_name=asked.operation_name)
+
+
+@app.get("/users/{uuid}/graphql", include_in_schema=False)
+def show_graphiql() -> FileResponse:
+    """Return a page to try queries on; for development."""
+    return FileResponse(Path(__file__).with_name("graphiql.html"))

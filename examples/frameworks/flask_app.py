@@ -6,12 +6,14 @@ CLOUDPUB_DATABASE_URL=postgresql://… flask --app flask_app run
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, abort, g, jsonify, request, send_file
 
 from cloudpub_models import FunctionDto, database, managers
 from cloudpub_models.errors import CloudpubError
+from cloudpub_models.graphql import answer
 from cloudpub_models.http import MEDIA_TYPE, problem
 
 
@@ -36,16 +38,18 @@ def create_app(url: str | None = None) -> Flask:
     app.get("/functions/<uuid>")(show_function)
     app.get("/users/<uuid>/functions/<function>")(show_own_function)
     app.post("/users/<uuid>/functions")(make_function)
+    app.post("/users/<uuid>/graphql")(answer_graphql)
+    app.get("/users/<uuid>/graphql")(show_graphiql)
     return app
 
 
 def answer_error(error: CloudpubError) -> tuple[Response, int, dict[str, str]]:
     """Return the answer that an error of the library becomes; one that nobody can be told of is left to Flask."""
-    answer = problem(error)
-    if answer["status"] == 500:
+    told = problem(error)
+    if told["status"] == 500:
         raise error
-    headers = {"Retry-After": "5"} if answer["status"] == 503 else {}
-    return jsonify(answer), answer["status"], headers | {"Content-Type": MEDIA_TYPE}
+    headers = {"Retry-After": "5"} if told["status"] == 503 else {}
+    return jsonify(told), told["status"], headers | {"Content-Type": MEDIA_TYPE}
 
 
 def list_functions() -> dict[str, Any]:
@@ -71,3 +75,17 @@ def make_function(uuid: str) -> tuple[dict[str, Any], int]:
     mine = managers.owned_by(uuid)
     function = mine.functions.insert({"name": request.get_json().get("name")})
     return FunctionDto.from_entity(function).to_json(), 201
+
+
+def answer_graphql(uuid: str) -> dict[str, Any]:
+    """Answer a query of GraphQL with what is a user's."""
+    asked = request.get_json()
+    if not isinstance(asked, dict):
+        abort(400)
+    mine, operation = managers.owned_by(uuid), asked.get("operationName")
+    return answer(mine, asked.get("query"), asked.get("variables"), requester=uuid, operation_name=operation)
+
+
+def show_graphiql(uuid: str) -> Response:
+    """Return a page to try queries on; for development."""
+    return send_file(Path(__file__).with_name("graphiql.html"))

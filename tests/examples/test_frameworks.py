@@ -306,6 +306,54 @@ def test_errors_have_a_status(ask: Ask, ada: User, resize: Function) -> None:
         assert "s3cret" not in str(answer)
 
 
+def test_graphql_answers_with_what_is_a_users(ask: Ask, managers: Managers, ada: User, resize: Function) -> None:
+    grace = managers.users.insert({"email": "grace@example.com", "password_hash": "…"})
+    names = "query Names($first: Int) { functions(first: $first) { nodes { name user { email } } } }"
+    request = {"query": names + " query Other { __typename }", "variables": {"first": 5}, "operationName": "Names"}
+    status, answered, _ = ask("POST", f"/users/{ada.uuid}/graphql", json=request)
+    assert (status, answered) == (
+        200,
+        {"data": {"functions": {"nodes": [{"name": "resize", "user": {"email": "ada@example.com"}}]}}},
+    )
+    assert ask("POST", f"/users/{grace.uuid}/graphql", json=request)[1] == {"data": {"functions": {"nodes": []}}}
+    deploy = "mutation ($input: DeployInput!) { deploy(input: $input) { version } }"
+    given = {"functionUuid": str(resize.uuid), "imageTag": "resize:1", "s3Key": "1.zip"}
+    request = {"query": deploy, "variables": {"input": given}}
+    assert ask("POST", f"/users/{ada.uuid}/graphql", json=request)[1] == {"data": {"deploy": {"version": 1}}}
+    refused = ask("POST", f"/users/{grace.uuid}/graphql", json=request)[1]
+    assert (refused["data"], refused["errors"][0]["extensions"]) == ({"deploy": None}, {"status": 404})
+
+
+def test_graphql_that_is_none_is_told_so(ask: Ask, ada: User) -> None:
+    path = f"/users/{ada.uuid}/graphql"
+    for body, message in (
+        ({"query": "{ functions { nodes { passwordHash } } }"}, "Cannot query field 'passwordHash'"),
+        ({"query": "{"}, "Syntax Error"),
+        ({"query": "{ functions(first: 1000) { nodes { name } } }"}, "expected first from 1 to 100"),
+    ):
+        status, answered, _ = ask("POST", path, json=body)
+        assert status == 200
+        assert answered["errors"][0]["message"].startswith(message)
+    for nonsense in ([1], "query", {"query": {"a": 1}}):
+        status, answered, _ = ask("POST", path, json=nonsense)
+        assert status in (400, 422) or "errors" in answered
+    assert ask("POST", f"/users/{uuid4()}/graphql", json={"query": "{ __typename }"})[0] == 404
+
+
+def test_graphiql_asks_the_endpoint_it_is_got_from(url: str, managers: Managers, ada: User) -> None:
+    path = f"/users/{ada.uuid}/graphql"
+    with load("flask_app").create_app(url).test_client().get(path) as response:
+        page = response.text
+    with fastapi_client(load("fastapi_app").app) as asking:
+        response = asking.get(path)
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert response.text == page
+    assert "url: location.pathname" in page
+    loaded = re.findall(r'(?:src|href)="([^"]+)"[^>]+integrity="sha384-[^"]{64}"', page)
+    assert len(loaded) == page.count("https://") == 4
+    assert all(re.fullmatch(r"https://unpkg\.com/[a-z-]+@\d+\.\d+\.\d+/[\w./-]+", each) for each in loaded)
+
+
 def test_a_database_that_is_away_is_503(ask: Ask, url: str, managers: Managers) -> None:
     default_database.initialize(UNREACHABLE)
     status, answer, headers = ask("GET", "/functions")
