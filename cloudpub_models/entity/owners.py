@@ -36,11 +36,16 @@ def paths_to_owner(root: type[peewee.Model], models: tuple[type[peewee.Model], .
             f"expected the row of an owner whose model the database knows; got one of {root.__name__}: name its "
             "component when the database is opened"
         )
-    keys = {model: key for model in models if (key := _owner_key(model)) is not None}
+    keys = {model: key for model in models if (key := owner_key(model)) is not None}
     return {model: path for model in keys if (path := _path(model, root, keys))}
 
 
-def _owner_key(model: type[peewee.Model]) -> Any:
+def owner_key(model: type[peewee.Model]) -> Any:
+    """Return the reference that leads from a model's rows to their owner; ``None`` where they have none.
+
+    Raises:
+        ConfigurationError: the model's ``owner`` is none of its references.
+    """
     name = getattr(model._meta, "owner", None)
     if name is None:
         return None

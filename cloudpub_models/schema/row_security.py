@@ -6,15 +6,15 @@ that all are meant; a transaction that was told nothing finds none. Who tells it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
-from cloudpub_models.entity.owners import Paths, paths_to_owner
+from cloudpub_models.entity.owners import Paths, owner_key, paths_to_owner
 from cloudpub_models.errors import ConfigurationError
-from cloudpub_models.schema.statements import fetch_value, run
+from cloudpub_models.schema.statements import fetch, fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
 
 POLICY = "cloudpub_owner"
@@ -23,6 +23,27 @@ _ALL_ROWS = "(SELECT current_setting('cloudpub.unrestricted', true)) = 'on'"
 _ROLE = "SELECT (SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))"
 _GUARDED = "SELECT count(*) FROM pg_policies WHERE schemaname = current_schema() AND tablename = %s AND policyname = %s"
 _OTHERS = "SELECT count(*) FROM pg_policies WHERE schemaname = current_schema() AND tablename = %s"
+
+# Tables with the policy, and whether it is in force for everybody.
+_HELD = """
+    SELECT c.relname::text, c.relrowsecurity AND c.relforcerowsecurity
+    FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+    WHERE p.polname = %s AND c.relnamespace = current_schema()::regnamespace
+"""
+
+
+class Unheld(NamedTuple):
+    """A table whose rows are owned by those of a held one, and which is not held itself.
+
+    Attributes:
+        table: its name.
+        owner: the name of the owners' table.
+        has_policy: whether it has the policy, which is not in force.
+    """
+
+    table: str
+    owner: str
+    has_policy: bool
 
 
 def switch_on(
@@ -80,6 +101,45 @@ def switch_off(database: peewee.Database, models: Sequence[type[peewee.Model]]) 
                 run(database, f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
             ended.append(name)
     return tuple(ended)
+
+
+def held_and_not(
+    database: peewee.Database, models: Sequence[type[peewee.Model]]
+) -> tuple[tuple[str, ...], tuple[Unheld, ...]]:
+    """Return the tables that are held to their owner, and those that are not though the rows that own theirs are.
+
+    Such are tables that were made after row security was switched on.
+
+    Args:
+        database: the Peewee database.
+        models: its models.
+
+    Raises:
+        ConfigurationError: the database has no row security.
+    """
+    _require_row_security(database)
+    in_force: dict[str, bool] = dict(fetch(database, _HELD, (POLICY,)))
+    keys = {model: owner_key(model) for model in models}
+    held, unheld = [], []
+    for model in models:
+        name = model._meta.table_name
+        if in_force.get(name):
+            held.append(name)
+            continue
+        above = [each._meta.table_name for each in _owning(model, keys)]
+        guarded = [each for each in above if each in in_force]
+        if guarded or name in in_force:
+            unheld.append(Unheld(name, guarded[-1] if guarded else name, name in in_force))
+    return tuple(held), tuple(unheld)
+
+
+def _owning(model: type[peewee.Model], keys: Mapping[type[peewee.Model], Any]) -> list[type[peewee.Model]]:
+    """Return the models whose rows own a model's, the nearest first."""
+    found: list[type[peewee.Model]] = []
+    while (key := keys.get(model)) is not None and key.rel_model not in found:
+        model = key.rel_model
+        found.append(model)
+    return found
 
 
 def require_held_role(database: peewee.Database) -> None:

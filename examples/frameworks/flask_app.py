@@ -83,7 +83,7 @@ def answer_graphql(uuid: str) -> dict[str, Any]:
     if not isinstance(asked, dict):
         abort(400)
     mine, operation = managers.owned_by(uuid), asked.get("operationName")
-    return answer(mine, asked.get("query"), asked.get("variables"), requester=uuid, operation_name=operation)
+    return answer(mine, asked.get("query", ""), asked.get("variables"), requester=uuid, operation_name=operation)
 
 
 def show_graphiql(uuid: str) -> Response:

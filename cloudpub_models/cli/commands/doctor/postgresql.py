@@ -17,6 +17,7 @@ from cloudpub_models.errors import ConfigurationError
 from cloudpub_models.history.postgresql import has_log
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.schema.row_security import held_and_not
 
 SUPPORTED_SERVERS = range(15, 19)
 # Counters younger than this have not seen the weekly jobs.
@@ -250,6 +251,20 @@ def restored_log(database: Database) -> Iterator[Verdict]:
         )
 
 
+def row_security(database: Database) -> Iterator[Verdict]:
+    """Find tables that row security does not hold, where it holds the rows that own theirs."""
+    held, unheld = held_and_not(database.engine, database.models)
+    for each in unheld:
+        owner = "" if each.owner == "users" else f" --owner {each.owner}"
+        why = "its policy is not in force" if each.has_policy else "it was made after cloudpub guard on"
+        yield warning(
+            f"row security does not hold {each.table} to its owners, of {each.owner}: {why}",
+            f"cloudpub guard on{owner}, as the role of the program",
+        )
+    if held and not unheld:
+        yield ok(f"holds the rows of {len(held)} tables to their owners")
+
+
 def replicas(database: Database) -> Iterator[Verdict]:
     """Say which read replicas may answer reads, and why others do not."""
     try:
@@ -267,6 +282,7 @@ def replicas(database: Database) -> Iterator[Verdict]:
 CHECKS: tuple[Check, ...] = (
     ("replicas", replicas),
     ("history", restored_log),
+    ("row security", row_security),
     ("indexes", invalid_indexes),
     ("indexes", index_use),
     ("statistics", never_analysed),
