@@ -227,14 +227,38 @@ def generated_names(taken: frozenset[str]) -> Iterator[str]:
 
 
 def _shows_nothing(query: Query, tables: Sequence[str]) -> bool:
-    plainly_joined = {join.kind for join in query.joins} <= {"INNER"} and len(tables) == len(query.tables)
+    needed = len(query.tables) + (0 if query.conditions is None else _rows_needed(query.conditions))
+    plainly_joined = {join.kind for join in query.joins} <= {"INNER"} and len(tables) == needed
     # An aggregate gives a row where there is none.
     may_aggregate = query.having or {type(_named(item)) for item in query.columns} - {Column, Star}
     return plainly_joined and (bool(query.group_by) or not may_aggregate)
 
 
+def _rows_needed(conditions: Group) -> int:
+    """Return on how many rows of other tables it depends that conditions can be true: what is none equals nothing."""
+    if any(connector == "OR" for connector, _ in conditions.items[1:]):
+        return 0
+    found = 0
+    for _, condition in conditions.items:
+        if isinstance(condition, Group):
+            found += _rows_needed(condition)
+        elif isinstance(condition, Comparison) and condition.operator == "=":
+            item = condition.column
+            while isinstance(item, RelatedValue):
+                found, item = found + 1, item.value
+    return found
+
+
 def _named(item: Expression) -> Expression:
     return item.item if isinstance(item, Aliased) else item
+
+
+def _at_the_end(item: Expression) -> Column | None:
+    """Return the column that a related value is in the end, with its table; ``None`` where it is another thing."""
+    table = None
+    while isinstance(item, RelatedValue):
+        table, item = item.table.known_as, item.value
+    return Column(table, item.name) if table is not None and isinstance(item, Column) else None
 
 
 def _escaped(pieces: Sequence[str], dialect: Dialect) -> list[str]:
@@ -508,8 +532,9 @@ class _Writer:
             if self.compared is not None:
                 self.compared.append(column)
             kind = self.compared_as(column)
-        else:
-            self.compared = None
+        elif self.compared is not None:
+            known = _at_the_end(column)
+            self.compared = None if known is None else [*self.compared, known]
         text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, kind)
         self.places += (None,) * PARAMETER_COUNTS[condition.operator]
         return text

@@ -60,6 +60,19 @@ def test_what_managers_send_is_prepared_once(database, managers, resize):
     assert by_id[0].startswith("PREPARE cloudpub_")
 
 
+def test_lookups_of_what_is_owned_through_another_row_are_prepared(database, managers, ada, resize):
+    line = managers.function_logs.append(resize, "info", "…")
+    grace = managers.users.insert({"email": "grace@example.com", "password_hash": "…"})
+    mine, hers = managers.owned_by(ada), managers.owned_by(grace)
+    with database.session():
+        for _ in range(2):
+            assert mine.function_logs.find_by_id(line.id) == line
+            assert hers.function_logs.find_by_id(line.id) is None
+            assert mine.function_logs.find_by_uuid(line.uuid) == line
+        owned = [one for one in prepared(database) if "(SELECT functions.user_id FROM functions" in one]
+    assert len(owned) == 2
+
+
 def test_raw_sql_streams_and_peewee_are_sent_as_they_are(database, managers, ada):
     with database.session():
         before = prepared(database)
@@ -336,6 +349,8 @@ WAITING = {
     ),
     "aggregate": (lambda one: one.functions.aggregate({"name": "resize"}, n=operators.count()), {"n": 1}),
     "none of": (lambda one: one.users.count(none_of({"functions.name": "resize"})), 0),
+    "an owner's line": (lambda one: one.owned_by(1).function_logs.find_by_id(1).message, "made"),
+    "an owner's change": (lambda one: one.owned_by(1).function_logs.update_by_id(1, {"level": "x"}).level, "x"),
     "related": (lambda one: one.functions.count({"name": "resize", "user.email": "ada@example.com"}), 1),
 }
 
@@ -343,6 +358,7 @@ WAITING = {
 @pytest.mark.parametrize("kind", WAITING)
 def test_one_that_waits_for_a_table_that_is_written_anew_sees_its_rows(database, managers, other, resize, kind):
     work, expected = WAITING[kind]
+    managers.function_logs.append(resize, "info", "made")
 
     def prepare():
         for _ in range(2):

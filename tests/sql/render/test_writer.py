@@ -16,7 +16,7 @@ from cloudpub_models.sql.nodes.conditions import (
     RowComparison,
     parameter_count,
 )
-from cloudpub_models.sql.nodes.expressions import Column, Having, NamedParameter, Number, Star
+from cloudpub_models.sql.nodes.expressions import Call, Column, Having, NamedParameter, Number, RelatedValue, Star
 from cloudpub_models.sql.nodes.query import FirstOfEach
 from cloudpub_models.sql.render.writer import render, rendered, write
 from cloudpub_models.sql.text.parameters import parse
@@ -416,3 +416,33 @@ def test_what_is_compared() -> None:
     assert write(Query("insert", T, insert_columns=("a",)), POSTGRESQL).compared == ()
     for unknown in (RawCondition("a = 1"), PositionalCondition(("a = ", "")), Comparison(raw("a + 1"), "=")):
         assert write(Query("select", T, conditions=Group.all(Comparison(A, "="), unknown)), POSTGRESQL).compared is None
+
+
+OWNER = RelatedValue(column("owner_id"), USERS, "id", column("name"))
+FAR = RelatedValue(column("function_id"), NamedTable("functions"), "id", OWNER)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_shown", "compared"),
+    [
+        (Group.all(Comparison(OWNER, "=")), True, (column("users.name"),)),
+        (Group.all(Comparison(A, "="), Group.all(Comparison(FAR, "="))), True, (A, column("users.name"))),
+        (Group.all(Comparison(OWNER, "IS NULL")), False, (column("users.name"),)),
+        (Group.all(Comparison(OWNER, "!=")), False, (column("users.name"),)),
+        (Group((("AND", Comparison(A, "=")), ("OR", Comparison(OWNER, "=")))), False, (A, column("users.name"))),
+    ],
+)
+def test_a_value_of_a_related_row_equals_nothing_where_there_is_no_such_row(
+    conditions: Group, is_shown: bool, compared: tuple[Column, ...]
+) -> None:
+    written = write(Query("select", T, columns=(A,), conditions=conditions), POSTGRESQL)
+    assert written.shows_nothing is is_shown
+    assert (
+        tuple(Column(each.table if each.table != "t" else None, each.name) for each in written.compared or ())
+        == compared
+    )
+
+
+def test_what_is_made_of_a_related_value_is_not_known() -> None:
+    made = RelatedValue(column("owner_id"), USERS, "id", Call("LOWER", (column("name"),)))
+    assert write(Query("select", T, conditions=Group.all(Comparison(made, "="))), POSTGRESQL).compared is None
