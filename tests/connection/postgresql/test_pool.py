@@ -34,8 +34,9 @@ class FakeServer:
         time.sleep(self.seconds_to_open)
         if self.down:
             raise ConnectionFailedError("down")
-        self.opened.append(FakeConnection())
-        return self.opened[-1]
+        connection = FakeConnection()
+        self.opened.append(connection)
+        return connection
 
     def is_usable(self, connection: FakeConnection) -> bool:
         self.checks += 1
