@@ -393,17 +393,34 @@ class Database(_PeeweeDatabase):
     # Units of work
 
     @contextmanager
-    def session(self) -> Iterator[Database]:
+    def session(self, *, cached: bool = False) -> Iterator[Database]:
         """Keep one connection, alive when the block begins, for this thread until its end.
+
+        Args:
+            cached: whether a row that was looked up before, by its id or another unique column, may come from the
+                process's memory. It is as it was at some moment since the block began, and what this thread has changed
+                shows. The change log says what has changed: see ``history.enable``.
 
         Raises:
             InvalidQueryError: the block ends in another thread than it began in.
+            ConfigurationError: ``cached``, and the database was opened without ``cached_rows``.
+            HistoryError: ``cached``, and the database does not record its changes; a lookup raises it.
 
         >>> with database.session():
         ...     managers.functions.count({"status": "active"})
         1
+
+        >>> shop = Database("sqlite:///:memory:", cached_rows=10_000)
+        >>> _ = shop.migrate(), shop.history.enable()
+        >>> ada = Managers(shop).users.insert({"email": "ada@example.com", "password_hash": "…"})
+        >>> with shop.session(cached=True):
+        ...     Managers(shop).users.find_by_id(ada.id) == Managers(shop).users.find_by_id(ada.id)
+        True
+        >>> shop.close()
         """
-        with Session(self.engine, check=True):
+        if not isinstance(cached, bool):
+            raise InvalidValueError(f"expected cached to be True or False; got {shown(cached)}")
+        with Session(self.engine, check=True, cached=cached):
             yield self
 
     def transaction(  # type: ignore[override]

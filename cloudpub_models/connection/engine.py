@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
+from cloudpub_models.connection.cached_rows import CachedRows
 from cloudpub_models.connection.cursor_seal import seal_from_environment
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.reading import ReplicaStatus
@@ -68,7 +69,8 @@ class Engine(peewee.Database, Sender):
         known_models: gives the models that are used with it.
         only_looks: set before the first connection by what leaves everything about a database as it is, so that not
             even its settings are improved.
-        is_attended: whether what managers send goes through ``attend``: since it was said who makes a thread's changes.
+        is_attended: whether what managers send goes through ``attend``: since it was said who makes a thread's changes,
+            and where rows may be kept in memory.
     """
 
     sql_dialect: ClassVar[Dialect]
@@ -93,6 +95,8 @@ class Engine(peewee.Database, Sender):
         self.options = options
         self.cursor_seal = options.cursor_key or seal_from_environment()
         self._threads = ThreadStates()
+        self.cached_rows = CachedRows(options.cached_rows) if options.cached_rows else None
+        self.is_attended = self.cached_rows is not None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = False
         self.forget_transactions()
@@ -310,7 +314,14 @@ class Engine(peewee.Database, Sender):
         return block
 
     def attend(
-        self, sql: str, values: Any, way: str, chunk_size: int | None, writes: bool, tables: tuple[str, ...]
+        self,
+        sql: str,
+        values: Any,
+        way: str,
+        chunk_size: int | None,
+        writes: bool,
+        tables: tuple[str, ...],
+        key_position: int | None = None,
     ) -> Any:
         """Send what a manager sends where more than sending is to be done.
 
@@ -321,7 +332,14 @@ class Engine(peewee.Database, Sender):
             chunk_size: how many rows of a stream are fetched at a time.
             writes: whether it changes or locks rows, or may.
             tables: the tables that it touches, where that is known.
+            key_position: where the primary key stands in the one row at most that a lookup finds; ``None`` for any
+                other statement.
         """
+        cached = self._threads.current.cached
+        if cached is not None and not writes and chunk_size is None:
+            if key_position is not None:
+                return cached.look_up(sql, values, tables[0], key_position)
+            return cached.read(way, sql, values)
         method = getattr(self, way)
         if chunk_size is not None:
             return method(sql, values, chunk_size)
@@ -339,6 +357,14 @@ class Engine(peewee.Database, Sender):
         """
         method = getattr(self, way)
         return method(sql, values) if chunk_size is None else method(sql, values, chunk_size)
+
+    @abstractmethod
+    def mark_of_writes(self) -> object:
+        """Return what is another once this thread may have written anything.
+
+        It is ``None`` where what the thread reads may not be what others read: in a transaction, without a connection
+        of its own, or when raw SQL has changed something about that.
+        """
 
     def acts_alone(self) -> bool:
         """Return whether this thread acts as somebody and has no transaction that would know."""
@@ -497,6 +523,8 @@ def _after_fork_in_child() -> None:
             engine.forget_transactions()
             engine.scopes().clear()
             engine.levels().clear()
+            if engine.cached_rows is not None:
+                engine.cached_rows.after_fork_in_child()
             engine.after_fork_in_child()
     finally:
         _fork_lock.release()

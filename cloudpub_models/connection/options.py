@@ -37,6 +37,7 @@ class DatabaseOptions(TypedDict, total=False):
     replica_wait: float
     replica_causality: Causality
     primary_share: float
+    cached_rows: int
 
 
 class Options(NamedTuple):
@@ -75,6 +76,7 @@ class Options(NamedTuple):
         replica_wait: how long a read waits for a replica that has not seen enough, before it goes to the primary.
         replica_causality: whose writes a read has to see: those of the whole ``"process"``, or of its own ``"thread"``.
         primary_share: how many of the reads that a replica could answer the primary answers all the same, from 0 to 1.
+        cached_rows: how many rows the process keeps in memory for ``session(cached=True)``; 0 keeps none.
     """
 
     max_connections: int = 20
@@ -97,6 +99,7 @@ class Options(NamedTuple):
     replica_wait: float = 0
     replica_causality: Causality = "process"
     primary_share: float = 0
+    cached_rows: int = 0
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -153,7 +156,7 @@ def _check_option(name: str, value: Any, default: Any) -> None:
         if not isinstance(value, str) or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise ConfigurationError(f"expected text for the database option {name}; got {shown(value)}")
         return
-    number = int if name == "max_connections" else (int, float)
+    number = int if name in ("max_connections", "cached_rows") else (int, float)
     smallest = 1 if name == "max_connections" else 0
     if isinstance(value, bool) or not isinstance(value, number) or not smallest <= value < 10**7:
         raise ConfigurationError(

@@ -54,9 +54,16 @@ class _ToldEngine:
         return getattr(self._engine, name)
 
     def attend(
-        self, sql: str, values: Any, way: str, chunk_size: int | None, writes: bool, tables: tuple[str, ...]
+        self,
+        sql: str,
+        values: Any,
+        way: str,
+        chunk_size: int | None,
+        writes: bool,
+        tables: tuple[str, ...],
+        key_position: int | None = None,
     ) -> Any:
-        """Send what a manager sends, behind what is to be told."""
+        """Send what a manager sends, behind what is to be told; which rows there are depends on that."""
         if chunk_size is None:
             before = self._before.replace("%", "%%") if values else self._before
             return self._engine.attend(f"{before}; {sql}", values, way, None, writes, tables)

@@ -75,11 +75,13 @@ class ThreadState:
             ever. SQLite's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
         actor: who makes the changes of this thread, where that was said.
+        cached: the unit of work that takes rows from memory, where the thread is in one.
     """
 
     __slots__ = (
         "__weakref__",
         "actor",
+        "cached",
         "connection",
         "cursor",
         "levels",
@@ -100,6 +102,7 @@ class ThreadState:
         self.trusted_until: float | None = 0.0
         self.cursor: Any = None
         self.actor: Actor | None = None
+        self.cached: Any = None
 
 
 class ThreadStates(threading.local):

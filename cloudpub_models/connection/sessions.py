@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import Literal
 
 from cloudpub_models.connection.blocks import Block, left_elsewhere
+from cloudpub_models.connection.cached_rows import CachedReading
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.scopes import ThreadState
+from cloudpub_models.errors import ConfigurationError
 
 
 class Session(Block):
@@ -21,11 +23,24 @@ class Session(Block):
     Args:
         engine: the engine.
         check: make sure that the connection is alive.
+        cached: whether lookups may be answered from memory.
+
+    Raises:
+        ConfigurationError: the database keeps no rows in memory.
     """
 
-    def __init__(self, engine: Engine, *, check: bool = False) -> None:
+    def __init__(self, engine: Engine, *, check: bool = False, cached: bool = False) -> None:
         self._engine = engine
         self._check = check
+        self._reading: CachedReading | None = None
+        self._outer_reading: CachedReading | None = None
+        if cached:
+            if engine.cached_rows is None:
+                raise ConfigurationError(
+                    "expected a database that keeps rows in memory, for a cached session; got one that keeps none: "
+                    "open it with cached_rows=10_000"
+                )
+            self._reading = CachedReading(engine, engine.cached_rows)
         self._opened = False
         self._thread = 0
         # Not kept alive: a thread that ends in a session gives the connection back by that.
@@ -38,6 +53,9 @@ class Session(Block):
         self.begun = True
         try:
             engine.pin(check=self._check)
+            if self._reading is not None:
+                state = engine.this_thread()
+                self._outer_reading, state.cached = state.cached, self._reading
         except BaseException:
             self.abandon()
             raise
@@ -54,6 +72,8 @@ class Session(Block):
     def abandon(self) -> None:
         """Let go of the connection, if it is this session's to let go of."""
         state = None if self._state is None else self._state()
+        if self._reading is not None and state is not None and state.cached is self._reading:
+            state.cached = self._outer_reading
         if self._opened and state is not None:
             if state.scopes:
                 # A transaction that has not ended goes on with it.

@@ -10,7 +10,7 @@ recording on, and with a search path of their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import peewee
@@ -27,6 +27,7 @@ from cloudpub_models.history.tables import (
 )
 from cloudpub_models.schema.statements import fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
+from cloudpub_models.sql.statement import PreparableSql
 from cloudpub_models.sql.values import text_literal
 
 json_separators = (", ", ": ")
@@ -141,6 +142,22 @@ _TRIGGERS = """
     WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal
 """
 
+# A position is a snapshot. A server's life ends with what it may not have kept of its last transactions: when it
+# crashes, and its counters begin anew, or follows another timeline. A standby has no snapshot that names what runs.
+_PRESENT = PreparableSql("""
+    SELECT pg_current_snapshot()::text, CASE WHEN NOT pg_is_in_recovery() THEN
+        concat(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_stat_get_bgwriter_stat_reset_time())
+    END
+""")
+# The order is the index's, so that the planner needs no statistics to see that there is little.
+_CHANGED_ROWS = """(
+    SELECT pg_current_snapshot()::text, table_name, row_id, operation::text FROM changes
+    WHERE transaction_id {} ORDER BY transaction_id, id LIMIT %s
+)"""
+_BEGUN_SINCE = _CHANGED_ROWS.format(">= %s::xid8")
+_RUNNING_THEN = _CHANGED_ROWS.format("= ANY (%s::xid8[])")
+_NONE_RUNNING, _SOME_RUNNING = PreparableSql(_BEGUN_SINCE), PreparableSql(f"{_BEGUN_SINCE} UNION ALL {_RUNNING_THEN}")
+
 # What is taken back: all changes of every transaction that had not made its last one at that moment.
 _PAST_CHANGES = """
     taken_back AS MATERIALIZED (
@@ -249,6 +266,19 @@ def value_to_restore(value: Any, column_type: str) -> Any:
     """Return a value of the log as a statement takes it for a column of a type."""
     is_document = isinstance(value, dict) or column_type.lower() in ("json", "jsonb")
     return json.dumps(value) if is_document and value is not None else value
+
+
+def present_position() -> str:
+    """Return the query for the present position and the life of the server."""
+    return _PRESENT
+
+
+def changed_rows(position: Any, limit: int) -> tuple[str, Sequence[Any]]:
+    """Return the query for what has changed since a position, with its values."""
+    _, end, running = position.split(":")
+    if not running:
+        return _NONE_RUNNING, (end, limit)
+    return _SOME_RUNNING, (end, limit, f"{{{running}}}", limit)
 
 
 def past_changes() -> str:

@@ -10,7 +10,7 @@ Values are kept as SQLite stores them; a blob as its text_literal, ``x'…'``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -87,6 +87,17 @@ _RECORD = (
     "(SELECT seq FROM sqlite_sequence WHERE name = 'changes') + 1, 1), {now}, {table}, {number}, {key}, {operation}, "
     "{before}, {after}, (SELECT actor FROM change_context), (SELECT details FROM change_context)"
 )
+
+# A position is the number of the last change, since there is one writer at a time. One that the log has never reached
+# is of another file.
+_LAST = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0) AS last"
+_PRESENT = f"{_LAST}, 'always'"
+_CHANGED_ROWS = f"""
+    SELECT p.last, c.table_name, c.row_id, coalesce(c.operation, CASE WHEN p.last < ? THEN 'lost' END)
+    FROM ({_LAST}) AS p LEFT JOIN (
+        SELECT table_name, row_id, operation FROM changes WHERE id > ? ORDER BY id LIMIT ?
+    ) AS c
+"""  # noqa: S608 - nothing of it is given
 
 # The oldest change of a row that names a column has the value that it had.
 _PAST_CHANGES = """
@@ -196,6 +207,16 @@ def value_to_restore(value: Any, column_type: str) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     return blob_from(value) if is_blob else value
+
+
+def present_position() -> str:
+    """Return the query for the present position, and that there is one life."""
+    return _PRESENT
+
+
+def changed_rows(position: Any, limit: int) -> tuple[str, Sequence[Any]]:
+    """Return the query for what has changed since a position, with its values."""
+    return _CHANGED_ROWS, (position, position, limit)
 
 
 def past_changes() -> str:

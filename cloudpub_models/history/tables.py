@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -100,6 +100,23 @@ class Kind(Protocol):
 
     def value_to_restore(self, value: Any, column_type: str) -> Any:
         """Return a value of the log as a statement takes it for a column of a type."""
+
+    def present_position(self) -> str:
+        """Return the query for the present position in the log, and the life of the server that it is of.
+
+        Positions of two lives say nothing of each other. Where there are none, the life is ``NULL``.
+        """
+
+    def changed_rows(self, position: Any, limit: int) -> tuple[str, Sequence[Any]]:
+        """Return the query for what has changed since a position, with its values in the driver's notation.
+
+        Each row of its result has the position that it leads to, a table, the number of a row, and what has happened to
+        it, which is ``NULL`` where that is nothing. Without any row the position is as good as before.
+
+        Args:
+            position: that position.
+            limit: how many changes at most, or twice as many.
+        """
 
     def past_rows(self, table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
         """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""

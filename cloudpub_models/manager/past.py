@@ -60,7 +60,14 @@ class _PastEngine:
         return getattr(self._engine, name)
 
     def attend(
-        self, sql: str, values: Any, way: str, chunk_size: int | None, writes: bool, tables: tuple[str, ...]
+        self,
+        sql: str,
+        values: Any,
+        way: str,
+        chunk_size: int | None,
+        writes: bool,
+        tables: tuple[str, ...],
+        key_position: int | None = None,
     ) -> Any:
         """Send a query for the rows of the moment."""
         unknown = [table for table in tables if table not in self._past.tables]

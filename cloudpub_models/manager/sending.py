@@ -37,7 +37,7 @@ from cloudpub_models.manager.scope import (
     stays_inside,
     unowned,
 )
-from cloudpub_models.manager.statements.shapes import Request, Statements
+from cloudpub_models.manager.statements.shapes import Lookup, Request, Statements
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.conditions import Comparison
@@ -111,7 +111,8 @@ def send(
         warn_of_event_loop()
     engine = database.engine
     if engine.is_attended:
-        return engine.attend(request.sql, values, way, chunk_size, request.writes, request.tables)
+        key_position = request.key_position if isinstance(request, Lookup) else None
+        return engine.attend(request.sql, values, way, chunk_size, request.writes, request.tables, key_position)
     if way == "fetch":  # by far the most calls
         return engine.fetch(request.sql, values)
     method = getattr(engine, way)

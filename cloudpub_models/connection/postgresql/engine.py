@@ -557,6 +557,16 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
         connection.transaction_mark = self._on(connection, read_mark)
 
+    def mark_of_writes(self) -> object:
+        connection: PostgresqlConnection | None = self._threads.current.connection
+        if (
+            connection is None
+            or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+            or connection.aftermath is not Aftermath.NONE
+        ):
+            return None
+        return connection.asked_at
+
     def _tell_actor(self, actor: Actor | None) -> None:
         values = ("", "") if actor is None else (actor.name, actor.details or "")
         self._on(self._threads.current.connection, lambda cursor: cursor.execute(_TELL_ACTOR, values))

@@ -579,6 +579,12 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if self._records_changes and not read_only:
             self._tell_actor(self._threads.current.actor)
 
+    def mark_of_writes(self) -> object:
+        connection: SqliteConnection | None = self._threads.current.connection
+        if connection is None or connection.in_transaction or connection.changed:
+            return None
+        return connection.total_changes
+
     def _tell_actor(self, actor: Actor | None) -> None:
         connection: SqliteConnection = self._threads.current.connection
         try:

@@ -98,6 +98,11 @@ class Column(NamedTuple):
         return _COMPARED_AS.get(field.field_type)
 
     @property
+    def is_unique(self) -> bool:
+        """Whether one of its values, of a kind that Python compares as the databases do, tells a row apart."""
+        return self.kind in ("text", "integer", "uuid") and bool(self.field.primary_key or self.field.unique)
+
+    @property
     def python_default(self) -> Callable[[], Any] | None:
         """Makes the model's own default, or ``None`` where it has none."""
         default = self.field.default
@@ -155,6 +160,14 @@ class Table:
     def key_order(self) -> tuple[tuple[str, str], ...]:
         """The order by the primary key, ascending."""
         return tuple((name, "ASC") for name in self.key_names)
+
+    @property
+    def key_position(self) -> int | None:
+        """Where the primary key stands among the columns; ``None`` where it is not one number, or of another schema."""
+        names = self.key_names
+        if len(names) != 1 or self.columns[names[0]].kind != "integer" or self.model._meta.schema:
+            return None
+        return self.column_names.index(names[0])
 
     @cached_property
     def public_key_names(self) -> frozenset[str]:

@@ -66,13 +66,23 @@ class Select(NamedTuple, Generic[M]):
 
 
 class Lookup(NamedTuple, Generic[M]):
-    """A ``Select`` by one column's value, and how the value is encoded."""
+    """A ``Select`` by one column's value.
+
+    Attributes:
+        encode: how the value is encoded.
+        sql: as for ``Select``.
+        load: as for ``Select``.
+        writes: as for ``Select``.
+        tables: as for ``Select``.
+        key_position: where the primary key stands in a row, if the value tells one row apart, and a number that key.
+    """
 
     encode: Encoder
     sql: str
     load: Loader[M]
     writes: bool
     tables: tuple[str, ...]
+    key_position: int | None
 
 
 class SelectValues(NamedTuple):
@@ -204,7 +214,8 @@ class Statements(Generic[M]):
     def lookup(self, name: str) -> Lookup[M]:
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
         column = self.table.column(name)
-        found = self.lookups[name] = Lookup(column.encode, *self.select(((column.name, "="),)))
+        key_position = self.table.key_position if column.is_unique else None
+        found = self.lookups[name] = Lookup(column.encode, *self.select(((column.name, "="),)), key_position)
         return found
 
     def select(

@@ -37,7 +37,7 @@ _HARMLESS = """
     bit bpchar char character decimal dec float interval nchar numeric time timestamp timestamptz timetz varbit
     varchar varying
     abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil ceiling char_length coalesce
-    concat concat_ws corr count cume_dist date date_bin date_part date_trunc dense_rank every exp extract
+    concat concat_ws corr count cume_dist current_schema date date_bin date_part date_trunc dense_rank every exp extract
     first_value floor format gen_random_uuid generate_series greatest hex ifnull iif initcap instr json_agg
     json_array_elements json_array_length json_build_object json_each json_extract json_object_agg json_typeof
     jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
@@ -47,8 +47,8 @@ _HARMLESS = """
     nullif octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock
     pg_current_xact_id pg_try_advisory_xact_lock position power random rank regexp_matches regexp_replace repeat
     replace reverse round row_number rpad rtrim sign split_part sqrt starts_with stddev strftime string_agg
-    string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_timestamp to_tsvector translate
-    trim trunc typeof unnest upper var_pop variance websearch_to_tsquery
+    string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_regclass to_timestamp to_tsvector
+    translate trim trunc typeof unnest upper var_pop variance websearch_to_tsquery
 """
 _HARMLESS_BEFORE_A_BRACKET = frozenset(_HARMLESS.split())
 # What a PRAGMA of SQLite may be asked about; anything else that is given to one sets it.
