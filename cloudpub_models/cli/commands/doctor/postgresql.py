@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from cloudpub_models.cli.commands.doctor import tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
@@ -279,9 +280,21 @@ def replicas(database: Database) -> Iterator[Verdict]:
             yield warning(f"{status.url} is not used: {status.reason}", "until then the primary answers in its place")
 
 
+def size_of_log(database: Database) -> Iterator[Verdict]:
+    """Say how large the log of changes and the outbox are."""
+
+    def size(table: str) -> int:
+        row = database.raw_query_single("SELECT pg_total_relation_size(to_regclass(@name)) AS n", {"name": table})
+        return int(row["n"]) if row else 0
+
+    whole = database.raw_query_single("SELECT pg_database_size(current_database()) AS n")
+    yield from tables.size_of_log(database, size, whole["n"] if whole else 0)
+
+
 CHECKS: tuple[Check, ...] = (
     ("replicas", replicas),
     ("history", restored_log),
+    ("history", size_of_log),
     ("row security", row_security),
     ("indexes", invalid_indexes),
     ("indexes", index_use),

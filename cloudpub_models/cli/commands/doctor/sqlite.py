@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import peewee
 
+from cloudpub_models.cli.commands.doctor import tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.sqlite.engine import OLDEST_SUPPORTED
@@ -19,6 +20,14 @@ from cloudpub_models.schema.catalogue.read import read_catalogue
 _NOTABLE_FREE_BYTES = 1 << 20
 _NOTABLE_FREE_SHARE = 0.25
 _MOST_LISTED = 5
+# What SQLite may have been built to count itself is counted from texts, and what else a row and its indexes take.
+_SIZES = {
+    "changes": (
+        "SELECT coalesce(sum(150 + coalesce(length(old_values), 0) + coalesce(length(new_values), 0) "
+        "+ coalesce(length(actor), 0) + coalesce(length(details), 0)), 0) AS n FROM changes"
+    ),
+    "outbox": "SELECT coalesce(sum(50 + length(topic) + coalesce(length(payload), 0)), 0) AS n FROM outbox",
+}
 _RESCUE = "stop writing, copy the file, then 'sqlite3 FILE .recover' or restore a backup"
 
 
@@ -174,7 +183,18 @@ def _form_of(field: peewee.Field[Any]) -> _Form | None:
     return _UUIDS if isinstance(field, UuidField) else None
 
 
+def size_of_log(database: Database) -> Iterator[Verdict]:
+    """Say about how large the log of changes and the outbox are."""
+
+    def size(table: str) -> int:
+        row = database.raw_query_single(_SIZES[table])
+        return int(row["n"]) if row else 0
+
+    yield from tables.size_of_log(database, size, _pragma(database, "page_size") * _pragma(database, "page_count"))
+
+
 CHECKS: tuple[Check, ...] = (
+    ("history", size_of_log),
     ("settings", settings),
     ("encoding", encoding),
     ("forms", forms),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
 from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
-from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.entity.fields import TimestampField, name_of_part
+from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.schema.catalogue.catalogue import Table
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
@@ -17,6 +18,9 @@ from cloudpub_models.schema.migrations.migrator import Migrator
 
 # A consumer that has left something waiting for so long has stopped, and is not just slow.
 _PATIENCE = timedelta(days=1)
+# Below this nobody minds a log; above it, one that takes more than all else is worth a word.
+_NOTABLE_BYTES = 100_000_000
+_NOTABLE_SHARE = 0.5
 
 
 def components(database: Database) -> Iterator[Verdict]:
@@ -126,6 +130,29 @@ def consumers(database: Database) -> Iterator[Verdict]:
         )
     if found and not stopped:
         yield ok(f"{_counted(len(found), 'consumer')} of feeds: none has stopped")
+
+
+def size_of_log(database: Database, size: Callable[[str], int], whole: int) -> Iterator[Verdict]:
+    """Say how large the log of changes and the outbox are, and which command makes one smaller that is too large.
+
+    Args:
+        database: the database.
+        size: gives the bytes that a table takes with its indexes.
+        whole: how many the database takes.
+    """
+    if not database.history.since:
+        return
+    for source, moment, condition in (("changes", "changed_at", " WHERE operation NOT IN ('S', 'E')"), ("outbox", "created_at", "")):
+        row = database.raw_query_single(f"SELECT {moment} AS moment FROM {source}{condition} ORDER BY id LIMIT 1")  # noqa: S608 - ours
+        if row is None:
+            continue
+        oldest, found = TimestampField().python_value(row["moment"]), size(source)
+        message = f"{source} takes {found / 1e6:,.1f} MB, {found / whole:.0%} of the database, since {oldest:%Y-%m-%d}"
+        if found > _NOTABLE_BYTES and found > whole * _NOTABLE_SHARE:
+            days = max(1, (utc_now() - oldest).days // 2)
+            yield notice(message, f"cloudpub history prune --source {source} --older-than {days}d")
+        else:
+            yield ok(message)
 
 
 CHECKS: tuple[Check, ...] = (
