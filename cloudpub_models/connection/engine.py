@@ -96,7 +96,8 @@ class Engine(peewee.Database, Sender):
         self.cursor_seal = options.cursor_key or seal_from_environment()
         self._threads = ThreadStates()
         self.cached_rows = CachedRows(options.cached_rows) if options.cached_rows else None
-        self.is_attended = self.cached_rows is not None
+        if self.cached_rows is not None:
+            self.is_attended = True
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = False
         self.forget_transactions()

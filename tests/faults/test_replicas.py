@@ -14,7 +14,8 @@ from benchmarks import replicas
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
 from tests.abuse.test_model_machine import run
-from tests.faults.servers import Server, Standby, wait_for
+from tests.faults.servers import Server, Standby
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -136,7 +137,7 @@ def test_a_failover_under_reads_and_writes(primary: Server, standby: Standby) ->
         except (CommitUnknownError, ConnectionFailedError, ConnectionLostError):
             return False
 
-    wait_for(write, 20)
+    wait_until(write)
     with database.reading_from("primary"):
         assert managers.users.get_by_id(user.id).password_hash == "1"
     assert managers.users.get_by_id(user.id).password_hash == "1"
@@ -156,7 +157,7 @@ def test_a_standby_of_the_old_timeline_does_not_answer_for_the_new_one(primary: 
         behind.wait_until_equal()
         standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
         standby.execute("SELECT pg_reload_conf()")
-        wait_for(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
+        wait_until(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
         for number in range(200):
             Managers(before).users.update_by_id(user.id, {"password_hash": f"lost {number}"})
         behind.wait_until_equal()

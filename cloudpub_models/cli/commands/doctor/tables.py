@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
 from cloudpub_models.component import Component
@@ -21,6 +22,11 @@ _PATIENCE = timedelta(days=1)
 # Below this nobody minds a log; above it, one that takes more than all else is worth a word.
 _NOTABLE_BYTES = 100_000_000
 _NOTABLE_SHARE = 0.5
+# Since when on a table is recorded is never pruned.
+_OLDEST = {
+    "changes": "SELECT changed_at AS moment FROM changes WHERE operation NOT IN ('S', 'E') ORDER BY id LIMIT 1",
+    "outbox": "SELECT created_at AS moment FROM outbox ORDER BY id LIMIT 1",
+}
 
 
 def components(database: Database) -> Iterator[Verdict]:
@@ -142,14 +148,15 @@ def size_of_log(database: Database, size: Callable[[str], int], whole: int) -> I
     """
     if not database.history.since:
         return
-    for source, moment, condition in (("changes", "changed_at", " WHERE operation NOT IN ('S', 'E')"), ("outbox", "created_at", "")):
-        row = database.raw_query_single(f"SELECT {moment} AS moment FROM {source}{condition} ORDER BY id LIMIT 1")  # noqa: S608 - ours
+    for source, oldest in _OLDEST.items():
+        row = database.raw_query_single(oldest)
         if row is None:
             continue
-        oldest, found = TimestampField().python_value(row["moment"]), size(source)
-        message = f"{source} takes {found / 1e6:,.1f} MB, {found / whole:.0%} of the database, since {oldest:%Y-%m-%d}"
+        since: Any = TimestampField().python_value(row["moment"])
+        found = size(source)
+        message = f"{source} takes {found / 1e6:,.1f} MB, {found / whole:.0%} of the database, since {since:%Y-%m-%d}"
         if found > _NOTABLE_BYTES and found > whole * _NOTABLE_SHARE:
-            days = max(1, (utc_now() - oldest).days // 2)
+            days = max(1, (utc_now() - since).days // 2)
             yield notice(message, f"cloudpub history prune --source {source} --older-than {days}d")
         else:
             yield ok(message)

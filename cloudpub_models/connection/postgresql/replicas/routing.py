@@ -61,17 +61,33 @@ class RoutingEngine(PostgresqlEngine):
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES_A_LAG * int(1 + (lag or 0)))
         self._next_sample_at = float("inf") if lag is None else 0.0
         self._turns = itertools.count()
-        own = options._replace(replicas=())
+        own = options._replace(replicas=(), cached_rows=0)
         kind = PreparingEngine if options.prepared else PostgresqlEngine
         self._standbys = [Standby(kind(url.target, url.masked, own), self._asked_home) for url in options.replicas]
 
     # Where to
 
     def attend(
-        self, sql: str, values: Any, way: str, chunk_size: int | None, writes: bool, tables: tuple[str, ...]
+        self,
+        sql: str,
+        values: Any,
+        way: str,
+        chunk_size: int | None,
+        writes: bool,
+        tables: tuple[str, ...],
+        key_position: int | None = None,
     ) -> Any:
-        if writes or self._threads.current.scopes:
+        thread = self._threads.current
+        if writes or thread.scopes:
             return super().attend(sql, values, way, chunk_size, writes, tables)
+        if key_position is not None and thread.cached is not None:
+            # What is kept in memory comes from the primary, whose log says what has changed.
+            here = self._reads
+            here.now = True
+            try:
+                return super().attend(sql, values, way, chunk_size, writes, tables, key_position)
+            finally:
+                here.now = False
         if chunk_size is not None:
             return self._streamed(way, sql, values, chunk_size)
         return self._read(way, sql, values)

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database, Managers
-from cloudpub_models.cli.commands.doctor import postgresql
+from cloudpub_models.cli.commands.doctor import postgresql, tables
 from cloudpub_models.cli.commands.doctor.verdicts import Level
 from cloudpub_models.sql import POSTGRESQL
 from cloudpub_models.sql.text.statements import statements_in
@@ -377,3 +377,28 @@ def test_looking_at_a_file_leaves_its_journal_as_it_is(run: Run, workplace: Path
     assert [path.name for path in workplace.iterdir()] == ["foreign.db"]
     if command == ("doctor",):
         assert "journal_mode is delete: readers and writers wait for each other" in result.stdout
+
+
+def test_a_large_log_and_what_makes_it_smaller(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(url)
+    assert not [one for one in findings(run, url) if one["check"] == "history"]
+    database.history.enable()
+    Managers(database).users.insert({"email": "ada@example.com", "password_hash": "…"})
+    database.publish("topic", {"a": "message"})
+    old = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=9)
+    aged = old.strftime("%Y-%m-%d %H:%M:%S.%f")
+    database.raw_execute("UPDATE changes SET changed_at = @aged", {"aged": aged})
+    database.raw_execute("UPDATE outbox SET created_at = @aged", {"aged": aged})
+    sizes = [one for one in findings(run, url) if "of the database" in one["message"]]
+    assert [one["level"] for one in sizes] == ["ok", "ok"]
+    for one, source in zip(sizes, ("changes", "outbox"), strict=True):
+        assert re.fullmatch(rf"{source} takes 0\.\d MB, \d+% of the database, since {old:%Y-%m-%d}", one["message"])
+    monkeypatch.setattr(tables, "_NOTABLE_BYTES", 0)
+    monkeypatch.setattr(tables, "_NOTABLE_SHARE", 0)
+    for source in ("changes", "outbox"):
+        [large] = [one for one in findings(run, url) if one["level"] == "notice" and source in str(one["advice"])]
+        assert large["advice"] == f"cloudpub history prune --source {source} --older-than 4d"
+        words = large["advice"].split()[1:]
+        assert run(*words, "--yes", "--database", url).stdout.startswith("deleted 1 ")
+    assert not [one for one in findings(run, url) if "of the database" in one["message"]]
+    database.close()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Database
-from tests.faults.servers import Server, Standby, wait_for
+from tests.faults.servers import Server, Standby
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def opened(primary: Server, standby: Standby) -> Iterator[Callable[..., Database
 def paused(standby: Standby) -> Iterator[None]:
     """Have a standby replay nothing in a block."""
     standby.execute("SELECT pg_wal_replay_pause()")
-    wait_for(lambda: standby.execute("SELECT pg_get_wal_replay_pause_state()") == [("paused",)])
+    wait_until(lambda: standby.execute("SELECT pg_get_wal_replay_pause_state()") == [("paused",)])
     try:
         yield
     finally:

@@ -22,7 +22,8 @@ from cloudpub_models.errors import (
     RefusedQueryError,
 )
 from tests.connection.postgresql.replicas.conftest import paused
-from tests.faults.servers import Server, Standby, wait_for
+from tests.faults.servers import Server, Standby
+from tests.waiting import wait_until
 
 Opened = Callable[..., Database]
 # Longer than reads go to the primary in any case after a write.
@@ -60,7 +61,7 @@ def caught_up(database: Database, standby: Standby) -> Database:
         return database.replicas()[0].reads > before
 
     # The primary's own bookkeeping may be in its log, and for seconds not on its disk.
-    wait_for(answers, 30)
+    wait_until(answers)
     return database
 
 
@@ -179,7 +180,7 @@ def test_a_share_for_the_primary(opened: Opened, standby: Standby, monkeypatch: 
 
 def test_replicas_take_turns(opened: Opened, standby: Standby) -> None:
     database = caught_up(opened(replicas=[standby.url, f"{standby.url}?application_name=second"]), standby)
-    wait_for(lambda: database.replicas()[1].usable)
+    wait_until(lambda: database.replicas()[1].usable)
     before = [replica.reads for replica in database.replicas()]
     for _ in range(6):
         Managers(database).users.count()
@@ -285,7 +286,7 @@ def test_what_is_too_old_is_not_shown(opened: Opened, standby: Standby) -> None:
     managers = Managers(database)
     with paused(standby):
         user = insert_user(other)
-        wait_for(lambda: managers.users.find_by_id(user.id) is not None)
+        wait_until(lambda: managers.users.find_by_id(user.id) is not None)
         status = database.replicas()[0]
         assert not status.usable
         assert status.reason == "what it shows is older than 0.5 s"
@@ -362,11 +363,11 @@ def test_a_standby_that_is_stopped_and_started_again(opened: Opened, standby: St
     try:
         standby.stop()
         reached = len(answered)
-        wait_for(lambda: len(answered) > reached + 30)
+        wait_until(lambda: len(answered) > reached + 30)
         standby.start()
-        wait_for(lambda: database.replicas()[0].usable, 30)
+        wait_until(lambda: database.replicas()[0].usable)
         reads = database.replicas()[0].reads
-        wait_for(lambda: database.replicas()[0].reads > reads + 10)
+        wait_until(lambda: database.replicas()[0].reads > reads + 10)
     finally:
         over.set()
         for thread in threads:
@@ -388,9 +389,9 @@ def test_a_standby_that_receives_nothing_any_more(opened: Opened, standby: Stand
     standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
     standby.execute("SELECT pg_reload_conf()")
     try:
-        wait_for(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
+        wait_until(lambda: standby.execute("SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
         user = insert_user(other)
-        wait_for(lambda: Managers(database).users.find_by_id(user.id) is not None)
+        wait_until(lambda: Managers(database).users.find_by_id(user.id) is not None)
     finally:
         standby.execute(f"ALTER SYSTEM SET primary_conninfo = {source}")
         standby.execute("SELECT pg_reload_conf()")
@@ -434,7 +435,7 @@ def test_closing_closes_the_replicas_connections(opened: Opened, standby: Standb
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'to_be_closed'"
     assert standby.execute(count) == [(1,)]
     database.close()
-    wait_for(lambda: standby.execute(count) == [(0,)])
+    wait_until(lambda: standby.execute(count) == [(0,)])
 
 
 @pytest.mark.parametrize(
@@ -474,3 +475,29 @@ def test_a_transaction_that_is_over_is_no_reason_for_the_primary(opened: Opened,
     with answering(database) as seen:
         Managers(database).users.count()
     assert seen == ["replica SELECT"]
+
+
+def test_rows_in_memory_are_the_primarys(opened: Opened, standby: Standby) -> None:
+    """A standby's log does not say what is behind a position; what else is read goes to it all the same."""
+    database = opened(cached_rows=10)
+    database.history.enable()
+    try:
+        ada = insert_user(database)
+        users = Managers(database).users
+        caught_up(database, standby)
+        with answering(database) as seen:
+            for _ in range(2):
+                with database.session(cached=True):
+                    assert [users.find_by_id(ada.id) for _ in range(3)] == [ada] * 3
+            assert seen
+            assert all(one.startswith("primary ") for one in seen)
+            seen.clear()
+            users.count()
+            assert seen == ["replica SELECT"]
+        with paused(standby):
+            users.update_by_id(ada.id, {"email": f"{uuid4().hex}@example.org"})
+            with database.session(cached=True):
+                for _ in range(2):
+                    assert users.get_by_id(ada.id).email.endswith(".org")
+    finally:
+        database.history.disable()
