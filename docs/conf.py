@@ -7,6 +7,7 @@ work here and where the repository is browsed.
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -14,7 +15,10 @@ from sphinx.application import Sphinx
 project = "cloudpub_models"
 author = "the maintainers of cloudpub_models"
 
-extensions = ["myst_parser"]
+# For the extension that stands here.
+sys.path.insert(0, str(Path(__file__).parent))
+
+extensions = ["myst_parser", "public_names"]
 root_doc = "README"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/frameworks/*.md"]
 myst_heading_anchors = 4
@@ -22,6 +26,7 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "cloudpub_models"
 html_copy_source = False
+html_domain_indices = False
 html_show_copyright = False
 html_show_sphinx = False
 html_static_path = ["_static"]
@@ -50,7 +55,18 @@ _NAVIGATION = {
         "frameworks/fastapi",
         "frameworks/notebook",
     ],
-    "Reference": ["API", "OWN_TABLES", "OWNERS", "HISTORY", "FEED", "LEASES", "GRAPHQL", "REPLICAS", "SCHEMA"],
+    "Reference": [
+        "API",
+        "OWN_TABLES",
+        "OWNERS",
+        "HISTORY",
+        "FEED",
+        "LEASES",
+        "GRAPHQL",
+        "REPLICAS",
+        "SCHEMA",
+        "../genindex",
+    ],
     "What holds": ["RELIABILITY", "SECURITY", "PERFORMANCE", "COMPARISON"],
     "The project": ["ARCHITECTURE", "../CONTRIBUTING", "../CHANGELOG"],
 }

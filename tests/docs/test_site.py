@@ -1,13 +1,21 @@
-"""The site is built without a warning from the pages as they are, leads nowhere wrong, and needs no network."""
+"""The site is built without a warning from the pages as they are, leads nowhere wrong, and needs no network.
 
+It has an index, and for other sites an inventory, of every public name.
+"""
+
+import inspect
 import re
 import subprocess
 import sys
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+import cloudpub_models
+from cloudpub_models import Database, Manager, QueryBuilder, errors, operators
 
 ROOT = Path(__file__).parents[2]
 # What a browser loads by itself; where an <a> leads is for the reader to decide.
@@ -62,6 +70,13 @@ def pages(site):
     return {path: Page(path) for path in site.rglob("*.html")}
 
 
+def inventory_of(site):
+    """Where the inventory, which is four lines and a compressed text, has Python's names."""
+    *_, compressed = (site / "objects.inv").read_bytes().split(b"\n", 4)
+    entries = [line.split(maxsplit=4) for line in zlib.decompress(compressed).decode().splitlines()]
+    return {name: uri.replace("$", name) for name, kind, _, uri, _ in entries if kind.startswith("py:")}
+
+
 def test_every_page_is_there_and_the_readme_comes_first(site, pages):
     sources = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/frameworks/*.md")]
     built = [site / source.relative_to(ROOT).with_suffix(".html") for source in sources]
@@ -108,3 +123,23 @@ def test_code_can_be_copied_whole(pages, site):
     assert "clipboard.writeText(code.textContent" in script
     for path, page in pages.items():
         assert any("_static/copy.js" in loaded for loaded in page.loaded), path
+
+
+def test_every_public_name_is_in_the_inventory_and_the_index(pages, site):
+    found = inventory_of(site)
+    index = pages[site / "genindex.html"]
+    for name, uri in found.items():
+        page, _, anchor = uri.partition("#")
+        assert anchor in pages[site / page].anchors, name
+        assert uri in index.links, name
+    names = {f"cloudpub_models.{name}" for name in cloudpub_models.__all__}
+    for cls in (Manager, QueryBuilder):
+        names |= {f"cloudpub_models.{cls.__name__}.{name}" for name in dir(cls) if not name.startswith("_")}
+    names |= {f"cloudpub_models.Database.{name}" for name in vars(Database) if not name.startswith("_")}
+    for module, is_kind in ((errors, inspect.isclass), (operators, inspect.isfunction)):
+        own = inspect.getmembers(module, lambda member, is_kind=is_kind: is_kind(member))
+        own = [name for name, member in own if member.__module__ == module.__name__ and not name.startswith("_")]
+        names |= {f"cloudpub_models.{module.__name__.rpartition('.')[2]}.{name}" for name in own}
+    names |= {"cloudpub_models.managers.users.find_by_email", "cloudpub_models.http.problem"}
+    assert names - set(found) == set()
+    assert {urlsplit(link).path for link in pages[site / "index.html"].links} >= {"genindex.html"}
