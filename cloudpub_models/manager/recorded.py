@@ -17,7 +17,7 @@ from cloudpub_models.errors import InvalidValueError, NotFoundError, UnboundedWr
 from cloudpub_models.history.changes import Change, changes_of_row, difference, key_of_deleted
 from cloudpub_models.history.past import require_known
 from cloudpub_models.history.taking_back import undelete
-from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Filter, WhereOf
 from cloudpub_models.manager.cascades import columns_to_follow, rows_gone_with
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.past import PastRows
@@ -186,7 +186,7 @@ class Recorded(Finding[M, Filter], Generic[M, Filter]):
         leads.
         """
         self._refuse("delete_preview()")
-        if where is None or where == {}:
+        if where is not ALL_ROWS and not self._parsed(where)[0]:
             raise UnboundedWriteError(
                 f"expected a condition for delete_preview() of {self.table.name}; got none: say ALL_ROWS for all rows"
             )

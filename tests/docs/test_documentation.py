@@ -4,6 +4,7 @@ How the results and the SQL that a page shows are compared is in ``docs_pages``.
 """
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import cloudpub_models
 from cloudpub_models import database as default_database
+from cloudpub_models.models import ALL_MODELS
 from tests.docs import pages as docs_pages
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,26 @@ def database(database_url):
     default_database.close()
 
 
+@pytest.fixture
+def _no_relations_of_pages():
+    """Take what a page's models have put onto the platform's off again: other tests know nothing of them."""
+    modules = set(sys.modules)
+    metas = [model._meta for model in ALL_MODELS]
+    known = [(set(vars(meta.model)), {**meta.backrefs}, {**meta.model_backrefs}) for meta in metas]
+    yield
+    for meta, (names, backrefs, model_backrefs) in zip(metas, known, strict=True):
+        for made in set(vars(meta.model)) - names:
+            delattr(meta.model, made)
+        for now, before in ((meta.backrefs, backrefs), (meta.model_backrefs, model_backrefs)):
+            now.clear()
+            now.update(before)
+    # Those that a page imports define their models, and so the relations, anew for the next one.
+    for name in set(sys.modules) - modules:
+        if name.partition(".")[0] == "billing":
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("_no_relations_of_pages")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs_from_top_to_bottom(
     page, database, database_url, backend, statements, tmp_path, monkeypatch

@@ -7,7 +7,7 @@ from typing import Any
 import peewee
 import pytest
 
-from cloudpub_models import ALL_ROWS, Managers, errors
+from cloudpub_models import ALL_ROWS, Managers, any_of, errors, none_of
 from cloudpub_models.manager.cascades import columns_to_follow, rows_gone_with
 
 
@@ -42,7 +42,7 @@ def test_nothing_and_everything(managers: Managers) -> None:
     fill(managers)
     assert managers.users.delete_preview({"id": 99}) == {}
     assert managers.function_logs.delete_preview(ALL_ROWS) == {"function_logs": 10}
-    for where in (None, {}):
+    for where in (None, {}, none_of(), any_of({"id": 1}, {})):
         with pytest.raises(errors.UnboundedWriteError, match="say ALL_ROWS for all rows"):
             managers.users.delete_preview(where)
 
