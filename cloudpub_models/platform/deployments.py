@@ -21,6 +21,7 @@ from cloudpub_models.platform.references import (
     deployment_key,
     function_key,
     no_row,
+    what_was_given,
 )
 from cloudpub_models.sql import operators
 
@@ -161,7 +162,8 @@ class FunctionDeploymentManager(
             active = None if active_id is None else self.find_by_id(active_id)
             if active is None:
                 raise DomainRuleError(
-                    f"expected a function with an active deployment; the function {key} has none: activate() one"
+                    "expected a function with an active deployment; the function with "
+                    f"{what_was_given(function, key)} has none: activate() one"
                 )
             previous = self.find_one(
                 {"function_id": key, "version": operators.lt(active.version)},
@@ -170,8 +172,8 @@ class FunctionDeploymentManager(
             )
             if previous is None:
                 raise DomainRuleError(
-                    f"expected a version before the active one; version {active.version} of the function {key} is its "
-                    "first: deploy() and activate() another"
+                    f"expected a version before the active one; version {active.version} of the function with "
+                    f"{what_was_given(function, key)} is its first: deploy() and activate() another"
                 )
             return self._activate(key, previous.id)
 

@@ -85,12 +85,19 @@ def no_row(model: type[peewee.Model], reference: Any, key: Any = None, hint: str
     >>> str(no_row(Function, resize, 7))
     'expected an existing function; there is none with the id 7'
     """
-    by_uuid = isinstance(reference, UUID | str)
     return NotFoundError(
-        f"expected an existing {_CALLED[model]}; there is none with the {'uuid' if by_uuid else 'id'} "
-        f"{reference if by_uuid else key}{hint}",
+        f"expected an existing {_CALLED[model]}; there is none with {what_was_given(reference, key)}{hint}",
         table=model._meta.table_name,
     )
+
+
+def what_was_given(reference: Any, key: Any) -> str:
+    """Return what a reference is called in a message: by its UUID where that was given, else by its key.
+
+    >>> what_was_given("53d0ef9f-8708-4cb5-9624-01a1914a3ea6", 7), what_was_given(resize, 7)
+    ('the uuid 53d0ef9f-8708-4cb5-9624-01a1914a3ea6', 'the id 7')
+    """
+    return f"the uuid {reference}" if isinstance(reference, UUID | str) else f"the id {key}"
 
 
 def _id(reference: Any, model: type[peewee.Model], manager: Finding[Any]) -> int:

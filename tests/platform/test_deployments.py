@@ -156,14 +156,15 @@ def test_rollback_goes_back_by_version(managers: Managers, resize: Function, ver
     managers.function_deployments.delete_by_id(versions[1].id)
     assert managers.function_deployments.rollback(resize) == versions[0]
     assert active(managers, resize) == [1]
-    with pytest.raises(DomainRuleError, match="version 1 .* is its first"):
+    with pytest.raises(DomainRuleError, match=f"version 1 of the function with the id {resize.id} is its first"):
         managers.function_deployments.rollback(resize.id)
     assert active(managers, resize) == [1]
 
 
 def test_rollback_needs_an_active_deployment(managers: Managers, resize: Function, versions: list[Any]) -> None:
-    with pytest.raises(DomainRuleError, match="active deployment"):
-        managers.function_deployments.rollback(resize)
+    for given, said in ((resize, f"the id {resize.id}"), (resize.uuid, f"the uuid {resize.uuid}")):
+        with pytest.raises(DomainRuleError, match=f"active deployment; the function with {said} has none"):
+            managers.function_deployments.rollback(given)
     with pytest.raises(NotFoundError):
         managers.function_deployments.rollback(resize.id + 1)
 
