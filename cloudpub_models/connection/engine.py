@@ -435,7 +435,8 @@ class Engine(peewee.Database, Sender):
         scopes = self._threads.current.scopes
         if not scopes:
             return
-        outermost, failure = scopes[0], scopes[-1].failure
+        outermost, innermost, failure = scopes[0], scopes[-1], scopes[-1].failure
+        innermost.used = True
         own = outermost in transactions_of_this_work.get()
         if outermost.left:
             self.rollback_transaction()
@@ -452,6 +453,8 @@ class Engine(peewee.Database, Sender):
         if isinstance(failure, ConnectionLostError):
             raise ConnectionLostError(f"the connection of this transaction is gone: {failure}") from failure
         if failure is not None:
+            # That something was refused is more to be told of than the failure, which was caught.
+            innermost.failed_alone = False
             raise aborted(failure) from failure
 
     def fail(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> NoReturn:

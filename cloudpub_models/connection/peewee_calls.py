@@ -12,7 +12,13 @@ from typing import Any, ClassVar
 import peewee
 
 from cloudpub_models.connection.engine import Engine
-from cloudpub_models.connection.peewee_transactions import Atomic, CalledTransaction, JoiningTransaction, ManualCommit
+from cloudpub_models.connection.peewee_transactions import (
+    Atomic,
+    CalledTransaction,
+    JoiningTransaction,
+    ManualCommit,
+    Savepoint,
+)
 from cloudpub_models.connection.transactions import Connection, Transaction
 from cloudpub_models.entity.ddl import drop_circular_references
 from cloudpub_models.errors import CloudpubError, InvalidQueryError, InvalidValueError
@@ -39,6 +45,8 @@ class PeeweeCalls(Engine):
         return self.execute_cursor(sql, params, **cursor_options)
 
     def execute_cursor(self, sql: str, parameters: Any, **cursor_options: Any) -> Any:
+        scopes = self._threads.current.scopes
+        untouched = scopes[-1] if scopes and not scopes[-1].used else None
         self.check_usable()
         if self.is_attended and self.acts_alone() and parse(sql, self.sql_dialect).command != "SELECT":
             with self.acting():
@@ -64,6 +72,8 @@ class PeeweeCalls(Engine):
                 ) from error
             raise
         # Not in the handler, which would keep Peewee's error as context: its text repeats the statement and its values.
+        if untouched is not None:
+            untouched.failed_alone = True
         return self.fail(driver_error, sql, parameters)
 
     def _require_connection(self) -> None:
@@ -132,7 +142,7 @@ class PeeweeCalls(Engine):
 
     def savepoint(self) -> Transaction:  # type: ignore[override]
         """Return a savepoint; a transaction where none is open."""
-        return Transaction(self, None, False)
+        return Savepoint(self, None, False)
 
     def manual_commit(self) -> ManualCommit:  # type: ignore[override]
         """Return a block in which the caller's ``begin()``, ``commit()`` and ``rollback()`` make transactions."""

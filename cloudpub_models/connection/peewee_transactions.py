@@ -21,7 +21,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Atomic(Transaction):
+class Savepoint(Transaction):
+    """Peewee's ``savepoint()``: one inside a transaction, a transaction where none is open."""
+
+    forgives_failing_alone = True
+
+
+class Atomic(Savepoint):
     """Peewee's ``atomic()``: a transaction, or a savepoint inside one; refused inside ``manual_commit()``."""
 
     def __enter__(self) -> Connection:
@@ -36,6 +42,7 @@ class Atomic(Transaction):
 class JoiningTransaction(Transaction):
     """Peewee's ``transaction()``: inside another one it is no savepoint, but a part of the outermost transaction."""
 
+    forgives_failing_alone = True
     _joined = False
 
     def __enter__(self) -> Connection:
@@ -69,6 +76,7 @@ class JoiningTransaction(Transaction):
 class CalledTransaction(JoiningTransaction):
     """A transaction that a call has begun and another one ends."""
 
+    forgives_failing_alone = False
     connection: Connection
 
     def begin(self) -> Connection:

@@ -20,7 +20,9 @@ class Scope:
     """One open transaction or savepoint of a thread.
 
     Attributes:
+        used: whether anything was sent in it, or was to be.
         failure: the first error of a statement in it; nothing of the scope can be kept once it is set.
+        failed_alone: whether nothing else was sent in it than what failed, by Peewee.
         callbacks: what to run once the outermost transaction has committed.
         isolation: the level that the outermost transaction was begun with, if it was said.
         read_only: whether the outermost transaction was declared read-only.
@@ -29,15 +31,32 @@ class Scope:
         keeps_connection: whether the thread keeps its connection for it alone, and no longer than for it.
     """
 
-    __slots__ = ("callbacks", "failure", "isolation", "keeps_connection", "left", "number", "over", "read_only")
+    __slots__ = (
+        "callbacks",
+        "failed_alone",
+        "failure",
+        "isolation",
+        "keeps_connection",
+        "left",
+        "number",
+        "over",
+        "read_only",
+        "used",
+    )
 
     def __init__(self, number: int, read_only: bool, isolation: str | None = None) -> None:
         self.number = number
         self.read_only = read_only
         self.isolation = isolation
-        self.left = self.over = self.keeps_connection = False
+        self.left = self.over = self.keeps_connection = self.used = self.failed_alone = False
         self.failure: CloudpubError | None = None
         self.callbacks: list[Callable[[], object]] = []
+
+    def forget(self) -> None:
+        """Begin anew, since what was done in it has been undone."""
+        self.failure = None
+        self.used = self.failed_alone = False
+        self.callbacks.clear()
 
 
 # The outermost scopes of all databases that the work that is going on has begun.

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from cloudpub_models.connection.blocks import Block, left_elsewhere
 from cloudpub_models.connection.engine import Engine
@@ -139,16 +139,14 @@ class Connection:
         if isinstance(scope.failure, ConnectionLostError):
             raise scope.failure
         if scope.number:
-            scope.failure = None
-            scope.callbacks.clear()
+            scope.forget()
             self._engine.run_control(f"ROLLBACK TO SAVEPOINT {savepoint_name(scope)}")
             if self._engine.is_attended:
                 # It is undone as well where it was told inside the savepoint.
                 self._engine.tell_actor()
             return
         self._engine.rollback_transaction()
-        scope.failure = None
-        scope.callbacks.clear()
+        scope.forget()
         self._begin_again(scope)
 
     def _innermost(self, what: str) -> Scope:
@@ -181,7 +179,13 @@ class Connection:
 
 
 class Transaction(Block):
-    """A transaction as a context manager and decorator; a savepoint where one is open already."""
+    """A transaction as a context manager and decorator; a savepoint where one is open already.
+
+    Attributes:
+        forgives_failing_alone: whether it ends in silence when the one statement that was sent in it has failed.
+    """
+
+    forgives_failing_alone: ClassVar[bool] = False
 
     def __init__(self, engine: Engine, isolation: str | None, read_only: bool) -> None:
         if isolation is not None:
@@ -350,7 +354,7 @@ class Transaction(Block):
             if error is None:
                 raise
             return
-        if error is None and scope.failure is not None:
+        if error is None and scope.failure is not None and not self._forgives(scope):
             raise aborted(scope.failure) from scope.failure
 
     def _end_transaction(self, scope: Scope, error: BaseException | None) -> None:
@@ -363,10 +367,15 @@ class Transaction(Block):
             return
         self._engine.rollback_transaction()
         self._close()
-        if error is None and failure is not None:
+        if error is None and failure is not None and not self._forgives(scope):
             if isinstance(failure, ConnectionLostError):
                 raise failure
             raise aborted(failure) from failure
+
+    def _forgives(self, scope: Scope) -> bool:
+        # Nothing can pass for kept where nothing was done or waits for it.
+        nothing_lost = scope.failed_alone and not scope.callbacks
+        return self.forgives_failing_alone and nothing_lost and not isinstance(scope.failure, ConnectionLostError)
 
     def _close(self) -> None:
         self._engine.transaction_ends()

@@ -201,6 +201,106 @@ def test_a_commit_on_a_lost_connection_keeps_nothing(database, bound, managers):
     assert names(managers) == []
 
 
+# A caught error of the only statement
+
+
+@pytest.mark.parametrize("kind", ["atomic", "transaction", "savepoint"])
+def test_a_block_in_which_all_that_was_sent_has_failed_ends_in_silence(bound, managers, controls, backend, kind):
+    create("there")
+    controls.clear()
+    with getattr(bound, kind)(), pytest.raises(peewee.IntegrityError):
+        create("there")
+    assert controls == [BEGIN[backend], "ROLLBACK"]
+    with bound.atomic():
+        create("outside")
+        with bound.atomic(), pytest.raises(peewee.IntegrityError):
+            create("there")
+        create("after")
+    assert names(managers) == ["there", "outside", "after"]
+
+
+def before(bound, managers):
+    create("lost")
+
+
+def read_before(bound, managers):
+    User.get_or_none()
+
+
+def managers_before(bound, managers):
+    managers.users.count()
+
+
+def savepoint_before(bound, managers):
+    with bound.atomic():
+        create("lost")
+
+
+def callback_before(bound, managers):
+    bound.after_commit(lambda: pytest.fail("nothing was committed"))
+
+
+@pytest.mark.parametrize("something", [before, read_before, managers_before, savepoint_before, callback_before])
+@pytest.mark.parametrize("kind", ["atomic", "transaction", "savepoint"])
+def test_a_block_that_did_anything_before_its_error_says_so(bound, managers, kind, something):
+    create("there")
+    with pytest.raises(errors.TransactionAbortedError, match="UniqueViolationError"), getattr(bound, kind)():
+        something(bound, managers)
+        with pytest.raises(peewee.IntegrityError):
+            create("there")
+    assert names(managers) == ["there"]
+
+
+def test_a_block_in_which_something_was_refused_after_its_error_says_so(bound, managers):
+    create("there")
+    with pytest.raises(errors.TransactionAbortedError), bound.atomic():
+        for name in ("there", "other"):
+            with pytest.raises((errors.UniqueViolationError, errors.TransactionAbortedError)):
+                create(name)
+    assert names(managers) == ["there"]
+
+
+def test_a_block_that_goes_on_after_an_error_begins_anew(bound, managers):
+    create("there")
+    for kind in (bound.atomic, bound.savepoint):
+        with bound.atomic():
+            with kind() as transaction:
+                create("undone")
+                transaction.rollback()
+                with pytest.raises(peewee.IntegrityError):
+                    create("there")
+            with pytest.raises(errors.TransactionAbortedError), kind() as transaction:
+                with pytest.raises(peewee.IntegrityError):
+                    create("there")
+                transaction.rollback()
+                with pytest.raises(peewee.IntegrityError):
+                    managers.users.insert(row("there"))
+    assert names(managers) == ["there"]
+
+
+def test_an_error_that_was_all_says_so_where_silence_would_be_an_answer(database, bound, managers):
+    create("there")
+    with pytest.raises(errors.TransactionAbortedError), database.transaction(), pytest.raises(peewee.IntegrityError):
+        create("there")
+    with pytest.raises(errors.TransactionAbortedError), bound.atomic(), pytest.raises(peewee.IntegrityError):
+        managers.users.insert(row("there"))
+    bound.session_start()
+    with pytest.raises(peewee.IntegrityError):
+        create("there")
+    with pytest.raises(errors.TransactionAbortedError):
+        bound.session_commit()
+    with pytest.raises(errors.TransactionAbortedError), bound.atomic() as transaction:
+        with pytest.raises(peewee.IntegrityError):
+            create("there")
+        transaction.commit()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_lost_connection_is_never_silent(database, bound):
+    with pytest.raises(errors.ConnectionLostError), bound.atomic(), pytest.raises(errors.ConnectionLostError):
+        bound.execute_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 # transaction() and savepoint()
 
 
