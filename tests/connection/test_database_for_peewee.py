@@ -9,11 +9,10 @@ import subprocess
 import sys
 
 import peewee
-import pwiz
 import pytest
 from playhouse import migrate as playhouse_migrate
 from playhouse.dataset import DataSet
-from playhouse.reflection import Introspector, generate_models, print_model
+from playhouse.reflection import generate_models, print_model
 from playhouse.schema_diff import SchemaDiff, diff_models
 from playhouse.shortcuts import dict_to_model, model_to_dict, update_model_from_dict
 from psycopg2.extensions import parse_dsn
@@ -160,23 +159,6 @@ def imported(text, tmp_path):
     code.write_text(f"{with_deferred_keys(text)}\nprint(*[user.email for user in Users.select()])\n")
     run = [sys.executable, "-W", "error", str(code)]
     return subprocess.run(run, check=True, timeout=60, capture_output=True, text=True).stdout
-
-
-@pytest.mark.filterwarnings(IN_A_CIRCLE)
-@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
-def test_pwiz_writes_code_that_imports(database, backend, recorded, tmp_path):
-    if recorded:
-        database.history.enable()
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        pwiz.print_models(Introspector.from_database(database))
-    assert "class Functions(BaseModel):" in text.getvalue()
-    assert ("class Changes(BaseModel):" in text.getvalue()) == recorded
-    # A database in memory is another one elsewhere.
-    code = text.getvalue().replace("':memory:'", f"'{tmp_path}/other.db'")
-    if backend == "sqlite":
-        Database(f"sqlite:///{tmp_path}/other.db").migrate()
-    assert imported(code, tmp_path) == "\n"
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
