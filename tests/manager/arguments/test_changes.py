@@ -128,6 +128,26 @@ def test_an_increment_is_a_number(amount):
         operators.increment(amount)
 
 
+class Doubled(peewee.IntegerField):
+    def db_value(self, value):
+        return None if value is None else 2 * value
+
+
+def test_a_column_that_does_not_store_numbers_as_they_are_takes_no_increment(meters, statements):
+    class Scale(Entity):
+        weight = Doubled()
+        label = peewee.TextField()
+
+        class Meta:
+            table_name = "scales"
+
+    scales = Manager(Scale, meters.database)
+    for column in ("weight", "label"):
+        with pytest.raises(errors.InvalidValueError, match=f"scales.{column}: expected a column of numbers"):
+            scales.update({column: operators.increment(1)}, ALL_ROWS)
+    assert statements == []
+
+
 def test_only_what_updates_takes_an_increment(meters, statements):
     for call in (
         lambda: meters.insert({"name": "a", "runs": operators.increment(1)}),
@@ -171,12 +191,16 @@ def test_a_column_and_a_subquery_are_expressions_too(functions, ada):
     )
 
 
+OF_AN_ALIAS = User.alias().email
+
+
 @pytest.mark.parametrize(
-    "expression", [User.email, fn.LOWER(User.email), Function.name.concat(User.email), User.alias().email]
+    "expression", [User.email, fn.LOWER(User.email), Function.name.concat(User.email), OF_AN_ALIAS]
 )
 def test_columns_of_other_models_are_refused(functions, statements, expression):
-    with pytest.raises(errors.UnknownTableError, match="expected an expression on columns of functions"):
+    with pytest.raises(errors.UnknownTableError, match="expected an expression on columns of functions") as caught:
         functions.update({"name": expression}, ALL_ROWS)
+    assert ("an alias of users" in str(caught.value)) == (expression is OF_AN_ALIAS)
     assert statements == []
 
 

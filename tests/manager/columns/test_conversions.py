@@ -192,6 +192,23 @@ def test_a_default_of_the_database_is_not_overwritten_by_a_batch(database: Datab
         Job.drop_table()
 
 
+class InSql(peewee.TextField):
+    def db_value(self, value: Any) -> Any:
+        return peewee.fn.UPPER(value)
+
+
+class InSqlOfJson(peewee.TextField):
+    def db_value(self, value: Any) -> Any:
+        return peewee.fn.json(value, value)
+
+
+@pytest.mark.parametrize("field", [InSql(), InSqlOfJson()])
+def test_a_field_that_makes_sql_of_a_value_is_refused(field: peewee.Field[Any]) -> None:
+    model = type("Loud", (peewee.Model,), {"name": field})
+    with pytest.raises(InvalidValueError, match="expected a field that makes a value of one; got SQL"):
+        table_of(model).columns["name"].encode("x")
+
+
 def test_a_decimal_has_as_many_digits_as_its_column() -> None:
     class Amount(peewee.Model):
         units = peewee.DecimalField(max_digits=40, decimal_places=10)

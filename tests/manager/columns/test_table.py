@@ -169,6 +169,16 @@ def test_pages_by_an_order_that_does_not_tell_rows_apart_are_refused(database: D
         Manager(Mark, database).paginate_after(order_by=order)
 
 
+def test_combinations_of_columns_are_not_remembered_without_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudpub_models.manager.columns.table._MOST_COMBINATIONS", 2)
+    table = Manager(Mark, database).table
+    for data in ({"subject": "a"}, {"pupil": 1}, {"seat": 1}, {"seat": 1, "pupil": 1}):
+        assert table.columns_of(data).names == tuple(data)
+        assert len(table.by_keys) <= 2
+
+
 def test_unique_columns_stand_in_for_a_primary_key(database: Database) -> None:
     with database.engine.bind_ctx([Mark]):
         Mark.create_table()

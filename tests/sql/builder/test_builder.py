@@ -510,6 +510,8 @@ REFUSED: list[Any] = [
     (lambda q: q.order_by("a", nulls="MIDDLE"), InvalidQueryError, "place for NULLs"),
     (lambda q: q.having("COUNT(*) > 1 OR 1 = 1"), InvalidQueryError, "got 'OR'"),
     (lambda q: q.having("COUNT(*)"), InvalidQueryError, "one of the operators"),
+    (lambda q: q.having("t.* > 5"), InvalidQueryError, "not a star"),
+    (lambda q: q.group_by("t.*"), InvalidIdentifierError, "not a star"),
     (lambda q: q.having("COUNT(*) > a"), InvalidQueryError, "a number or @name"),
     (lambda q: q.having("COUNT(*) > @ a", {"a": 1}), InvalidQueryError, "a parameter's name"),
     (lambda q: q.having("COUNT(*) > @a"), ParameterError, "@a"),

@@ -11,6 +11,7 @@ from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, N
 from cloudpub_models.sql.nodes.conditions import (
     Comparison,
     Group,
+    Negation,
     PositionalCondition,
     RawCondition,
     RowComparison,
@@ -205,6 +206,21 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         Query("insert", T, insert_columns=("batch_position",), array_types=("integer",)),
         "INSERT INTO t (batch_position) SELECT batch_position FROM unnest(@param_0::integer[]) "
         "WITH ORDINALITY AS batch (batch_position, batch_position_) ORDER BY batch_position_",
+        None,
+    ),
+    (
+        Query("select", USERS, columns=(ID,), conditions=Group.all(Negation(Comparison(A, "=")))),
+        "SELECT id FROM users WHERE (a = @param_0) IS NOT TRUE",
+        None,
+    ),
+    (
+        Query(
+            "select",
+            USERS,
+            columns=(ID,),
+            conditions=Group.all(Negation(Group.all(Comparison(ID, "="), Comparison(A, "=")))),
+        ),
+        "SELECT id FROM users WHERE (id = @param_0 AND a = @param_1) IS NOT TRUE",
         None,
     ),
 ]
