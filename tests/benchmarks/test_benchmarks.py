@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,16 @@ def test_what_an_answer_takes_is_measured(capsys):
         "this library",
         "graphql-core",
     ]
+
+
+def test_what_an_owner_costs_is_measured(capsys):
+    from benchmarks import owners
+
+    assert owners.main(["--rounds", "1", "--functions", "3"]) == 0
+    head, _, *lines = capsys.readouterr().out.splitlines()
+    assert head == "| | PostgreSQL | PostgreSQL, prepared | PostgreSQL, row security | SQLite |"
+    assert [line.split("|")[1].strip() for line in lines] == list(owners.OPERATIONS)
+    assert all(re.fullmatch(r"\d+\.\d\d( \(void\))?", cell.strip()) for line in lines for cell in line.split("|")[2:-1])
 
 
 def test_what_feeds_take_is_measured(capsys):

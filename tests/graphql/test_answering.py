@@ -284,9 +284,47 @@ def test_errors_of_the_database_are_told_like_a_service_tells_them(shop: Shop) -
         "data": {"a": None, "b": {"nodes": [{"email": "joan@example.com"}]}},
         "errors": [{"message": "uuid: expected a UUID or its text", "path": ["a"], "extensions": {"status": 422}}],
     }
-    found = answer(shop.managers, '{ functions(after: "x") { nodes { name } } }')
-    assert found["errors"][0]["extensions"] == {"status": 422}
-    assert "cursor" in told(found)
+    page = answer(shop.managers, "{ users(first: 1) { pageInfo { endCursor } } }")["data"]["users"]
+    for wrong in ("x", "", page["pageInfo"]["endCursor"]):
+        found = answer(
+            shop.managers, "query ($after: String) { functions(after: $after) { edges { cursor } } }", {"after": wrong}
+        )
+        assert found["data"] == {"functions": None}
+        assert found["errors"][0]["extensions"] == {"status": 422}
+        assert told(found) == "the cursor is none of this list: begin without one"
+
+
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+OTHERS = {
+    "text": lambda: "1",
+    "fraction": lambda: 1.5,
+    "truth": lambda: True,
+    "large": lambda: 10**30,
+    "no number": lambda: float("nan"),
+    "list": lambda: [1],
+    "object": dict,
+    "nested": lambda: nested(100_000),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_variable_of_another_type_is_told_so(shop: Shop, statements: Any, kind: str) -> None:
+    value = OTHERS[kind]()
+    statements.clear()
+    found = answer(
+        shop.managers, "query ($first: Int) { functions(first: $first) { nodes { name } } }", {"first": value}
+    )
+    assert found.keys() == {"errors"}
+    assert re.match(
+        r"Variable '\$first' has invalid value: Int cannot|Variable values are nested too deeply", told(found)
+    )
+    assert len(statements) == 0
 
 
 def test_directives_and_variables(shop: Shop) -> None:
