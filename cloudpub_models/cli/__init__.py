@@ -31,4 +31,8 @@ def main() -> None:
         # A terminal that cannot show a character shows a question mark, instead of ending the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    application(prog_name="cloudpub")
+    try:
+        application(prog_name="cloudpub")
+    except OSError as error:  # of help and the like, which no command writes
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -63,7 +63,10 @@ def check_count(number: Any, name: str, *, smallest: int = 0) -> int:
         InvalidCountError: it is no integer of the right size.
     """
     if type(number) is not int or not smallest <= number <= LARGEST_INTEGER:
-        raise InvalidCountError(f"expected {name} to be an integer of at least {smallest}; got {shown(number)}")
+        bounds = (
+            f"at most {LARGEST_INTEGER}" if type(number) is int and number > LARGEST_INTEGER else f"at least {smallest}"
+        )
+        raise InvalidCountError(f"expected {name} to be an integer of {bounds}; got {shown(number)}")
     return number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -295,3 +296,41 @@ def test_help_names_what_an_option_takes_in_words(run: Run, command: tuple[str, 
     of_programs = re.compile(r"<(bool|int|float|str|path)|INTEGER|FLOAT|\bPATH\b|\bBOOLEAN\b")
     options = [line for line in lines if not re.search("-completion", line)]
     assert [line for line in options if of_programs.search(line)] == []
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("find", "users", "--limit"),
+        ("show", "users", "ada@example.com", "--limit"),
+        ("logs", "resize", "--limit"),
+        ("load", "users", "-", "--resumable", "--commit-every"),
+        ("prune", "logs", "--older-than", "2d", "--batch-size"),
+        ("history", "show", "functions", "1", "--limit"),
+        ("history", "undo"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_is_too_large_is_one_error(
+    run: Run, migrated_file: Path, workplace: Path, command: tuple[str, ...], number: int
+) -> None:
+    shutil.copy(migrated_file, workplace / "data.db")
+    result = run(*command, str(number), "--database", "sqlite:///data.db", stdin="")
+    assert result.exit_code in (0, 1)
+    assert number == 2**63 - 1 or result.stderr.count("error: ") == 1
+
+
+def test_help_that_cannot_be_written_is_one_error() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "cloudpub_models.cli", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "No space left on device" in result.stderr

@@ -43,6 +43,7 @@ from cloudpub_models.manager.relations import relation_names
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.identifiers import printable
 from cloudpub_models.sql.identifiers import shown as shortened
+from cloudpub_models.sql.values import LARGEST_INTEGER, check_count
 
 # As many as somebody looks through; whoever wants all of them has a program look.
 _ROWS_OF_A_TABLE = 100
@@ -81,6 +82,8 @@ def find(
     is given), JSON. A reference such as user_id takes the id or the public UUID. A table shows the first rows, CSV and
     JSON lines give all of them, in constant memory.
     """
+    if limit is not None:
+        check_count(limit, "--limit", smallest=1)
     chosen = chosen_format(format, as_json)
     known = target.table(table)
     names = chosen_columns(known, columns, excepted, with_secrets=with_secrets)
@@ -171,7 +174,8 @@ def _rows(
     limit: int | None,
 ) -> Iterator[dict[str, Any]]:
     if limit is None or limit > STREAM_CHUNK_SIZE:
-        found: Iterator[Any] = islice(manager.iterate(where, order_by=order), limit)
+        most = None if limit is None else min(limit, LARGEST_INTEGER)
+        found: Iterator[Any] = islice(manager.iterate(where, order_by=order), most)
     else:  # the database has an easier time when it knows how few are wanted
         found = iter(manager.find_all(where, order_by=order, limit=limit, select=names))
     for instance in found:

@@ -124,6 +124,10 @@ class Session:
                 for name, value in before.items():
                     run(self._database, "SELECT set_config(%s, %s, false)", (name, value))
 
+    def in_transaction(self) -> bool:
+        """Return whether the session is in a transaction, one that has failed included."""
+        return bool(self._database.connection().info.transaction_status)  # type: ignore[no-untyped-call]
+
     def _require_same_session(self) -> None:
         if fetch_value(self._database, "SELECT pg_backend_pid()") != self._backend:
             raise MigrationError(

@@ -54,6 +54,9 @@ class Session(Protocol):
     def no_transaction(self) -> AbstractContextManager[None]:
         """Return a block for a migration that wants no transaction."""
 
+    def in_transaction(self) -> bool:
+        """Return whether the database says that a transaction is open, whoever has begun or ended it."""
+
     def schema_migrator(self) -> Any:
         """Return the playhouse migrator that scripts are given."""
 
@@ -133,6 +136,7 @@ class MigrationRun:
 
     def _run(self, script: Script, module: ModuleType, direction: Direction) -> bool:
         schema_migrator = self._session.schema_migrator()
+        is_whole = bool(getattr(module, "atomic", True)) or self._session.always_in_transaction
 
         def step() -> bool:
             # Between reading the book and now another run may have been faster (on SQLite, whose lock is taken for
@@ -142,6 +146,8 @@ class MigrationRun:
             # A script may declare models of its own, which then use this database.
             with current_database.bound_to(self._database):
                 getattr(module, direction)(schema_migrator, self._database)
+            # The record would be kept where the work is not, or the other way round.
+            self._require_transaction_left_alone(is_whole)
             if direction == "up":
                 self._applied.add(script)
             else:
@@ -151,7 +157,7 @@ class MigrationRun:
             return True
 
         try:
-            if getattr(module, "atomic", True) or self._session.always_in_transaction:
+            if is_whole:
                 return self._attempt(step)
             with self._session.no_transaction():
                 return step()
@@ -159,6 +165,18 @@ class MigrationRun:
             raise
         except Exception as error:
             raise MigrationError(_failure(script, direction, error)) from error
+
+    def _require_transaction_left_alone(self, is_open: bool) -> None:
+        if self._session.in_transaction() is is_open:
+            return
+        if is_open:
+            raise MigrationError(
+                "expected the script to leave its transaction to the migration; got one that it has ended: take its "
+                "COMMIT or ROLLBACK out"
+            )
+        raise MigrationError(
+            "expected no open transaction behind a script with atomic = False; got one that it has begun: end it there"
+        )
 
     def _attempt(self, step: Callable[[], R]) -> R:
         deadline = time.monotonic() + self._lock_timeout

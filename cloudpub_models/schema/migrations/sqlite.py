@@ -58,6 +58,10 @@ class Session:
 
     no_transaction = transaction
 
+    def in_transaction(self) -> bool:
+        """Return whether the connection is in a transaction."""
+        return bool(self._database.connection().in_transaction)  # type: ignore[no-untyped-call]
+
 
 @contextmanager
 def _settings_for_migrating(database: peewee.Database) -> Iterator[None]:

@@ -80,3 +80,27 @@ def test_texts_that_are_numbers_become_numbers(database: Database, tmp_path: Pat
     (tmp_path / "0002_more.py").write_text(SECOND.replace("IntegerField", "FloatField").format(change=change))
     Migrator(database.engine, Component("coins", migrations=tmp_path)).up()
     assert database.raw_query_all("SELECT value FROM coins ORDER BY id") == [{"value": float(text)}, {"value": None}]
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+def test_a_script_that_ends_its_transaction_is_not_recorded(database: Database, tmp_path: Path, end: str) -> None:
+    """Its record would be kept although its work was not; or its work would be, whatever becomes of the record."""
+    migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
+    (tmp_path / "0001_coins.py").write_text(SECOND.format(change=f'db.execute_sql("{end}")'))
+    with pytest.raises(MigrationError, match="expected the script to leave its transaction to the migration; got one"):
+        migrator.up()
+    assert ("half" in read_catalogue(database.engine).tables) == (end == "COMMIT")
+    assert migrator.pending() == ["coins.0001_coins"]
+    assert not database.engine.scopes()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_transaction_that_a_script_leaves_open_is_an_error(database: Database, tmp_path: Path) -> None:
+    """Else its record is in that transaction, which nobody commits, and the run says that the script was applied."""
+    migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
+    (tmp_path / "0001_coins.py").write_text("atomic = False\n" + SECOND.format(change='db.execute_sql("BEGIN")'))
+    with pytest.raises(MigrationError, match="expected no open transaction behind a script with atomic = False"):
+        migrator.up()
+    assert migrator.pending() == ["coins.0001_coins"]
+    (tmp_path / "0001_coins.py").write_text("def up(m, db):\n    db.execute_sql('DROP TABLE half')\n")
+    assert migrator.up() == ["coins.0001_coins"]

@@ -27,6 +27,7 @@ from cloudpub_models.errors import (
     UnknownColumnError,
 )
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.sql.values import check_count
 
 # Whoever mends a file wants to see more than one mistake, and not a million.
 MOST_PROBLEMS = 20
@@ -203,7 +204,7 @@ class Loading:
 
     def _write_part(self, records: Iterator[Record], parser: RecordParser, most: int | None) -> bool:
         """Write so many records at most, and return whether they were the last."""
-        part = itertools.islice(records, most)
+        part = itertools.islice(records, None if most is None else check_count(most, "--commit-every"))
         taken = 0
         while chunk := _next_chunk(part):
             taken += len(chunk)
