@@ -36,6 +36,26 @@ def sessions_of(server, name):
     return server.execute(f"SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = '{name}'")[0][0]
 
 
+def test_who_fails_or_stops_reading_takes_no_connection_from_who_waits(url):
+    """Each statement's failure and each stream that is left gives a connection back while others wait for it."""
+    database = Database(url, max_connections=2)
+    database.raw_execute("CREATE TABLE one (id INT PRIMARY KEY)")
+    database.raw_execute("INSERT INTO one VALUES (1)")
+
+    def work(number):
+        for step in range(100):
+            if step % 2:
+                with pytest.raises(errors.UniqueViolationError):
+                    database.raw_execute("INSERT INTO one VALUES (1)")
+            else:
+                stream = database.raw_query_iter("SELECT n FROM generate_series(1, 9) AS n", chunk_size=2)
+                assert next(stream) == {"n": 1}
+                stream.close()
+
+    in_threads(12, work)
+    database.close()
+
+
 def test_64_threads_share_8_connections(server, url, scale):
     database = Database(url, max_connections=8, application_name="pool_test")
     until = time.monotonic() + scale(3, 30)

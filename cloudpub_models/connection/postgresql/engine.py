@@ -327,8 +327,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         if sql.__class__ is not PreparableSql:
             look_at(connection, sql)
-        cursor = connection.take_cursor()
         try:
+            cursor = connection.take_cursor()
             cursor.execute(*filled(sql, parameters))
             rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
@@ -354,8 +354,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             name = self._next_cursor_name()
             self._open_cursor(connection, name, sql, parameters)
             sql, parameters = f"FETCH ALL FROM {name}", None
-        cursor = connection.take_cursor()
         try:
+            cursor = connection.take_cursor()
             cursor.execute(sql, parameters)
             rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
@@ -371,8 +371,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         sql: str = "",
         parameters: Sequence[Any] | None = None,
     ) -> T:
-        cursor = connection.take_cursor()
         try:
+            cursor = connection.take_cursor()
             result = work(cursor)
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
@@ -480,8 +480,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
     ) -> None:
         """Have the server open a cursor for a text that it refuses unless it is one query, as it reads it."""
         look_at(connection, sql)
-        cursor = connection.take_cursor()
         try:
+            cursor = connection.take_cursor()
             text = cursor.mogrify(sql, parameters).decode()
             cursor.execute(_opening(name, text))
         except psycopg2.Error as error:
@@ -513,8 +513,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             if self._threads.current.scopes:
                 self.check_usable()
             # A cursor of its own, since the caller runs other statements on the connection between two chunks.
-            received = connection.take_cursor()
             try:
+                received = connection.take_cursor()
                 received.execute(fetch)
             except psycopg2.Error as error:
                 self.fail(error, sql, parameters)

@@ -55,9 +55,10 @@ C = TypeVar("C", bound=PoolableConnection)
 class _Waiter(Generic[C]):
     """A thread in the queue; once served it has a connection, or else is itself what takes a place to open one in."""
 
-    __slots__ = ("__weakref__", "_gate", "connection", "served")
+    __slots__ = ("__weakref__", "_gate", "connection", "served", "thread")
 
     def __init__(self) -> None:
+        self.thread = threading.get_ident()
         self.connection: C | None = None
         self.served = False
         # Not an Event, which is left locked for ever where an interrupt comes at the wrong moment.
@@ -314,7 +315,8 @@ class ConnectionPool(Generic[C]):
             with suppress(IndexError):
                 waiter = self._waiting[0]
                 if not waiter.served:
-                    connection = self._take_idle()
+                    # Already the waiting thread's: this one may still reclaim what it has just given back.
+                    connection = self._take_idle(waiter.thread)
                     if connection is None:
                         if self._places() >= self._limit:
                             return
@@ -338,15 +340,15 @@ class ConnectionPool(Generic[C]):
                 self._free_place(self._left_behind.popleft())
 
     def _discard_idle(self) -> None:
-        while (connection := self._take_idle()) is not None:
+        while (connection := self._take_idle(threading.get_ident())) is not None:
             self.remove(connection)
 
-    def _take_idle(self) -> C | None:
+    def _take_idle(self, thread: int) -> C | None:
         try:
             connection = self._idle.pop()
         except IndexError:
             return None
-        connection.lent_to = threading.get_ident()
+        connection.lent_to = thread
         return connection
 
     # Opening

@@ -99,6 +99,39 @@ def test_a_waiting_thread_gets_what_another_gives_back(server):
     assert received == [held]
 
 
+def test_what_a_waiting_thread_was_served_with_is_not_reclaimed_from_it(server):
+    """Who gives a connection back because a statement has failed looks again whether it was given back."""
+    pool = server.pool(limit=1, wait_seconds=LONG_ENOUGH)
+    held = pool.acquire()
+    served, may_go_on = threading.Event(), threading.Event()
+    received: list[FakeConnection] = []
+
+    class SlowToWake(pool_module._Waiter):
+        __slots__ = ()
+
+        def wait(self, seconds: float) -> bool:
+            while not super().wait(seconds):
+                pass
+            served.set()
+            return may_go_on.wait(LONG_ENOUGH)
+
+    def wait_for_it() -> None:
+        received.append(pool.acquire())
+
+    waiting = threading.Thread(target=wait_for_it)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_module, "_Waiter", SlowToWake)
+        waiting.start()
+        wait_until(lambda: pool._waiting)
+    pool.release(held)
+    assert served.wait(LONG_ENOUGH)
+    pool.reclaim(held)
+    may_go_on.set()
+    waiting.join()
+    assert received == [held]
+    assert not held.discarded
+
+
 def test_opening_one_does_not_keep_others_waiting(server, monkeypatch):
     pool = server.pool(limit=4, wait_seconds=LONG_ENOUGH)
     all_are_opening = threading.Barrier(4)
