@@ -1,31 +1,34 @@
 """Rows by the words in their texts.
 
-The database finds the rows that may have what is searched for, by ILIKE; which of them do is decided here, by the one
-who reads searches, so that every database gives the same rows. Texts are read from end to end: narrow a large table by
-conditions that an index serves.
+The database finds the rows that may have what is searched for, by parts of the words; which of them do is decided here,
+by the one who reads searches, so that every database gives the same rows. Texts are read from end to end: narrow a
+large table by conditions that an index serves, or give it an index of words (``schema.search``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import peewee
 
-from cloudpub_models.errors import InvalidQueryError
-from cloudpub_models.manager.arguments.conditions import Filter, Where, WhereOf, all_of, any_of
+from cloudpub_models.connection.results import Row
+from cloudpub_models.manager.arguments.conditions import Combined, Filter, Where, WhereOf, all_of, any_of
 from cloudpub_models.manager.arguments.order import Direction, OrderBy
-from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.manager.finding import Finding
 from cloudpub_models.manager.included import Include, load_included, parse_include
-from cloudpub_models.manager.statements.pages import complete_order, encode_cursor
+from cloudpub_models.manager.sending import send
+from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor
 from cloudpub_models.manager.statements.results import CursorPage
+from cloudpub_models.manager.statements.shapes import Request
+from cloudpub_models.schema.search.tables import SearchedTable, kind_of, searched_table
 from cloudpub_models.sql import operators
-from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.search import SearchQuery, search_query
 from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
+Words = Callable[[Sequence[tuple[str, bool]]], str | None]
 
 # How many rows that may have the words are read at a time, where few of them do.
 _MOST_ROWS_AT_ONCE = 2_000
@@ -69,10 +72,15 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY id ASC LIMIT @param_1``, as often as it takes
         """
         query = search_query(text)
-        columns = _searchable(self.table)
+        table = searched_table(self.model)
+        columns = [self.table.columns[name] for name in table.columns]
         check_count(page_size, "page_size", smallest=1)
-        wanted = all_of(where, _may_have(query, columns))
         tree = parse_include(include, self.model, self._related)
+        engine = self.database.engine
+        order = complete_order(order_by, order_direction, self.table, engine)
+        if cursor is not None:
+            decode_cursor(cursor, order, self.table, engine.cursor_seal)
+        wanted = self._may_have(query, table, where)
         found: list[M] = []
         rows = page_size + 1
         more = True
@@ -87,32 +95,46 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         load_included(items, tree, self._related)
         if len(found) <= page_size:
             return CursorPage(items, None)
-        engine = self.database.engine
-        order = complete_order(order_by, order_direction, self.table, engine)
         return CursorPage(items, encode_cursor(items[-1], order, self.table, engine.cursor_seal))
 
+    def _may_have(self, query: SearchQuery, table: SearchedTable, where: Where) -> Combined:
+        """Return conditions with the one that rows meet which have what is searched for, and few others by an index.
 
-def _searchable(table: Table) -> list[Column]:
-    names = getattr(table.model._meta, "searchable", ())
-    columns = [table.column(name) for name in ((names,) if isinstance(names, str) else names)]
-    if not columns:
-        raise InvalidQueryError(
-            f"expected columns of {table.name} to search in; its model names none: say searchable = (…) in its Meta"
-        )
-    for column in columns:
-        if not isinstance(column.field, peewee.CharField | peewee.TextField) or column.name in table.secret_names:
-            raise InvalidQueryError(
-                f"expected columns of text that may be shown to search in; got {shown(column.name)} of {table.name}"
-            )
-    return columns
+        Whether there is an index is asked each time: it comes and goes while programs run.
+        """
+        dialect = self.database.engine.sql_dialect
+        plain = all_of(where, _conditions(query, table.columns, _no_words))
+        # What these managers would refuse is refused before an index is asked.
+        self._conditions(plain)
+        _ = self._statements[dialect]
+
+        def ask(sql: str, values: Sequence[Any]) -> list[Row]:
+            return send(self.database, Request(sql, writes=False, tables=(table.name,)), values)
+
+        kind = kind_of(dialect)
+        if not kind.is_made(ask, table):
+            return plain
+        numbers = kind.numbers(ask, table, query)
+        if numbers is not None:
+            return all_of({str(table.number): operators.in_(numbers)}, plain)
+        return all_of(where, _conditions(query, table.columns, kind.words))
 
 
-def _may_have(query: SearchQuery, columns: list[Column]) -> Where:
+def _conditions(query: SearchQuery, columns: Sequence[str], words: Words) -> Where:
+    """Return what texts meet that have the words: all terms of one of the alternatives, each in any column."""
     alternatives = [
-        all_of(*[_any([{column.name: operators.ilike(pattern)} for column in columns]) for pattern in patterns])
-        for patterns in query.contained()
+        all_of(*[_any([{column: _may_hold(pattern, words(runs))} for column in columns]) for pattern, runs in terms])
+        for terms in (zip(*both, strict=True) for both in zip(query.contained(), query.runs(), strict=True))
     ]
     return _any(alternatives)
+
+
+def _may_hold(pattern: str, words: str | None) -> Operator:
+    return Operator("HAS PARTS", (pattern,)) if words is None else Operator("HAS WORDS", (pattern, words))
+
+
+def _no_words(_runs: Sequence[tuple[str, bool]]) -> None:
+    """Name no words, where no index has them."""
 
 
 def _any(conditions: Sequence[Where]) -> Where:

@@ -26,6 +26,12 @@ ComparedKind = Literal["real", "json"]
 # Those whose one parameter is the members of a list, and those whose is a pattern.
 MEMBERSHIP_OPERATORS = frozenset({"IN", "NOT IN", "IN OR NULL", "NOT IN OR NULL"})
 PATTERN_OPERATORS = ("LIKE", "NOT LIKE", "ILIKE")
+# What a text meets that may have words which are searched for: parts of it, whatever the case of their ASCII letters;
+# and, for PostgreSQL's index of words, those and the words.
+SEARCH_OPERATORS = frozenset({"HAS PARTS", "HAS WORDS"})
+# How much of a text is searched, and how much of a word is in an index.
+SEARCHED_CHARACTERS = 20_000
+LONGEST_INDEXED_WORD = 60
 # The last one lets others refer to the rows meanwhile.
 Lock = Literal["FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"]
 
@@ -37,6 +43,14 @@ _COMPARISONS: dict[str, str] = {
     },
     "BETWEEN": "{column} BETWEEN {0} AND {1}",
 }
+
+# The runs of ASCII letters and digits in a text, as lexemes. PostgreSQL's own parser would take numbers, hosts and
+# paths for words of other kinds, and what is a letter differs by locale.
+WORDS_OF_TEXT = (
+    "array_to_tsvector(array_remove(string_to_array(regexp_replace(regexp_replace("
+    f"""lower(left({{column}}, {SEARCHED_CHARACTERS}) COLLATE "C"), '[^a-z0-9]+', ' ', 'g'), """
+    rf"""'([a-z0-9]{{{{{LONGEST_INDEXED_WORD}}}}})[a-z0-9]+', '\1', 'g'), ' '), ''))"""
+)
 
 # The words that cannot stand for a table, a column or an alias unless they are quoted. Keywords that are taken as names
 # in every place where we write one (timestamp, level, name …) are not among them: the lists were found by trying each
@@ -393,6 +407,9 @@ POSTGRESQL = Dialect(
         "LIKE": "{column} LIKE {0}",
         "NOT LIKE": "{column} NOT LIKE {0}",
         "ILIKE": "{column} ILIKE {0}",
+        "HAS PARTS": "{column} ILIKE {0}",
+        # The words last: where the index does not serve, they take longest to find.
+        "HAS WORDS": f"({{column}} ILIKE {{0}} AND {WORDS_OF_TEXT} @@ CAST({{1}} AS tsquery))",
         "IN": "{column} = ANY({0})",
         "NOT IN": "NOT ({column} = ANY({0}))",
         "IN OR NULL": "({column} = ANY({0}) OR {column} IS NULL)",
@@ -455,6 +472,7 @@ SQLITE = Dialect(
         "LIKE": f"{LIKE_FUNCTION}({{0}}, {{column}})",
         "NOT LIKE": f"NOT {LIKE_FUNCTION}({{0}}, {{column}})",
         "ILIKE": f"{ILIKE_FUNCTION}({{0}}, {{column}})",
+        "HAS PARTS": "{column} LIKE {0}",
         "IN": "{column} IN (SELECT value FROM json_each({0}))",
         "NOT IN": "{column} NOT IN (SELECT value FROM json_each({0}))",
         "IN OR NULL": "({column} IN (SELECT value FROM json_each({0})) OR {column} IS NULL)",

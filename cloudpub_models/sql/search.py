@@ -14,16 +14,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.sql.dialects import SEARCHED_CHARACTERS
 from cloudpub_models.sql.identifiers import shown
 
-# How much of a text is looked at: what comes later in it is not found.
-_SEARCHED_CHARACTERS = 20_000
 _LONGEST_QUERY = 1_000
 _MOST_WORDS = 32
 _WORD = re.compile(r"[^\W_]+")
 _TYPED_TERM = re.compile(
     r"""(?P<without>-)? (?: "(?P<quoted>[^"]*)"? | (?P<plain>[^\s"]+) ) (?P<beginning>\*)?""", re.VERBOSE
 )
+_ASCII_RUN = re.compile(r"[a-z0-9]+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -110,7 +110,7 @@ class SearchQuery:
         >>> SearchQuery('"out of memory" -debug').highlights("Worker 7: Out of memory!")
         [(10, 23)]
         """
-        found = [(word.group(), *word.span()) for word in _WORD.finditer(_folded(text[:_SEARCHED_CHARACTERS]))]
+        found = [(word.group(), *word.span()) for word in _WORD.finditer(_folded(text[:SEARCHED_CHARACTERS]))]
         terms = [term for alternative in self._alternatives for term in alternative.wanted]
         places = sorted(place for term in terms for place in _places(term, found))
         joined: list[tuple[int, int]] = []
@@ -135,6 +135,17 @@ class SearchQuery:
             for alternative in self._alternatives
         ]
 
+    def runs(self) -> list[list[list[tuple[str, bool]]]]:
+        """Return the runs of ASCII letters and digits in what is searched for: of each alternative, of each term.
+
+        A text that has a term has all of its runs, and with those that are marked another one may begin. An index knows
+        texts by them, since what else is a letter depends on the database.
+
+        >>> SearchQuery('"out of mem"* -debug OR größe').runs()
+        [[[('out', False), ('of', False), ('mem', True)]], [[('gr', False), ('e', False)]]]
+        """
+        return [[_runs(term) for term in alternative.wanted] for alternative in self._alternatives]
+
 
 def search_query(text: Any) -> SearchQuery:
     """Return a search that was given as text, or as one already.
@@ -158,7 +169,13 @@ def _folded_character(character: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(_folded(text[:_SEARCHED_CHARACTERS]))
+    return _WORD.findall(_folded(text[:SEARCHED_CHARACTERS]))
+
+
+def _runs(term: _Term) -> list[tuple[str, bool]]:
+    text = " ".join(term.words)
+    runs = list(_ASCII_RUN.finditer(text))
+    return [(run.group(), term.beginning and run.end() == len(text)) for run in runs]
 
 
 def _is_in(term: _Term, words: str) -> bool:

@@ -139,12 +139,22 @@ def test_a_dialect_is_one_object(dialect: Any) -> None:
 
 @pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE])
 def test_every_operator_has_a_text_on_both(dialect: Dialect) -> None:
-    for operator, count in PARAMETER_COUNTS.items():
+    operators = {operator: count for operator, count in PARAMETER_COUNTS.items() if operator != "HAS WORDS"}
+    for operator, count in operators.items():
         parameters = [f"@p{number}" for number in range(count)]
         text = dialect.comparison("col", operator, parameters)
         assert text.count("col") == (2 if operator.endswith("OR NULL") else 1)
         assert all(text.count(parameter) == 1 for parameter in parameters)
-    assert set(dialect.comparisons) == set(PARAMETER_COUNTS)
+    assert set(dialect.comparisons) - {"HAS WORDS"} == set(operators)
+
+
+def test_postgresql_alone_has_an_index_that_is_asked_for_words() -> None:
+    text = POSTGRESQL.comparison("col", "HAS WORDS", ["@p0", "@p1"])
+    assert text.startswith("(col ILIKE @p0 AND array_to_tsvector(")
+    assert text.endswith(") @@ CAST(@p1 AS tsquery))")
+    assert (text.count("col"), text.count("@p")) == (2, 2)
+    with pytest.raises(InvalidQueryError, match="got 'HAS WORDS'"):
+        SQLITE.comparison("col", "HAS WORDS", ["@p0", "@p1"])
 
 
 def test_an_unknown_operator() -> None:

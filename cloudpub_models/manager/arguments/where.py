@@ -22,7 +22,7 @@ from cloudpub_models.manager.arguments.dotted import HeldTo, is_dotted, keys_of,
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Part, Shape, condition_of, group_of
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.sql import Dialect
-from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, PATTERN_OPERATORS
+from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, PATTERN_OPERATORS, SEARCH_OPERATORS
 from cloudpub_models.sql.nodes.conditions import (
     Condition,
     Group,
@@ -161,6 +161,8 @@ def _part_and_values(value: Any, column: Column, dialect: Dialect) -> tuple[Part
         return part, (column.encode_list(value.values[0], dialect),)
     if value.name in PATTERN_OPERATORS:
         return part, (_pattern(value.values[0], column),)
+    if value.name in SEARCH_OPERATORS:
+        return part, value.values
     return part, tuple([column.encode(operand) for operand in value.values])
 
 

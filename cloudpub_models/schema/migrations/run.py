@@ -129,6 +129,13 @@ class MigrationRun:
         """Do work of another kind as if it were a script: in a transaction that waits for no table too long."""
         return self._attempt(work)
 
+    def step_by_itself(self, work: Callable[[], R]) -> R:
+        """Do work that wants no transaction, as a script with ``atomic = False``."""
+        if self._session.always_in_transaction:
+            return self._attempt(work)
+        with self._session.no_transaction():
+            return work()
+
     def record_only(self, scripts: Iterable[Script]) -> list[str]:
         """Record scripts as applied without running them, and return the names of those that were not recorded."""
         with self._session.transaction():

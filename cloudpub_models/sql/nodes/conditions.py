@@ -25,6 +25,8 @@ PARAMETER_COUNTS: dict[str, int] = {
     **dict.fromkeys(("=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "IN", "NOT IN"), 1),
     **dict.fromkeys(("IS NULL", "IS NOT NULL", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE"), 0),
     "BETWEEN": 2,
+    "HAS PARTS": 1,
+    "HAS WORDS": 2,
     # With a None among the members.
     **dict.fromkeys(("IN OR NULL", "NOT IN OR NULL"), 1),
 }

@@ -1,0 +1,1 @@
+"""The index of words that a searched table may have."""

@@ -1,0 +1,84 @@
+"""PostgreSQL's index of words: a GIN index of each searched column over the words of its text.
+
+It is made while others write, and serves statements that ask for words by the same expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import peewee
+
+from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.schema.search.tables import Ask, SearchedTable
+from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.sql.dialects import LONGEST_INDEXED_WORD, POSTGRESQL, WORDS_OF_TEXT
+from cloudpub_models.sql.search import SearchQuery
+
+_MADE = """
+    SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass(%s) AND x.indisvalid AND i.relname = ANY(%s)
+"""
+# Those of columns that are searched no longer too, and those that an interrupted command has left invalid.
+_OURS = r"""
+    SELECT i.relname::text FROM pg_catalog.pg_index x
+    JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_am m ON m.oid = i.relam
+    WHERE x.indrelid = to_regclass(%s) AND m.amname = 'gin' AND x.indexprs IS NOT NULL
+      AND i.relname LIKE '%%\_search' ORDER BY 1
+"""
+
+
+def is_made(ask: Ask, table: SearchedTable) -> bool:
+    """Return whether a table has the indexes of all its columns, and they serve."""
+    names = index_names(table)
+    return len(ask(_MADE, (POSTGRESQL.quote(table.name), POSTGRESQL.pack_members(names)))) == len(names)
+
+
+def numbers(ask: Ask, table: SearchedTable, query: SearchQuery) -> None:
+    """Return none: the planner knows better than anybody whether the index or another one finds fewer rows."""
+    return
+
+
+def words(runs: Sequence[tuple[str, bool]]) -> str | None:
+    """Return a tsquery for words, of which each is to be there, or a longer one that begins so.
+
+    >>> words([("out", False), ("mem", True)])
+    "'out' & 'mem':*"
+    """
+    return " & ".join([f"'{run[:LONGEST_INDEXED_WORD]}'{':*' * beginning}" for run, beginning in runs]) or None
+
+
+def make(database: peewee.Database, table: SearchedTable) -> None:
+    """Make the indexes while others write, and have the planner know how frequent the words are."""
+    drop(database, table)
+    quoted = POSTGRESQL.quote(table.name)
+    for name, column in zip(index_names(table), table.columns, strict=True):
+        expression = WORDS_OF_TEXT.format(column=POSTGRESQL.quote(column))
+        run(database, f"{POSTGRESQL.create_index} {POSTGRESQL.quote(name)} ON {quoted} USING gin (({expression}))")
+    run(database, f"ANALYZE {quoted}")
+
+
+def drop(database: peewee.Database, table: SearchedTable) -> bool:
+    """Drop the indexes, however they were left, while others write."""
+    found = fetch(database, _OURS, (POSTGRESQL.quote(table.name),))
+    for (name,) in found:
+        run(database, f"DROP INDEX CONCURRENTLY IF EXISTS {POSTGRESQL.quote(name)}")
+    return bool(found)
+
+
+def is_there(database: peewee.Database, table: SearchedTable) -> bool:
+    """Return whether there is any of the indexes, even one that does not serve."""
+    return bool(fetch(database, _OURS, (POSTGRESQL.quote(table.name),)))
+
+
+def keep_current(database: peewee.Database, table: SearchedTable) -> None:
+    """Do nothing: the server keeps its indexes."""
+
+
+def index_names(table: SearchedTable) -> list[str]:
+    """Return the names of the indexes of a table's columns.
+
+    >>> index_names(SearchedTable("books", ("title", "body"), "id"))
+    ['books_title_search', 'books_body_search']
+    """
+    return [name_of_part(table.name, [column], "search") for column in table.columns]
