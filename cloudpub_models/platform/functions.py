@@ -9,6 +9,7 @@ from uuid import UUID
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.arguments.conditions import Where
+from cloudpub_models.manager.arguments.order import nearest_first
 from cloudpub_models.manager.joined import JoinedSelect
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
@@ -129,7 +130,9 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges", "Func
         limit: int = 50,
         offset: int = 0,
     ) -> list[Function]:
-        """Return the functions whose name contains a text, whatever its case, by name.
+        """Return the functions whose name contains a text, whatever its case.
+
+        Those that have it for a name come first, then those whose name begins with it, then the others, each by name.
 
         Args:
             text: what to look for; ``%`` and ``_`` stand for themselves.
@@ -148,7 +151,8 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges", "Func
         []
         >>> shop.close()
 
-        ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY name ASC, id ASC LIMIT … OFFSET …``
+        ``SELECT id, … FROM functions WHERE name ILIKE @param_0
+        ORDER BY name ILIKE @param_1 DESC, name ILIKE @param_2 DESC, name ASC, id ASC LIMIT … OFFSET …``
         """
         if not isinstance(text, str) or not text:
             raise InvalidValueError(f"expected a text to look for; got {shown(text)}: find_all() gives all functions")
@@ -163,4 +167,5 @@ class FunctionManager(Manager[Function, "FunctionData", "FunctionChanges", "Func
             where["user_id"] = owner_key(user, self)
         if status is not None:
             where["status"] = status
-        return self.find_all(where, order_by=("name", "id"), limit=limit, offset=offset)
+        order = nearest_first("name", text, self.table)
+        return self.find_all(where, order_by=order, limit=limit, offset=offset)

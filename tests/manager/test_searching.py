@@ -13,7 +13,7 @@ from cloudpub_models import Database, Function, Manager, Managers, Organization,
 from cloudpub_models.entity import AutoField, CharField, Entity, ForeignKey, IntegerField, TextField
 from cloudpub_models.errors import InvalidCountError, InvalidCursorError, InvalidQueryError, UnguardedError
 from cloudpub_models.schema import create_all
-from cloudpub_models.schema.search.index import switch_on
+from cloudpub_models.schema.search_index import switch_on
 
 
 class Shelf(Entity):

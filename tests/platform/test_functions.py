@@ -103,6 +103,28 @@ def test_search(managers: Managers, ada: User, new_user: Any) -> None:
     assert search("'; DROP TABLE functions; --") == []
 
 
+def test_search_has_the_nearest_names_first(managers: Managers, ada: User, statements: Any) -> None:
+    names = ["an-ant", "ANT", "antler", "Ant-2", "ant_%", "giant", "ant", "Älter", "ältere", "kalt", "ä%"]
+    for name in names:
+        managers.functions.insert({"user_id": ada.id, "name": name})
+
+    def ranked(text: str) -> list[str]:
+        def rank(name: str) -> tuple[bool, bool, str]:
+            return name.lower() != text.lower(), not name.lower().startswith(text.lower()), name
+
+        return sorted([name for name in names if text.lower() in name.lower()], key=rank)
+
+    for text in ("ant", "ANT", "nt", "ant_%", "lt", "a"):
+        found = managers.functions.search(text)
+        assert [function.name for function in found] == ranked(text)
+        pages = [managers.functions.search(text, limit=2, offset=offset) for offset in range(0, len(names), 2)]
+        assert [function for page in pages for function in page] == found
+    assert ranked("ant")[:5] == ["ANT", "ant", "Ant-2", "ant_%", "antler"]
+    statements.clear()
+    assert managers.owned_by(ada).functions.search("ANT", limit=1)[0].name == "ANT"
+    assert [list(values) for _, values in statements] == [["%ANT%", ada.id, "ANT", "ANT%", 1, 0]]
+
+
 def test_search_refuses_bad_arguments(managers: Managers, ada: User) -> None:
     for text in ("", None, 5):
         with pytest.raises(InvalidValueError):

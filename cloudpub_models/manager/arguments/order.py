@@ -15,7 +15,9 @@ from cloudpub_models.manager.arguments.where import pieces_of
 from cloudpub_models.manager.columns.table import Table, table_of
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes import expressions as nodes
+from cloudpub_models.sql.nodes.conditions import Comparison
 from cloudpub_models.sql.nodes.query import OrderBy as OrderByNode
+from cloudpub_models.sql.patterns import escaped
 from cloudpub_models.sql.text.secrets import names_secret_column
 
 Direction = Literal["ASC", "DESC"]
@@ -89,6 +91,21 @@ def parse_order(order_by: OrderBy, order_direction: str, table: Table, engine: E
     return OrderWithValues(order, values) if any(isinstance(item, Expressed) for item, _ in order) else tuple(order)
 
 
+def nearest_first(column: str, text: str, table: Table) -> OrderWithValues:
+    """Return an order for rows that have a text in a column: those that are it, those that begin with it, the others.
+
+    The case of letters does not matter to that; equal ones come by the column, then by the primary key.
+
+    Args:
+        column: the column's name.
+        text: the text.
+        table: the table whose rows are ordered.
+    """
+    matches = Comparison(nodes.Column(None, column), "ILIKE")
+    rest = [(name, "ASC") for name in dict.fromkeys((column, *table.key_names))]
+    return OrderWithValues([(matches, "DESC"), (matches, "DESC"), *rest], [escaped(text), f"{escaped(text)}%"])
+
+
 def values_of_order(order: Order) -> list[Any]:
     """Return the values of the parameters of an order's expressions."""
     return order.values if isinstance(order, OrderWithValues) else []
@@ -121,6 +138,11 @@ def order_nodes(order: Order, table: Table, name: str | None = None) -> tuple[Or
 def _node(item: Any, direction: str, table: Table, name: str | None) -> OrderByNode:
     if isinstance(item, Expressed):
         return OrderByNode(nodes.Positional(item.pieces), direction, item.nulls)
+    if isinstance(item, Comparison):
+        field = table.columns[item.column.name].field
+        return OrderByNode(
+            item.changed(column=nodes.Column(name, field.column_name)), direction, None, bool(field.null)
+        )
     if item in table.columns:
         return OrderByNode(nodes.Column(name, item), direction, None, bool(table.columns[item].field.null))
     return OrderByNode(related_value(table.model, item, name), direction)

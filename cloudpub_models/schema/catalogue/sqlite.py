@@ -33,8 +33,15 @@ from cloudpub_models.schema.statements import fetch, fetch_value
 from cloudpub_models.sql.dialects import SQLITE
 
 KEEPS_WORDS = True
+# An index of words and other virtual tables are no tables of rows, and the tables that those keep are their own.
+_TABLES = """
+    SELECT name, sql FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'
+      AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('virtual', 'shadow'))
+    ORDER BY name
+"""
 _MAKING = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_'
+      AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid
 """
 
@@ -46,9 +53,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
         return fetch(database, query, parameters)
 
     found = []
-    for name, statement in rows(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name"
-    ):
+    for name, statement in rows(_TABLES):
         if wanted is not None and name not in wanted:
             continue
         table = TableParts(name)
@@ -194,8 +199,7 @@ def _base(declared: str) -> str:
 
 def read_facts(database: peewee.Database) -> DatabaseFacts:
     """Return what is to be known of a database before its schema is changed."""
-    tables = fetch(database, "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'")
-    rows = {SQLITE.folded(name): _counted(database, name) for (name,) in tables}
+    rows = {SQLITE.folded(name): _counted(database, name) for name, _ in fetch(database, _TABLES)}
     return DatabaseFacts(SQLITE, rows, schema="main", counted=True, complete=True)
 
 

@@ -23,6 +23,7 @@ from cloudpub_models.errors import MigrationError, did_you_mean
 from cloudpub_models.schema.migrations.applied import HISTORY_TABLE, AppliedMigration, AppliedMigrations
 from cloudpub_models.schema.migrations.scripts import Script, scripts_of
 from cloudpub_models.schema.migrations.status import MigrationStatus, require_sound, statuses_of
+from cloudpub_models.schema.search.tables import keep_current
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Migrator:
         from cloudpub_models.schema.migrations.run import MigrationRun
 
         self._require_known(target, [script.name for script in self.scripts()])
-        with MigrationRun(self.database, self._book, self.lock_timeout, self.afterwards) as run:
+        with MigrationRun(self.database, self._book, self.lock_timeout, self._bring_up_to_tables) as run:
             return run.up(self.scripts_to_apply(target))
 
     def down(self, target: str | None = None) -> list[str]:
@@ -167,8 +168,13 @@ class Migrator:
         from cloudpub_models.schema.migrations.run import MigrationRun
 
         self._require_known(target, self.applied())
-        with MigrationRun(self.database, self._book, self.lock_timeout, self.afterwards) as run:
+        with MigrationRun(self.database, self._book, self.lock_timeout, self._bring_up_to_tables) as run:
             return run.down(self.scripts_to_revert(target))
+
+    def _bring_up_to_tables(self) -> None:
+        keep_current(self.database, [model for component in self.components for model in component.models])
+        if self.afterwards is not None:
+            self.afterwards()
 
     def examine(self, beside: Iterable[Component] = ()) -> Examination:
         """Return what there is to say of a database's tables before it is adopted; nothing is refused.

@@ -21,7 +21,6 @@ from cloudpub_models.sql.search import SearchQuery
 
 # Where more rows may have the words, those that are wanted are found sooner by going through the table in their order.
 MOST_ROWS = 2_000
-_EVENTS = ("insert", "update", "delete")
 _PART_LENGTH = 3
 # Enough of a word to tell it from others.
 _MOST_PARTS = 12
@@ -94,13 +93,18 @@ def is_there(database: peewee.Database, table: SearchedTable) -> bool:
 
 
 def keep_current(database: peewee.Database, table: SearchedTable) -> None:
-    """Make the index anew where the table has one whose triggers are gone or were made for other columns."""
+    """Make the index anew where the table has one whose triggers are gone or were made for other columns.
+
+    Columns that only a later migration adds are waited for.
+    """
     if is_there(database, table) and not is_made(partial(fetch, database), table):
-        make(database, table)
+        columns = {name for (name,) in fetch(database, "SELECT name FROM pragma_table_xinfo(?)", (table.name,))}
+        if columns.issuperset(table.columns):
+            make(database, table)
 
 
 def index_name(table: str) -> str:
-    """Return the name of a table's index, which is a table to SQLite.
+    """Return the name of a table's index, which is a table to SQLite; its triggers are named after it.
 
     >>> index_name("books")
     'books_words_search'
@@ -108,20 +112,20 @@ def index_name(table: str) -> str:
     return name_of_part(table, ["words"], "search")
 
 
-def is_trigger(name: str) -> bool:
+def is_search_trigger(name: str) -> bool:
     """Return whether a trigger is one that keeps an index.
 
-    >>> is_trigger("books_words_search_insert"), is_trigger("books_record_insert")
+    >>> is_search_trigger("books_words_search_insert"), is_search_trigger("books_record_insert")
     (True, False)
     """
-    return name.endswith(tuple([f"_search_{event}" for event in _EVENTS]))
+    return name.endswith(("_words_search_insert", "_words_search_update", "_words_search_delete"))
 
 
 def _left(database: peewee.Database, table: SearchedTable) -> Iterator[tuple[str, str]]:
     """Yield what there is of a table's index: the kind and the name."""
     names = {index_name(table.name)}
     for (name,) in fetch(database, _TRIGGERS, (table.name,)):
-        if is_trigger(name):
+        if is_search_trigger(name):
             yield "TRIGGER", name
             names.add(name.rpartition("_")[0])
     for name in sorted(names):

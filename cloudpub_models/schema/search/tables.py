@@ -6,13 +6,14 @@ one has them is decided by who reads searches, so that answers are the same with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
 import peewee
 
-from cloudpub_models.entity.searchable import searchable_fields
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.searchable import is_searchable, searchable_fields
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.search import SearchQuery
 
@@ -64,6 +65,14 @@ class Kind(Protocol):
 def kind_of(dialect: Dialect) -> Kind:
     """Return what a kind of database does in its own way."""
     return cast("Kind", import_module(f"cloudpub_models.schema.search.{dialect.name}"))
+
+
+def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> None:
+    """Make indexes anew that a migration has left behind, as it does when it has run."""
+    kind = kind_of(sql_dialect_of(database))
+    for model in models:
+        if is_searchable(model):
+            kind.keep_current(database, searched_table(model))
 
 
 def searched_table(model: type[peewee.Model]) -> SearchedTable:

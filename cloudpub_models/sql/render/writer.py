@@ -393,7 +393,9 @@ class _Writer:
         if isinstance(order.item, Raw) and order.direction == "ASC" and order.nulls is None:
             return self.raw(order.item.sql)  # it may bring a direction of its own
         nulls = self.dialect.nulls(order.direction, order.nulls, nullable=order.nullable)
-        return f"{self.expression(order.item)} {order.direction}{nulls}"
+        is_comparison = isinstance(order.item, Comparison)
+        item = self.comparison(order.item) if is_comparison else self.expression(order.item)
+        return f"{item} {order.direction}{nulls}"
 
     def limits(self, limit: Count, offset: Count) -> str:
         text = "" if limit is None else f" LIMIT {self.number(limit)}"

@@ -16,6 +16,7 @@ from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.drift.definition import expected_catalogue
 from cloudpub_models.schema.migrations.migrator import Migrator
+from cloudpub_models.schema.search_index import faulty_tables
 
 # A consumer that has left something waiting for so long has stopped, and is not just slow.
 _PATIENCE = timedelta(days=1)
@@ -114,6 +115,15 @@ def indexes_twice(database: Database) -> Iterator[Verdict]:
                 )
 
 
+def indexes_of_words(database: Database) -> Iterator[Verdict]:
+    """Find indexes of words that do not serve: searches read the texts themselves."""
+    for table in faulty_tables(database.engine, database.models):
+        yield warning(
+            f"the index of words of {table} is not up to its table: searches do without it",
+            f"cloudpub search index on {table}",
+        )
+
+
 def history(database: Database) -> Iterator[Verdict]:
     """Say whether changes are recorded, and which tables have triggers that do not record what they should."""
     recorded = database.history.tables
@@ -168,6 +178,7 @@ CHECKS: tuple[Check, ...] = (
     ("drift", drift),
     ("indexes", foreign_keys_without_index),
     ("indexes", indexes_twice),
+    ("indexes", indexes_of_words),
 )
 
 

@@ -66,14 +66,6 @@ def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]
     return [table.name for table in tables if kind.is_there(database, table) and not kind.is_made(ask, table)]
 
 
-def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> None:
-    """Make indexes of words anew that a migration has left behind, as it does when it has run."""
-    kind = kind_of(sql_dialect_of(database))
-    for model in models:
-        if is_searchable(model) and database.table_exists(model._meta.table_name):
-            kind.keep_current(database, searched_table(model))
-
-
 def _tables(database: peewee.Database, models: Sequence[type[peewee.Model]]) -> list[SearchedTable]:
     tables = [searched_table(model) for model in models]
     missing = [table.name for table in tables if not database.table_exists(table.name)]
