@@ -69,7 +69,8 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         >>> managers.functions.find_by_text("resi* -crop").items == [resize]
         True
 
-        ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY id ASC LIMIT @param_1``, as often as it takes
+        ``SELECT id, … FROM functions WHERE name ILIKE @param_0 ORDER BY id ASC LIMIT @param_1``, as often as it takes,
+        behind the question whether the table has an index of words
         """
         query = search_query(text)
         table = searched_table(self.model)

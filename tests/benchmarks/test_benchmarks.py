@@ -143,6 +143,13 @@ def test_what_an_owner_costs_is_measured(capsys):
     assert all(re.fullmatch(r"\d+\.\d\d( \(void\))?", cell.strip()) for line in lines for cell in line.split("|")[2:-1])
 
 
+def test_what_searches_take_is_measured(capsys):
+    from benchmarks import searching
+
+    assert searching.main(["--rounds", "1", "--lines", "100", "--database", "sqlite"]) == 0
+    assert "| a word, rare: one function |" in capsys.readouterr().out
+
+
 def test_what_feeds_take_is_measured(capsys):
     from benchmarks import feeds
 

@@ -29,6 +29,7 @@ class ApiKey(Entity):
         table_name = "api_keys"
         indexes = ((("user", "name"), True),)
         owner = "user"
+        searchable = ("name",)
 
 
 class Charge(peewee.Model):

@@ -201,6 +201,11 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
         walk("guard", "on", exit_code=1)
         walk("guard", "off", exit_code=1)
 
+    # Its words
+    assert walk("search", "index", "on", "api_keys") == "indexed: api_keys\n"
+    assert walk("search", "index", "on") == "indexed: organizations, functions, function_logs\n"
+    assert "api_keys" in walk("search", "index", "off")
+
     # Its schema
     assert "type ApiKey {" in walk("graphql", "schema")
     assert 'label="billing"' in walk("schema", "--from", "database", "--format", "dot")

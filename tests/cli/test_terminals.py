@@ -63,6 +63,8 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("history", "remove-consumer"): [(HOSTILE, "--yes"), (HOSTILE, "--yes", "--json")],
     ("guard", "on"): [(), ("--owner", HOSTILE)],
     ("guard", "off"): [(), ("--json",)],
+    ("search", "index", "on"): [(), ("function_logs", "--json"), (HOSTILE,)],
+    ("search", "index", "off"): [(), ("function_logs", "--json"), (HOSTILE,)],
     ("graphql", "schema"): [()],
     ("graphql", "query"): [("{ functions { nodes { name } } }",), (HOSTILE,), ("{ a }", "--variables", HOSTILE)],
     ("stats",): [("1-of-them",), ("1-of-them", "--json"), ("1-of-them", "--html", "page.html")],

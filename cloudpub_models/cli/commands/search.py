@@ -36,7 +36,9 @@ search.add_typer(index)
 
 TablesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TABLE]...", help="Which tables; all that are searched if left out.", show_default=False),
+    typer.Argument(
+        metavar="TABLE", help="Which table, or several; all that are searched if left out.", show_default=False
+    ),
 ]
 
 

@@ -37,6 +37,12 @@ class Expressed(NamedTuple):
     nulls: str | None = None
 
 
+class Matching(NamedTuple):
+    """Whether a column matches a pattern, whatever the case of its letters."""
+
+    column: str
+
+
 # Columns, dotted ones too, or expressions, each with its direction.
 Order = tuple[tuple[Any, str], ...]
 
@@ -101,7 +107,7 @@ def nearest_first(column: str, text: str, table: Table) -> OrderWithValues:
         text: the text.
         table: the table whose rows are ordered.
     """
-    matches = Comparison(nodes.Column(None, column), "ILIKE")
+    matches = Matching(column)
     rest = [(name, "ASC") for name in dict.fromkeys((column, *table.key_names))]
     return OrderWithValues([(matches, "DESC"), (matches, "DESC"), *rest], [escaped(text), f"{escaped(text)}%"])
 
@@ -138,11 +144,9 @@ def order_nodes(order: Order, table: Table, name: str | None = None) -> tuple[Or
 def _node(item: Any, direction: str, table: Table, name: str | None) -> OrderByNode:
     if isinstance(item, Expressed):
         return OrderByNode(nodes.Positional(item.pieces), direction, item.nulls)
-    if isinstance(item, Comparison):
-        field = table.columns[item.column.name].field
-        return OrderByNode(
-            item.changed(column=nodes.Column(name, field.column_name)), direction, None, bool(field.null)
-        )
+    if isinstance(item, Matching):
+        matches = Comparison(nodes.Column(name, item.column), "ILIKE")
+        return OrderByNode(matches, direction, None, bool(table.columns[item.column].field.null))
     if item in table.columns:
         return OrderByNode(nodes.Column(name, item), direction, None, bool(table.columns[item].field.null))
     return OrderByNode(related_value(table.model, item, name), direction)

@@ -49,7 +49,9 @@ class Join(Record):
 
 
 class OrderBy(Record):
-    """One item of ORDER BY; a comparison puts rows apart by whether it is true of them. Without ``nulls``, NULLs stand on both databases where PostgreSQL puts them.
+    """One item of ORDER BY. Without ``nulls``, NULLs stand on both databases where PostgreSQL puts them.
+
+    A comparison has the rows of which it is true behind the others.
 
     A column that is never NULL is better said to be not ``nullable``: where SQLite is told where to put its NULLs, it
     sorts what an index on several columns has in order already.

@@ -393,8 +393,7 @@ class _Writer:
         if isinstance(order.item, Raw) and order.direction == "ASC" and order.nulls is None:
             return self.raw(order.item.sql)  # it may bring a direction of its own
         nulls = self.dialect.nulls(order.direction, order.nulls, nullable=order.nullable)
-        is_comparison = isinstance(order.item, Comparison)
-        item = self.comparison(order.item) if is_comparison else self.expression(order.item)
+        item = self.comparison(order.item) if isinstance(order.item, Comparison) else self.expression(order.item)
         return f"{item} {order.direction}{nulls}"
 
     def limits(self, limit: Count, offset: Count) -> str:
