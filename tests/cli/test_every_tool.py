@@ -101,7 +101,7 @@ class Walk:
         result = self._run(*arguments, stdin=stdin)
         assert result.exit_code == exit_code, result.output
         assert HASH not in result.output or "--with-secrets" in arguments
-        self.left -= {arguments[:1], arguments[:2]}
+        self.left -= {arguments[:1], arguments[:2], arguments[:3]}
         return result.stdout
 
 
