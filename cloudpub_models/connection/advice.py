@@ -28,6 +28,9 @@ _ADVICE: dict[type[errors.CloudpubError], str] = {
 }
 
 _MISSING_TABLE_ADVICE = "is this its name? if it is, and this database was never migrated, call database.migrate()"
+_MISSING_CONSTRAINT_ADVICE = (
+    "name the columns of the primary key or of one of the table's unique constraints, all of them"
+)
 _LONGEST_TEXT = 500
 
 
@@ -36,16 +39,21 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
 
 
-def with_advice(kind: type[E], text: str, *, missing_table: bool = False, **details: Any) -> E:
+def with_advice(
+    kind: type[E], text: str, *, missing_table: bool = False, missing_constraint: bool = False, **details: Any
+) -> E:
     """Return an error of a kind that says what to do next.
 
     Args:
         kind: its class.
         text: what has happened.
         missing_table: whether a table is not there.
+        missing_constraint: whether no unique constraint has the columns of an ON CONFLICT.
         details: what else the class takes.
     """
-    advice = _MISSING_TABLE_ADVICE if missing_table else _ADVICE.get(kind)
+    advice = _ADVICE.get(kind)
+    if missing_table or missing_constraint:
+        advice = _MISSING_TABLE_ADVICE if missing_table else _MISSING_CONSTRAINT_ADVICE
     return kind(f"{text}: {advice}" if advice else text, **details)
 
 

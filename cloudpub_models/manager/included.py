@@ -84,7 +84,10 @@ class _Named:
 
 def _named(include: Include) -> dict[str, _Named]:
     if isinstance(include, str) or not isinstance(include, Sequence | Mapping):
-        raise InvalidQueryError(f"expected include to be a sequence of relation names or a dict; got {shown(include)}")
+        hint = f": write ({shown(include)},)" if isinstance(include, str) else ""
+        raise InvalidQueryError(
+            f"expected include to be a sequence of relation names or a dict; got {shown(include)}{hint}"
+        )
     tree: dict[str, _Named] = {}
     for path in include:
         if not isinstance(path, str) or not path:

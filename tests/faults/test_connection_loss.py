@@ -101,7 +101,7 @@ def test_every_backend_is_terminated_every_50_ms(server, bank, start_workers, sc
         results = workers.results(300)
     print(f"{len(swept)} sweeps, {sum(swept)} terminated")
     assert sum(swept) >= 8
-    in_doubt = check_books(bank, results, 5.0)
+    in_doubt = check_books(bank, results, 1.0)
     assert "unknown" not in in_doubt.values()
 
 
@@ -138,7 +138,7 @@ def test_the_server_crashes_and_restarts(server, bank, start_workers, scale):
     results = workers.results(60)
     print(f"down for {', '.join(f'{downtime:.2f}' for downtime in downtimes)} s")
     # Recovery is counted from when the server takes connections again.
-    check_books(bank, results, max(downtimes) + 5.0)
+    check_books(bank, results, max(downtimes) + 2.0)
 
 
 # A cut inside a transaction

@@ -101,6 +101,20 @@ def test_a_value_that_does_not_fit_is_refused_in_conditions(managers, statements
     assert statements == []
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.find_all({"deployments": 3}), "a condition names a column of its rows, as in 'deployments.…'"),
+        (lambda m: m.find_all({"deployments": {"version": 3}}), "'deployments': it is a relation"),
+        (lambda m: m.find_all(include="user"), r"got 'user': write \('user',\)"),
+        (lambda m: m.upsert({"user_id": 1, "name": "f"}, ["name"]), "name the columns of the primary key or of one"),
+    ],
+)
+def test_what_was_nearly_right_is_told_how_to_write(managers, call, message):
+    with pytest.raises(InvalidQueryError, match=message):
+        call(managers.functions)
+
+
 @pytest.mark.parametrize("name", [*HOSTILE, None, 5, b"id"])
 def test_a_name_that_is_no_column_is_refused_everywhere(managers, statements, name):
     users = managers.users

@@ -113,7 +113,8 @@ def classify(
         return with_advice(errors.StorageError, f"default_transaction_read_only is on: {text}")
     if code is not None:
         kind = _SQLSTATES.get(code) or _SQLSTATE_CLASSES.get(code[:2], errors.DatabaseError)
-        return with_advice(kind, text, missing_table=code == "42P01")
+        is_conflict = code == "42P10" and "ON CONFLICT" in text
+        return with_advice(kind, text, missing_table=code == "42P01", missing_constraint=is_conflict)
     if _LOST_CONNECTION.search(text) or _has_closed_its_connection(error):
         reason = " ".join(text.split())
         return with_advice(errors.ConnectionLostError, f"the connection was lost: {reason}")

@@ -78,7 +78,12 @@ def classify(
     if text == "integer overflow":
         return errors.InvalidValueError(f"{text}: the sum has more than 64 bits; take it of decimals or floats")
     kind = _CODES.get(code) or _CODES.get(basic, errors.DatabaseError)
-    return with_advice(kind, text, missing_table=text.startswith("no such table"))
+    return with_advice(
+        kind,
+        text,
+        missing_table=text.startswith("no such table"),
+        missing_constraint=text.startswith("ON CONFLICT clause does not match"),
+    )
 
 
 def _of_constraint(

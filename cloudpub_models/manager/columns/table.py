@@ -26,6 +26,7 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.manager.columns.encoding import Encoder, Kind, encoder_for, kind_of
 from cloudpub_models.manager.columns.many import around_nones, moment_texts, uuid_texts
+from cloudpub_models.manager.relations import relation_names
 from cloudpub_models.sql import Dialect, NamedTable
 from cloudpub_models.sql.dialects import ComparedKind
 from cloudpub_models.sql.identifiers import represented, shown, surrogate_in
@@ -314,6 +315,8 @@ class Table:
         if not isinstance(name, str):
             return UnknownColumnError(f"expected the name of a column of {self.name}; got {shown(name)}")
         hint = did_you_mean(name, self._by_any_name)
+        if name in relation_names(self.model):
+            hint = f"it is a relation: a condition names a column of its rows, as in {f'{name}.…'!r}"
         return UnknownColumnError(f"{self.name} has no column {shown(name)}: {hint}")
 
 
