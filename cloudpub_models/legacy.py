@@ -21,6 +21,7 @@ from cloudpub_models.manager.manager import Manager
 from cloudpub_models.models import Function, User
 from cloudpub_models.platform.default import managers
 from cloudpub_models.platform.registry import Managers
+from cloudpub_models.sql.values import check_count
 
 DatabaseManagers = managers
 
@@ -273,6 +274,8 @@ class QueryHelpers:
 
     @classmethod
     def _newest_of(cls, manager: Manager[Any], function_uuid: UUID | str, limit: int, offset: int) -> list[Row]:
+        check_count(limit, "limit")
+        check_count(offset, "offset")
         function = cls.managers.functions.find_by_uuid(function_uuid)
         if function is None:
             return []

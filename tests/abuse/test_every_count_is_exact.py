@@ -68,7 +68,7 @@ def owners(managers: Managers) -> Iterator[Any]:
     yield managers.database
     yield managers.database.history
     yield QueryBuilder("users")
-    yield QueryHelpers
+    yield type("Helpers", (QueryHelpers,), {"managers": managers})
     seen = set()
     for manager in [managers.for_model(model) for model in managers.database.models]:
         for name, method in inspect.getmembers(type(manager), callable):
