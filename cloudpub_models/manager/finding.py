@@ -21,10 +21,11 @@ from cloudpub_models.manager.arguments.order import (
     parse_order,
     require_own_columns,
 )
+from cloudpub_models.manager.columns.encoding import TYPES_OF_KEYS
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.manager.included import Include, Tree, load_included, parse_include
 from cloudpub_models.manager.related import RelatedRows
-from cloudpub_models.manager.sending import SEVERAL, TableAccess, require_value, send
+from cloudpub_models.manager.sending import TableAccess, require_value, send
 from cloudpub_models.manager.statements.pages import complete_order, decode_cursor, encode_cursor, rows_after
 from cloudpub_models.manager.statements.results import CursorPage, PaginatedResult
 from cloudpub_models.manager.statements.shapes import Select, Statements
@@ -378,7 +379,7 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         """Return the row that has one value in a column."""
         statements = self._statements[self.database.engine.sql_dialect]
         lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
-        if value is None or isinstance(value, SEVERAL):
+        if type(value) not in TYPES_OF_KEYS:
             require_value(value, name)
         encoded = lookup.encode(value)
         if select is None and self.scope is None:

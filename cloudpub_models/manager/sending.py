@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=peewee.Model)
 
 # What stands for more than one value, or for a comparison with one.
-SEVERAL = (list, tuple, set, frozenset, dict, Operator)
+_SEVERAL = (list, tuple, set, frozenset, dict, Operator)
 
 Way = Literal["fetch", "run", "stream", "fetch_undecoded", "fetch_described", "copy_rows", "run_many"]
 
@@ -290,6 +290,6 @@ def require_value(value: Any, column: str) -> Any:
     """
     if value is None:
         raise InvalidValueError(f"expected a value for {column}; got None, which no row has: was the row inserted?")
-    if isinstance(value, SEVERAL):
+    if isinstance(value, _SEVERAL):
         raise InvalidValueError(f"expected one value for {column}; got {shown(value)}: use find_all() for several")
     return value

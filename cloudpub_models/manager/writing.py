@@ -23,10 +23,11 @@ from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_com
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Filter, WhereOf
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
+from cloudpub_models.manager.columns.encoding import TYPES_OF_KEYS
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.finding import Finding, row_not_found
 from cloudpub_models.manager.scope import conditions_of, is_limited, refuse, require_plain
-from cloudpub_models.manager.sending import SEVERAL, require_value, send
+from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.statements.pages import complete_order
 from cloudpub_models.manager.statements.shapes import ConflictRule, Request, Upsert
 from cloudpub_models.sql import Conflict
@@ -454,7 +455,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
     def _one(self, name: str, value: Any) -> Conditions:
         """Return the condition that a column has one value."""
         column = self.table.column(name)
-        if value is None or isinstance(value, SEVERAL):
+        if type(value) not in TYPES_OF_KEYS:
             require_value(value, name)
         encoded = column.encode(value)
         if self.scope is None:

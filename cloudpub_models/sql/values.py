@@ -383,6 +383,8 @@ def _check_members(value: object) -> None:
     seen: set[int] = set()
     remaining: list[Any] = [value]
     for item in remaining:  # which grows
+        if type(item) in _HARMLESS_IN_JSON:
+            continue
         if isinstance(item, dict):
             for key in item:
                 # json.dumps turns the keys 1, None and True into text in silence.
@@ -403,7 +405,7 @@ def _check_members(value: object) -> None:
             continue
         if id(item) not in seen:
             seen.add(id(item))
-            remaining += [member for member in members if type(member) not in _HARMLESS_IN_JSON]
+            remaining += members
 
 
 def _encode_bytes(value: bytearray | memoryview) -> bytes:

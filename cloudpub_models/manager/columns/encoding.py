@@ -34,7 +34,8 @@ Kind = Literal["text", "integer", "timestamp", "uuid", "other"]
 # PostgreSQL's limit for one field is 1 GB; a longer text makes the server drop the connection.
 _LONGEST_TEXT = 250_000_000
 
-_TYPES_OF_KEYS = frozenset({int, UUID, str})
+# What rows are looked up by nearly always: single values, as their types tell sooner than anything else.
+TYPES_OF_KEYS = frozenset({int, UUID, str})
 
 _INTEGER_BITS: tuple[tuple[type[peewee.Field[Any]], int], ...] = (
     (peewee.SmallIntegerField, 16),
@@ -159,6 +160,8 @@ def _converting_encoder(convert: Encoder, field: peewee.Field[Any], column: str)
 
 def _as_driver_takes_it(encoded: Any) -> Any:
     """Return what a field's ``db_value`` made as a plain value, which COPY and arrays can be written with too."""
+    if type(encoded) is str:  # by far the most
+        return sql_values.encode(encoded)
     if isinstance(encoded, peewee.Function):
         encoded = _as_sqlite_keeps_it(encoded)
     # What the driver wraps documents and binary data in keeps the data as ``adapted``.
@@ -218,7 +221,7 @@ def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encod
 
     def encode(value: Any) -> Any:
         # Nearly always a key, which is told by its type sooner than that it is no model.
-        if type(value) not in _TYPES_OF_KEYS and isinstance(value, target):
+        if type(value) not in TYPES_OF_KEYS and isinstance(value, target):
             value = getattr(value, key)
             if value is None:
                 raise InvalidValueError(

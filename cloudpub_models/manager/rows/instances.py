@@ -4,7 +4,7 @@ Peewee's constructor fills defaults, tracks changes and runs accessors for every
 instance's data directly instead. There are three, and each one's source can be read in ``loader.sources``:
 
 - ``few``: one loop, in which the frequent conversions are written out. It takes values to have the form in which this
-  library stores them.
+  library stores them, and hands over to ``many`` where there are many rows.
 - ``many``: the same for a result of many rows, whose values are decoded a column at a time before the loop.
 - ``careful``: calls a function for every value, which takes any form (another backend's timestamps with an offset, say)
   and says what is wrong where a value has none. The other two hand their rows to it where they meet such a value.
@@ -100,23 +100,19 @@ def make_loader(
     if decoded:
         return cast("Loader[M]", careful)
     names |= _WRITTEN_OUT | {"careful": careful, "read_json": json_reader()}
-    load_few: _Compiled[M] = _compiled(_few_source(model, fields, decoders, partial, origin is not None), names)
     names |= {f"decode_all{position}": column_decoder_for(decode) for position, decode in enumerate(decoders) if decode}
     load_many: _Compiled[M] = _compiled(_many_source(model, fields, decoders, partial, origin is not None), names)
 
-    def load(rows: Sequence[Row]) -> list[M]:
-        if len(rows) < _MANY_ROWS:
-            return load_few(rows)
+    def many(rows: Sequence[Row]) -> list[M]:
         if len(rows) < _ROWS_TO_COLLECT:
             return load_many(rows)
         with garbage_collection_held():
             return load_many(rows)
 
-    load.sources = {  # type: ignore[attr-defined]
-        "few": load_few.source,
-        "many": load_many.source,
-        "careful": careful.source,
-    }
+    names["many"] = many
+    # What is called first is what loads few rows: of a single one, a call more would be felt.
+    load: Any = _compiled(_few_source(model, fields, decoders, partial, origin is not None), names)
+    load.sources = {"few": load.source, "many": load_many.source, "careful": careful.source}
     return cast("Loader[M]", load)
 
 
@@ -155,6 +151,7 @@ def _few_source(
         values.append(value)
     return [
         "def load(rows):",
+        f"    if len(rows) >= {_MANY_ROWS}: return many(rows)",
         "    instances = []",
         "    try:",
         f"        for {_unpacked(fields)} in rows:",
