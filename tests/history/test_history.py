@@ -39,6 +39,9 @@ def test_a_key_that_is_none_of_the_table(recorded: Database, row_id: Any) -> Non
 def test_the_number_of_a_transaction_is_an_integer(recorded: Database, statements: Any, number: Any) -> None:
     statements.clear()
     for call in (recorded.undo, recorded.history.undo, recorded.history.of_transaction):
-        with pytest.raises(errors.InvalidCountError, match="expected transaction_id to be an integer of at least 0"):
+        with pytest.raises(
+            errors.InvalidCountError,
+            match=r"expected transaction_id to be an integer of at (least 0|most \d{19}); got ",
+        ):
             call(number)
     assert statements.sql == []
