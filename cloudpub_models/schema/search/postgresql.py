@@ -19,12 +19,13 @@ _MADE = """
     SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
     WHERE x.indrelid = to_regclass(%s) AND x.indisvalid AND i.relname = ANY(%s)
 """
-# Those of columns that are searched no longer too, and those that an interrupted command has left invalid.
+# Those of columns that are searched no longer too, and those that an interrupted command has left invalid; none that
+# somebody else has made over an expression of their own.
 _OURS = r"""
     SELECT i.relname::text FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_am m ON m.oid = i.relam
     WHERE x.indrelid = to_regclass(%s) AND m.amname = 'gin' AND x.indexprs IS NOT NULL
-      AND i.relname LIKE '%%\_search' ORDER BY 1
+      AND i.relname LIKE '%%\_search' AND pg_get_expr(x.indexprs, x.indrelid) LIKE 'array_to_tsvector(%%' ORDER BY 1
 """
 
 

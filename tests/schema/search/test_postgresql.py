@@ -7,8 +7,9 @@ import string
 
 import pytest
 
-from cloudpub_models import Database, SearchQuery
-from cloudpub_models.schema.search.postgresql import words
+from cloudpub_models import Database, FunctionLog, SearchQuery
+from cloudpub_models.schema.search.postgresql import drop, is_there, make, words
+from cloudpub_models.schema.search.tables import searched_table
 from cloudpub_models.sql.dialects import WORDS_OF_TEXT
 
 LETTERS = string.ascii_letters[:6] + string.digits[:3] + "éÉßİıK\u212aſ½²日_-. '\"\\:&!*()%\n\u0301"
@@ -59,3 +60,13 @@ def test_long_words_and_long_texts_have_their_place(database: Database) -> None:
         f"length({WORDS_OF_TEXT.format(column='chr(46)')}) AS of_none",
     )
     assert found == {"of_one": 1, "of_none": 0}
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_index_of_somebody_else_stays(database: Database) -> None:
+    database.raw_execute("CREATE INDEX their_search ON function_logs USING gin (to_tsvector('simple', message))")
+    table, theirs = searched_table(FunctionLog), "SELECT to_regclass('their_search')::text AS name"
+    for change in (make, make, drop):
+        change(database.engine, table)
+        assert database.raw_query_single(theirs) == {"name": "their_search"}
+    assert not is_there(database.engine, table)
