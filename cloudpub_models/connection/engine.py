@@ -32,7 +32,7 @@ from cloudpub_models.connection.scopes import (
     still_open,
     transactions_of_this_work,
 )
-from cloudpub_models.connection.sender import Sender
+from cloudpub_models.connection.sender import Sender, SentStatement
 from cloudpub_models.connection.text_values import as_columns_hold_it
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
@@ -137,7 +137,7 @@ class Engine(peewee.Database, Sender):
         if command in _WRITES:
             raise InvalidQueryError(f"expected a query to stream; got {command}: send it with raw_query_all()")
         if self.is_attended:
-            chunks = self.attend_raw("stream_described", text, values, chunk_size)
+            chunks = self.attend_raw(SentStatement(text, values, "stream_described", chunk_size, writes=True))
         else:
             chunks = self.stream_described(text, values, chunk_size)
         return (row for names, rows in chunks for row in by_name(names, rows))
@@ -314,50 +314,21 @@ class Engine(peewee.Database, Sender):
         block: AbstractContextManager[object] = self.savepoint() if self.acts_alone() else nullcontext()
         return block
 
-    def attend(
-        self,
-        sql: str,
-        values: Any,
-        way: str,
-        chunk_size: int | None,
-        writes: bool,
-        tables: tuple[str, ...],
-        key_position: int | None = None,
-    ) -> Any:
-        """Send what a manager sends where more than sending is to be done.
-
-        Args:
-            sql: the statement, as the driver takes it.
-            values: those of its parameters.
-            way: the method that sends it.
-            chunk_size: how many rows of a stream are fetched at a time.
-            writes: whether it changes or locks rows, or may.
-            tables: the tables that it touches, where that is known.
-            key_position: where the primary key stands in the one row at most that a lookup finds; ``None`` for any
-                other statement.
-        """
+    def attend(self, sent: SentStatement) -> Any:
+        """Send what a manager sends where more than sending is to be done."""
         cached = self._threads.current.cached
-        if cached is not None and not writes and chunk_size is None:
-            if key_position is not None:
-                return cached.look_up(sql, values, tables[0], key_position)
-            return cached.read(way, sql, values)
-        method = getattr(self, way)
-        if chunk_size is not None:
-            return method(sql, values, chunk_size)
-        with self.acting() if writes else nullcontext():
-            return method(sql, values)
+        if cached is not None and not sent.writes and sent.chunk_size is None:
+            if sent.key_position is not None:
+                return cached.look_up(sent.sql, sent.values, sent.tables[0], sent.key_position)
+            return cached.read(sent.way, sent.sql, sent.values)
+        if not sent.writes or sent.chunk_size is not None:
+            return sent.through(self)
+        with self.acting():
+            return sent.through(self)
 
-    def attend_raw(self, way: str, sql: str, values: Any, chunk_size: int | None = None) -> Any:
-        """Send what a caller wrote where more than sending is to be done.
-
-        Args:
-            way: the method that sends it.
-            sql: the statement, as the driver takes it.
-            values: those of its parameters.
-            chunk_size: how many rows of a stream are fetched at a time.
-        """
-        method = getattr(self, way)
-        return method(sql, values) if chunk_size is None else method(sql, values, chunk_size)
+    def attend_raw(self, sent: SentStatement) -> Any:
+        """Send what a caller wrote where more than sending is to be done; what it is, is not known."""
+        return sent.through(self)
 
     @abstractmethod
     def mark_of_writes(self) -> object:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudpub_models.connection.database import Database
-from cloudpub_models.connection.sender import ToldSql
+from cloudpub_models.connection.sender import SentStatement, ToldSql
 from cloudpub_models.sql.values import text_literal
 
 
@@ -53,20 +53,11 @@ class _ToldEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def attend(
-        self,
-        sql: str,
-        values: Any,
-        way: str,
-        chunk_size: int | None,
-        writes: bool,
-        tables: tuple[str, ...],
-        key_position: int | None = None,
-    ) -> Any:
+    def attend(self, sent: SentStatement) -> Any:
         """Send what a manager sends, behind what is to be told; which rows there are depends on that."""
-        if chunk_size is None:
-            before = self._before.replace("%", "%%") if values else self._before
-            return self._engine.attend(f"{before}; {sql}", values, way, None, writes, tables)
-        told = ToldSql(sql)
-        told.before = self._before.replace("%", "%%") if values else self._before
-        return self._engine.attend(told, values, way, chunk_size, writes, tables)
+        before = self._before.replace("%", "%%") if sent.values else self._before
+        if sent.chunk_size is None:
+            return self._engine.attend(sent._replace(sql=f"{before}; {sent.sql}", key_position=None))
+        told = ToldSql(sent.sql)
+        told.before = before
+        return self._engine.attend(sent._replace(sql=told))

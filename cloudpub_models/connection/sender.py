@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.scopes import Scope
@@ -20,6 +20,36 @@ class ToldSql(str):
     __slots__ = ("before",)
 
     before: str
+
+
+class SentStatement(NamedTuple):
+    """What a manager sends, where more than sending is to be done.
+
+    Attributes:
+        sql: the statement, as the driver takes it.
+        values: those of its parameters.
+        way: the method of ``Sender`` that sends it, or ``fetch_described``.
+        chunk_size: how many rows of a stream are fetched at a time; ``None`` for anything but a stream.
+        writes: whether it changes or locks rows, or may.
+        tables: the tables that it touches, where that is known.
+        key_position: where the primary key stands in the one row at most that a lookup finds; ``None`` for any other
+            statement.
+    """
+
+    sql: str
+    values: Any
+    way: str
+    chunk_size: int | None = None
+    writes: bool = False
+    tables: tuple[str, ...] = ()
+    key_position: int | None = None
+
+    def through(self, sender: object) -> Any:
+        """Send it by an engine."""
+        method = getattr(sender, self.way)
+        if self.chunk_size is None:
+            return method(self.sql, self.values)
+        return method(self.sql, self.values, self.chunk_size)
 
 
 class CopySource(Protocol):

@@ -20,6 +20,7 @@ from cloudpub_models.connection.blocks import Block, left_elsewhere
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.results import as_dicts, require_distinct
 from cloudpub_models.connection.scopes import Scope, aborted
+from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, TransactionAbortedError
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.text.returning import returned_names
@@ -57,7 +58,7 @@ def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) 
     text, values = engine.bind_parameters(sql, parameters)
     if "RETURNING" not in text.upper():  # nearly always
         if engine.is_attended:
-            return as_dicts(*engine.attend_raw("fetch_undecoded", text, values))
+            return as_dicts(*engine.attend_raw(SentStatement(text, values, "fetch_undecoded", writes=True)))
         return as_dicts(*engine.fetch_undecoded(text, values))
     with whole(engine, text):
         return as_dicts(*engine.fetch_undecoded(text, values))

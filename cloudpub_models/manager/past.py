@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import peewee
 
 from cloudpub_models.connection import Database
+from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.errors import HistoryError
 from cloudpub_models.history.past import PastTables, past_tables
 from cloudpub_models.manager.arguments.conditions import Filter
@@ -59,24 +60,14 @@ class _PastEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def attend(
-        self,
-        sql: str,
-        values: Any,
-        way: str,
-        chunk_size: int | None,
-        writes: bool,
-        tables: tuple[str, ...],
-        key_position: int | None = None,
-    ) -> Any:
+    def attend(self, sent: SentStatement) -> Any:
         """Send a query for the rows of the moment."""
-        unknown = [table for table in tables if table not in self._past.tables]
-        if writes or unknown or not tables:
+        unknown = [table for table in sent.tables if table not in self._past.tables]
+        if sent.writes or unknown or not sent.tables:
             what = f"those of {', '.join(unknown)}" if unknown else "SQL of its own, or a write"
             raise HistoryError(
                 f"expected rows as they were at {self._moment.isoformat()}; got a call for {what}, whose changes since "
                 "then are not known"
             )
-        return self._engine.attend(
-            self._past.prefix + sql, [*self._past.values, *(values or ())], way, chunk_size, writes, tables
-        )
+        values = [*self._past.values, *(sent.values or ())]
+        return self._engine.attend(sent._replace(sql=self._past.prefix + sent.sql, values=values, key_position=None))

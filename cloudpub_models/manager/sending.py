@@ -17,6 +17,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.connection.results import ResultColumns, Row, by_name
 from cloudpub_models.connection.row_security import ToldDatabase
+from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.entity.ddl import TableMetadata
 from cloudpub_models.entity.origin import Origin
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError
@@ -112,7 +113,9 @@ def send(
     engine = database.engine
     if engine.is_attended:
         key_position = request.key_position if isinstance(request, Lookup) else None
-        return engine.attend(request.sql, values, way, chunk_size, request.writes, request.tables, key_position)
+        return engine.attend(
+            SentStatement(request.sql, values, way, chunk_size, request.writes, request.tables, key_position)
+        )
     if way == "fetch":  # by far the most calls
         return engine.fetch(request.sql, values)
     method = getattr(engine, way)

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg2
 
+from cloudpub_models import Database
 from tests.waiting import wait_until
 
 SETTINGS = {
@@ -127,6 +128,15 @@ class Standby(Server):
         (position,) = self._primary.execute("SELECT pg_current_wal_lsn()::text")[0]
         replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"
         wait_until(lambda: self.execute(replayed)[0][0])
+
+
+def migrated_server() -> Server:
+    """Return a server with the platform's tables."""
+    server = Server()
+    with_tables = Database(server.url)
+    with_tables.migrate()
+    with_tables.close()
+    return server
 
 
 def free_port() -> int:

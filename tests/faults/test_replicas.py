@@ -14,7 +14,7 @@ from benchmarks import replicas
 from cloudpub_models import Database, Managers
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
 from tests.abuse.test_model_machine import run
-from tests.faults.servers import Server, Standby
+from tests.faults.servers import Server, Standby, migrated_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -24,10 +24,7 @@ Scale = Callable[[int, int], int]
 
 @pytest.fixture
 def primary() -> Iterator[Server]:
-    server = Server()
-    with_tables = Database(server.url)
-    with_tables.migrate()
-    with_tables.close()
+    server = migrated_server()
     yield server
     server.remove()
 

@@ -29,17 +29,17 @@ class Position(NamedTuple):
     offset: int
 
     def __str__(self) -> str:
-        return f"{self.cluster}:{self.timeline}:{written(self.offset)}"
+        return f"{self.cluster}:{self.timeline}:{text_of(self.offset)}"
 
     def is_reached_by(self, other: Position) -> bool:
         """Return whether who has come to another position has seen all that was written before this one."""
         return other.cluster == self.cluster and other.timeline == self.timeline and other.offset >= self.offset
 
 
-def written(offset: int) -> str:
+def text_of(offset: int) -> str:
     """Return an offset as PostgreSQL writes it.
 
-    >>> written(0x16_B374D848)
+    >>> text_of(0x16_B374D848)
     '16/B374D848'
     """
     return f"{offset >> 32:X}/{offset & 0xFFFF_FFFF:X}"

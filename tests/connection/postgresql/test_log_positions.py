@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudpub_models import Database
-from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, read_token, written
+from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, read_token, text_of
 from cloudpub_models.errors import InvalidValueError
 
 HERE = Position("7312", 1, 0x304DAF8)
@@ -17,7 +17,7 @@ HERE = Position("7312", 1, 0x304DAF8)
 
 @given(st.integers(0, 2**64 - 1))
 def test_an_offset_is_read_as_it_was_written(offset: int) -> None:
-    assert offset_of(written(offset)) == offset
+    assert offset_of(text_of(offset)) == offset
 
 
 def test_a_token_is_short_and_readable() -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from cloudpub_models.connection.engine import Engine
@@ -20,12 +21,12 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
 from cloudpub_models.connection.postgresql.log_positions import Position
 from cloudpub_models.connection.postgresql.prepared import PreparingEngine
+from cloudpub_models.connection.postgresql.replicas.floors import Floor, ThreadFloor
 from cloudpub_models.connection.postgresql.replicas.standby import Sample, Standby
-from cloudpub_models.connection.postgresql.replicas.written import Floor, ThreadFloor
 from cloudpub_models.connection.reading import ReplicaStatus, reading_of
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult
 from cloudpub_models.connection.scopes import Scope
-from cloudpub_models.connection.sender import CopySource
+from cloudpub_models.connection.sender import CopySource, SentStatement
 from cloudpub_models.errors import CloudpubError
 
 T = TypeVar("T")
@@ -67,45 +68,31 @@ class RoutingEngine(PostgresqlEngine):
 
     # Where to
 
-    def attend(
-        self,
-        sql: str,
-        values: Any,
-        way: str,
-        chunk_size: int | None,
-        writes: bool,
-        tables: tuple[str, ...],
-        key_position: int | None = None,
-    ) -> Any:
+    def attend(self, sent: SentStatement) -> Any:
         thread = self._threads.current
-        if writes or thread.scopes:
-            return super().attend(sql, values, way, chunk_size, writes, tables)
-        if key_position is not None and thread.cached is not None:
+        if sent.writes or thread.scopes:
+            return super().attend(sent)
+        if sent.key_position is not None and thread.cached is not None:
             # What is kept in memory comes from the primary, whose log says what has changed.
-            here = self._reads
-            here.now = True
-            try:
-                return super().attend(sql, values, way, chunk_size, writes, tables, key_position)
-            finally:
-                here.now = False
-        if chunk_size is not None:
-            return self._streamed(way, sql, values, chunk_size)
-        return self._read(way, sql, values)
+            return self._as_read(super().attend, sent)
+        return self._read(sent)
 
-    def attend_raw(self, way: str, sql: str, values: Any, chunk_size: int | None = None) -> Any:
+    def attend_raw(self, sent: SentStatement) -> Any:
         if reading_of(self.masked_url).source != "replica" or self._threads.current.scopes:
-            return super().attend_raw(way, sql, values, chunk_size)
-        if chunk_size is not None:
-            return self._streamed(way, sql, values, chunk_size)
-        return self._read(way, sql, values)
+            return super().attend_raw(sent)
+        return self._read(sent)
 
-    def _read(self, way: str, sql: str, values: Any) -> Any:
+    def _read(self, sent: SentStatement) -> Any:
         """Have a standby answer, else the primary."""
+        if sent.chunk_size is not None:
+            return self._streamed(sent)
         standby = self._chosen()
+        if standby is None and not sent.writes:
+            return self._as_read(sent.through, self)
         if standby is not None:
             run = standby.run
             try:
-                rows = getattr(standby.engine, way)(sql, values)
+                rows = sent.through(standby.engine)
             except CloudpubError as error:
                 if not standby.gives_way(error):
                     raise
@@ -115,23 +102,24 @@ class RoutingEngine(PostgresqlEngine):
                     standby.reads += 1
                     return rows
             standby.fallbacks += 1
-        return self._read_here(way, sql, values)
+        # What a standby refuses may be a write: by a function, or in SQL that a caller wrote.
+        return sent.through(self)
 
-    def _read_here(self, way: str, sql: str, values: Any) -> Any:
-        """Have the primary answer, which writes nothing by that."""
+    def _as_read(self, send: Callable[..., T], *arguments: Any) -> T:
+        """Have the primary answer what is known to write nothing."""
         here = self._reads
-        here.now = True
+        before, here.now = here.now, True
         try:
-            return getattr(self, way)(sql, values)
+            return send(*arguments)
         finally:
-            here.now = False
+            here.now = before
 
-    def _streamed(self, way: str, sql: str, values: Any, chunk_size: int) -> Iterator[Any]:
+    def _streamed(self, sent: SentStatement) -> Iterator[Any]:
         """As ``_read``, in chunks; once the first one is there, the stream stays where it is."""
         standby = self._chosen()
         if standby is not None:
             run, begun = standby.run, False
-            chunks = getattr(standby.engine, way)(sql, values, chunk_size)
+            chunks = sent.through(standby.engine)
             try:
                 for chunk in chunks:
                     if not begun and standby.run is not run:
@@ -147,7 +135,7 @@ class RoutingEngine(PostgresqlEngine):
             finally:
                 chunks.close()
             standby.fallbacks += 1
-        yield from getattr(self, way)(sql, values, chunk_size)
+        yield from sent.through(self)
 
     def _chosen(self) -> Standby | None:
         """Return a standby that may answer this unit of work's next read; ``None`` where the primary is to."""
@@ -190,16 +178,12 @@ class RoutingEngine(PostgresqlEngine):
     # What the primary says
 
     def log_position(self, *, flushed: bool = False) -> Position:
-        self._reads.now = True
-        try:
-            return super().log_position(flushed=flushed)
-        finally:
-            self._reads.now = False
+        return self._as_read(partial(super().log_position, flushed=flushed))
 
     def _asked_home(self) -> tuple[str, str]:
         """Return the system identifier of the primary's cluster, and the name of its database."""
         if self._home is None:
-            cluster, database = self._read_here("fetch", _HOME_QUERY, None)[0]
+            cluster, database = self._as_read(self.fetch, _HOME_QUERY, None)[0]
             self._home = cluster, database
         return self._home
 

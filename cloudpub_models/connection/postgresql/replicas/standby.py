@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg2
 
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
-from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, written
+from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, text_of
 from cloudpub_models.connection.reading import ReplicaStatus
 from cloudpub_models.errors import (
     CloudpubError,
@@ -139,17 +139,23 @@ class Standby:
         return away or isinstance(error, PoolTimeoutError) or _code(error) in _PRIMARY_MAY
 
     def status(self, samples: Iterable[Sample], max_lag: float | None) -> ReplicaStatus:
-        """Ask it how far it has come, and return how it stands."""
+        """Ask it how far it has come, and return how it stands.
+
+        Raises:
+            ConfigurationError: it has never been a standby of this database.
+        """
         try:
             self._ask(samples)
         except CloudpubError as error:
+            if isinstance(error, ConfigurationError) and self.run is None:
+                raise
             self.gives_way(error)
             self._reason = str(error)
         lag = None if self._fresh_at is None else time.monotonic() - self._fresh_at
         reason = self._reason
         if reason is None and max_lag is not None and (lag is None or lag > max_lag):
             reason = f"what it shows is older than {max_lag:g} s" if lag else "it has not caught up with this process"
-        position = None if self._position is None else written(self._position.offset)
+        position = None if self._position is None else text_of(self._position.offset)
         return ReplicaStatus(self.engine.masked_url, reason is None, reason, lag, position, self.reads, self.fallbacks)
 
     def _leave_alone(self, error: CloudpubError) -> None:

@@ -9,16 +9,13 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Database
-from tests.faults.servers import Server, Standby
+from tests.faults.servers import Server, Standby, migrated_server
 from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
 def primary() -> Iterator[Server]:
-    server = Server()
-    with_tables = Database(server.url)
-    with_tables.migrate()
-    with_tables.close()
+    server = migrated_server()
     yield server
     server.remove()
 

@@ -15,6 +15,8 @@ from uuid import uuid4
 import pytest
 
 from cloudpub_models import Database, Managers, User, operators
+from cloudpub_models.cli.commands.doctor.postgresql import replicas
+from cloudpub_models.cli.commands.doctor.verdicts import Level
 from cloudpub_models.errors import (
     ConfigurationError,
     InvalidQueryError,
@@ -325,6 +327,32 @@ def test_a_query_that_writes_is_sent_to_the_primary(opened: Opened, standby: Sta
     database = caught_up(opened(), standby)
     with database.reading_from("replica"):
         assert database.raw_query_all("SELECT nextval('users_id_seq') > 0 AS taken") == [{"taken": True}]
+
+
+def test_what_a_replica_refuses_may_have_written(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(), standby)
+    managers = Managers(database)
+    email = f"{uuid4().hex}@example.com"
+    with paused(standby):
+        with database.reading_from("replica"):
+            sql = "INSERT INTO users (email, password_hash) VALUES (@email, '…')"
+            database.raw_query_all(sql, {"email": email})
+        time.sleep(SOON)
+        assert managers.users.exists({"email": email})
+
+
+def test_doctor_says_which_replicas_may_answer(
+    opened: Opened, standby: Standby, primary: Server, shared_postgresql_url: str
+) -> None:
+    database = caught_up(opened(replicas=[standby.url, primary.url]), standby)
+    fine, idle = replicas(database)
+    assert fine.level is Level.OK
+    assert fine.message.startswith(f"{standby.url} may answer: what it shows is at most ")
+    assert (idle.level, idle.advice) == (Level.WARNING, "until then the primary answers in its place")
+    assert "got a primary" in idle.message
+    (wrong,) = replicas(opened(replicas=[shared_postgresql_url]))
+    assert wrong.level is Level.ERROR
+    assert "got a server of another one" in wrong.message
 
 
 def test_a_slow_query_is_not_tried_twice(opened: Opened, standby: Standby) -> None:

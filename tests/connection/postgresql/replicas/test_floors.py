@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cloudpub_models.connection.postgresql.log_positions import Position
-from cloudpub_models.connection.postgresql.replicas.written import Floor, ThreadFloor
+from cloudpub_models.connection.postgresql.replicas.floors import Floor, ThreadFloor
 
 
 class Log:
