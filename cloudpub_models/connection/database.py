@@ -607,7 +607,7 @@ class Database(_PeeweeDatabase):
 
     @contextmanager
     def reading_from(self, source: ReadSource) -> Iterator[None]:
-        """Have the reads of a block answered by the primary alone, or raw SELECTs by a replica too.
+        """Have the primary alone answer what a block reads, or a replica raw SELECTs and read-only transactions too.
 
         Args:
             source: ``"primary"`` or ``"replica"``. Whatever a replica cannot answer, the primary does.

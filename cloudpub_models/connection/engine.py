@@ -367,6 +367,10 @@ class Engine(peewee.Database, Sender):
         """Return what sends to each of the read replicas."""
         return []
 
+    def replica_of_transaction(self) -> str | None:
+        """Return the masked URL of the replica that this thread's transaction is on; ``None`` for the database."""
+        return None
+
     def notice_history(self) -> None:
         """Find out anew whether the database records its changes, where transactions have to do something for that."""
 

@@ -105,9 +105,9 @@ class ObservedSender(Sender):
                 result = send(self._engine, *arguments)
             except Exception as error:
                 if self._was_sent(error):
-                    listeners.tell(sql, parameters, time.perf_counter() - started, None, error, self._replica)
+                    listeners.tell(sql, parameters, time.perf_counter() - started, None, error, self._server())
                 raise
-            listeners.tell(sql, parameters, time.perf_counter() - started, count(result), None, self._replica)
+            listeners.tell(sql, parameters, time.perf_counter() - started, count(result), None, self._server())
             return result
         finally:
             thread.busy = False
@@ -132,7 +132,11 @@ class ObservedSender(Sender):
         finally:
             watch.time(chunks.close)
             if failure is None or self._was_sent(failure):
-                watch.time(listeners.tell, sql, parameters, watch.duration, rows, failure, self._replica)
+                watch.time(listeners.tell, sql, parameters, watch.duration, rows, failure, self._server())
+
+    def _server(self) -> str | None:
+        """Return the masked URL of the read replica that answers this thread; ``None`` for the database."""
+        return self._replica or self._engine.replica_of_transaction()
 
     def _was_sent(self, error: Exception) -> bool:
         """Return whether the driver raised an error; anything else was refused before it came to that."""

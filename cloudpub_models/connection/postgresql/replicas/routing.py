@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -41,9 +42,17 @@ _SECONDS_BETWEEN_LOOKS = 0.005
 
 
 class _ThreadReads(threading.local):
-    """Whether this thread is sending the primary what is known to be a read."""
+    """How this thread reads.
+
+    Attributes:
+        now: whether it is sending the primary what is known to be a read.
+        standby: the one that the thread's transaction is on, if it is on any.
+        own: the connection to the primary that the thread takes up again after that transaction.
+    """
 
     now = False
+    standby: Standby | None = None
+    own: Any = None
 
 
 class RoutingEngine(PostgresqlEngine):
@@ -175,10 +184,86 @@ class RoutingEngine(PostgresqlEngine):
                 return None
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
+    # Transactions on a standby
+
+    def begin_transaction(self, isolation: str | None, read_only: bool) -> None:
+        asked = read_only and reading_of(self.masked_url).source == "replica"
+        if not (asked and self._has_begun_on_a_standby(isolation)):
+            super().begin_transaction(isolation, read_only)
+
+    def _has_begun_on_a_standby(self, isolation: str | None) -> bool:
+        """Begin a read-only transaction on a standby, whose connection is this thread's until it ends."""
+        # SERIALIZABLE is what no standby has (https://www.postgresql.org/docs/current/hot-standby.html).
+        standby = None if "SERIALIZABLE" in self.begin_statement(isolation, True) else self._chosen()
+        if standby is None:
+            return False
+        run, engine, thread = standby.run, standby.engine, self._threads.current
+        # First what it is left by, from wherever this ends.
+        self._reads.own, self._reads.standby = thread.connection, standby
+        try:
+            engine.pin()
+            engine.begin_transaction(isolation, True)
+            # Else it is a connection to a server that has started anew, and may know less.
+            if standby.run is run:
+                self._keep_connection(engine.this_thread().connection)
+                standby.reads += 1
+                return True
+            self._leave_standby()
+        except BaseException as error:
+            self._leave_standby()
+            if not (isinstance(error, CloudpubError) and standby.gives_way(error)):
+                raise
+        standby.fallbacks += 1
+        return False
+
+    def _leave_standby(self) -> None:
+        """Have this thread go on with its connection to the primary."""
+        reads = self._reads
+        if reads.standby is not None:
+            self._keep_connection(reads.own)
+            reads.standby.engine.rollback_transaction()
+            reads.standby.engine.unpin()
+            reads.standby = reads.own = None
+
+    def transaction_ends(self) -> None:
+        super().transaction_ends()
+        self._leave_standby()
+
+    def unpin(self) -> None:
+        self._leave_standby()
+        super().unpin()
+
+    def replica_of_transaction(self) -> str | None:
+        standby = self._reads.standby
+        return None if standby is None else standby.engine.masked_url
+
+    def classify(self, error: Exception, sql: str = "", parameters: Sequence[Any] | None = None) -> CloudpubError:
+        typed = super().classify(error, sql, parameters)
+        if self._reads.standby is not None:
+            self._reads.standby.gives_way(typed)
+        return typed
+
+    def after_fork_in_child(self) -> None:
+        super().after_fork_in_child()
+        self._reads = _ThreadReads()
+
+    @contextmanager
+    def _at_home(self) -> Iterator[None]:
+        """Ask the primary in a block, also where this thread's transaction is on a standby."""
+        reads, here = self._reads, self._threads.current.connection
+        if reads.standby is not None:
+            self._keep_connection(reads.own)
+        try:
+            yield
+        finally:
+            if reads.standby is not None:
+                self._keep_connection(here)
+
     # What the primary says
 
     def log_position(self, *, flushed: bool = False) -> Position:
-        return self._as_read(partial(super().log_position, flushed=flushed))
+        with self._at_home():
+            return self._as_read(partial(super().log_position, flushed=flushed))
 
     def _asked_home(self) -> tuple[str, str]:
         """Return the system identifier of the primary's cluster, and the name of its database."""

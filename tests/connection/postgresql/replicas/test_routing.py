@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,12 +19,14 @@ from cloudpub_models.cli.commands.doctor.postgresql import replicas
 from cloudpub_models.cli.commands.doctor.verdicts import Level
 from cloudpub_models.errors import (
     ConfigurationError,
+    ConnectionLostError,
     InvalidQueryError,
     QueryTimeoutError,
     RefusedQueryError,
 )
 from tests.connection.postgresql.replicas.conftest import paused
 from tests.faults.servers import Server, Standby
+from tests.faults.test_interrupts import Interrupted, Interruption
 from tests.waiting import wait_until
 
 Opened = Callable[..., Database]
@@ -168,6 +170,121 @@ def test_reading_from(opened: Opened, standby: Standby) -> None:
         with database.reading_from("primary"):
             assert database.raw_query_all(in_recovery) == [{"replica": False}]
     assert list(database.raw_query_iter(in_recovery)) == [{"replica": False}]
+
+
+IN_RECOVERY = "SELECT pg_is_in_recovery() AS replica"
+BACKEND = "SELECT pg_backend_pid() AS pid"
+
+
+def test_a_transaction_that_only_reads_is_on_a_replica_where_that_is_asked_for(
+    opened: Opened, standby: Standby
+) -> None:
+    database = opened()
+    user = insert_user(database)
+    caught_up(database, standby)
+    managers = Managers(database)
+    with answering(database) as seen, database.reading_from("replica"):
+        with database.transaction(read_only=True) as connection:
+            assert connection.execute(IN_RECOVERY) == [{"replica": True}]
+            assert managers.users.find_by_id(user.id) == user
+            assert [one.id for one in managers.users.iterate({"id": user.id})] == [user.id]
+            with database.transaction():
+                assert managers.users.count() > 0
+            connection.commit()
+            assert list(database.raw_query_iter(IN_RECOVERY)) == [{"replica": True}]
+        with database.transaction() as connection:
+            assert connection.execute(IN_RECOVERY) == [{"replica": False}]
+    assert {one for one in seen if one.startswith("primary")} == {"primary BEGIN", "primary SELECT", "primary COMMIT"}
+    assert seen[:4] == ["replica BEGIN", "replica SELECT", "replica SELECT", "replica SELECT"]
+    assert seen.count("replica BEGIN") == seen.count("replica COMMIT") == 2
+    with database.transaction(read_only=True) as connection:
+        assert connection.execute(IN_RECOVERY) == [{"replica": False}]
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_a_level_that_no_standby_has_is_the_primarys(opened: Opened, standby: Standby, isolation: Any) -> None:
+    database = caught_up(opened(), standby)
+    with (
+        database.reading_from("replica"),
+        database.transaction(read_only=True, isolation=isolation) as connection,
+    ):
+        assert connection.execute(IN_RECOVERY) == [{"replica": isolation != "SERIALIZABLE"}]
+
+
+def test_what_a_transaction_on_a_replica_has_to_see(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(), standby)
+    with paused(standby), database.reading_from("replica"):
+        user = insert_user(database)
+        for wait in (0, SOON):
+            time.sleep(wait)
+            with database.transaction(read_only=True):
+                assert Managers(database).users.find_by_id(user.id) is not None
+
+
+def test_a_session_goes_on_with_its_own_connection(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(max_connections=1), standby)
+    with database.session():
+        with database.transaction(read_only=True) as connection:
+            own = connection.execute(BACKEND)
+        with database.reading_from("replica"):
+            with database.transaction(read_only=True) as connection:
+                assert connection.execute(BACKEND) != own
+                assert database.token().count(":") == 2
+                assert connection.execute(IN_RECOVERY) == [{"replica": True}]
+            with pytest.raises(InvalidQueryError, match="read-only"), database.transaction(read_only=True):
+                insert_user(database)
+        with database.transaction(read_only=True) as connection:
+            assert connection.execute(BACKEND) == own
+    with database.transaction(read_only=True), answering(database) as seen:
+        Managers(database).users.count()
+    assert seen == ["primary SELECT"]
+
+
+def test_a_transaction_whose_replica_goes_away(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(), standby)
+    with database.reading_from("replica"):
+        with pytest.raises(ConnectionLostError), database.transaction(read_only=True) as connection:
+            [told] = connection.execute(BACKEND)
+            standby.execute(f"SELECT pg_terminate_backend({told['pid']})")
+            wait_until(lambda: not connection.execute(BACKEND))
+        assert "terminating" in (database.replicas()[0].reason or "terminating")
+        with database.transaction(read_only=True) as connection:
+            assert connection.execute("SELECT 1 AS one") == [{"one": 1}]
+    assert insert_user(database).id
+
+
+def test_a_child_that_is_forked_in_a_transaction_on_a_replica(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(), standby)
+    with database.reading_from("replica"), database.transaction(read_only=True) as connection:
+        child = os.fork()
+        if not child:
+            found = database.raw_query_all("SELECT 1 AS one") == [{"one": 1}] and insert_user(database).id
+            os._exit(0 if found else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert connection.execute(IN_RECOVERY) == [{"replica": True}]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_moment_of_a_transaction_on_a_replica(opened: Opened, standby: Standby) -> None:
+    database = caught_up(opened(max_connections=2, pool_timeout=5), standby)
+    managers = Managers(database)
+
+    def read() -> None:
+        with database.reading_from("replica"), database.transaction(read_only=True):
+            managers.users.count()
+
+    for moment in range(1, 2_000, 5):
+        interruption = Interruption(moment)
+        with suppress(Interrupted):
+            interruption.run(read)
+        if not interruption.came:
+            break
+        assert insert_user(database).id
+        with database.transaction(read_only=True) as connection:
+            assert connection.execute(IN_RECOVERY) == [{"replica": False}]
+    assert moment > 100
+    caught_up(database, standby)
+    read()
 
 
 def test_a_share_for_the_primary(opened: Opened, standby: Standby, monkeypatch: pytest.MonkeyPatch) -> None:
