@@ -25,6 +25,7 @@ from cloudpub_models.errors import CloudpubError, InvalidQueryError, InvalidValu
 from cloudpub_models.sql.identifiers import shown, surrogate_in
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import shown_parameters
+from cloudpub_models.sql.text.statements import transaction_controls
 
 _log = logging.getLogger("peewee")
 
@@ -48,6 +49,12 @@ class PeeweeCalls(Engine):
         scopes = self._threads.current.scopes
         untouched = scopes[-1] if scopes and not scopes[-1].used else None
         self.check_usable()
+        control = transaction_controls[sql, self.sql_dialect] if scopes else None
+        if control:
+            raise InvalidQueryError(
+                f"expected a statement that leaves the open transaction alone; got {control}: let the block end it, or "
+                "call commit() or rollback() of what it gives"
+            )
         if self.is_attended and self.acts_alone() and parse(sql, self.sql_dialect).command != "SELECT":
             with self.acting():
                 return self.execute_cursor(sql, parameters, **cursor_options)

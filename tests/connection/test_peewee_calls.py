@@ -94,3 +94,34 @@ def test_a_file_may_be_made_again_after_its_last_connection_was_closed(tmp_path)
         assert engine.close()
         for file in tmp_path.iterdir():
             file.unlink()
+
+
+@pytest.mark.parametrize("control", ["COMMIT", " rollback", "/* x */ END", "BEGIN", "START TRANSACTION"])
+def test_no_statement_ends_the_transaction_of_a_block(bound, control):
+    """Else what follows is kept at once, and the block says that it has undone it."""
+    with pytest.raises(KeyError), bound.atomic():
+        User.create(**ADA)
+        with pytest.raises(errors.InvalidQueryError, match="expected a statement that leaves the open transaction"):
+            bound.execute_sql(control)
+        assert User.select().count() == 1
+        raise KeyError
+    assert User.select().count() == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_no_text_of_several_statements_ends_it_either(bound):
+    with pytest.raises(KeyError), bound.atomic():
+        User.create(**ADA)
+        with pytest.raises(errors.InvalidQueryError, match="got COMMIT"):
+            bound.execute_sql("SELECT 1; COMMIT; BEGIN; SELECT 1")
+        raise KeyError
+    assert User.select().count() == 0
+
+
+def test_savepoints_of_ones_own_go_on_working(bound):
+    with bound.atomic():
+        bound.execute_sql("SAVEPOINT mine")
+        User.create(**ADA)
+        bound.execute_sql("ROLLBACK TO SAVEPOINT mine")
+        bound.execute_sql("RELEASE SAVEPOINT mine")
+    assert User.select().count() == 0

@@ -42,6 +42,7 @@ class Session:
         self._database = database
         self._lock_timeout = lock_timeout
         self._backend: int | None = None
+        self._transaction: str | None = None
 
     def schema_migrator(self) -> Any:
         """Return playhouse's, which knows this library's fields."""
@@ -124,9 +125,20 @@ class Session:
                 for name, value in before.items():
                     run(self._database, "SELECT set_config(%s, %s, false)", (name, value))
 
-    def in_transaction(self) -> bool:
-        """Return whether the session is in a transaction, one that has failed included."""
-        return bool(self._database.connection().info.transaction_status)  # type: ignore[no-untyped-call]
+    def watch_transaction(self) -> None:
+        """Note the transaction that is open, if one is."""
+        self._transaction = self._open_transaction()
+
+    def is_transaction_left_alone(self) -> bool:
+        """Return whether it is still the one that was noted, or none is open still."""
+        return self._open_transaction() == self._transaction
+
+    def _open_transaction(self) -> str | None:
+        """Return the number that the server has given the open transaction, which no other one ever has."""
+        if not self._database.connection().info.transaction_status:  # type: ignore[no-untyped-call]
+            return None
+        number: str = fetch_value(self._database, "SELECT CAST(pg_current_xact_id() AS text)")
+        return number
 
     def _require_same_session(self) -> None:
         if fetch_value(self._database, "SELECT pg_backend_pid()") != self._backend:

@@ -54,8 +54,11 @@ class Session(Protocol):
     def no_transaction(self) -> AbstractContextManager[None]:
         """Return a block for a migration that wants no transaction."""
 
-    def in_transaction(self) -> bool:
-        """Return whether the database says that a transaction is open, whoever has begun or ended it."""
+    def watch_transaction(self) -> None:
+        """Note the transaction that is open, if one is."""
+
+    def is_transaction_left_alone(self) -> bool:
+        """Return whether the database says that it is still the one that was noted, or that none is open still."""
 
     def schema_migrator(self) -> Any:
         """Return the playhouse migrator that scripts are given."""
@@ -150,6 +153,7 @@ class MigrationRun:
             # each migration).
             if (direction == "up") == self._applied.has(script):
                 return False
+            self._session.watch_transaction()
             # A script may declare models of its own, which then use this database.
             with current_database.bound_to(self._database):
                 getattr(module, direction)(schema_migrator, self._database)
@@ -173,10 +177,10 @@ class MigrationRun:
         except Exception as error:
             raise MigrationError(_failure(script, direction, error)) from error
 
-    def _require_transaction_left_alone(self, is_open: bool) -> None:
-        if self._session.in_transaction() is is_open:
+    def _require_transaction_left_alone(self, was_open: bool) -> None:
+        if self._session.is_transaction_left_alone():
             return
-        if is_open:
+        if was_open:
             raise MigrationError(
                 "expected the script to leave its transaction to the migration; got one that it has ended: take its "
                 "COMMIT or ROLLBACK out"

@@ -18,6 +18,8 @@ from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.migrations.sqlite_migrator import TableRemakingMigrator
 from cloudpub_models.schema.statements import fetch, fetch_value, run
 
+_WATCHED = "cloudpub_script"
+
 
 class Session:
     """The session of a run: its transactions."""
@@ -58,9 +60,17 @@ class Session:
 
     no_transaction = transaction
 
-    def in_transaction(self) -> bool:
-        """Return whether the connection is in a transaction."""
-        return bool(self._database.connection().in_transaction)  # type: ignore[no-untyped-call]
+    def watch_transaction(self) -> None:
+        """Note the open transaction, by a savepoint that ends with it."""
+        run(self._database, f"SAVEPOINT {_WATCHED}")
+
+    def is_transaction_left_alone(self) -> bool:
+        """Return whether it is still open."""
+        try:
+            run(self._database, f"RELEASE {_WATCHED}")
+        except peewee.DatabaseError:
+            return False
+        return True
 
 
 @contextmanager

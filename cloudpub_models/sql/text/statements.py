@@ -22,6 +22,7 @@ _OPTIONS_OF_EXPLAIN = frozenset({"analyze", "analyse", "verbose", "query", "plan
 _TRANSACTION_CONTROL = frozenset(
     {"begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare transaction"}
 )
+_OF_SAVEPOINTS = frozenset({"savepoint", "release", "rollback to", "rollback transaction to", "rollback work to"})
 _TEMPORARY = frozenset({"temp", "temporary"})
 
 # What PostgreSQL's own reset of a session leaves as it is.
@@ -208,6 +209,20 @@ def transaction_control(words: Sequence[str]) -> str | None:
         if command in _TRANSACTION_CONTROL:
             return command.upper()
     return None
+
+
+def _transaction_control_in(sql: str, dialect: Dialect) -> str | None:
+    for statement in statements_in(tokens(sql, dialect)):
+        words = words_of(statement)
+        control = transaction_control(words)
+        if control and _OF_SAVEPOINTS.isdisjoint([" ".join(words[:count]) for count in (1, 2, 3)]):
+            return control
+    return None
+
+
+transaction_controls = Remembered(_transaction_control_in)
+"""By which words any statement of a text, in a driver's notation too, begins or ends a whole transaction, if one does:
+``transaction_controls[sql, dialect]``."""
 
 
 def aftermath_of(words: Sequence[str], dialect: Dialect) -> Aftermath:

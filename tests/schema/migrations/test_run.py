@@ -82,16 +82,49 @@ def test_texts_that_are_numbers_become_numbers(database: Database, tmp_path: Pat
     assert database.raw_query_all("SELECT value FROM coins ORDER BY id") == [{"value": float(text)}, {"value": None}]
 
 
-@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
-def test_a_script_that_ends_its_transaction_is_not_recorded(database: Database, tmp_path: Path, end: str) -> None:
+ENDS = {
+    "COMMIT": ["COMMIT"],
+    "ROLLBACK": ["ROLLBACK"],
+    "COMMIT, then another": ["COMMIT", "BEGIN"],
+    "ROLLBACK, then another": ["ROLLBACK", "BEGIN"],
+}
+
+
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+def test_a_script_that_ends_its_transaction_is_not_recorded(
+    database: Database, tmp_path: Path, ends: list[str]
+) -> None:
     """Its record would be kept although its work was not; or its work would be, whatever becomes of the record."""
     migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
-    (tmp_path / "0001_coins.py").write_text(SECOND.format(change=f'db.execute_sql("{end}")'))
+    change = "; ".join([f'db.connection().cursor().execute("{end}")' for end in ends])
+    (tmp_path / "0001_coins.py").write_text(SECOND.format(change=change))
     with pytest.raises(MigrationError, match="expected the script to leave its transaction to the migration; got one"):
         migrator.up()
-    assert ("half" in read_catalogue(database.engine).tables) == (end == "COMMIT")
+    assert ("half" in read_catalogue(database.engine).tables) == (ends[0] == "COMMIT")
     assert migrator.pending() == ["coins.0001_coins"]
     assert not database.engine.scopes()
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "END", "COMMIT; BEGIN", "-- so\nBEGIN"])
+def test_a_script_cannot_end_its_transaction_by_peewee(database: Database, tmp_path: Path, end: str) -> None:
+    migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
+    (tmp_path / "0001_coins.py").write_text(SECOND.format(change=f"db.execute_sql({end!r})"))
+    with pytest.raises(MigrationError, match="expected a statement that leaves the open transaction alone; got"):
+        migrator.up()
+    assert "half" not in read_catalogue(database.engine).tables
+
+
+@pytest.mark.parametrize("end", ["COMMIT; BEGIN", "ROLLBACK; BEGIN"])
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_one_text_that_ends_its_transaction_and_begins_another_is_noticed(
+    database: Database, tmp_path: Path, end: str
+) -> None:
+    migrator = Migrator(database.engine, Component("coins", migrations=tmp_path))
+    change = f'db.connection().cursor().execute("SELECT 1; {end}; SELECT 1")'
+    (tmp_path / "0001_coins.py").write_text(SECOND.format(change=change))
+    with pytest.raises(MigrationError, match="expected the script to leave its transaction to the migration; got one"):
+        migrator.up()
+    assert migrator.pending() == ["coins.0001_coins"]
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
