@@ -17,6 +17,7 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    TokenKind,
     execute_sync,
     get_operation_ast,
     parse,
@@ -24,7 +25,7 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.execution.values import get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 
 from cloudpub_models.entity.stored_forms import uuid_to_text
 from cloudpub_models.errors import CloudpubError, InvalidValueError
@@ -37,6 +38,7 @@ from cloudpub_models.platform.registry import Managers
 
 _MOST_TOKENS = 2_000
 _LONGEST_QUERY = 50_000
+_LONGEST_NUMBER = 40
 _MOST_ROOTS = 20
 _MOST_ERRORS = 10
 _MOST_OF_ONE_NAME = 40
@@ -89,9 +91,7 @@ def answer(
             raise GraphQLError("expected the name of one of the document's operations; got another, or none")
         if not isinstance(variables, Mapping | None):
             raise GraphQLError(f"expected variables as an object; got a value of type {type(variables).__name__}")
-        values = get_variable_values(graph.schema, operation.variable_definitions or (), dict(variables or {}))
-        if isinstance(values, list):
-            raise _RefusedError(values)
+        values = _values_of(variables, operation, graph)
         selections = Selections(graph, managers, document, operation, values, asking)
         roots = selections.roots()
         if len(roots) > _MOST_ROOTS:
@@ -218,6 +218,7 @@ def _checked(shown: Shown, text: str, tells_types: bool) -> DocumentNode:
         rules.append(NoSchemaIntrospectionCustomRule)
     try:
         document = parse(text, max_tokens=_MOST_TOKENS)
+        _require_short_numbers(document)
         _require_few_of_one_name(document)
         errors = validate(graph_of(shown).schema, document, rules, max_errors=_MOST_ERRORS)
     except RecursionError:
@@ -229,6 +230,29 @@ def _checked(shown: Shown, text: str, tells_types: bool) -> DocumentNode:
 
 # What is usual in a program, and takes little memory.
 _remembered = lru_cache(maxsize=256)(_checked)
+
+
+def _require_short_numbers(document: DocumentNode) -> None:
+    """Refuse a number that Python would not read, and whose error would speak of Python."""
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        if token.kind in (TokenKind.INT, TokenKind.FLOAT) and token.end - token.start > _LONGEST_NUMBER:
+            raise GraphQLError(
+                f"expected numbers of at most {_LONGEST_NUMBER} characters; got one of {token.end - token.start:,}"
+            )
+        token = token.next
+
+
+def _values_of(variables: Mapping[str, Any] | None, operation: OperationDefinitionNode, graph: Graph) -> VariableValues:
+    """Return the values of an operation's variables, checked against their types."""
+    try:
+        values = get_variable_values(graph.schema, operation.variable_definitions or (), dict(variables or {}))
+    except ValueError:
+        # What does not fit is shown, but for an integer that Python does not write out.
+        raise GraphQLError("expected variables of their types; got an integer of thousands of digits") from None
+    if isinstance(values, list):
+        raise _RefusedError(values)
+    return values
 
 
 def _require_few_of_one_name(document: DocumentNode) -> None:

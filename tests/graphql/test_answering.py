@@ -196,6 +196,9 @@ def test_a_requester_that_is_none(shop: Shop) -> None:
         ("{ functions(first: 101) { nodes { name } } }", "expected first from 1 to 100; got 101"),
         ("{ functions(first: null) { nodes { name } } }", "expected first from 1 to 100; got None"),
         ("{ functions(first: 1.5) { nodes { name } } }", "Int cannot represent non-integer value: 1.5"),
+        ("{ functions(first: " + "9" * 5_000 + ") { nodes { name } } }", "at most 40 characters; got one of 5,000"),
+        ("{ functions(first: 1." + "9" * 5_000 + ") { nodes { name } } }", "at most 40 characters; got one of 5,002"),
+        ("{ function(uuid: " + "9" * 5_000 + ") { name } }", "at most 40 characters; got one of 5,000"),
         ("query ($n: Int!) { functions(first: $n) { nodes { name } } }", "Variable '$n'"),
         ("query A { __typename } query B { __typename }", "expected the name of one of the document's operations"),
         ("subscription { functions { nodes { name } } }", "subscription"),
@@ -324,6 +327,27 @@ def test_a_variable_of_another_type_is_told_so(shop: Shop, statements: Any, kind
     assert re.match(
         r"Variable '\$first' has invalid value: Int cannot|Variable values are nested too deeply", told(found)
     )
+    assert len(statements) == 0
+
+
+@pytest.mark.parametrize(
+    "value", [10**6_000, [10**6_000], {"a": 10**6_000}], ids=["alone", "in a list", "in an object"]
+)
+@pytest.mark.parametrize("kind", ["Int", "ID", "String", "Boolean", "DeployInput"])
+def test_an_integer_that_python_does_not_write_out_is_no_variable(
+    shop: Shop, statements: Any, kind: str, value: Any
+) -> None:
+    uses = {
+        "Int": "query ($v: Int) { functions(first: $v) { nodes { name } } }",
+        "ID": "query ($v: ID!) { function(uuid: $v) { name } }",
+        "String": "query ($v: String) { functions(after: $v) { nodes { name } } }",
+        "Boolean": "query ($v: Boolean!) { functions @include(if: $v) { nodes { name } } }",
+        "DeployInput": "mutation ($v: DeployInput!) { deploy(input: $v) { version } }",
+    }
+    statements.clear()
+    found = answer(shop.managers, uses[kind], {"v": value})
+    assert found.keys() == {"errors"}
+    assert "sys." not in json.dumps(found)
     assert len(statements) == 0
 
 
