@@ -134,6 +134,49 @@ def test_a_table_made_anew_has_it_anew(lines: Managers, database: Database, tmp_
     assert messages(lines, "pear") == ["a pear"]
 
 
+def test_a_table_that_is_renamed_takes_it_along(database: Database, tmp_path: Any) -> None:
+    class Note(Entity):
+        title = TextField()
+        text = TextField()
+
+        class Meta:
+            table_name = "notes"
+            searchable = ("title", "text")
+
+    class Remark(Entity):
+        title = TextField()
+        body = TextField()
+
+        class Meta:
+            table_name = "remarks"
+            searchable = ("title", "body")
+
+    engine = database.engine
+    create_all(engine, [Note])
+    switch_on(engine, [Note])
+    Manager(Note, database).batch_insert(
+        [{"title": f"of {n}", "text": "nothing"} for n in range(3_000)] + [{"title": "a", "text": "a pear"}]
+    )
+    (tmp_path / "0001_renamed.py").write_text(
+        "def up(migrator, database):\n"
+        "    migrator.migrate(migrator.rename_column('notes', 'text', 'body'))\n"
+        "    migrator.migrate(migrator.rename_table('notes', 'remarks'))\n"
+        "def down(migrator, database): pass\n"
+    )
+    remarks = Component("remarks", models=[Remark], migrations=tmp_path)
+    assert Migrator(engine, remarks).up() == ["remarks.0001_renamed"]
+    assert faulty_tables(engine, [Remark]) == []
+    assert switch_on(engine, [Remark]) == ()
+    assert [remark.title for remark in Manager(Remark, database).find_by_text("pear").items] == ["a"]
+    if database.dialect == "postgresql":
+        made = (
+            "SELECT to_regclass('remarks_title_search') IS NOT NULL AND to_regclass('remarks_body_search') IS NOT NULL"
+        )
+        assert database.raw_query_all(f"{made} AS made") == [{"made": True}]
+    create_all(engine, [Note])
+    assert switch_on(engine, [Note]) == ("notes",)
+
+
 def test_what_does_not_serve_is_made_anew(lines: Managers, database: Database) -> None:
     switch_on(database.engine, [FunctionLog])
     if database.dialect == "sqlite":

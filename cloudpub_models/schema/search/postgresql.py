@@ -27,6 +27,15 @@ _OURS = r"""
     WHERE x.indrelid = to_regclass(%s) AND m.amname = 'gin' AND x.indexprs IS NOT NULL
       AND i.relname LIKE '%%\_search' AND pg_get_expr(x.indexprs, x.indrelid) LIKE 'array_to_tsvector(%%' ORDER BY 1
 """
+# Of which column each of them is, which its name does not tell once its table or that column was renamed.
+_COLUMNS = """
+    SELECT i.relname::text, a.attname::text FROM pg_catalog.pg_index x
+    JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.oid
+     AND d.refclassid = d.classid AND d.refobjid = x.indrelid AND d.refobjsubid > 0
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE x.indrelid = to_regclass(%s) AND i.relname = ANY(%s)
+"""
 
 
 def is_made(ask: Ask, table: SearchedTable) -> bool:
@@ -73,7 +82,13 @@ def is_there(database: peewee.Database, table: SearchedTable) -> bool:
 
 
 def keep_current(database: peewee.Database, table: SearchedTable) -> None:
-    """Do nothing: the server keeps its indexes."""
+    """Have the indexes go on serving a table that was renamed, or whose columns were: they are known by their names."""
+    quoted = POSTGRESQL.quote(table.name)
+    ours = [name for (name,) in fetch(database, _OURS, (quoted,))]
+    names = dict(zip(table.columns, index_names(table), strict=True))
+    for name, column in fetch(database, _COLUMNS, (quoted, POSTGRESQL.pack_members(ours))) if ours else ():
+        if names.get(column, name) not in ours:
+            run(database, f"ALTER INDEX {POSTGRESQL.quote(name)} RENAME TO {POSTGRESQL.quote(names[column])}")
 
 
 def index_names(table: SearchedTable) -> list[str]:
