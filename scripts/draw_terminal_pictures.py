@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+
+from cloudpub_models import Database, Managers
 
 TARGET = Path(__file__).parents[1] / "docs" / "pictures"
 
@@ -39,12 +44,14 @@ class Picture:
         width: how many characters fit on a line of the terminal.
         begins: a text in the first line that is drawn; all of them where it is empty. What is drawn ends with the
             paragraph.
+        answer: what is typed where the command asks.
     """
 
     name: str
     command: str
     width: int
     begins: str = ""
+    answer: str = ""
 
 
 PICTURES = (
@@ -57,6 +64,15 @@ PICTURES = (
     Picture("find", "cloudpub find functions status=active 'name~re%' --columns name,status,created_at", 90),
     Picture("doctor", "cloudpub doctor", 90),
     Picture("stats", "cloudpub stats 53d0ef9f-8708-4cb5-9624-01a1914a3ea6 --period 7d --until 2025-06-02", 90),
+    Picture("delete_preview", "cloudpub delete users 'email~zeynep%' --preview", 90),
+)
+PICTURES_OF_THE_STORY = (
+    Picture("history_show", "cloudpub history show functions f340ebad-b13b-417d-bd1f-7c7e9deda4aa", 110),
+    Picture("history_undo", "cloudpub history undo 27", 110, answer="y"),
+    Picture(
+        "history_undelete", "cloudpub history undelete functions 53d0ef9f-8708-4cb5-9624-01a1914a3ea6", 110, answer="y"
+    ),
+    Picture("history_consumers", "cloudpub history consumers", 90),
 )
 
 
@@ -64,25 +80,71 @@ def draw_pictures() -> dict[str, str]:
     """Run the commands, and return the pictures by their names."""
     with tempfile.TemporaryDirectory() as directory:
         # The database of the demo is there for all that follow.
-        return {picture.name: _svg(picture, _printed(picture, directory)) for picture in PICTURES}
+        drawn = {picture.name: _svg(picture, _printed(picture, directory)) for picture in PICTURES}
+        _change(f"sqlite:///{directory}/cloudpub.db")
+        return drawn | {picture.name: _svg(picture, _printed(picture, directory)) for picture in PICTURES_OF_THE_STORY}
+
+
+def _change(url: str) -> None:
+    """Do what the pictures of ``cloudpub history`` tell of."""
+    database = Database(url)
+    managers = Managers(database)
+    database.history.enable()
+    renamed, deleted = (
+        managers.functions.find_by_uuid(uuid)
+        for uuid in ("f340ebad-b13b-417d-bd1f-7c7e9deda4aa", "53d0ef9f-8708-4cb5-9624-01a1914a3ea6")
+    )
+    assert renamed is not None
+    assert deleted is not None
+    with database.acting_as("user:zeynep"):
+        managers.functions.update_by_id(renamed.id, {"name": "checkout"})
+    with database.acting_as("job:clean-up"):
+        managers.functions.update_by_id(renamed.id, {"status": "retired", "analysis_result": None})
+    with database.acting_as("user:mina"):
+        managers.functions.delete_by_id(deleted.id)
+    with database.feed("search-index", limit=2):
+        database.publish("function.retired", {"uuid": str(renamed.uuid)})
+    with database.feed("mailer", source="outbox"):
+        pass
+    database.close()
 
 
 def _printed(picture: Picture, directory: str) -> str:
     """Return what a command prints on a terminal, in colours."""
-    _, *arguments = shlex.split(picture.command)
+    call = _call(picture.command, picture.width, directory)
+    if picture.answer:
+        return _answered(call, picture.answer)
+    printed: str = subprocess.run(**call, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    return printed
+
+
+def _call(command: str, width: int, directory: str) -> dict[str, Any]:
+    _, *arguments = shlex.split(command)
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    terminal = {"COLUMNS": str(picture.width), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    terminal = {"COLUMNS": str(width), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     # Unbuffered, so that stdout and stderr come in their order.
     python = {"PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "cloudpub_models.cli", *arguments],
-        env={**inherited, **terminal, **python},
-        cwd=directory,
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    ).stdout
+    return {
+        "args": [sys.executable, "-m", "cloudpub_models.cli", *arguments],
+        "env": {**inherited, **terminal, **python},
+        "cwd": directory,
+        "encoding": "utf-8",
+    }
+
+
+def _answered(call: dict[str, Any], answer: str) -> str:
+    """Return what a command prints that asks a question, and what is typed, once it is asked."""
+    keyboard, screen = pty.openpty()
+    with subprocess.Popen(**call, stdin=screen, stdout=screen, stderr=screen), suppress(OSError):
+        os.close(screen)
+        printed = b""
+        # The end of what is printed is an error on some systems.
+        while part := os.read(keyboard, 4096):
+            printed += part
+            if printed.endswith(b"[y/N]: "):
+                os.write(keyboard, f"{answer}\n".encode())
+    os.close(keyboard)
+    return printed.decode().replace("\r\n", "\n")
 
 
 def _svg(picture: Picture, printed: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
+from cloudpub_models.cli.commands.delete import delete
 from cloudpub_models.cli.commands.demo.command import demo
 from cloudpub_models.cli.commands.doctor.command import doctor
 from cloudpub_models.cli.commands.dump import dump
@@ -40,6 +41,7 @@ application = typer.Typer(
 application.command(epilog="Example: cloudpub find functions status=active 'created_at>=2026-01-01'")(find)
 application.command(epilog="Example: cloudpub show functions 0f2a4a4e-6f0e-4c52-9a53-3f6d0c1f8a11")(show)
 application.command(epilog="Example: cloudpub count function_logs level=error 'message~%timeout%'")(count)
+application.command(epilog="Example: cloudpub delete functions status=retired --preview")(delete)
 application.command(epilog="Example: cloudpub sql 'SELECT name FROM functions WHERE id = @id' --param id:=5")(sql)
 application.command(epilog="Example: cloudpub load function_logs logs.jsonl.gz --skip-bad bad.jsonl")(load)
 application.command(epilog="Example: cloudpub dump users users.csv.gz --with-secrets")(dump)

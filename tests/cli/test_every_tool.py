@@ -227,6 +227,10 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     assert "delete charges A-1" in walk("history", "show", "charges", "A-1")
     assert "1 of api_keys, 2 of charges" in walk("history", "undelete", "api_keys", key["uuid"], "--yes")
     assert walk("count", "charges") == "2\n"
+    assert json.loads(walk("delete", "api_keys", "id=5", "--preview", "--json"))["preview"] == {
+        "api_keys": 1,
+        "charges": 2,
+    }
     assert walk("shell", stdin=FEED) == "api_keys charges\n"
     assert "index" in walk("history", "consumers")
     walk("history", "move-consumer", "index", "oldest", "--yes")

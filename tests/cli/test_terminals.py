@@ -31,6 +31,12 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("find",): [("functions",), ("functions", "--format", "csv"), ("functions", "--json"), ("function_logs",)],
     ("show",): [("functions", "1"), ("functions", "1", "--json"), ("users", "1")],
     ("count",): [("functions",)],
+    ("delete",): [
+        ("functions", "--all", "--preview"),
+        ("functions", "--all"),
+        ("users", f"email={HOSTILE}", "--json"),
+        (HOSTILE, "--all"),
+    ],
     ("sql",): [
         ("SELECT name, status FROM functions",),
         ("SELECT name FROM functions", "--format", "csv"),

@@ -6,6 +6,7 @@ They print what the managers give; conditions are read in ``given/filters``, and
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any
 
@@ -28,13 +29,16 @@ from cloudpub_models.cli.given.options import (
     uuid_in,
 )
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.changes import summary
 from cloudpub_models.cli.shown.output import print_document, print_rows, print_table
 from cloudpub_models.cli.shown.row_files import FileFormat
 from cloudpub_models.cli.shown.tables import table_of_record
 from cloudpub_models.cli.shown.terminal import data_console, print_line, print_note
+from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
 from cloudpub_models.entity.base import loaded_values, secret_columns, shown_values
 from cloudpub_models.errors import CloudpubError, InvalidValueError, NotFoundError
+from cloudpub_models.history.changes import Change
 from cloudpub_models.manager.arguments.conditions import Combined
 from cloudpub_models.manager.columns.table import Column, Table, table_of
 from cloudpub_models.manager.included import Relation, relation_of
@@ -148,6 +152,7 @@ def show(
     with target.opened() as database:
         relations = _relations(known.model, database.models)
         row = _find_one(Managers(database).for_model(known.model), key, relations, limit)
+        last_change = None if chosen else _last_change(database, known, row)
         values = shown_values(row, with_secrets=with_secrets)
         related = {relation.name: _related(row, relation.name, with_secrets) for relation in relations}
     if chosen is FileFormat.JSONL:
@@ -155,7 +160,7 @@ def show(
     elif chosen is FileFormat.CSV:
         print_rows([values], list(values), chosen)
     else:
-        _print_record(values, related, limit)
+        _print_record(values, related, limit, last_change)
 
 
 def _order(order_by: Sequence[str] | None, descending: bool, table: Table) -> list[tuple[str, str]]:
@@ -269,9 +274,23 @@ def _related(row: peewee.Model, name: str, with_secrets: bool) -> Any:
     return None if found is None else shown_values(found, with_secrets=with_secrets)
 
 
-def _print_record(row: Mapping[str, Any], related: Mapping[str, Any], limit: int) -> None:
+def _last_change(database: Database, table: Table, row: peewee.Model) -> Change | None:
+    """Return what has happened to a row last, where the database records it and lets the user read that."""
+    if table.name not in database.history.tables:
+        return None
+    values = [loaded_values(row)[name] for name in table.key_names]
+    with suppress(CloudpubError):
+        return next(
+            iter(database.history.of_row(table.name, values[0] if len(values) == 1 else tuple(values), limit=1)), None
+        )
+    return None
+
+
+def _print_record(row: Mapping[str, Any], related: Mapping[str, Any], limit: int, last_change: Change | None) -> None:
     console = data_console()
     console.print(table_of_record(row, exact=True))
+    if last_change is not None:
+        console.print(Text(f"last change: {summary(last_change)}", style="dim"))
     for name, found in related.items():
         title = f"{name}, the latest {limit}" if isinstance(found, list) and len(found) == limit else name
         console.print(Text(f"\n{title}", style="bold"))

@@ -16,8 +16,9 @@ from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.commands.prune import moment_before
 from cloudpub_models.cli.given.options import JsonOption, TableArgument, YesOption, require_consent, uuid_in
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.changes import table_of_changes
 from cloudpub_models.cli.shown.output import print_document, print_table
-from cloudpub_models.cli.shown.terminal import print_line, print_note
+from cloudpub_models.cli.shown.terminal import data_console, print_line, print_note
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.base import loaded_values
 from cloudpub_models.errors import HistoryError, InvalidValueError
@@ -106,7 +107,7 @@ def undo(
         changes = database.history.of_transaction(transaction)
         if changes and not yes:
             _print_changes(changes, as_json=False)
-            require_consent(f"Take back these {len(changes)} changes?", yes=yes)
+            require_consent(f"Take back {len(changes):,} {'change' if len(changes) == 1 else 'changes'}?", yes=yes)
         _print_taken_back(database.undo(transaction, force=force), as_json)
 
 
@@ -244,24 +245,8 @@ def _row_id(database: Database, table: Table, key: str) -> Any:
 def _print_changes(changes: Sequence[Change], as_json: bool) -> None:
     if as_json:
         print_document([dataclasses.asdict(change) for change in changes])
-        return
-    print_table(
-        {
-            "when": change.at,
-            "who": change.actor or "",
-            "what": f"{change.operation} {change.table} {change.row_id}",
-            "change": _told(change),
-            "transaction": str(change.transaction_id),
-        }
-        for change in changes
-    )
-
-
-def _told(change: Change) -> str:
-    """Return what an update has changed, as a person reads it."""
-    if change.operation != "update":
-        return ""
-    return ", ".join(f"{name}: {before} → {change.after.get(name)}" for name, before in change.before.items())
+    else:
+        data_console().print(table_of_changes(changes))
 
 
 def _print_taken_back(taken: TakenBack, as_json: bool) -> None:

@@ -53,7 +53,7 @@ def table_of_record(row: Mapping[str, Any], *, exact: bool = False) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(Text(printable(name)), _cell(value, exact))
+        table.add_row(Text(printable(name)), cell(value, exact))
     return table
 
 
@@ -76,7 +76,7 @@ def table_of_rows(
     """
     shown = rows[:most_rows]
     names = list(rows[0])
-    cells = [[_cell(row[name], exact) for name in names] for row in shown]
+    cells = [[cell(row[name], exact) for name in names] for row in shown]
     widths = {
         name: max(cell_len(name), *(min(cell_len(line[position].plain), _WIDEST_CELL) for line in cells))
         for position, name in enumerate(names)
@@ -115,8 +115,8 @@ def bar_chart(rows: Sequence[Mapping[str, Any]], label: str, value: str, console
     """
     numbers = [float(row[value]) for row in rows]
     most = max(numbers, default=0.0) or 1.0
-    labels = [_cell(row[label]).plain for row in rows]
-    figures = [_cell(row[value]).plain for row in rows]
+    labels = [cell(row[label]).plain for row in rows]
+    figures = [cell(row[value]).plain for row in rows]
     left = max(map(cell_len, labels), default=0)
     right = max(map(cell_len, figures), default=0)
     room = max(1, min(60, console.width - left - right - 4))
@@ -171,7 +171,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _cell(value: Any, exact: bool = False) -> Text:
+def cell(value: Any, exact: bool = False) -> Text:
+    """Return a value as a table has it; ``exact`` as for ``table_of_rows``."""
     if value is None:
         return Text(_NULL, style="dim")
     if isinstance(value, bool):

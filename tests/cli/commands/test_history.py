@@ -10,6 +10,8 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Database, Function, Managers
+from cloudpub_models.cli.shown.changes import summary
+from tests.schema.roles import owned_by_program
 
 Run = Callable[..., Result]
 
@@ -60,6 +62,26 @@ def test_show(run: Run, url: str, resize: Function) -> None:
         assert "name: resize → crop" in shown
     (change,) = json.loads(run("history", "show", "functions", key, "--limit", "1", "--json", "--database", url).stdout)
     assert (change["before"], change["after"], change["actor"]) == ({"name": "resize"}, {"name": "crop"}, "user:ada")
+
+
+def test_a_row_is_shown_with_its_last_change(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    (change, *_) = managers.functions.history(resize.id)
+    shown = run("show", "functions", str(resize.uuid), "--database", url).stdout
+    assert f"last change: {summary(change)}\n" in shown
+    assert summary(change).endswith("name: resize → crop")
+    assert "last change" not in run("show", "functions", str(resize.uuid), "--json", "--database", url).stdout
+    managers.functions.database.history.disable()
+    assert "last change" not in run("show", "functions", str(resize.uuid), "--database", url).stdout
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_who_may_not_read_the_log_is_shown_the_row(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    program = owned_by_program(url)
+    assert "last change" in run("show", "functions", "1", "--database", program).stdout
+    managers.database.raw_execute("ALTER TABLE changes OWNER TO CURRENT_USER")
+    shown = run("show", "functions", "1", "--database", program)
+    assert "crop" in shown.stdout
+    assert "last change" not in shown.stdout
 
 
 def test_a_row_that_is_gone(run: Run, url: str, managers: Managers, resize: Function) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from peewee import Model
 
 from cloudpub_models import (
+    Change,
     Database,
     Function,
     FunctionDeployment,
@@ -291,6 +292,41 @@ def calls_by_hour(database: Database, function: Function, since: datetime) -> li
     )
 
 
+def record_changes(database: Database) -> tuple[str, ...]:
+    """Have the database record who changes what."""
+    database.history.enable()
+    return database.history.tables
+
+
+def act(database: Database, managers: Managers, invoices: Function) -> Function | None:
+    """Change a row, and say who does."""
+    with database.acting_as("user:zeynep", reason="ticket 41"):
+        return managers.functions.update_by_id(
+            invoices.id,
+            {"status": "active"},
+        )
+
+
+def history(managers: Managers, invoices: Function) -> list[Change]:
+    """Who changed what, and when."""
+    return managers.functions.history(invoices.id)
+
+
+def delete_preview(managers: Managers, invoices: Function) -> dict[str, int]:
+    """Look at what would go with a row."""
+    return managers.functions.delete_preview({"id": invoices.id})
+
+
+def delete_again(managers: Managers, invoices: Function) -> bool:
+    """Delete it."""
+    return managers.functions.delete_by_id(invoices.id)
+
+
+def undelete(managers: Managers, invoices: Function) -> dict[str, int]:
+    """Bring back what is recorded of it."""
+    return managers.functions.undelete(invoices.uuid).counts
+
+
 CHAPTERS = (
     Chapter(
         "Create, read, update, delete",
@@ -324,6 +360,17 @@ CHAPTERS = (
             Step(statistics, "stats"),
             Step(busiest, "rows"),
             Step(calls_by_hour, "hours", bars=("hour", "calls")),
+        ),
+    ),
+    Chapter(
+        "History",
+        (
+            Step(record_changes, "recorded"),
+            Step(act, "changed"),
+            Step(history, "changes"),
+            Step(delete_preview, "would_go"),
+            Step(delete_again, "gone"),
+            Step(undelete, "back"),
         ),
     ),
 )

@@ -24,11 +24,12 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from cloudpub_models import Database, Function, Managers, QueryEvent, User, operators
+from cloudpub_models import Change, Database, Function, Managers, QueryEvent, User, operators
 from cloudpub_models.cli.boundary import RefusedError
 from cloudpub_models.cli.commands.demo.data import ANCHOR, DEMO_DOMAIN, Platform, make_platform, make_traffic, moved
 from cloudpub_models.cli.commands.demo.tour import CHAPTERS, TOUR_FUNCTION, Step
 from cloudpub_models.cli.given.target import Target
+from cloudpub_models.cli.shown.changes import table_of_changes
 from cloudpub_models.cli.shown.tables import bar_chart, show, table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole
 from cloudpub_models.errors import NotFoundError
@@ -37,6 +38,7 @@ from cloudpub_models.schema.catalogue.read import read_catalogue
 
 _PROGRESS_EVERY = 1_000
 _LONGEST_STATEMENT = 700
+_MOST_STATEMENTS = 12
 _LONGEST_VALUE = 48
 _MOST_VALUES = 12
 # What the tables begin with in which the library keeps its books.
@@ -197,6 +199,7 @@ def _walk(console: Console, managers: Managers, platform: Platform, since: datet
     title = Text("All of this can be pasted into 'cloudpub shell', these lines first", style="bold")
     console.print(_panel(title, Syntax(names_as_code(function, user, since), "python", **_STYLE)))
     console.print()
+    recorded = bool(managers.database.history.tables)
     try:
         for number, chapter in enumerate(CHAPTERS, start=1):
             console.print(Rule(Text(f"{number}. {chapter.title}", style="bold"), align="left", style="blue"))
@@ -213,14 +216,24 @@ def _walk(console: Console, managers: Managers, platform: Platform, since: datet
     finally:
         # The database keeps what the seed gives, and nothing else.
         managers.functions.delete({"user_id": user.id, "name": TOUR_FUNCTION})
+        if not recorded:
+            managers.database.history.disable()
 
 
 def _print_step(console: Console, step: Step, sent: list[QueryEvent], result: Any) -> None:
     title = (inspect.getdoc(step.code) or "").rstrip(".")
     console.print(_panel(Text(title, style="bold"), Syntax(source_of(step), "python", **_STYLE)))
     console.print(_panel(Text("SQL"), Syntax(statements_text(sent), "sql", **_STYLE)))
-    console.print(bar_chart(result, *step.bars, console) if step.bars else show(result, console))
+    console.print(_shown(step, result, console))
     console.print()
+
+
+def _shown(step: Step, result: Any, console: Console) -> RenderableType:
+    if step.bars:
+        return bar_chart(result, *step.bars, console)
+    if isinstance(result, list) and all(isinstance(item, Change) for item in result):
+        return table_of_changes(result)
+    return show(result, console)
 
 
 def _guides(managers: Managers, platform: Platform) -> tuple[Function, User]:
@@ -280,11 +293,13 @@ def _assigned(line: str, name: str) -> str:
 
 
 def statements_text(sent: list[QueryEvent]) -> str:
-    """Return the statements as text; one that was sent several times in a row, once."""
-    texts = []
+    """Return the statements as text, the first ones of many; one that was sent several times in a row, once."""
+    texts: list[str] = []
     for text, repeated in groupby([_statement_text(statement) for statement in sent]):
         times = len(list(repeated))
         texts.append(text if times == 1 else f"{text}\n-- sent {times} times")
+    if len(texts) > _MOST_STATEMENTS:
+        texts[_MOST_STATEMENTS:] = [f"-- … and {len(texts) - _MOST_STATEMENTS} more"]
     return "\n".join(texts)
 
 

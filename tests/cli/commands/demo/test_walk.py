@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,6 +114,23 @@ def test_other_peoples_rows_survive(run: Run, cli_database_url: str) -> None:
     database.close()
 
 
+def test_the_history_of_a_change_is_shown_and_recording_left_as_it_was(
+    run: Run, cli_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    arguments = ("demo", "--invocations", "50", "--database", cli_database_url)
+    shown = " ".join(run(*arguments).stdout.split())
+    assert re.search(r"user:zeynep │ \d+ +│ update functions \d+ │ status: inactive → active", shown)
+    assert "│ functions │ 1 │ │ function_deployments │ 1 │ │ function_logs │ 3 │" in shown
+    assert "│ functions │ 1 │ │ function_deployments │ 1 │ ╰" in shown
+    database = Database(cli_database_url)
+    assert database.history.tables == ()
+    database.history.enable()
+    run(*arguments)
+    assert len(database.history.tables) == 6
+    database.close()
+
+
 def test_a_failed_run_changes_nothing(run: Run, cli_database_url: str) -> None:
     arguments = ("demo", "--invocations", "50", "--database", cli_database_url)
     assert run(*arguments).exit_code == 0
@@ -209,6 +227,8 @@ def test_statements_are_shown_once_and_cut() -> None:
     assert demo.statements_text([short, short, sent("COMMIT")]) == (
         "SELECT id\nFROM users\nWHERE id = ?;\n-- 1\n-- sent 2 times\nCOMMIT;"
     )
+    many = demo.statements_text([sent(f"SELECT {number}") for number in range(100)])
+    assert many.endswith("SELECT 11;\n-- … and 88 more")
     long = demo.statements_text([sent("INSERT " + "?, " * 1_000, tuple(range(1_000)))])
     assert len(long) < 1_000
     assert long.endswith("10, 11, … (1000 in all)")
