@@ -37,6 +37,7 @@ from cloudpub_models.entity.binding import current_database, names_of_databases,
 from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError, MigrationError
 from cloudpub_models.sql.dialects import dialect_named
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.remembering import made_on_first_use
 from cloudpub_models.sql.values import check_count, check_text, json_to_text
 
 if TYPE_CHECKING:
@@ -53,24 +54,6 @@ F = TypeVar("F", bound=Callable[[], object])
 URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
 
 _log = logging.getLogger("cloudpub_models.queries")
-
-
-class _opened_on_first_use:  # noqa: N801 - a decorator
-    """Like ``cached_property``, but with nothing of its own that a forked child could find locked.
-
-    The method puts its result into the instance, where it is found before this from then on, at the cost of no call.
-    """
-
-    def __init__(self, method: Callable[[Database], Engine]) -> None:
-        self.fget = method
-        self.__doc__ = method.__doc__
-
-    @overload
-    def __get__(self, database: None, owner: type[Database]) -> _opened_on_first_use: ...
-    @overload
-    def __get__(self, database: Database, owner: type[Database]) -> Engine: ...
-    def __get__(self, database: Database | None, owner: type[Database]) -> Engine | _opened_on_first_use:
-        return self if database is None else self.fget(database)
 
 
 # It stands for a Peewee database, which is opened on first use; type checkers know it as one, by all its names.
@@ -238,10 +221,10 @@ class Database(_PeeweeDatabase):
             self._url, self._options = parsed, checked
             self.requires_owner = checked.require_owner
             self.has_row_security = checked.row_security
+            for watcher in list(self._watchers):
+                watcher.forget()
         for callback in self._callbacks:
             callback(unconnected(dialect_named(parsed.dialect)))
-        for watcher in list(self._watchers):
-            watcher.forget()
         return self
 
     def close(self) -> None:  # type: ignore[override]
@@ -303,7 +286,7 @@ class Database(_PeeweeDatabase):
             self._models = tuple(model for component in self.components for model in component.models)
         return self._models
 
-    @_opened_on_first_use
+    @made_on_first_use
     def engine(self) -> Engine:
         """The Peewee database underneath, for Peewee's own tools; opened on first use."""
         with self._lock:

@@ -78,7 +78,6 @@ class Engine(peewee.Database, Sender):
     copies_rows: ClassVar[bool]
     only_looks = False
     known_models: Callable[[], Sequence[type[peewee.Model]]] = tuple
-    is_attended = False
 
     # Peewee's record of each thread's connection.
     _state: Any
@@ -96,8 +95,7 @@ class Engine(peewee.Database, Sender):
         self.cursor_seal = options.cursor_key or seal_from_environment()
         self._threads = ThreadStates()
         self.cached_rows = CachedRows(options.cached_rows) if options.cached_rows else None
-        if self.cached_rows is not None:
-            self.is_attended = True
+        self.is_attended = self.cached_rows is not None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = False
         self.forget_transactions()

@@ -90,8 +90,7 @@ class ThreadState:
         pinned: whether a session or a transaction keeps the connection; SQLite's, where a thread keeps it in any case.
         only_reads: whether raw SQL has to be a single query, of which the server itself makes sure; PostgreSQL's.
         loan: what gives a pinned connection back, or closes the thread's own, when the thread ends without doing so.
-        trusted_until: until when the file is taken to be the one that was opened, on the monotonic clock; ``None`` for
-            ever. SQLite's.
+        trusted_until: until when the file is taken to be the one that was opened, on the monotonic clock; SQLite's.
         cursor: a cursor for the next statement, since making one takes longer than using it; SQLite's.
         actor: who makes the changes of this thread, where that was said.
         cached: the unit of work that takes rows from memory, where the thread is in one.
@@ -118,7 +117,7 @@ class ThreadState:
         self.pinned = False
         self.only_reads = False
         self.loan: Any = None
-        self.trusted_until: float | None = 0.0
+        self.trusted_until = 0.0
         self.cursor: Any = None
         self.actor: Actor | None = None
         self.cached: Any = None

@@ -1,7 +1,6 @@
 """A warning, once, for managers that are called where an event loop runs: everything else in it has to wait for them.
 
-Which thread runs a loop is told by the hooks that each loop sets for its thread while it runs, so that nothing is
-imported and no Python function called to find out.
+Whether one runs, ``send`` asks, so that no function is called to find out.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ _warned = False
 
 
 def warn_of_event_loop() -> None:
-    """Warn where this thread runs an event loop of asyncio; the first time only, and not in a notebook.
+    """Warn that this thread runs an event loop; the first time only, and not in a notebook.
 
     A notebook runs its cells in a loop, for which nobody else waits.
     """
     global _warned
-    if _warned or "ipykernel" in sys.modules or not _runs_asyncio():
+    if _warned or "ipykernel" in sys.modules:
         return
     _warned = True
     warnings.warn(
@@ -29,17 +28,6 @@ def warn_of_event_loop() -> None:
         RuntimeWarning,
         stacklevel=_level_of_caller(),
     )
-
-
-def _runs_asyncio() -> bool:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _level_of_caller() -> int:

@@ -161,7 +161,7 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         shape, values = self._conditions(where)
         tree = parse_include(include, self.model, self._related) if include != () else ()
         order = parse_order(order_by, order_direction, self.table, self.database.engine)
-        query = self._statements[self.database.engine.sql_dialect].select(
+        query = self._statements.present.select(
             shape,
             columns=None if select is None else self.table.selected(select),
             order=order,
@@ -235,8 +235,9 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         ``SELECT COUNT(*) AS count FROM functions WHERE status = @param_0``
         """
         shape, values = self._conditions(where)
-        request = self._statements[self.database.engine.sql_dialect].select_nothing("count", shape)
-        return int(send(self.database, request, values or None)[0][0])
+        request = self._statements.present.counts[shape,]
+        number: int = send(self.database, request, values or None)[0][0]
+        return number
 
     def exists(self, where: WhereOf[Filter] = None) -> bool:
         """Return whether any row meets every condition.
@@ -247,7 +248,7 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         ``SELECT 1 FROM functions WHERE status = @param_0 LIMIT 1``
         """
         shape, values = self._conditions(where)
-        request = self._statements[self.database.engine.sql_dialect].select_nothing("exists", shape)
+        request = self._statements.present.existences[shape,]
         return bool(send(self.database, request, values or None))
 
     def paginate(
@@ -333,7 +334,7 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         if cursor is not None:
             after, keys = rows_after(decode_cursor(cursor, order, self.table, engine.cursor_seal), order, self.table)
             shape, values = (*shape, after), (*values, *keys)
-        query = self._statements[engine.sql_dialect].select(shape, order=order, limit=True)
+        query = self._statements.present.select(shape, order=order, limit=True)
         # One row more than the page tells whether there is a next one, without counting.
         rows = query.load(send(self.database, query, [*values, page_size + 1]))
         page = rows[:page_size]
@@ -370,15 +371,18 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         if type(order) is OrderWithValues:
             values = [*values, *order.values]
         tree = parse_include(include, self.model, self._related)
-        query = self._statements[self.database.engine.sql_dialect].select(shape, order=order)
+        query = self._statements.present.select(shape, order=order)
         rows_at_a_time = check_count(chunk_size, "chunk_size", smallest=1)
         chunks = send(self.database, query, values or None, "stream", rows_at_a_time)
         return self._instances(chunks, query, tree)
 
     def _look_up(self, name: str, value: Any, select: Sequence[str] | None = None) -> M | None:
         """Return the row that has one value in a column."""
-        statements = self._statements[self.database.engine.sql_dialect]
-        lookup = (statements.lookups.get(name) if isinstance(name, str) else None) or statements.lookup(name)
+        statements = self._statements.present
+        try:
+            lookup = statements.lookups[name]
+        except (KeyError, TypeError):  # not made yet, or what is no name
+            lookup = statements.lookup(name)
         if type(value) not in TYPES_OF_KEYS:
             require_value(value, name)
         encoded = lookup.encode(value)
@@ -414,9 +418,7 @@ class Finding(TableAccess[M], Generic[M, Filter]):
         """Return one row whose key and references nobody else may change before this transaction ends, or ``None``."""
         shape, values = self._conditions(where)
         columns = self.table.selected(select)
-        query = self._statements[self.database.engine.sql_dialect].select(
-            shape, columns=columns, lock="FOR NO KEY UPDATE"
-        )
+        query = self._statements.present.select(shape, columns=columns, lock="FOR NO KEY UPDATE")
         rows = query.load(send(self.database, query, values))
         return rows[0] if rows else None
 

@@ -96,7 +96,7 @@ class JoinedSelect:
         shapes: tuple[Shape, ...] = ()
         held: list[Any] = []
         if scope is not None and scope is not UNRESTRICTED:
-            conditions = [parse_where(rows_of(scope, m), table_of(m), database.engine) for m in self.models]
+            conditions = [parse_where(rows_of(scope, m), table_of(m), database) for m in self.models]
             # Those of joined tables stand first in the statement.
             for _, own in (*conditions[1:], conditions[0]):
                 held += own

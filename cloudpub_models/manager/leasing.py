@@ -298,7 +298,7 @@ class Leasing(Finding[M, Filter], Generic[M, Filter]):
         """Return the key, encoded, of the first row on which nobody has a lease, and lock it; ``None`` for none."""
         dialect, (shape, values), key = self.database.engine.sql_dialect, conditions, self._own_key
         free = RawCondition(not_held(self.table.node, key.name, dialect))
-        chosen = self._statements[dialect].select(
+        chosen = self._statements.present.select(
             (*shape, free), columns=(key.name,), order=order, limit=True, lock="FOR UPDATE SKIP LOCKED"
         )
         ordering = order.values if isinstance(order, OrderWithValues) else ()
@@ -317,7 +317,7 @@ class Leasing(Finding[M, Filter], Generic[M, Filter]):
         held = take(engine, self.table.node, self._own_key.name, key, holder=holder, seconds=seconds)
         if held is None:
             return None
-        whole = self._statements[engine.sql_dialect].select((*shape, (self._own_key.name, "=")))
+        whole = self._statements.present.select((*shape, (self._own_key.name, "=")))
         rows = whole.load(send(self.database, whole, [*values, key]))
         if not rows:
             end(engine, held)
@@ -332,7 +332,7 @@ class Leasing(Finding[M, Filter], Generic[M, Filter]):
     def _lock(self) -> Select[M]:
         """What locks a row by its key."""
         name = self._own_key.name
-        statements = self._statements[self.database.engine.sql_dialect]
+        statements = self._statements.present
         return statements.select(((name, "="),), columns=(name,), lock="FOR NO KEY UPDATE")
 
 

@@ -29,7 +29,7 @@ class RelatedRows(TableAccess[M]):
         """Return the primary key, a single column, of the row that has an encoded value in a column, or ``None``."""
         own, values = self._held_to_one()
         shape, values = ((column, "="), *own), (value, *values)
-        statements = self._statements[self.database.engine.sql_dialect]
+        statements = self._statements.present
         select = statements.values(shape, self.table.key_names, alone=True)
         keys = select.read(send(self.database, select, values))
         return keys[0] if keys else None
@@ -40,7 +40,7 @@ class RelatedRows(TableAccess[M]):
             return [] if self.find_key(column, keys[0]) is None else list(keys)
         listed = self.table.columns[column].encode_list(keys, self.database.engine.sql_dialect)
         shape, values = self._completed((((column, "IN"),), (listed,)))
-        select = self._statements[self.database.engine.sql_dialect].values(shape, (column,), alone=True)
+        select = self._statements.present.values(shape, (column,), alone=True)
         return select.read(send(self.database, select, values))
 
     def having(
@@ -51,7 +51,7 @@ class RelatedRows(TableAccess[M]):
         self._hold_order(order)
         listed = self.table.columns[column].encode_list(keys, dialect)
         shape, values = self._completed((((column, "IN"), *conditions[0]), (listed, *conditions[1])))
-        select = self._statements[dialect].select(shape, order=order)
+        select = self._statements.present.select(shape, order=order)
         return select.load(send(self.database, select, [*values, *values_of_order(order)]))
 
     def referring(
@@ -64,7 +64,7 @@ class RelatedRows(TableAccess[M]):
             return self.having(column, keys, prefixed((column, "ASC"), order), conditions)
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed(conditions)
-        select = self._statements[dialect].select_for_each(column, order, limit, shape)
+        select = self._statements.present.select_for_each(column, order, limit, shape)
         listed = self.table.columns[column].encode_list(keys, dialect)
         return select.load(send(self.database, select, [listed, *values]))
 
@@ -94,7 +94,7 @@ class RelatedRows(TableAccess[M]):
         self._hold_order(order)
         dialect = self.database.engine.sql_dialect
         shape, values = self._completed(conditions)
-        statements = self._statements[dialect]
+        statements = self._statements.present
         select = statements.select_connected(near, far, order or self.table.key_order, limit, shape, columns)
         listed = table_of(near.model).columns[near.column_name].encode_list(keys, dialect)
         rows = send(self.database, select, [listed, *values, *values_of_order(order)])

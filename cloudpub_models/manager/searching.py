@@ -107,7 +107,7 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         plain = all_of(where, _conditions(query, table.columns, _no_words))
         # What these managers would refuse is refused before an index is asked.
         self._conditions(plain)
-        _ = self._statements[dialect]
+        _ = self._statements.present
 
         def ask(sql: str, values: Sequence[Any]) -> list[Row]:
             return send(self.database, Request(sql, writes=False, tables=(table.name,)), values)

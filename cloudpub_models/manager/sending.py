@@ -8,7 +8,7 @@ business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from sys import get_asyncgen_hooks, modules
+from sys import modules
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 import peewee
@@ -43,6 +43,7 @@ from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.nodes.conditions import Comparison
 from cloudpub_models.sql.operators import Operator
+from cloudpub_models.sql.remembering import made_on_first_use
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.sender import CopySource
@@ -108,7 +109,8 @@ def send(
         way: which of the engine's methods takes it: all rows, a count, a stream, rows with their columns, a copy.
         chunk_size: how many rows of a stream are fetched at a time.
     """
-    if "asyncio" in modules and get_asyncgen_hooks()[0] is not None:  # as where an event loop runs
+    # The part of asyncio that knows, and that whoever runs a loop has loaded.
+    if "_asyncio" in modules and modules["_asyncio"]._get_running_loop() is not None:
         warn_of_event_loop()
     engine = database.engine
     if engine.is_attended:
@@ -129,8 +131,8 @@ def send_query(database: Database, sql: str, parameters: Mapping[str, Any] | Non
     return by_name(names, rows)
 
 
-class _StatementsByDialect(dict[Dialect, Statements[M]]):
-    """The statements of one table on each dialect, made when they are first asked for.
+class _PresentStatements(Generic[M]):
+    """The statements of one table as things stand, made when they are first asked for.
 
     While the model is bound to another database there are none, which is how a manager refuses what would go past that.
     Nor are there of all rows where the database requires an owner.
@@ -145,15 +147,18 @@ class _StatementsByDialect(dict[Dialect, Statements[M]]):
         if isinstance(model._meta, TableMetadata):
             model._meta.watch(self)
 
-    # A watcher is known by its identity.
-    __hash__ = object.__hash__  # type: ignore[assignment]
-    __eq__ = object.__eq__
-
     def forget(self) -> None:
         """Ask again, at the next statement, which database the model is bound to and what it requires."""
-        self.clear()
+        vars(self).pop("present", None)
 
-    def __missing__(self, dialect: Dialect) -> Statements[M]:
+    @made_on_first_use
+    def present(self) -> Statements[M]:
+        """The statements on the database's dialect.
+
+        Raises:
+            InvalidQueryError: the model is bound to another database.
+            UnguardedError: the database requires an owner, and these are statements of all rows.
+        """
         elsewhere = self._model._meta.elsewhere if isinstance(self._model._meta, TableMetadata) else None
         if elsewhere is not None and elsewhere is not self._database and elsewhere is not self._database.engine:
             raise InvalidQueryError(
@@ -163,8 +168,11 @@ class _StatementsByDialect(dict[Dialect, Statements[M]]):
             )
         if self._of_all and self._database.requires_owner:
             raise unowned()
-        statements = self[dialect] = Statements(self._model, self._table, dialect, self._origin)
-        return statements
+        # Else what was made for the database of before could be kept after forget() was called for the next.
+        with self._database._lock:
+            found = Statements(self._model, self._table, self._database.engine.sql_dialect, self._origin)
+            vars(self)["present"] = found
+        return found
 
 
 class TableAccess(Generic[M]):
@@ -193,7 +201,7 @@ class TableAccess(Generic[M]):
         self.origin = None if scope is None else scope.origin
         if self.origin is None and self.database is not default_database:
             self.origin = Origin(self.database)
-        self._statements: _StatementsByDialect[M] = self._shared_statements()
+        self._statements: _PresentStatements[M] = self._shared_statements()
         self._scope_conditions: dict[tuple[Dialect, type[peewee.Model]], Conditions] = {}
         self._scope_conditions_of_one: dict[Dialect, Conditions] = {}
         if self._access is not None and self.database.has_row_security:
@@ -202,27 +210,27 @@ class TableAccess(Generic[M]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__})"
 
-    def _shared_statements(self) -> _StatementsByDialect[M]:
+    def _shared_statements(self) -> _PresentStatements[M]:
         """Return the statements that managers of one scope have in common, or ones of its own."""
         known = {} if self.scope is None else self.scope.statements
-        found: _StatementsByDialect[M] | None = known.get((self.model, self.database))
+        found: _PresentStatements[M] | None = known.get((self.model, self.database))
         if found is None:
             of_all = self._access is None
-            found = _StatementsByDialect(self.model, self.table, self.database, self.origin, of_all=of_all)
+            found = _PresentStatements(self.model, self.table, self.database, self.origin, of_all=of_all)
             known[self.model, self.database] = found
         return found
 
     def _conditions(self, where: Where) -> Conditions:
         """Return the conditions of a ``where`` argument and of the scope."""
         if self.scope is None:
-            return parse_where(where, self.table, self.database.engine)
+            return parse_where(where, self.table, self.database)
         return self._completed(self._parsed(where))
 
     def _parsed(self, where: Where) -> Conditions:
         """Return the conditions of a ``where`` argument alone, in which the scope holds in related tables."""
         if self.scope is None:
-            return parse_where(where, self.table, self.database.engine)
-        conditions = parse_where(where, self.table, self.database.engine, self._held_to)
+            return parse_where(where, self.table, self.database)
+        conditions = parse_where(where, self.table, self.database, self._held_to)
         if self.scope.closed and type(where) is not dict:
             require_plain(self.scope, conditions[0])
         return conditions
@@ -261,11 +269,11 @@ class TableAccess(Generic[M]):
     def _held_to(self, model: type[peewee.Model]) -> Conditions:
         """Return what the scope says of a model's rows, wherever a statement looks at them."""
         assert self.scope is not None
-        engine = self.database.engine
-        own = self._scope_conditions.get((engine.sql_dialect, model))
+        dialect = self.database.engine.sql_dialect
+        own = self._scope_conditions.get((dialect, model))
         if own is None:
-            own = parse_where(rows_of(self.scope, model), table_of(model), engine)
-            self._scope_conditions[engine.sql_dialect, model] = own
+            own = parse_where(rows_of(self.scope, model), table_of(model), self.database)
+            self._scope_conditions[dialect, model] = own
         return own
 
     def _held_to_one(self) -> Conditions:

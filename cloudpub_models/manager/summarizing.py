@@ -97,7 +97,7 @@ class Summarizing(TableAccess[M], Generic[M, Filter]):
             self._require_distinct_in_order(keys, order)
         self._hold_keys(keys)
         self._hold_order(order)
-        select = self._statements[self.database.engine.sql_dialect].values(
+        select = self._statements.present.values(
             shape,
             keys,
             alone=alone,
@@ -180,7 +180,7 @@ class Summarizing(TableAccess[M], Generic[M, Filter]):
         ``SELECT function_id, COUNT(*), AVG(…) FROM function_invocations GROUP BY function_id ORDER BY …``
         """
         dialect = self.database.engine.sql_dialect
-        statements = self._statements[dialect]
+        statements = self._statements.present
         if not results:
             raise InvalidQueryError("expected something to work out, as in calls=operators.count(); got nothing")
         keys = () if group_by is None else group_keys(group_by, self.table)

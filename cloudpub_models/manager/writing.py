@@ -19,7 +19,7 @@ from cloudpub_models.errors import (
     UnguardedError,
     UniqueViolationError,
 )
-from cloudpub_models.manager.arguments.changes import COMPUTED, Computed, is_computed, split_changes
+from cloudpub_models.manager.arguments.changes import Computed, Computing, is_computed, split_changes
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Filter, WhereOf
 from cloudpub_models.manager.arguments.order import Order, OrderBy, OrderWithValues
 from cloudpub_models.manager.arguments.shape import NO_CONDITIONS, Conditions, Shape
@@ -88,7 +88,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         dialect = self.database.engine.sql_dialect
         row = self.table.encode_row(data if self.scope is None else self._held(data))
         self.table.fill_defaults(row, dialect)
-        statements = self._statements[dialect]
+        statements = self._statements.present
         request = statements.insert(tuple(row), None)
         return statements.load(send(self.database, request, list(row.values()) or None))[0]
 
@@ -121,13 +121,10 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         dialect = self.database.engine.sql_dialect
         row = self._changes(data) if self.scope is None else self._changes(self._held(data), is_held=True)
         given = tuple(row)
-        for value in row.values():
-            if type(value) is Computed:
-                return self._upsert_computed(row, conflict_columns, update_columns)
-        if update_columns is not None and isinstance(update_columns, Mapping):
+        if type(row) is Computing or (update_columns is not None and isinstance(update_columns, Mapping)):
             return self._upsert_computed(row, conflict_columns, update_columns)
         self.table.fill_defaults(row, dialect)
-        statements = self._statements[dialect]
+        statements = self._statements.present
         shape, held = self._completed(NO_CONDITIONS)
         request = statements.upsert(tuple(row), given, conflict_columns, update_columns, shape)
         if request.decides_alone and None not in row.values():
@@ -161,7 +158,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         self.table.require(names, row)
         self.table.fill_defaults(row, dialect)
         conflict = Conflict(names, "ignore", where=self.table.unique_index(names, dialect))
-        statements = self._statements[dialect]
+        statements = self._statements.present
         shape, values = self._completed(_equal(conflict, row))
         existing = statements.select(shape, limit=True)
         for _ in range(_FIND_OR_INSERT_ATTEMPTS):
@@ -277,7 +274,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
             self._hold_order(order)
         dialect = self.database.engine.sql_dialect
         shape, values = self._conditions(where)
-        chosen = self._statements[dialect].select(
+        chosen = self._statements.present.select(
             shape, columns=(key.name,), order=order, limit=True, lock="FOR UPDATE SKIP LOCKED"
         )
         with self.database.transaction():
@@ -351,7 +348,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         from cloudpub_models.manager.batch import BatchInsert
 
         check_count(chunk_size, "chunk_size", smallest=1)
-        statements = self._statements[self.database.engine.sql_dialect]
+        statements = self._statements.present
         conflict = self._batch_conflict(on_conflict, conflict_columns, update_columns)
         given: Iterable[Mapping[str, Any]] = rows
         if self.scope is not None:
@@ -368,10 +365,9 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         return instances if returning else written
 
     def _update(self, row: dict[str, Any], shape: Shape, values: Sequence[Any]) -> list[M]:
-        for value in row.values():
-            if type(value) is Computed:
-                return self._update_computed(row, shape, values)
-        statements = self._statements[self.database.engine.sql_dialect]
+        if type(row) is Computing:
+            return self._update_computed(row, shape, values)
+        statements = self._statements.present
         request = statements.update(tuple(row), shape)
         return statements.load(send(self.database, request, [*row.values(), *values]))
 
@@ -383,12 +379,12 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         with self.database.transaction():
             shape, values = self._completed(_equal(conflict, row))
             changes = [row[name] for name in conflict.update_columns]
-            update = self._statements[self.database.engine.sql_dialect].update(conflict.update_columns, shape)
+            update = self._statements.present.update(conflict.update_columns, shape)
             return send(self.database, update, [*changes, *values]) or send(self.database, request, insert)
 
     def _update_computed(self, row: dict[str, Any], shape: Shape, values: Sequence[Any]) -> list[M]:
         assignments, parameters = _assigned(row)
-        request = self._statements[self.database.engine.sql_dialect].update(assignments, shape)
+        request = self._statements.present.update(assignments, shape)
         return self._send_computed(request, [*parameters, *values], row.values())
 
     def _upsert_computed(self, row: dict[str, Any], conflict_columns: Sequence[str], update_columns: Any) -> M:
@@ -417,7 +413,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
             plain = [name for name, value in changes.items() if type(value) is not Computed]
             conflict = conflict.changed(update_columns=tuple(plain), assignments=tuple(sums))
         self.table.fill_defaults(inserted, dialect)
-        insert = self._statements[dialect].insert(tuple(inserted), conflict)
+        insert = self._statements.present.insert(tuple(inserted), conflict)
         values = [*inserted.values(), *parameters, *held]
         if self.table.tells_apart(rule.columns, dialect) and all(inserted[name] is not None for name in rule.columns):
             rows = self._send_computed(insert, values, changes.values())
@@ -431,7 +427,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
 
     def _send_computed(self, request: Request, values: Sequence[Any], changes: Iterable[Any]) -> list[M]:
         """Send a statement that computes values, and see that they fit where the database does not itself."""
-        statements = self._statements[self.database.engine.sql_dialect]
+        statements = self._statements.present
         if self.database.engine.sql_dialect.checks_values:
             return statements.load(send(self.database, request, values))
         columns = [value.column for value in changes if type(value) is Computed]
@@ -443,13 +439,13 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         return rows
 
     def _delete(self, shape: Shape, values: Sequence[Any]) -> int:
-        request = self._statements[self.database.engine.sql_dialect].delete(shape)
+        request = self._statements.present.delete(shape)
         return send(self.database, request, values or None, "run")
 
     def _delete_first(self, conditions: Conditions, order: Order, limit: int, columns: tuple[str, ...]) -> list[M]:
         """Delete the first rows in an order, but for those that others have locked; return some of their columns."""
         shape, values = self._completed(conditions)
-        query = self._statements[self.database.engine.sql_dialect].delete_first(shape, order, columns)
+        query = self._statements.present.delete_first(shape, order, columns)
         return query.load(send(self.database, query, [*values, limit]))
 
     def _one(self, name: str, value: Any) -> Conditions:
@@ -567,14 +563,14 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         computed: dict[str, Computed] = {}
         if type(data) is dict or isinstance(data, Mapping):
             for value in data.values():
-                if isinstance(value, COMPUTED) and not isinstance(value, peewee.Model):
+                if type(value) not in TYPES_OF_KEYS and is_computed(value):
                     data, computed = split_changes(data, self.table, self.database.engine)
                     break
         row = self.table.encode_row(data)
         if computed:
             if self.scope is not None and self.scope.closed:
                 require_plain(self.scope, tuple([value.node for value in computed.values()]))
-            row |= computed
+            row = Computing(row | computed)
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
         for column in self.table.touched:

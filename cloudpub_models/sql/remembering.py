@@ -5,17 +5,18 @@ behind find by identity what they would otherwise have to compare. However many 
 they are, what is kept stays small.
 
 For: ``Remembered``, which keeps what a function makes; ``remembered``, for parsers of names; ``remembered_if_short``,
-where the length of the result counts.
+where the length of the result counts; ``made_on_first_use``, for the one value of an attribute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar, TypeVarTuple
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple, overload
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+Owner = TypeVar("Owner")
 
 LONGEST_KEPT = 10_000
 """Of texts with more characters only a few are kept."""
@@ -116,3 +117,29 @@ def remembered_if_short(
         return kept[arguments]
 
     return made
+
+
+class made_on_first_use(Generic[Owner, Result]):  # noqa: N801 - a decorator
+    """Like ``cached_property``, but with nothing of its own that a forked child could find locked.
+
+    The method puts its result into the instance, where it is found before this from then on, at the cost of no call.
+
+    >>> class Page:
+    ...     @made_on_first_use
+    ...     def words(self):
+    ...         return vars(self).setdefault("words", "a b".split())
+    >>> page = Page()
+    >>> page.words is page.words
+    True
+    """
+
+    def __init__(self, method: Callable[[Owner], Result]) -> None:
+        self.fget = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: Owner, owner: type[Any]) -> Result: ...
+    def __get__(self, instance: Owner | None, owner: type[Any]) -> Result | Self:
+        return self if instance is None else self.fget(instance)

@@ -130,7 +130,7 @@ def test_expressions_that_cannot_be_taken_apart_are_a_typed_error(managers: Mana
 
 def test_statements_that_are_kept_take_bounded_memory(managers: Managers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudpub_models.sql.remembering._MOST_CHARACTERS_KEPT", 50_000)
-    statements = managers.function_logs._statements[managers.database.engine.sql_dialect]
+    statements = managers.function_logs._statements.present
     kept = []
     for number in range(100):
         managers.function_logs.find_all(FunctionLog.message.in_([str(member) for member in range(300 + number)]))

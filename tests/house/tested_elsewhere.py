@@ -38,9 +38,7 @@ TESTED_ELSEWHERE = {
     "connection/test_url.py": "connection.options",
     "dto/test_json.py": "dto.base dto.functions dto.organizations dto.reading dto.users",
     "manager/test_included.py": "manager.related",
-    "manager/test_manager.py": (
-        "manager.columns.peewee_encoding manager.relating manager.sending manager.statements.results"
-    ),
+    "manager/test_manager.py": ("manager.columns.peewee_encoding manager.relating manager.statements.results"),
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",
     "platform/test_invocations.py": "platform.statistics",

@@ -47,22 +47,24 @@ def calls(work: Callable[..., object], *arguments: object) -> int:
 
 
 CALLS: dict[str, tuple[Callable[[Managers], object], int]] = {
-    "find_by_id": (lambda m: m.functions.find_by_id(1), 8),
+    "find_by_id": (lambda m: m.functions.find_by_id(1), 6),
     "find_all with two conditions, order and limit": (
         lambda m: m.functions.find_all({"user_id": 1, "status": "active"}, order_by="created_at", limit=10),
-        21,
+        11,
     ),
-    "count": (lambda m: m.functions.count({"status": "active"}), 8),
-    "count by a related row's column": (lambda m: m.functions.count({"user.email": "ada@example.com"}), 20),
-    "count of any_of two": (lambda m: m.functions.count(any_of({"user_id": 1}, {"status": "failed"})), 18),
-    "update_by_id": (lambda m: m.functions.update_by_id(1, {"status": "active"}), 16),
+    "exists": (lambda m: m.functions.exists({"user_id": 1}), 6),
+    "upsert": (lambda m: m.functions.upsert({"user_id": 1, "name": "function 1"}, ["user_id", "name"]), 16),
+    "count": (lambda m: m.functions.count({"status": "active"}), 6),
+    "count by a related row's column": (lambda m: m.functions.count({"user.email": "ada@example.com"}), 19),
+    "count of any_of two": (lambda m: m.functions.count(any_of({"user_id": 1}, {"status": "failed"})), 16),
+    "update_by_id": (lambda m: m.functions.update_by_id(1, {"status": "active"}), 14),
     "include of two relations over 30 rows": (
         lambda m: m.functions.find_all({"user_id": 1}, include=("user", "logs")),
-        150,
+        93,
     ),
     "raw_query_all": (
         lambda m: m.database.raw_query_all("SELECT id, name FROM functions WHERE id = @id", {"id": 1}),
-        20,
+        14,
     ),
 }
 

@@ -307,7 +307,7 @@ def test_a_scope_holds_values_and_aggregates(database, functions):
 
 def test_statements_are_kept_by_shape(managers, functions):
     invocations = managers.function_invocations
-    statements = invocations._statements[invocations.database.engine.sql_dialect]
+    statements = invocations._statements.present
     summary = statements.summary((), (("n", operators.count()),))
     assert statements.summary((), (("n", operators.count()),)) is summary
     first = statements.aggregate((), summary)

@@ -19,6 +19,7 @@ import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from time import monotonic
@@ -245,7 +246,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
     def _look_at_file(self, thread: ThreadState) -> None:
         """Require the file that was opened, and trust in that for a moment."""
         self._require_same_file()
-        thread.trusted_until = None if self._in_memory else monotonic() + _SECONDS_OF_TRUST
+        thread.trusted_until = inf if self._in_memory else monotonic() + _SECONDS_OF_TRUST
 
     def _configure(self, connection: SqliteConnection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -409,7 +410,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
+        if monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         cursor, thread.cursor = thread.cursor, None
         if cursor is None:
@@ -538,7 +539,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
+        if monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         cursor: sqlite3.Cursor | None
         cursor, thread.cursor = thread.cursor, None
@@ -548,7 +549,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         thread = self._threads.current
         if thread.scopes:
             self.check_usable()
-        if thread.trusted_until is not None and monotonic() > thread.trusted_until:
+        if monotonic() > thread.trusted_until:
             self._look_at_file(thread)
         return self._kept_connection()
 

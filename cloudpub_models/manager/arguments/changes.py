@@ -23,6 +23,10 @@ COMPUTED = (Increment, peewee.Node)
 _NUMBERS = (peewee.IntegerField, peewee.FloatField, peewee.DecimalField)
 
 
+class Computing(dict[str, Any]):
+    """The changes of a row, by column, where the database computes some: those are ``Computed``, the others encoded."""
+
+
 class Computed(NamedTuple):
     """What a column is set to where the database computes it.
 

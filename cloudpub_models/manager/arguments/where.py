@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import call
 from typing import Any
 from uuid import UUID
 
 import peewee
 
+from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.entity.binding import current_database
 from cloudpub_models.errors import InvalidQueryError, UnknownTableError
@@ -43,13 +43,15 @@ _DEEPEST_GROUP = 50
 _DEEPEST_COMBINATION = 8
 
 
-def parse_where(where: Where, table: Table, engine: Engine, held: HeldTo | None = None, depth: int = 0) -> Conditions:
+def parse_where(
+    where: Where, table: Table, database: Database, held: HeldTo | None = None, depth: int = 0
+) -> Conditions:
     """Return the shape and the values of a ``where`` argument.
 
     Args:
         where: the argument.
         table: the table whose rows it is about.
-        engine: the database.
+        database: the database.
         held: gives what the rows of related tables have to meet as well, where a scope limits them.
         depth: how many conditions it is nested in.
 
@@ -63,9 +65,9 @@ def parse_where(where: Where, table: Table, engine: Engine, held: HeldTo | None 
         return NO_CONDITIONS
     if type(where) is not dict:
         if isinstance(where, peewee.Node):
-            return _from_expression(where, table, engine)
+            return _from_expression(where, table, database.engine)
         if isinstance(where, Combined):
-            return _combined(where, table, engine, held, depth + 1)
+            return _combined(where, table, database, held, depth + 1)
         if not isinstance(where, Mapping):
             hint = ": write any_of(*conditions) or all_of(*conditions)" if isinstance(where, list | tuple) else ""
             raise InvalidQueryError(
@@ -75,12 +77,14 @@ def parse_where(where: Where, table: Table, engine: Engine, held: HeldTo | None 
     columns = table.by_keys.get(tuple(where))
     if columns is None:
         if is_dotted(where):
-            return _across_relations(where, table, engine, held)
+            return _across_relations(where, table, database.engine, held)
         columns = table.columns_of(where)
-    for value in where.values():
+    encoded = []
+    for value, encode_value in zip(where.values(), columns.encoders):  # noqa: B905 - an encoder for each key
         if type(value) not in _SCALARS:
-            return _compared(columns.names, where.values(), table, engine.sql_dialect)
-    return columns.equal, list(map(call, columns.encoders, where.values()))
+            return _compared(columns.names, where.values(), table, database.engine.sql_dialect)
+        encoded.append(encode_value(value))
+    return columns.equal, encoded
 
 
 def _compared(names: Sequence[str], operands: Iterable[Any], table: Table, dialect: Dialect) -> Conditions:
@@ -111,13 +115,13 @@ def _related_part_and_values(value: Any, column: Column, dialect: Dialect) -> tu
     return part, values
 
 
-def _combined(where: Combined, table: Table, engine: Engine, held: HeldTo | None, depth: int) -> Conditions:
+def _combined(where: Combined, table: Table, database: Database, held: HeldTo | None, depth: int) -> Conditions:
     if depth > _DEEPEST_COMBINATION:
         raise InvalidQueryError(
             f"expected any_of, all_of and none_of at most {_DEEPEST_COMBINATION} deep in each other; got them deeper: "
             "use a list of values, or several queries"
         )
-    parsed = [parse_where(condition, table, engine, held, depth) for condition in where.conditions]
+    parsed = [parse_where(condition, table, database, held, depth) for condition in where.conditions]
     shape = _COMBINATIONS[where.how][tuple([own for own, _ in parsed]),]
     # What holds for every row leaves nothing to compare.
     return shape, [value for _, values in parsed for value in values] if shape else ()

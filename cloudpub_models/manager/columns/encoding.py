@@ -218,8 +218,13 @@ def _with_hint(field: peewee.Field[Any], value: Any, message: str) -> str:
 def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encoder:
     encode_key = _encoder_of_kind(field.rel_field, column)
     target, key = field.rel_model, field.rel_field.name
+    bits = _integer_bits(field.rel_field)
+    numbers = range(-(2 ** (bits - 1)), 2 ** (bits - 1)) if bits else range(0)
 
     def encode(value: Any) -> Any:
+        # Most keys are numbers that fit, which takes no other function to tell.
+        if type(value) is int and value in numbers:
+            return value
         # Nearly always a key, which is told by its type sooner than that it is no model.
         if type(value) not in TYPES_OF_KEYS and isinstance(value, target):
             value = getattr(value, key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache
-from operator import call
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -288,8 +287,10 @@ class Table:
         if type(data) is not dict and not isinstance(data, Mapping):
             hint = ": use its to_dict()" if isinstance(data, peewee.Model) else ""
             raise InvalidValueError(f"expected a dict of column name to value; got {type(data).__name__}{hint}")
-        columns = self.columns_of(data)
-        encoded = dict(zip(columns.names, map(call, columns.encoders, data.values()), strict=True))
+        columns = self.by_keys.get(tuple(data)) or self.columns_of(data)
+        encoded = {}
+        for name, encode, value in zip(columns.names, columns.encoders, data.values()):  # noqa: B905 - one for each key
+            encoded[name] = encode(value)
         if len(encoded) != len(data):
             raise InvalidValueError(
                 f"expected each column of {self.name} once; got both a column's and its field's name"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import peewee
@@ -186,6 +187,11 @@ class Statements(Generic[M]):
         table: the table.
         dialect: the dialect.
         origin: where the rows are from, if not from the default database.
+
+    Attributes:
+        lookups: the SELECT of a row by one column, by the column's name; ``lookup`` makes it.
+        counts: the SELECT that counts the rows, by what they have to meet.
+        existences: the SELECT that gives a row of no columns where there is any, by what it has to meet.
     """
 
     def __init__(self, model: type[M], table: Table, dialect: Dialect, origin: Origin | None = None) -> None:
@@ -197,10 +203,11 @@ class Statements(Generic[M]):
         self._all_columns = tuple(self._columns.values())
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
         self.lookups: dict[str, Lookup[M]] = {}
+        self.counts = Remembered(partial(self._make_select_of_nothing, "count"), _length)
+        self.existences = Remembered(partial(self._make_select_of_nothing, "exists"), _length)
         self._selects = Remembered(self._make_select, _length)
         self._selects_for_each = Remembered(self._make_select_for_each, _length)
         self._selects_connected = Remembered(self._make_select_connected, _length)
-        self._selects_of_nothing = Remembered(self._make_select_of_nothing, _length)
         self._selects_of_values = Remembered(self._make_select_of_values, _length)
         self._summaries = Remembered(self._make_summary)
         self._aggregates = Remembered(self._make_aggregate, _length)
@@ -329,10 +336,6 @@ class Statements(Generic[M]):
             first_of_each=None if limit is None else self._first_of_each(key, near, limit),
         )
         return self._rows_of(columns, request)
-
-    def select_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
-        """Return the SELECT that counts the rows, or that gives a row where there is any, but none of its columns."""
-        return self._selects_of_nothing[kind, conditions]
 
     def _make_select_of_nothing(self, kind: Literal["count", "exists"], conditions: Shape) -> Request:
         return self._request(kind, conditions=group_of(conditions))

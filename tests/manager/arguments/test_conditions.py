@@ -138,11 +138,11 @@ def test_delete_takes_them(functions: Any) -> None:
 
 
 def test_they_are_rendered_once_for_each_shape(functions: Any) -> None:
-    statements = functions._statements[functions.database.engine.sql_dialect]
+    statements = functions._statements.present
     functions.count(any_of({"name": "a"}, {"id": 1}))
-    before = len(statements._selects_of_nothing)
+    before = len(statements.counts)
     functions.count(any_of({"name": "b"}, {"id": 2}))
-    assert len(statements._selects_of_nothing) == before
+    assert len(statements.counts) == before
 
 
 def nested(depth: int) -> Where:

@@ -137,11 +137,11 @@ def test_sql(functions: Any, statements: Any, backend: str, name: str) -> None:
 
 
 def test_paths_and_values_are_no_part_of_a_statement(functions: Any) -> None:
-    statements = functions._statements[functions.database.engine.sql_dialect]
+    statements = functions._statements.present
     functions.count({"analysis_result": operators.at("language.name", "dart")})
-    before = len(statements._selects_of_nothing)
+    before = len(statements.counts)
     functions.count({"analysis_result": operators.at(["x", 5, "'; DROP TABLE users; --"], "y")})
-    assert len(statements._selects_of_nothing) == before
+    assert len(statements.counts) == before
 
 
 def test_beside_other_conditions_and_across_relations(functions: Any) -> None:

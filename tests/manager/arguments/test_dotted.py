@@ -258,9 +258,8 @@ def test_what_is_deleted_is_exactly_what_is_found(shop: Managers, statements: An
 
 def test_one_statement_names_all_tables(shop: Managers) -> None:
     manager = shop.functions
-    dialect = shop.database.engine.sql_dialect
     shape, _ = manager._conditions({"user.information.phone_number": "1", "deployments.version": 1})
-    assert manager._statements[dialect].select_nothing("count", shape).tables == (
+    assert manager._statements.present.counts[shape,].tables == (
         "functions",
         "users",
         "user_information",

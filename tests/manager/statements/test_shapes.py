@@ -161,7 +161,7 @@ def test_a_statement_says_what_it_is() -> None:
     for dialect in (POSTGRESQL, SQLITE):
         functions: Statements[Function] = Statements(Function, table_of(Function), dialect)
         by_id = (("id", "="),)
-        reading = [functions.select(by_id), functions.select_nothing("count", by_id), functions.lookup("uuid")]
+        reading = [functions.select(by_id), functions.counts[by_id,], functions.lookup("uuid")]
         reading += [functions.select_for_each("user_id", (), 1)]
         writing = [
             functions.insert(("name",), None),

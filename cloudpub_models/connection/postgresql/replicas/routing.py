@@ -58,10 +58,9 @@ class _ThreadReads(threading.local):
 class RoutingEngine(PostgresqlEngine):
     """A PostgreSQL database whose standbys answer what managers read."""
 
-    is_attended = True
-
     def __init__(self, uri: str, masked_url: str, options: Options) -> None:
         super().__init__(uri, masked_url, options)
+        self.is_attended = True
         self._home: tuple[str, str] | None = None
         self._floor: Floor = Floor() if options.replica_causality == "process" else ThreadFloor()
         self._reads = _ThreadReads()
