@@ -1,17 +1,19 @@
-"""How PostgreSQL records: one generic function for each table, which sees all columns that a row has.
+"""How PostgreSQL records: a function for each table, made for the columns that it has, which sees others too.
 
-INSERT and DELETE are recorded for a statement at once, from its transition table; UPDATE row by row, since joining the
-old rows of a statement to its new ones has no statistics to go by. What has changed in a row is looked for under the
-names of the model's columns, which takes half as long as a query over all that the row has; that query is for columns
-of which nobody has told. A log written by one who may not touch it: the functions run with the rights of who switched
-recording on, and with a search path of their own.
+INSERT is recorded for a statement at once, from its transition table, so that COPY costs little; UPDATE and DELETE row
+by row: joining the old rows of a statement to its new ones has no statistics to go by, and a deletion has each table
+that refers to the row delete what is mostly nothing. A row's columns are compared one by one, which takes half as long
+as comparing them as JSON. Where a table was altered since and nobody has told, they are compared as JSON, whatever they
+are by now. A log written by one who may not touch it: the functions run with the rights of who switched recording on,
+and with a search path of their own.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import peewee
 
@@ -32,7 +34,6 @@ from cloudpub_models.sql.values import text_literal
 
 json_separators = (", ", ": ")
 events = ("insert", "update", "delete", "truncate")
-_ROWS_OF = {"insert": "NEW", "delete": "OLD"}
 _ARRAY = "jsonb_build_array({})::text"
 
 _LOG = (
@@ -84,57 +85,91 @@ _KEY_INDEX = (
     "CREATE INDEX IF NOT EXISTS changes_row_key_idx ON changes (table_name, row_key, id) WHERE row_key IS NOT NULL"
 )
 
-_FUNCTION = """
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = {schema}, pg_temp AS $change$
+# Each column's name and type, and whether its type has an equality that takes no two values for one that differ.
+_COLUMNS = """
+    SELECT json_agg(json_build_array(
+        a.attname, format_type(a.atttypid, a.atttypmod),
+        coalesce(l.collisdeterministic, true) AND (t.typtype = 'e' OR t.typnamespace = 'pg_catalog'::regnamespace
+            AND t.typname IN ('bool', 'bytea', 'date', 'float4', 'float8', 'int2', 'int4', 'int8', 'jsonb', 'numeric',
+                'text', 'time', 'timestamp', 'timestamptz', 'uuid', 'varchar'))
+    ) ORDER BY a.attnum)::text
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+    WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_MADE_FOR = "-- made for "
+
+# It says that it is immutable, so that it is asked while an expression is planned, and costs nothing from then on. That
+# expression has the table as a constant, by its number, and so is planned anew whenever the table is altered.
+_COLUMNS_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION changes_columns(of_table regclass) RETURNS text IMMUTABLE LANGUAGE sql
+AS $columns${_COLUMNS.format("of_table")}$columns$
+"""
+
+_BODY = """{made_for}
 DECLARE
     who text := nullif(current_setting('cloudpub.actor', true), '');
-    about jsonb := nullif(current_setting('cloudpub.details', true), '')::jsonb;
+    about jsonb;
     moment timestamp := timezone('utc', clock_timestamp());
     old_row jsonb;
     new_row jsonb;
     before jsonb;
     after jsonb;
+    number bigint;
+    key text;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, actor, details)
-        SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'I', who, about FROM changed_rows AS r;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO changes
-            (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
-        SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'D', to_jsonb(r) - {secrets}, who, about
-        FROM changed_rows AS r;
-    ELSIF TG_OP = 'TRUNCATE' THEN
-        INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
-        VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
-    ELSE
-        old_row := to_jsonb(OLD);
-        new_row := to_jsonb(NEW);
-        before := '{{}}';
-        after := '{{}}';
-        {compared}
-        IF old_row - {known} <> '{{}}' THEN
-            SELECT before || coalesce(jsonb_object_agg(b.key, b.value), '{{}}'),
-                after || coalesce(jsonb_object_agg(b.key, new_row -> b.key), '{{}}')
+    IF who IS NOT NULL THEN
+        about := nullif(current_setting('cloudpub.details', true), '')::jsonb;
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        IF ((CASE WHEN TG_OP IS NULL THEN {table} END) IS NULL) = (changes_columns({table}) = {columns}) THEN
+            before := '{{}}';
+            after := '{{}}';
+            {compared}
+            {key_of_old};
+        ELSE
+            old_row := to_jsonb(OLD);
+            new_row := to_jsonb(NEW);
+            SELECT coalesce(jsonb_object_agg(b.key, b.value), '{{}}'),
+                coalesce(jsonb_object_agg(b.key, new_row -> b.key), '{{}}')
             INTO before, after
-            FROM jsonb_each(old_row - {known}) AS b WHERE new_row -> b.key IS DISTINCT FROM b.value;
+            FROM jsonb_each(old_row - {touched}) AS b WHERE new_row -> b.key IS DISTINCT FROM b.value;
+            {hidden}
+            {key_in_row};
         END IF;
         IF before <> '{{}}' THEN
             INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values,
                 new_values, actor, details)
-            VALUES (pg_current_xact_id(), moment, {name}, {old_number}, {old_key}, 'U', before, after, who, about);
+            VALUES (pg_current_xact_id(), moment, {name}, number, key, 'U', before, after, who, about);
         END IF;
+    ELSIF TG_OP = 'INSERT' THEN
+        INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, actor, details)
+        SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'I', who, about FROM inserted AS r;
+    ELSIF TG_OP = 'DELETE' THEN
+        old_row := to_jsonb(OLD);
+        {key_in_row};
+        INSERT INTO changes
+            (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
+        VALUES (pg_current_xact_id(), moment, {name}, number, key, 'D', old_row - {secrets}, who, about);
+    ELSE
+        INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
+        VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
     END IF;
     RETURN NULL;
 END
-$change$
 """
 
 _COMPARED = """
-        IF old_row -> {column} IS DISTINCT FROM new_row -> {column} THEN
-            before := before || jsonb_build_object({column}, {before});
-            after := after || jsonb_build_object({column}, {after});
-        END IF;
+            IF {old} IS DISTINCT FROM {new} THEN
+                before := before || jsonb_build_object({column}, {before});
+                after := after || jsonb_build_object({column}, {after});
+            END IF;
+"""
+_HIDDEN = f"{text_literal(SECRET)}::text"
+_SECRET_HIDDEN = """
+            IF before ? {column} THEN
+                before := before || jsonb_build_object({column}, {hidden});
+                after := after || jsonb_build_object({column}, {hidden});
+            END IF;
 """
 
 _TRIGGERS = """
@@ -210,25 +245,31 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
     made = {}
     for event in events:
         name = trigger_name(table.name, event)
-        rows_of = f"REFERENCING {_ROWS_OF[event]} TABLE AS changed_rows " if event in _ROWS_OF else ""
-        # Images of rows are compared: some types, as json, have no equality.
-        each = "FOR EACH ROW WHEN (OLD.* *<> NEW.*)" if event == "update" else "FOR EACH STATEMENT"
+        inserted = "REFERENCING NEW TABLE AS inserted " if event == "insert" else ""
+        # No WHEN: the function compares the rows, and PostgreSQL would read such a condition anew for each statement.
+        each = "FOR EACH ROW" if event in ("update", "delete") else "FOR EACH STATEMENT"
         made[name] = [
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
-            f"{rows_of}{each} EXECUTE FUNCTION {function}()"
+            f"{inserted}{each} EXECUTE FUNCTION {function}()"
         ]
-    needed = [_function(database, table)] if table.by_number else [_KEY_INDEX, _function(database, table)]
-    made[trigger_name(table.name, "insert")][:0] = needed
+    needed = [_COLUMNS_FUNCTION, _function(database, table)]
+    made[trigger_name(table.name, "insert")][:0] = needed if table.by_number else [_KEY_INDEX, *needed]
     return made
 
 
 def current(database: peewee.Database, table: RecordedTable) -> bool:
     """Return whether a table has its triggers as they should be."""
-    body = _function(database, table).split("$change$")[1]
-    kept = rows(
-        database, "SELECT prosrc FROM pg_proc WHERE oid = to_regproc(?)", POSTGRESQL.quote(_function_name(table.name))
-    )
-    return table.name in tables_with_triggers(database) and kept == [(body,)]
+    return _kept_body(database, table.name) == _body(table, _present(database, table.name))
+
+
+def complete(database: peewee.Database, table: RecordedTable) -> bool:
+    """Return whether a table's triggers record all that they should: of other columns than they were made for, too."""
+    kept = _kept_body(database, table.name) or ""
+    number, _, columns = kept.partition("\n")[0].removeprefix(_MADE_FOR).partition(" ")
+    # Whatever somebody has put in its place is no function of ours.
+    with suppress(ValueError, TypeError):
+        return kept == _body(table, _MadeFor(number, columns))
+    return False
 
 
 def without_triggers(table: str) -> list[str]:
@@ -293,30 +334,72 @@ def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) ->
     return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=text_literal(table.name), same_row=same_row)
 
 
+class _MadeFor(NamedTuple):
+    """What a function has been made for: the table's number in the catalogue, and its columns as JSON."""
+
+    number: str
+    columns: str
+
+
+def _present(database: peewee.Database, table: str) -> _MadeFor:
+    of_table = "to_regclass(?)"
+    query = f"SELECT {of_table}::oid::text, ({_COLUMNS.format(of_table)})"
+    quoted = POSTGRESQL.quote(table)
+    return _MadeFor(*rows(database, query, quoted, quoted)[0])
+
+
+def _kept_body(database: peewee.Database, table: str) -> str | None:
+    query = "SELECT prosrc FROM pg_proc WHERE oid = to_regproc(?)"
+    found = rows(database, query, POSTGRESQL.quote(_function_name(table)))
+    return found[0][0] if found and table in tables_with_triggers(database) else None
+
+
 def _function(database: peewee.Database, table: RecordedTable) -> str:
-    number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
-    old_number, old_key = key_expressions("OLD", table, POSTGRESQL, _ARRAY)
-    compared = [column for column in dict.fromkeys((*table.modelled, *table.secrets)) if column not in table.touched]
-    return _FUNCTION.format(
-        function=POSTGRESQL.quote(_function_name(table.name)),
-        schema=POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text")),
-        name=text_literal(table.name),
-        number=number,
-        key=key,
-        old_number=old_number,
-        old_key=old_key,
-        secrets=_texts(table.secrets),
-        known=_texts(dict.fromkeys((*table.modelled, *table.touched, *table.secrets))),
-        compared="".join(_compared(table, column) for column in compared).strip(),
+    schema = POSTGRESQL.quote(fetch_value(database, "SELECT current_schema()::text"))
+    return (
+        f"CREATE OR REPLACE FUNCTION {POSTGRESQL.quote(_function_name(table.name))}() RETURNS trigger "
+        f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp "
+        f"AS {text_literal(_body(table, _present(database, table.name)))}"
     )
 
 
-def _compared(table: RecordedTable, column: str) -> str:
+def _body(table: RecordedTable, made_for: _MadeFor) -> str:
+    """Return what the function of a table does."""
+    number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
+    old_number, old_key = key_expressions("OLD", table, POSTGRESQL, _ARRAY)
+    in_row = [f"old_row -> {text_literal(column)}" for column in table.keys]
+    return _BODY.format(
+        made_for=f"{_MADE_FOR}{made_for.number} {made_for.columns}",
+        table=f"{text_literal(made_for.number)}::regclass",
+        columns=text_literal(made_for.columns),
+        name=text_literal(table.name),
+        number=number,
+        key=key,
+        key_of_old=f"number := {old_number}" if table.by_number else f"key := {old_key}",
+        key_in_row=(
+            f"number := ({in_row[0]})::bigint" if table.by_number else f"key := {_ARRAY.format(', '.join(in_row))}"
+        ),
+        secrets=_texts(table.secrets),
+        touched=_texts(table.touched),
+        compared="".join(
+            _compared(column, is_plain=is_plain, is_secret=column in table.secrets)
+            for column, _, is_plain in json.loads(made_for.columns)
+            if column not in table.touched
+        ).strip(),
+        hidden="".join(_SECRET_HIDDEN.format(column=text_literal(column), hidden=_HIDDEN) for column in table.secrets),
+    )
+
+
+def _compared(column: str, *, is_plain: bool, is_secret: bool) -> str:
     """Return what records whether a column has changed, and of a secret one nothing else."""
-    secret = f"{text_literal(SECRET)}::text"
-    name = f"{text_literal(column)}::text"
-    before, after = (secret, secret) if column in table.secrets else (f"old_row -> {name}", f"new_row -> {name}")
-    return _COMPARED.format(column=name, before=before, after=after)
+    old, new = (f"{row}.{POSTGRESQL.quote(column)}" for row in ("OLD", "NEW"))
+    return _COMPARED.format(
+        old=old if is_plain else f"to_jsonb({old})",
+        new=new if is_plain else f"to_jsonb({new})",
+        column=text_literal(column),
+        before=_HIDDEN if is_secret else old,
+        after=_HIDDEN if is_secret else new,
+    )
 
 
 def _function_name(table: str) -> str:

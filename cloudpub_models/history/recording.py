@@ -103,7 +103,7 @@ def recorded_tables(database: peewee.Database) -> frozenset[str]:
 def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[str]:
     """Return the tables that should be recorded and whose triggers are gone or do not fit them any more."""
     kind = kind_of(database)
-    return [table.name for table in _meant(database, models) if not kind.current(database, table)]
+    return [table.name for table in _meant(database, models) if not kind.complete(database, table)]
 
 
 def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> None:

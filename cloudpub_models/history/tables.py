@@ -83,6 +83,9 @@ class Kind(Protocol):
     def current(self, database: peewee.Database, table: RecordedTable) -> bool:
         """Return whether a table has its triggers as they should be."""
 
+    def complete(self, database: peewee.Database, table: RecordedTable) -> bool:
+        """Return whether a table's triggers record all that they should, as they should be or not."""
+
     def without_triggers(self, table: str) -> list[str]:
         """Return the statements that take the triggers of a table away."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from cloudpub_models import ALL_ROWS, Component, Database, Managers, errors
 from cloudpub_models.entity import Entity, UuidField
+from cloudpub_models.sql import POSTGRESQL
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
 
@@ -60,6 +61,120 @@ def test_a_column_that_is_gone_disturbs_nobody(managers: Managers) -> None:
         {"name": "resize", "state": "active"},
         {"name": "crop", "state": "inactive"},
     )
+
+
+ALTERED = {
+    "a column more": ("ADD COLUMN nickname TEXT DEFAULT 'x'", "DROP COLUMN nickname"),
+    "a column less": ("DROP COLUMN analysis_result", "ADD COLUMN analysis_result JSONB"),
+    "a column renamed": ("RENAME COLUMN active_deployment_id TO d", "RENAME COLUMN d TO active_deployment_id"),
+    "another type": ("ALTER COLUMN name TYPE TEXT", "ALTER COLUMN name TYPE VARCHAR(100)"),
+    "a type without equality": ("ALTER COLUMN analysis_result TYPE JSON", "ALTER COLUMN analysis_result TYPE JSONB"),
+    "another type of the key": ("ALTER COLUMN id TYPE BIGINT", "ALTER COLUMN id TYPE INTEGER"),
+    "another name": ("RENAME TO works", None),
+}
+
+
+@pytest.mark.parametrize(("there", "back"), ALTERED.values(), ids=ALTERED)
+def test_a_session_goes_on_recording_when_somebody_alters_a_table(
+    managers: Managers, database_url: str, there: str, back: str | None
+) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    function = managers.functions.insert({"user_id": ada.id, "name": "a"})
+    somebody = Database(database_url)
+    table = "functions"
+
+    def rename(name: str) -> None:
+        database.raw_execute(f"UPDATE {table} SET name = @name, updated_at = now()", {"name": name})
+
+    with database.session():
+        rename("b")  # by now the session has its plans
+        somebody.raw_execute(f"ALTER TABLE functions {there}")
+        table = "works" if back is None else "functions"
+        rename("c")
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            database.raw_execute(f"ALTER TABLE {table} ADD COLUMN passing TEXT")
+            rename("d")
+            raise ZeroDivisionError
+        if back is not None:
+            somebody.raw_execute(f"ALTER TABLE functions {back}")
+        rename("e")
+    database.raw_execute(f"DELETE FROM {table}")
+    somebody.close()
+    recorded = (
+        "SELECT row_id, operation::text AS did, new_values FROM changes WHERE table_name = 'functions' ORDER BY id"
+    )
+    assert [(row["row_id"], row["did"], row["new_values"]) for row in database.raw_query_all(recorded)[1:]] == [
+        (function.id, "I", None),
+        (function.id, "U", {"name": "b"}),
+        (function.id, "U", {"name": "c"}),
+        (function.id, "U", {"name": "e"}),
+        (function.id, "D", None),
+    ]
+
+
+def test_a_secret_is_one_in_an_altered_table_too(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "before"})
+    database.raw_execute("ALTER TABLE users ADD COLUMN nickname TEXT")
+    database.raw_execute("UPDATE users SET nickname = 'countess', password_hash = 'after'")
+    database.raw_execute("UPDATE users SET updated_at = now()")
+    (change,) = managers.users.history(ada.id)[:-1]
+    assert change.before == {"nickname": None, "password_hash": "***"}
+    assert change.after == {"nickname": "countess", "password_hash": "***"}
+
+
+def test_what_columns_a_table_has_is_asked_once(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+
+    def asked(numbers: range) -> int:
+        for number in numbers:
+            managers.users.update_by_id(ada.id, {"email": f"{number}@example.com"})
+        database.raw_execute("SELECT pg_stat_force_next_flush()")
+        calls = database.raw_query_single(
+            "SELECT sum(calls)::int AS n FROM pg_stat_user_functions WHERE funcname = 'changes_columns'"
+        )
+        assert calls is not None
+        return calls["n"] or 0
+
+    with database.session():
+        database.raw_execute("SET track_functions = 'all'")
+        before = asked(range(3))
+        assert asked(range(3, 9)) == before
+        database.raw_execute("ALTER TABLE users ALTER COLUMN email SET STATISTICS 50")
+        assert asked(range(9, 12)) > before
+        database.raw_execute("RESET track_functions")
+
+
+def test_values_that_only_their_types_take_for_equal_are_told_apart(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    odd = 'it\'s $change$ {odd} 100%s "one"'
+    database.raw_execute(
+        "ALTER TABLE users ADD COLUMN pause INTERVAL DEFAULT '1 day', ADD COLUMN notes JSON DEFAULT '[]', "
+        f"ADD COLUMN {POSTGRESQL.quote(odd)} TEXT"
+    )
+    database.history.enable()
+    database.raw_execute(f"UPDATE users SET pause = '24 hours', notes = '[1]', {POSTGRESQL.quote(odd)} = 'y'")
+    assert managers.users.history(ada.id)[0].after == {"pause": "24:00:00", "notes": [1], odd: "y"}
+    assert database.history.faulty_tables() == ()
+
+
+def test_a_function_that_was_tampered_with_is_found(managers: Managers) -> None:
+    database = managers.users.database
+    made = database.raw_query_single("SELECT prosrc FROM pg_proc WHERE proname = 'users_record_change'")
+    assert made is not None
+    nothing = "BEGIN RETURN NULL; END"
+    altered = made["prosrc"].replace("password_hash", "passwords")
+    for body in (altered, nothing, f"-- made for 7 [7]\n{nothing}", f"-- made for \n{nothing}"):
+        database.engine.execute_sql(
+            "CREATE OR REPLACE FUNCTION users_record_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+            f"AS $body${body}$body$".replace("%", "%%")
+        )
+        assert database.history.faulty_tables() == ("users",)
+    database.history.enable()
+    assert database.history.faulty_tables() == ()
 
 
 class Voucher(Entity):

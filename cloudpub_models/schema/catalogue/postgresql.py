@@ -121,9 +121,9 @@ _MAKING_FOREIGN_KEYS = """
 """
 _MAKING_FUNCTIONS = """
     SELECT pg_get_functiondef(p.oid) AS sql FROM pg_proc p
-    WHERE p.oid IN (SELECT t.tgfoid FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-                    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal)
-      AND p.pronamespace = current_schema()::regnamespace
+    WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                      AND d.deptype = 'e')
     ORDER BY p.proname
 """
 _MAKING_TRIGGERS = """
