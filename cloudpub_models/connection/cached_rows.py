@@ -15,7 +15,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -275,10 +274,13 @@ class CachedReading:
             entry = found.get(key)
         if entry is None:
             return self._fetch_and_keep(key, table, key_position)
-        # Where another thread has just forgotten it, it was right when this unit of work began all the same.
-        with suppress(KeyError):
+        rows = entry.rows
+        try:
             found.move_to_end(key)
-        return entry.rows
+        except KeyError:
+            # Another thread has just forgotten it; it was right when this unit of work began all the same.
+            return rows
+        return rows
 
     def read(self, way: str, sql: str, values: Any) -> Any:
         """Send a statement of a manager that writes nothing, by an engine's method."""

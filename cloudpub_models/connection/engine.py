@@ -315,10 +315,12 @@ class Engine(peewee.Database, Sender):
     def attend(self, sent: SentStatement) -> Any:
         """Send what a manager sends where more than sending is to be done."""
         cached = self._threads.current.cached
-        if cached is not None and not sent.writes and sent.chunk_size is None:
-            if sent.key_position is not None:
-                return cached.look_up(sent.sql, sent.values, sent.tables[0], sent.key_position)
-            return cached.read(sent.way, sent.sql, sent.values)
+        if cached is not None:
+            sql, values, way, chunk_size, writes, tables, key_position = sent
+            if not writes and chunk_size is None:
+                if key_position is not None:
+                    return cached.look_up(sql, values, tables[0], key_position)
+                return cached.read(way, sql, values)
         if not sent.writes or sent.chunk_size is not None:
             return sent.through(self)
         with self.acting():

@@ -155,3 +155,10 @@ def test_what_feeds_take_is_measured(capsys):
 
     assert feeds.main(["--rounds", "2", "--changes", "100", "--database", "sqlite"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_what_rows_take_that_come_from_memory_is_measured(capsys):
+    from benchmarks import rows_in_memory
+
+    assert rows_in_memory.main(["--rounds", "2", "--database", "sqlite"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5

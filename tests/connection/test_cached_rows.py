@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from cloudpub_models.connection.cached_rows import CachedRows
 from cloudpub_models.entity import AutoField, Entity, TextField, UuidField
 from tests.history.conftest import shared_recorded_postgresql as shared_recorded_postgresql
 from tests.history.conftest import shared_recorded_postgresql_url as shared_recorded_postgresql_url
+from tests.manager.test_calls import calls
 
 FOUND = "SELECT id, uuid"
 
@@ -619,3 +621,27 @@ def test_a_database_without_a_log(tmp_path: Path, table: str) -> None:
         with pytest.raises(errors.HistoryError, match="expected a database that records its changes"):
             Managers(shop).users.find_by_id(1)
     shop.close()
+
+
+def test_a_hit_is_a_short_walk(shop: Database, managers: Managers, ada: User) -> None:
+    with shop.session(cached=True):
+        assert calls(lambda: managers.users.find_by_id(ada.id)) == 10
+
+
+@pytest.mark.alone
+def test_a_hit_takes_a_part_of_a_lookup(shop: Database, managers: Managers, ada: User) -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        for _ in range(50):
+            managers.users.find_by_id(ada.id)
+        return time.perf_counter() - started
+
+    asked, held = [], []
+    for _ in range(40):
+        with shop.session():
+            seconds()
+            asked.append(seconds())
+        with shop.session(cached=True):
+            seconds()
+            held.append(seconds())
+    assert min(held) < (0.7 if shop.dialect == "sqlite" else 0.3) * min(asked)

@@ -1,0 +1,97 @@
+"""``python -m benchmarks.rows_in_memory``: what rows take that come from memory, beside lookups in the same run.
+
+``session(cached=True)`` has its first lookup ask what has changed, and the others answered by what the process holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from benchmarks.databases import Dialect, postgresql_database, sqlite_database
+from benchmarks.measuring import first_quartile
+from cloudpub_models import Database, Managers
+
+_CALLS = 50
+Call = Callable[[], object]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, and return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rows_in_memory", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
+    options = parser.parse_args(arguments)
+    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
+    columns = {kind: measured(kind, options.rounds) for kind in kinds}
+    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
+    for name in columns[kinds[0]]:
+        print(f"| {name} | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    return 0
+
+
+def measured(kind: Dialect, rounds: int) -> dict[str, str]:
+    """Return what there is to say of one kind of database."""
+    with ExitStack() as opened:
+        target = opened.enter_context(sqlite_database() if kind == "sqlite" else postgresql_database(None, "off"))
+        plain, keeping = Database(target.url), Database(target.url, cached_rows=10_000)
+        for database in (plain, keeping):
+            opened.callback(database.close)
+        plain.history.enable()
+        ada = Managers(plain).users.insert({"email": "ada@example.com", "password_hash": "…"})
+        asked, held = Managers(plain).users, Managers(keeping).users
+
+        def units(database: Database, work: Call, **options: bool) -> None:
+            for _ in range(_CALLS):
+                with database.session(**options):
+                    work()
+
+        with plain.session():
+            lookup, by_uuid = _seconds(
+                (
+                    lambda: _often(lambda: asked.find_by_id(ada.id)),
+                    lambda: _often(lambda: asked.find_by_uuid(ada.uuid)),
+                ),
+                rounds,
+            )
+        with keeping.session(cached=True):
+            hit, hit_by_uuid = _seconds(
+                (lambda: _often(lambda: held.find_by_id(ada.id)), lambda: _often(lambda: held.find_by_uuid(ada.uuid))),
+                rounds,
+            )
+        unit, unit_from_memory = _seconds(
+            (
+                lambda: units(plain, lambda: asked.find_by_id(ada.id)),
+                lambda: units(keeping, lambda: held.find_by_id(ada.id), cached=True),
+            ),
+            rounds,
+        )
+    return {
+        "`find_by_id` from memory": f"{hit * 1e6:.1f} µs, {hit / lookup:.2f}",
+        "`find_by_uuid` from memory": f"{hit_by_uuid * 1e6:.1f} µs, {hit_by_uuid / by_uuid:.2f}",
+        "a session with one `find_by_id`": f"{unit_from_memory * 1e6:.1f} µs, {unit_from_memory / unit:.2f}",
+    }
+
+
+def _often(call: Call) -> None:
+    for _ in range(_CALLS):
+        call()
+
+
+def _seconds(calls: Sequence[Call], rounds: int) -> list[float]:
+    """Return what each of some calls takes once, measured in turn: the first quartile of many."""
+    taken: list[list[float]] = [[] for _ in calls]
+    gc.collect()
+    for _ in range(rounds):
+        for number, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            taken[number].append((time.perf_counter() - started) / _CALLS)
+    return [first_quartile(each) for each in taken]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
