@@ -4,12 +4,18 @@ Byte for byte: put together again, the lines that come back are the file.
 """
 
 import hashlib
+import random
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 
 import pytest
 
+from cloudpub_models import FunctionLog
+from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models.schema.search_index import switch_on
+from tests.manager.test_searching import holds, words_of
 from tests.recordings import KINDS, OPENSTACK, RECORDED, ZOOKEEPER, recording
 
 APPENDED = 50
@@ -111,6 +117,70 @@ def test_pages_by_cursor_visit_every_line_once(managers, functions, written, dir
     own_order = [(log.timestamp, log.id) for log in read]
     assert own_order == sorted(own_order, reverse=direction == "DESC")
     assert joined(log.message for log in sorted(read, key=lambda log: log.id)) == joined(written[ZOOKEEPER])
+
+
+HOSTILE = [
+    "' OR 1=1 --",
+    "NEAR/2(a b)",
+    "%_\\",
+    "a AND b NOT c",
+    '"unfinished',
+    "^col:x",
+    "\t\n",
+    "🙂 é",
+    "* -",
+    "(a",
+    "@x $1 ?",
+]
+
+
+def search_at_random(chance, lines):
+    """What somebody types who looks for a part of some line, and what it means: alternatives of terms."""
+    alternatives = []
+    for _ in range(chance.choice([1, 1, 2])):
+        terms = []
+        for number in range(chance.choice([1, 1, 2, 3])):
+            words = words_of(chance.choice(lines))
+            start = chance.randrange(len(words))
+            words = words[start : start + chance.choice([1, 1, 2, 4])]
+            is_beginning = chance.random() < 0.2
+            if is_beginning:
+                words[-1] = words[-1][: chance.randint(1, 4)]
+            terms.append((number > 0 and chance.random() < 0.3, words, is_beginning))
+        alternatives.append(terms)
+    typed = " OR ".join(
+        " ".join(
+            ("-" if unwanted else "") + f'"{chance.choice(" -.:/")}{" ".join(words)}"' + ("*" if beginning else "")
+            for unwanted, words, beginning in terms
+        )
+        for terms in alternatives
+    )
+    return typed, alternatives
+
+
+# What it runs is covered by other tests, and takes twice as long when coverage is measured.
+@pytest.mark.no_cover
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_search_finds_the_lines_that_plain_python_finds(managers, written, scale, indexed):
+    if indexed:
+        switch_on(managers.database.engine, [FunctionLog])
+    chance = random.Random(3)
+    lines = {log.id: log.message for log in managers.function_logs.find_all(order_by="id")}
+    words = {number: [words_of(line)] for number, line in lines.items()}
+    for _ in range(scale(40, 1_500)):
+        typed, alternatives = search_at_random(chance, list(lines.values()))
+        found = managers.function_logs.find_by_text(typed, page_size=5_000).items
+        assert [log.id for log in found] == [
+            number
+            for number, own in words.items()
+            if any(all(holds(term, own) for term in terms) for terms in alternatives)
+        ], typed
+
+
+@pytest.mark.parametrize("typed", HOSTILE)
+def test_what_is_typed_is_words_or_an_error_of_ours(managers, written, typed):
+    with suppress(InvalidQueryError):
+        assert managers.function_logs.find_by_text(typed).items is not None
 
 
 def test_old_lines_are_pruned(managers, functions, written):
