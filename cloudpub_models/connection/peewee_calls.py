@@ -29,6 +29,8 @@ from cloudpub_models.sql.text.statements import transaction_controls
 
 _log = logging.getLogger("peewee")
 
+# How nearly all begins that Peewee sends.
+_LEAVE_TRANSACTIONS_ALONE = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ")
 _LOCK_TYPES = ("DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 
 
@@ -49,8 +51,8 @@ class PeeweeCalls(Engine):
         scopes = self._threads.current.scopes
         untouched = scopes[-1] if scopes and not scopes[-1].used else None
         self.check_usable()
-        control = transaction_controls[sql, self.sql_dialect] if scopes else None
-        if control:
+        may_end_it = scopes and (";" in sql or not sql.startswith(_LEAVE_TRANSACTIONS_ALONE))
+        if may_end_it and (control := transaction_controls[sql, self.sql_dialect]):
             raise InvalidQueryError(
                 f"expected a statement that leaves the open transaction alone; got {control}: let the block end it, or "
                 "call commit() or rollback() of what it gives"
