@@ -76,7 +76,13 @@ def test_no_password_survives_masking(text):
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://db:5432,other:5433/cloud", "postgresql://[::1]:5432/cloud", "postgresql://db/cloud?port=5432"]
+    "url",
+    [
+        "postgresql://db:5432,other:5433/cloud",
+        "postgresql://[::1]:5432/cloud",
+        "postgresql://db/cloud?port=5432",
+        "sqlite:////srv/a:b@c.db",
+    ],
 )
 def test_what_is_no_password_is_shown(url):
     assert mask_password(url) == url
