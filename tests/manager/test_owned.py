@@ -187,6 +187,7 @@ REFUSED: dict[str, Callable[[Managers, SimpleNamespace], Any]] = {
     "a query inside an expression": lambda m, r: m.functions.count(Function.id.in_(Function.select(Function.id))),
     "SQL of one's own": lambda m, r: m.functions.count(peewee.SQL("id IN (TABLE users)")),
     "a parenthesis too many": lambda m, r: m.functions.count(peewee.SQL("1 = 1) OR (1 = 1")),
+    "one that a string opens": lambda m, r: m.functions.count(peewee.SQL("'(' = '(') OR (1 = 1")),
     "a comment": lambda m, r: m.functions.count(peewee.SQL("1 = 1 -- ")),
     "a string without an end": lambda m, r: m.functions.count(peewee.SQL("1 = '1")),
     "a name in other quotes": lambda m, r: m.functions.count(peewee.SQL("`'` ) OR 1=1 OR ( `'`")),
