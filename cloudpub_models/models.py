@@ -15,6 +15,7 @@ from peewee import SQL
 import cloudpub_models.connection.default  # noqa: F401 - which answers Peewee's own calls
 from cloudpub_models.entity import (
     AutoField,
+    BigAutoField,
     BooleanField,
     CharField,
     Default,
@@ -248,8 +249,8 @@ class FunctionLog(Entity):
 
     shown_columns = ("level",)
 
-    id = AutoField()
-    uuid = UuidField(unique=True)
+    id = BigAutoField()
+    uuid = UuidField(unique=True, time_from="timestamp")
     function = ForeignKey(Function, backref="logs", on_delete="CASCADE")
     level = CharField(max_length=20)
     message = TextField()
@@ -272,8 +273,8 @@ class FunctionInvocation(Entity):
 
     shown_columns = ("status", "duration_ms")
 
-    id = AutoField()
-    uuid = UuidField(unique=True)
+    id = BigAutoField()
+    uuid = UuidField(unique=True, time_from="timestamp")
     function = ForeignKey(Function, backref="invocations", on_delete="CASCADE")
     status = CharField(max_length=50)
     duration_ms = IntegerField(null=True)

@@ -16,8 +16,9 @@ from uuid import uuid4
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.results import Row
 from cloudpub_models.entity.fields import server_default
+from cloudpub_models.entity.time_ordered import milliseconds_of
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids
+from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids, time_ordered_uuids
 from cloudpub_models.manager.columns.table import Column, Table
 from cloudpub_models.manager.sending import send
 from cloudpub_models.manager.statements.shapes import ConflictRule, Statements
@@ -122,6 +123,8 @@ class BatchInsert(NamedTuple):
         if self.rule is not None and self.rule.action == "update":
             _touch(table, rows)
         else:
+            for row in rows:
+                table.fill_defaults(row, self._dialect)
             for name in table.column_names:
                 if any(name in row for row in rows):
                     _fill_missing(table.columns[name], rows)
@@ -136,7 +139,7 @@ class BatchInsert(NamedTuple):
             yield Run(columns, [[row[name] for row in run] for name in columns], len(run), conflict)
 
     def _write_run(self, run: Run) -> tuple[int, list[Row]]:
-        run = self._with_random_uuids(run)
+        run = self._with_uuids(run)
         if not run.columns:
             return self._write_defaults(run.size)
         if not self.database.engine.copies_rows:
@@ -153,18 +156,26 @@ class BatchInsert(NamedTuple):
             for column, values in zip(columns, run.values, strict=True)
         )
 
-    def _with_random_uuids(self, run: Run) -> Run:
-        """Return a run with the random UUIDs that its rows lack, which both databases take longer to make.
+    def _with_uuids(self, run: Run) -> Run:
+        """Return a run with the UUIDs that its rows lack, which both databases take longer to make.
 
         PostgreSQL could not even write many rows at a time: it does not where a default may do anything at all.
         """
-        lacking = [
-            column.name
+        made: dict[str, Sequence[Any]] = {
+            column.name: random_uuids(run.size)
             for column in self._table.columns.values()
             if column.kind == "uuid" and column.field.default is uuid4 and column.name not in run.columns
-        ]
-        made = [random_uuids(run.size) for _ in lacking]
-        return run._replace(columns=(*run.columns, *lacking), values=[*run.values, *made])
+        }
+        for name, moment in self._table.time_ordered:
+            if name in run.columns:
+                continue
+            if moment in run.columns:
+                given = run.values[run.columns.index(moment)]
+                made[name] = time_ordered_uuids(list(map(milliseconds_of, given)))
+            else:
+                # In ascending order, in which indexes take them fastest.
+                made[name] = sorted(time_ordered_uuids([milliseconds_of(None)] * run.size))
+        return run._replace(columns=(*run.columns, *made), values=[*run.values, *made.values()])
 
     def _write_defaults(self, size: int) -> tuple[int, list[Row]]:
         request = self.statements.insert((), None)

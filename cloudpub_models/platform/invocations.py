@@ -64,7 +64,7 @@ class FunctionInvocationManager(
         >>> managers.function_invocations.record(resize, "success", 120)
         <FunctionInvocation id=1 uuid=... status='success' duration_ms=120>
 
-        ``INSERT INTO function_invocations (function_id, status, duration_ms, error) VALUES (…) RETURNING id, …``
+        ``INSERT INTO function_invocations (function_id, status, duration_ms, error, uuid) VALUES (…) RETURNING id, …``
         """
         key = function_key(function, self)
         try:

@@ -58,7 +58,7 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         >>> managers.function_logs.append(resize, "error", "out of memory").message
         'out of memory'
 
-        ``INSERT INTO function_logs (function_id, level, message) VALUES (…) RETURNING id, …``
+        ``INSERT INTO function_logs (function_id, level, message, uuid) VALUES (…) RETURNING id, …``
         """
         key = function_key(function, self)
         try:

@@ -191,7 +191,8 @@ def test_defaults_in_python(user: User) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     log = FunctionLog(function=1, level="info", message="m")
     assert isinstance(log.uuid, uuid.UUID)
-    assert log.uuid.version == 4
+    assert log.uuid.version == 7
+    assert User().uuid.version == 4
     assert log.timestamp > before
     assert Function(user=user, name="f").status == "active"
     deployment = FunctionDeployment(function=1, version=1, image_tag="i", s3_key="k")

@@ -97,14 +97,22 @@ def test_more_rows_than_one_statement_takes_come_back_in_their_order(managers, f
 
 
 @pytest.mark.parametrize("returning", [False, True])
-def test_every_row_gets_a_random_uuid_unless_it_brings_one(managers, function, returning):
+def test_every_row_gets_a_uuid_of_its_time_unless_it_brings_one(managers, function, returning):
     own = uuid4()
     managers.function_logs.batch_insert((log(function) for _ in range(1000)), returning=returning, chunk_size=300)
     managers.function_logs.batch_insert([log(function, "own", uuid=own)], returning=returning)
     made = [entry.uuid for entry in managers.function_logs.find_all({"message": "m"})]
     assert len(set(made)) == 1000
-    assert {(uuid.version, uuid.variant) for uuid in made} == {(4, RFC_4122)}
+    assert {(uuid.version, uuid.variant) for uuid in made} == {(7, RFC_4122)}
     assert managers.function_logs.find_one({"message": "own"}).uuid == own
+
+
+@pytest.mark.parametrize("returning", [False, True])
+def test_every_row_gets_a_random_uuid_where_none_is_made_of_the_time(managers, returning):
+    rows = [{"email": f"{number}@example.com", "password_hash": "…"} for number in range(100)]
+    managers.users.batch_insert(rows, returning=returning)
+    made = [user.uuid for user in managers.users.find_all()]
+    assert {(uuid.version, uuid.variant) for uuid in made} == {(4, RFC_4122)}
 
 
 @pytest.mark.parametrize("returning", [False, True])

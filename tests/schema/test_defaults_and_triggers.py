@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import peewee
 import pytest
 
 from cloudpub_models.entity.stored_forms import timestamp_from_database
+from cloudpub_models.entity.time_ordered import time_of
 
 TOUCHED = {
     "users": "UPDATE users SET email = 'other'",
@@ -66,13 +68,25 @@ def test_rows_without_their_defaults_are_complete(filled: peewee.Database) -> No
                 assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", stored)
 
 
-def test_default_uuids_are_canonical_and_of_version_4(filled: peewee.Database) -> None:
-    for _ in range(200):
-        filled.execute_sql("INSERT INTO function_logs (function_id, level, message) VALUES (1, 'info', 'again')")
-    uuids = [str(value) for (value,) in filled.execute_sql("SELECT uuid FROM function_logs").fetchall()]
+@pytest.mark.parametrize("table", ["function_deployments", "function_logs"])
+def test_default_uuids_are_canonical_and_of_their_version(filled: peewee.Database, table: str) -> None:
+    begins_with_time = table == "function_logs" and isinstance(filled, peewee.PostgresqlDatabase)
+    insert = {
+        "function_deployments": "(function_id, version, image_tag, s3_key) VALUES (1, {}, 'i', 'k')",
+        "function_logs": "(function_id, level, message) VALUES (1, 'info', 'again')",
+    }[table]
+    for number in range(2, 202):
+        filled.execute_sql(f"INSERT INTO {table} {insert.format(number)}")
+    uuids = [str(value) for (value,) in filled.execute_sql(f"SELECT uuid FROM {table}").fetchall()]
     assert len(set(uuids)) == 201
+    version = "7" if begins_with_time else "4"
     for uuid in uuids:
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uuid)
+        assert re.fullmatch(
+            rf"[0-9a-f]{{8}}-[0-9a-f]{{4}}-{version}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}", uuid
+        )
+        moment = time_of(UUID(uuid))
+        assert (moment is not None) == begins_with_time
+        assert moment is None or abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
     assert {uuid[19] for uuid in uuids} == set("89ab")
 
 

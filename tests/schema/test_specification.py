@@ -73,8 +73,8 @@ function_deployments
     reference function_id functions id CASCADE
 
 function_logs
-    id           SERIAL       NOT NULL
-    uuid         UUID         NOT NULL  random
+    id           BIGSERIAL    NOT NULL
+    uuid         UUID         NOT NULL  time-ordered
     function_id  INTEGER      NOT NULL
     level        VARCHAR(20)  NOT NULL
     message      TEXT         NOT NULL
@@ -86,8 +86,8 @@ function_logs
     reference function_id functions id CASCADE
 
 function_invocations
-    id           SERIAL       NOT NULL
-    uuid         UUID         NOT NULL  random
+    id           BIGSERIAL    NOT NULL
+    uuid         UUID         NOT NULL  time-ordered
     function_id  INTEGER      NOT NULL
     status       VARCHAR(50)  NOT NULL
     duration_ms  INTEGER      NULL
@@ -147,9 +147,16 @@ organization_members
 
 # Written otherwise on each database: SQLite's LOWER folds ASCII letters alone by itself.
 ASCII_LOWER = {"postgresql": 'lower({} COLLATE "C")', "sqlite": "lower({})"}
-SQLITE_TYPES = {"uuid": "text", "jsonb": "text", "boolean": "integer"}
+SQLITE_TYPES = {"uuid": "text", "jsonb": "text", "boolean": "integer", "bigint": "integer"}
 DEFAULTS = {
-    "postgresql": {"random": "gen_random_uuid", "now": "timezone 'utc' , now"},
+    "postgresql": {
+        "random": "gen_random_uuid",
+        "time-ordered": (
+            "encode set_bit set_bit overlay uuid_send gen_random_uuid placing substring int8send "
+            "extract epoch from clock_timestamp * 1000 from 3 from 1 for 6 , 52 , 1 , 53 , 1 , 'hex'"
+        ),
+        "now": "timezone 'utc' , now",
+    },
     "sqlite": {
         "random": (
             "lower hex randomblob 4 || '-' || lower hex randomblob 2 || '-4' || substr lower hex randomblob 2 , 2 || "
@@ -164,6 +171,8 @@ DEFAULTS = {
 def specified_table(text: str, dialect: str) -> dict[str, object]:
     """Return what one block of the specification says, in the words of the catalogue."""
     name, *lines = [line.strip() for line in text.strip().splitlines()]
+    # What SQLite makes by itself is random in both cases.
+    defaults = {"time-ordered": DEFAULTS[dialect]["random"], **DEFAULTS[dialect]}
     columns, kept = [], {"unique": set(), "index": set(), "reference": set(), "check": set(), "trigger": set()}
     for line in lines:
         kind, *words = line.split()
@@ -184,14 +193,14 @@ def specified_table(text: str, dialect: str) -> dict[str, object]:
             declared, *rest = words
             nullable = rest[0] == "NULL"
             default = (rest[1:] if nullable else rest[2:]) or [None]
-            counting = declared == "SERIAL"
-            plain = "integer" if counting else declared.lower()
+            counting = {"SERIAL": "integer", "BIGSERIAL": "bigint"}.get(declared)
+            plain = counting or declared.lower()
             columns.append(
                 Column(
                     kind,
                     SQLITE_TYPES.get(plain, plain) if dialect == "sqlite" else plain,
                     nullable,
-                    COUNTING if counting else DEFAULTS[dialect].get(default[0], default[0]),
+                    COUNTING if counting else defaults.get(default[0], default[0]),
                 )
             )
     return {"name": name, "columns": columns, **kept}

@@ -16,6 +16,7 @@ import peewee
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.entity.ddl import condition_of_unique_index, unique_constraints
 from cloudpub_models.entity.fields import TimestampField, server_default
+from cloudpub_models.entity.time_ordered import milliseconds_of, uuid_text_at
 from cloudpub_models.errors import (
     InvalidQueryError,
     InvalidValueError,
@@ -149,6 +150,10 @@ class Table:
             column
             for column in self.columns.values()
             if isinstance(column.field, TimestampField) and column.field.touched_on_update
+        )
+        # The names of columns of UUIDs that begin with a moment, each with the column that the moment is in.
+        self.time_ordered: tuple[tuple[str, str], ...] = tuple(
+            (column.name, self._column_of_moment(column)) for column in self.columns.values() if _time_from(column)
         )
 
     @property
@@ -307,10 +312,21 @@ class Table:
         )
 
     def fill_defaults(self, encoded: dict[str, Any], dialect: Dialect) -> None:
-        """Add to an encoded row the defaults that the database would not fill in."""
+        """Add to an encoded row the defaults that the database would not fill in, or not from the row's own moment."""
         for column, make in self.defaults_only_in_python(dialect):
             if column.name not in encoded:
                 encoded[column.name] = column.encode(make())
+        for name, moment in self.time_ordered:
+            if name not in encoded:
+                encoded[name] = uuid_text_at(milliseconds_of(encoded.get(moment)))
+
+    def _column_of_moment(self, column: Column) -> str:
+        moment = self.column(_time_from(column))
+        if moment.kind != "timestamp":
+            raise InvalidQueryError(
+                f"expected time_from of {self.name}.{column.name} to name a TimestampField; got {moment.name}"
+            )
+        return moment.name
 
     def _unknown(self, name: Any) -> UnknownColumnError:
         if not isinstance(name, str):
@@ -368,6 +384,10 @@ def models_by_table(known: type[peewee.Model], others: tuple[type[peewee.Model],
     """
     related = [model for _, model, _ in known._meta.model_graph()]
     return {model._meta.table_name: model for model in (*related, *others, *known._meta.refs.values(), known)}
+
+
+def _time_from(column: Column) -> str | None:
+    return getattr(column.field, "time_from", None)
 
 
 def _is_text(field: peewee.Field[Any]) -> bool:

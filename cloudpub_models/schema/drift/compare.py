@@ -144,7 +144,9 @@ class _Comparison:
                 yield self._difference("default", name, self._default(column), self._default(found), statements)
             if found.type != column.type:
                 statements = mending.change_type(self.dialect, self.name, column, found)
-                blocking = not reader_of(self.dialect).type_fits(column.type, found.type)
+                # Numbers of 32 bits are counted just the same, for as long as there are some left.
+                counts = column.default == COUNTING and (column.type, found.type) == ("bigint", "integer")
+                blocking = not counts and not reader_of(self.dialect).type_fits(column.type, found.type)
                 yield self._difference("type", name, column.type, found.type, statements, blocking=blocking)
             if found.nullable != column.nullable:
                 words = {True: "NULL allowed", False: "NOT NULL"}

@@ -20,7 +20,8 @@ Statements = tuple[str, ...]
 def add_column(dialect: Dialect, table: str, column: Column) -> Statements:
     """Add a column; where ALTER TABLE is weak, only one that every row has a constant or nothing for."""
     if column.default == COUNTING:
-        return (_altered(dialect, table, f"ADD COLUMN {dialect.quote(column.name)} SERIAL NOT NULL"),) * (
+        kind = "BIGSERIAL" if column.type == "bigint" else "SERIAL"
+        return (_altered(dialect, table, f"ADD COLUMN {dialect.quote(column.name)} {kind} NOT NULL"),) * (
             dialect.alters_tables
         )
     default = column.default_sql
@@ -39,6 +40,12 @@ def change_type(dialect: Dialect, table: str, column: Column, found: Column) -> 
     if not dialect.alters_tables:
         return ()
     name = dialect.quote(column.name)
+    if column.default == COUNTING:
+        sequence = dialect.quote(name_of_part(table, [column.name], "seq"))
+        return (
+            _altered(dialect, table, f"ALTER COLUMN {name} TYPE {column.type.upper()}"),
+            f"ALTER SEQUENCE IF EXISTS {sequence} AS {column.type.upper()};",
+        )
     using, default = f"{name}::{column.type}", Statements()
     if column.type == "timestamp" and found.type.startswith("timestamptz"):
         using = f"{name} AT TIME ZONE 'UTC'"

@@ -14,7 +14,13 @@ import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
 from cloudpub_models.entity.ddl import touch_trigger
-from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW, ServerDefault, as_sqlite_default
+from cloudpub_models.entity.fields import (
+    RANDOM_UUID,
+    TIME_ORDERED_UUID,
+    UTC_NOW,
+    ServerDefault,
+    as_sqlite_default,
+)
 from cloudpub_models.errors import MigrationError
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Column, Index, Table, Unique
 from cloudpub_models.schema.catalogue.normal_form import check_expression, normalised, readable
@@ -131,7 +137,7 @@ class _Translation:
         return ColumnState(column.name, kind, True, column.nullable, default, counts)
 
     def _default(self, text: str) -> ServerDefault:
-        for known in (UTC_NOW, RANDOM_UUID):
+        for known in (UTC_NOW, RANDOM_UUID, TIME_ORDERED_UUID):
             if normalised(known.expression(self._dialect), self._dialect) == normalised(text, self._dialect):
                 return known
         plain = readable(text, self._dialect)

@@ -187,8 +187,7 @@ class _Reader:
     def __init__(self, database: ScratchDatabase, fields: Mapping[tuple[str, str], peewee.Field[Any]]) -> None:
         self._database = database
         self._fields = fields
-        words = [RANDOM_UUID, UTC_NOW, *filter(None, map(server_default, fields.values()))]
-        self._words = {normalised(each.sqlite, SQLITE): each for each in words}
+        self._words = {normalised(each.sqlite, SQLITE): each for each in (RANDOM_UUID, UTC_NOW)}
 
     def table(self, name: str, statement: str) -> TableState:
         definition = read_definition(statement)
@@ -225,7 +224,7 @@ class _Reader:
                 kind,
                 meant is not None or kind not in STORED_AS.values(),
                 not (not_null or key),
-                self._default(default),
+                self._default(default, field),
                 counts,
                 None if field is None else constant_default(field),
             )
@@ -237,9 +236,12 @@ class _Reader:
         key = column.clause("primary")
         return True if key is not None and "autoincrement" in key.text.lower() else None
 
-    def _default(self, text: str | None) -> ServerDefault | None:
+    def _default(self, text: str | None, field: peewee.Field[Any] | None) -> ServerDefault | None:
         if text is None or text.upper() == "NULL":
             return None
+        declared = None if field is None else server_default(field)
+        if declared is not None and normalised(declared.sqlite, SQLITE) == normalised(text, SQLITE):
+            return declared
         return self._words.get(normalised(text, SQLITE)) or ServerDefault(text, as_sqlite_default(text))
 
     def _indexes(

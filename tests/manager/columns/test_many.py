@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cloudpub_models import Function, FunctionInvocation, FunctionLog
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.manager.columns import many as columnwise
-from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids
+from cloudpub_models.manager.columns.many import CopyText, array_text, random_uuids, time_ordered_uuids
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.sql.values import array_literal
 
@@ -184,3 +184,20 @@ def test_random_uuids_are_random_and_in_order():
         assert found == set(expected)
     assert not set(texts) & set(random_uuids(4000))
     assert random_uuids(0) == []
+
+
+def test_time_ordered_uuids_are_random_behind_their_moment():
+    texts = time_ordered_uuids([0x0190_3C5F_1E2A] * 4000)
+    assert [str(UUID(text)) for text in texts] == texts
+    for place in range(15, 36):
+        found = {text[place] for text in texts}
+        assert found == set({18: "-", 19: "89ab", 23: "-"}.get(place, "0123456789abcdef"))
+    assert {text[:15] for text in texts} == {"01903c5f-1e2a-7"}
+    assert len(set(texts)) == 4000
+
+
+def test_each_time_ordered_uuid_has_its_own_moment():
+    assert [text[:15] for text in time_ordered_uuids([1, 2**48 - 1, 0])] == [
+        "00000000-0001-7", "ffffffff-ffff-7", "00000000-0000-7",
+    ]  # fmt: skip
+    assert time_ordered_uuids([]) == []

@@ -1,16 +1,21 @@
-"""Columns whose values do not compare as their forms do: numbers of 32 bits, and JSON documents."""
+"""Columns whose values do not compare as their forms do, and UUIDs that begin with the moment of their row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from uuid import uuid4
 
 import peewee
 import pytest
 
-from cloudpub_models import Database, Manager, operators
-from cloudpub_models.entity import JsonField
-from cloudpub_models.errors import InvalidQueryError
+from cloudpub_models import Database, Function, Manager, Managers, operators
+from cloudpub_models.entity import CharField, Entity, JsonField, UuidField
+from cloudpub_models.entity.time_ordered import time_of
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownColumnError
+from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.platform.logs import FunctionLogManager
 from tests.conftest import StatementRecord
 
 NUMBERS = (0.1, 0.2, 0.3, -1.5, float("inf"), None)
@@ -194,3 +199,107 @@ def test_unique_columns_stand_in_for_a_primary_key(database: Database) -> None:
                 break
         assert seen == [(subject, number) for number in range(3) for subject in "ab"]
         Mark.drop_table()
+
+
+LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
+
+
+@pytest.fixture
+def resize(managers: Managers) -> Function:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    return managers.functions.insert({"user_id": ada.id, "name": "resize"})
+
+
+def line(function: Function, message: str = "m", **values: object) -> dict[str, Any]:
+    return {"function_id": function.id, "level": "info", "message": message, **values}
+
+
+WAYS: dict[str, Callable[[FunctionLogManager, dict[str, Any]], object]] = {
+    "insert": lambda logs, row: logs.insert(row),
+    "upsert": lambda logs, row: logs.upsert(row | {"id": 7}, ["id"]),
+    "upsert with an expression": lambda logs, row: logs.upsert(
+        row | {"id": 7}, ["id"], update_columns={"level": "warn"}
+    ),
+    "find_or_insert": lambda logs, row: logs.find_or_insert(row | {"id": 7}, ["id"]),
+    "batch_insert": lambda logs, row: logs.batch_insert([row]),
+    "batch_insert that returns": lambda logs, row: logs.batch_insert([row], returning=True),
+    "batch_insert that ignores": lambda logs, row: logs.batch_insert([row], on_conflict="ignore"),
+    "batch_insert that updates": lambda logs, row: logs.batch_insert(
+        [row | {"id": 7}], on_conflict="update", conflict_columns=["id"]
+    ),
+    "batch_insert of unequal rows": lambda logs, row: logs.batch_insert(
+        [row, row | {"uuid": uuid4(), "level": "other"}]
+    ),
+    "batch_insert with and without a moment": lambda logs, row: logs.batch_insert(
+        [row, {name: row[name] for name in row if name not in ("timestamp", "uuid")} | {"level": "other"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("moment", [LONG_AGO, LONG_AGO.astimezone(timezone(timedelta(hours=9))), LONG_AGO.isoformat()])
+def test_a_uuid_begins_with_the_moment_of_its_row(
+    managers: Managers, resize: Function, way: str, moment: object
+) -> None:
+    WAYS[way](managers.function_logs, line(resize, timestamp=moment))
+    found = managers.function_logs.find_all({"level": "info"})
+    assert [(time_of(row.uuid), row.timestamp) for row in found] == [(LONG_AGO, LONG_AGO)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_uuid_begins_with_the_current_moment_where_the_row_has_none(
+    managers: Managers, resize: Function, way: str
+) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=60)
+    if way == "batch_insert with and without a moment":
+        managers.function_logs.append(resize, "info", "m")
+    else:
+        WAYS[way](managers.function_logs, line(resize))
+    (row,) = managers.function_logs.find_all({"level": "info"})
+    moment = time_of(row.uuid)
+    assert moment is not None
+    assert before < moment < datetime.now(UTC) + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_uuid_that_is_given_stays_whatever_its_version(managers: Managers, resize: Function, way: str) -> None:
+    given = uuid4()
+    WAYS[way](managers.function_logs, line(resize, uuid=given, timestamp=LONG_AGO))
+    assert {row.uuid for row in managers.function_logs.find_all({"level": "info"})} == {given}
+    assert managers.function_logs.find_by_uuid(given) is not None
+
+
+def test_a_row_that_is_there_keeps_its_uuid(managers: Managers, resize: Function) -> None:
+    first = managers.function_logs.insert(line(resize))
+    again = managers.function_logs.upsert(line(resize, "other", id=first.id), ["id"])
+    managers.function_logs.batch_insert(
+        [line(resize, "last", id=first.id)], on_conflict="update", conflict_columns=["id"]
+    )
+    (row,) = managers.function_logs.find_all()
+    assert (row.message, row.uuid, again.uuid) == ("last", first.uuid, first.uuid)
+
+
+def test_the_moment_has_to_be_a_timestamp_of_the_table() -> None:
+    class Event(Entity):
+        uuid = UuidField(primary_key=True, time_from="name")
+        name = CharField()
+
+    with pytest.raises(InvalidQueryError, match=r"expected time_from of event.uuid to name a TimestampField; got name"):
+        table_of(Event)
+
+    class Other(Entity):
+        uuid = UuidField(primary_key=True, time_from="moment")
+
+    with pytest.raises(UnknownColumnError, match="other has no column 'moment'"):
+        table_of(Other)
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63 - 1])
+def test_ids_of_64_bits_are_written_and_found(managers: Managers, resize: Function, number: int) -> None:
+    row = managers.function_logs.insert(line(resize, id=number))
+    assert managers.function_logs.find_by_id(number) == row
+    assert managers.function_logs.find_all({"id": [number, 1]}) == [row]
+    assert managers.function_logs.count({"id": operators.between(number - 1, number)}) == 1
+    assert managers.function_logs.batch_insert([line(resize, id=number - 1)]) == 1
+    with pytest.raises(InvalidValueError, match="function_logs.id"):
+        managers.function_logs.find_by_id(2**63)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from cloudpub_models.cli.commands.schema.diagram import by_component
 from cloudpub_models.cli.shown.markup import in_markdown
-from cloudpub_models.entity.fields import RANDOM_UUID, UTC_NOW
+from cloudpub_models.entity.fields import RANDOM_UUID, TIME_ORDERED_UUID, UTC_NOW
 from cloudpub_models.schema.catalogue.catalogue import COUNTING, Catalogue, Column, Index, Table, Unique
 from cloudpub_models.schema.catalogue.normal_form import normalised, readable
 from cloudpub_models.sql.dialects import POSTGRESQL, SQLITE, Dialect
@@ -19,6 +19,7 @@ _DEFAULTS = {
     normalised(UTC_NOW.sqlite, SQLITE): "now, in UTC",
     normalised(RANDOM_UUID.postgresql, POSTGRESQL): "a random UUID",
     normalised(RANDOM_UUID.sqlite, SQLITE): "a random UUID",
+    normalised(TIME_ORDERED_UUID.postgresql, POSTGRESQL): "a UUID of the current time",
 }
 _LITERAL = r"(?:'(?:[^']|'')*'|[\w.]+)"
 _LIST = re.compile(rf"\bin ({_LITERAL}(?: , {_LITERAL})*)")
