@@ -30,6 +30,7 @@ from cloudpub_models.schema.drift.adoption import TableFinding
 from cloudpub_models.schema.drift.compare import Difference, find_drift, unknown_columns
 from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.scripts import Direction
+from cloudpub_models.schema.safety.hazards import Hazard
 from cloudpub_models.schema.safety.plan import PlannedMigration, plan_migrations
 
 _BETWEEN = "between the database and the models"
@@ -239,13 +240,15 @@ _NOTHING: dict[Direction, str] = {"up": "nothing to apply: the database is up to
 
 def _run(target: Target, direction: Direction, last: str | None, *, yes: bool, as_json: bool) -> None:
     done: list[str] = []
+    accepted: set[tuple[str, Hazard]] = set()
     with target.opened(creates=direction == "up") as database:
         migrator = _migrator(target, direction, database)
         while planned := _planned(target, migrator, direction, last):
             certain = _certain(planned)
             # Of one that was tried and failed nothing is kept, unless it ends its transaction itself.
             lasting = [one for one in certain if not (one.stopped and not one.doubt and one.tried)]
-            _ask_before_losses(lasting, yes=yes)
+            # What is to come is asked about before anything is done, as far as it is known by now.
+            _ask_before_losses([*lasting, *planned[len(certain) :]], lasting, accepted, yes=yes)
             for each in certain:
                 # No other than what was asked about; a target of one component says nothing of the others.
                 finished = migrator.up(each.name) if direction == "up" else migrator.down(each.name)
@@ -289,16 +292,24 @@ def _certain(planned: Sequence[PlannedMigration]) -> list[PlannedMigration]:
     return [planned[0], *behind]
 
 
-def _ask_before_losses(planned: Sequence[PlannedMigration], *, yes: bool) -> None:
-    losses = [hazard for migration in planned for hazard in migration.destroys]
-    unclear = [migration for migration in planned if migration.stopped]
-    for hazard in losses:
+def _ask_before_losses(
+    planned: Sequence[PlannedMigration],
+    certain: Sequence[PlannedMigration],
+    accepted: set[tuple[str, Hazard]],
+    *,
+    yes: bool,
+) -> None:
+    losses = [(one.name, hazard) for one in planned for hazard in one.destroys if (one.name, hazard) not in accepted]
+    unclear = [migration for migration in certain if migration.stopped]
+    for _, hazard in losses:
         print_note(hazard_line(hazard))
     for migration in unclear:
         print_note(f"UNKNOWN: {migration.name} could not be followed to its end: {migration.stopped}")
     if losses or unclear:
-        names = ", ".join(migration.name for migration in planned if migration.destroys or migration.stopped)
-        require_consent(f"Run {names} all the same?", yes=yes)
+        names = {name for name, _ in losses} | {migration.name for migration in unclear}
+        listed = ", ".join(migration.name for migration in planned if migration.name in names)
+        require_consent(f"Run {listed} all the same?", yes=yes)
+        accepted.update(losses)
 
 
 def _print_findings(findings: Iterable[TableFinding]) -> None:
