@@ -160,6 +160,7 @@ def test_adopting_says_table_by_table_what_it_is(package: Any, other: Backend, c
         "0003_given_versions",
         "applied",
         "0004_one_account_for_each_address",
+        "applied",
         "0005_ids_of_64_bits",
     ]
     checked = cloudpub("check")
