@@ -62,7 +62,7 @@ def time_of(uuid: UUID) -> datetime | None:
     """Return the moment that a UUID begins with, to the millisecond; ``None`` for one of another kind.
 
     >>> time_of(UUID("0190163d-8694-739b-aea5-966c26f8ad91")), time_of(UUID(int=7))
-    (datetime.datetime(2024, 6, 14, 8, 49, 52, 148000, tzinfo=datetime.timezone.utc), None)
+    (datetime.datetime(2024, 6, 14, 10, 14, 9, 300000, tzinfo=datetime.timezone.utc), None)
     """
     if uuid.version != 7:
         return None
