@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,6 @@ def project_components(references: Iterable[str] = ()) -> tuple[Component, ...]:
 
 def _references(given: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield references to components, each with who names it."""
-    from importlib.metadata import entry_points
-
     here = Path.cwd()
     file = next((path for each in (here, *here.parents) if (path := each / _PROJECT_FILE).is_file()), None)
     named = [*[(reference, "") for reference in given], *([] if file is None else _named_in(file))]
@@ -142,9 +141,21 @@ def _references(given: Iterable[str]) -> Iterator[tuple[str, str]]:
         places = [str(here), *([] if file is None else [str(file.parent)])]
         sys.path += [place for place in dict.fromkeys(places) if place not in sys.path]
     yield from named
-    for entry in entry_points(group=ENTRY_POINTS):
-        package = f" of {entry.dist.name}" if entry.dist else ""
-        yield entry.value.partition("[")[0].strip(), f"the entry point {entry.name!r}{package}"
+    yield from _installed(tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _installed(_path: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return what the packages on a path name; looked for once, since that reads a file of each."""
+    from importlib.metadata import entry_points
+
+    return [
+        (
+            entry.value.partition("[")[0].strip(),
+            f"the entry point {entry.name!r}" + (f" of {entry.dist.name}" if entry.dist else ""),
+        )
+        for entry in entry_points(group=ENTRY_POINTS)
+    ]
 
 
 def _named_in(file: Path) -> list[tuple[str, str]]:

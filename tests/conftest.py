@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import random
@@ -27,6 +28,12 @@ SOAK_VARIABLE = "CLOUDPUB_SOAK"
 settings.register_profile("every day", derandomize=True, database=None, deadline=None, max_examples=50)
 settings.register_profile("soak", deadline=None, max_examples=1_000)
 settings.load_profile("soak" if os.environ.get(SOAK_VARIABLE) else "every day")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was collected: half a million objects, a fifth of a second for each look."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,10 +111,21 @@ class _Entry:
 def test_entry_points_name_components(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     entries: list[_Entry] = [_Entry("cloudpub_models.platform.component:component [extra]")]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == ENTRY_POINTS else [])
-    assert [component.name for component in project_components()] == ["cloudpub"]
+    looked: list[str] = []
+
+    def entry_points(group: str) -> list[_Entry]:
+        looked.append(group)
+        return entries
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    monkeypatch.setattr("sys.path", [*sys.path, "one"])
+    for _ in range(2):
+        assert [component.name for component in project_components()] == ["cloudpub"]
+    assert looked == [ENTRY_POINTS]
     assert len(project_components(["cloudpub_models.platform.component:component"])) == 1
     entries.append(_Entry("nowhere_at_all:component"))
+    # Packages elsewhere are looked for there.
+    sys.path.append("another")
     with pytest.raises(errors.ConfigurationError, match=r"'nowhere_at_all:component'.*the entry point 'billing'"):
         project_components()
 

@@ -12,6 +12,7 @@ import sysconfig
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -23,6 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "examples" / "billing"
 PAGE = (CHECKOUT / "docs" / "OWN_TABLES.md").read_text(encoding="utf-8")
 
+NO_DRIFT = "no drift: the database is what the models say\n"
 FLAGS_PROJECT = """
 [build-system]
 requires = ["setuptools>=70.1"]
@@ -63,6 +65,19 @@ def up(migrator, db):
 def down(migrator, db):
     db.execute_sql("DROP INDEX functions_name_idx")
 """
+# Commands in one process, since each would take most of a second to start.
+RUN_COMMANDS = """
+import json, sys
+from typer.testing import CliRunner
+from cloudpub_models.cli.application import application
+printed = []
+for arguments, given in json.load(sys.stdin):
+    result = CliRunner().invoke(application, arguments, input=given, prog_name="cloudpub")
+    if result.exit_code != 0:
+        sys.exit(f"{arguments}: {result.output}")
+    printed.append(result.stdout)
+print(json.dumps(printed))
+"""
 RUN_NOTEBOOK = """
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell
@@ -100,12 +115,13 @@ class Environment:
         self.install("library", "billing")
 
     def install(self, *names: str) -> None:
-        """Make wheels of sources, and install them."""
+        """Make wheels of sources, unless they have been made, and install them."""
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         offline = ["--quiet", "--no-deps", "--no-index"]
         wheels = self.place / "wheels" / "-".join(names)
         sources = [str(self.sources / name) for name in names]
-        run([*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", str(wheels), *sources])
+        if not wheels.exists():
+            run([*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", str(wheels), *sources])
         made = [str(path) for path in wheels.iterdir()]
         run(
             [
@@ -126,7 +142,7 @@ class Environment:
 
     def add_second_package(self) -> None:
         package = self.sources / "flags" / "flags"
-        (package / "migrations").mkdir(parents=True)
+        (package / "migrations").mkdir(parents=True, exist_ok=True)
         (package.parent / "pyproject.toml").write_text(FLAGS_PROJECT)
         (package / "__init__.py").write_text(FLAGS)
         (package / "migrations" / "__init__.py").touch()
@@ -135,7 +151,6 @@ class Environment:
 
     def remove_second_package(self) -> None:
         run([sys.executable, "-m", "pip", "--python", self.python, "uninstall", "--quiet", "--yes", "cloudpub-flags"])
-        shutil.rmtree(self.sources / "flags")
 
 
 def run(command: list[str], url: str | None = None, cwd: Path | None = None, stdin: str = "", **more: str) -> str:
@@ -168,22 +183,34 @@ def url(request: pytest.FixtureRequest, backend: str, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/c.db" if backend == "sqlite" else str(request.getfixturevalue("empty_postgresql_url"))
 
 
-@pytest.fixture
-def cloudpub(environment: Environment, url: str, tmp_path: Path) -> Callable[..., str]:
-    """Run the environment's command on the database; what it prints."""
+class Command(NamedTuple):
+    """What is typed after ``cloudpub``, and what it reads."""
 
-    def call(*arguments: str, stdin: str = "") -> str:
-        return run([str(environment.place / "venv" / "bin" / "cloudpub"), *arguments], url, tmp_path, stdin)
+    typed: str
+    given: str = ""
+
+
+Run = Callable[..., list[str]]
+
+
+@pytest.fixture
+def cloudpub(environment: Environment, url: str, tmp_path: Path) -> Run:
+    """Run the environment's command on the database, once for each of what is given; what each prints."""
+
+    def call(*typed: str | Command) -> list[str]:
+        commands = [each if isinstance(each, Command) else Command(each) for each in typed]
+        asked = json.dumps([(command.typed.split(), command.given) for command in commands])
+        return list(json.loads(run([environment.python, "-c", RUN_COMMANDS], url, tmp_path, asked)))
 
     return call
 
 
-def states(cloudpub: Callable[..., str]) -> dict[str, str]:
-    return {each["name"]: each["state"] for each in json.loads(cloudpub("migrate", "status", "--json"))["migrations"]}
+def states(status: str) -> dict[str, str]:
+    return {each["name"]: each["state"] for each in json.loads(status)["migrations"]}
 
 
 def test_installed_beside_the_library(
-    environment: Environment, cloudpub: Callable[..., str], url: str, tmp_path: Path, request: pytest.FixtureRequest
+    environment: Environment, cloudpub: Run, url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The command, the worker, the notebook, and what comes later: a migration of the library's, another package."""
     program = "import billing, cloudpub_models as library; print(library.__file__, billing.__file__)"
@@ -198,22 +225,27 @@ def test_installed_beside_the_library(
     assert ada is not None
     old.close()
 
-    applied = cloudpub("migrate", "up").splitlines()
-    scripts = ["billing.0001_api_keys", "billing.0002_scopes_of_api_keys", "billing.0003_invoices"]
-    assert applied == [f"applied {name}" for name in scripts]
-    assert cloudpub("migrate", "check") == "no drift: the database is what the models say\n"
-
     key = {"user_id": str(ada["uuid"]), "name": "deploy", "key_hash": "!secret", "scopes": ["deploy"]}
-    cloudpub("load", "api_keys", "-", stdin=json.dumps(key))
     invoices = [{"number": f"2026-{number}", "api_key_id": 1, "cents": 100 * number} for number in (1, 2)]
-    cloudpub("load", "invoices", "-", stdin="\n".join(map(json.dumps, invoices)))
-    assert cloudpub("count", "invoices", "status=open") == "2\n"
-    shown = json.loads(cloudpub("show", "api_keys", "deploy", "--json"))
-    assert (shown["user"]["email"], len(shown["invoices"]), "key_hash" in shown) == ("ada@b.c", 2, False)
+    applied, checked, _, _, count, shown = cloudpub(
+        "migrate up",
+        "migrate check",
+        Command("load api_keys -", json.dumps(key)),
+        Command("load invoices -", "\n".join(map(json.dumps, invoices))),
+        "count invoices status=open",
+        "show api_keys deploy --json",
+    )
+    scripts = ["billing.0001_api_keys", "billing.0002_scopes_of_api_keys", "billing.0003_invoices"]
+    assert applied.splitlines() == [f"applied {name}" for name in scripts]
+    assert checked == NO_DRIFT
+    assert count == "2\n"
+    row = json.loads(shown)
+    assert (row["user"]["email"], len(row["invoices"]), "key_hash" in row) == ("ada@b.c", 2, False)
 
     worker = run([environment.python, "-m", "billing.worker"], url, tmp_path)
     assert sorted(worker.splitlines()) == ["2 sent", "2026-1 to ada@b.c: 1.00", "2026-2 to ada@b.c: 2.00"]
-    assert cloudpub("count", "invoices", "status=sent") == "2\n"
+    installed = str(environment.place / "venv" / "bin" / "cloudpub")
+    assert run([installed, "count", "invoices", "status=sent"], url, tmp_path) == "2\n"
 
     tables = run(
         [environment.python, "-c", RUN_NOTEBOOK, str(PACKAGE / "invoices.ipynb"), str(tmp_path)], url, tmp_path
@@ -226,19 +258,26 @@ def test_installed_beside_the_library(
     later = environment.site / "cloudpub_models" / "migrations" / "0099_later.py"
     later.write_text(NEXT_OF_THE_PLATFORM)
     request.addfinalizer(later.unlink)
-    assert cloudpub("migrate", "up") == "applied 0099_later\n"
+    assert cloudpub("migrate up") == ["applied 0099_later\n"]
 
     environment.add_second_package()
     request.addfinalizer(environment.remove_second_package)
-    assert cloudpub("migrate", "up") == "applied flags.0001_flags\n"
-    assert cloudpub("migrate", "check") == "no drift: the database is what the models say\n"
-    assert set(states(cloudpub).values()) == {"applied"}
-    doctor = cloudpub("doctor")
+    applied, checked, before, doctor, _, after, _, count = cloudpub(
+        "migrate up",
+        "migrate check",
+        "migrate status --json",
+        "doctor",
+        "migrate down --component billing --yes",
+        "migrate status --json",
+        "migrate up",
+        "count api_keys",
+    )
+    assert applied == "applied flags.0001_flags\n"
+    assert checked == NO_DRIFT
+    assert set(states(before).values()) == {"applied"}
     assert all(told in doctor for told in ("cloudpub (8 tables)", "billing (2 tables)", "flags (1 table)"))
-    cloudpub("migrate", "down", "--component", "billing", "--yes")
-    assert [name for name, state in states(cloudpub).items() if state == "pending"] == ["billing.0003_invoices"]
-    cloudpub("migrate", "up")
-    assert cloudpub("count", "api_keys") == "1\n"
+    assert [name for name, state in states(after).items() if state == "pending"] == ["billing.0003_invoices"]
+    assert count == "1\n"
 
 
 def test_its_own_tests_use_the_plugin(environment: Environment, postgresql_server: str, tmp_path: Path) -> None:

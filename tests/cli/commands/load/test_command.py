@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from typer.testing import Result
 
 from cloudpub_models import Function, Managers
+from cloudpub_models.cli.application import application
 from cloudpub_models.cli.commands.load.position import Position, PositionRecord
 from cloudpub_models.cli.commands.load.run import Loading
 from cloudpub_models.errors import StorageError
@@ -369,36 +371,33 @@ def test_a_failure_at_any_write_of_the_position_loads_nothing_twice(
     assert writes == 4
 
 
-# Ends its own process before or after the n-th call of a driver or a file, from the last record of the position on.
-KILLED_AS_IT_ENDS = """
-import os, signal, sys
-from cloudpub_models.cli.application import application
-from cloudpub_models.cli.commands.load.position import PositionRecord
+def load_and_be_killed(moment: int) -> None:
+    """Load, and end this process before or after the n-th call of a driver or a file from the last record on."""
+    record = PositionRecord.write
+    left = moment
 
-left = int(sys.argv.pop(1))
-record = PositionRecord.write
+    def count(_frame: object, event: str, argument: object) -> None:
+        nonlocal left
+        ending = ("execute", "commit", "close", "write")
+        if event in ("c_call", "c_return") and getattr(argument, "__name__", "") in ending:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-def count(frame, event, argument):
-    global left
-    if event in ("c_call", "c_return") and getattr(argument, "__name__", "") in ("execute", "commit", "close", "write"):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def write(self: PositionRecord, position: Position) -> None:
+        if position.ended:
+            sys.setprofile(count)
+        record(self, position)
 
-def write(self, position):
-    if position.ended:
-        sys.setprofile(count)
-    record(self, position)
-
-PositionRecord.write = write
-application(prog_name="cloudpub")
-"""
+    PositionRecord.write = write  # type: ignore[method-assign]
+    application(list(RESUMABLE), prog_name="cloudpub")
 
 
-@pytest.mark.alone
 def test_a_load_that_is_killed_at_any_step_of_its_end_loads_nothing_twice(
     run: Run, data: Managers, resize: Function
 ) -> None:
+    # Begun from this process, since Python and the library take long to be there.
+    fork = multiprocessing.get_context("fork")
     kept = set()
     moment = 0
     ended = False
@@ -407,14 +406,11 @@ def test_a_load_that_is_killed_at_any_step_of_its_end_loads_nothing_twice(
         assert moment < 100
         data.function_logs.delete({"function_id": resize.id})
         Path("logs.jsonl").write_text(without_uuids(resize, range(1000 * moment, 1000 * moment + 250)))
-        process = subprocess.run(
-            [sys.executable, "-c", KILLED_AS_IT_ENDS, str(moment), *RESUMABLE],
-            capture_output=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[4])},
-            timeout=60,
-        )
-        ended = process.returncode == 0
-        assert ended or process.returncode == -signal.SIGKILL, process.stderr
+        process = fork.Process(target=load_and_be_killed, args=(moment,), daemon=True)
+        process.start()
+        process.join(60)
+        ended = process.exitcode == 0
+        assert ended or process.exitcode == -signal.SIGKILL
         before = data.function_logs.count()
         kept.add(before)
         result = run(*RESUMABLE)
