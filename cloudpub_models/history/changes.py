@@ -61,7 +61,7 @@ def changes_of_row(
 ) -> list[Change]:
     """Return the changes of a row, the newest first."""
     table = recorded_table(database, model)
-    require_recorded(database, table.name)
+    _require_in_log(database, table.name)
     log = log_of(database)
     query = changes_in(log).where(of_row(database, log, table, model, key))
     if since is not None:
@@ -72,7 +72,7 @@ def changes_of_row(
 def key_of_deleted(database: peewee.Database, model: type[peewee.Model], column: str, stored: Any) -> Any:
     """Return the primary key of the row that was deleted last with a value in a column; ``None`` where none was."""
     table = recorded_table(database, model)
-    require_recorded(database, table.name)
+    _require_in_log(database, table.name)
     found = rows(
         database,
         "SELECT row_id, row_key FROM changes WHERE table_name = ? AND operation = 'D' AND old_values ->> ? = ? "
@@ -88,8 +88,8 @@ def changes_of_transaction(
     database: peewee.Database, models: Iterable[type[peewee.Model]], transaction_id: int
 ) -> list[Change]:
     """Return the changes that a transaction has made, in their order."""
-    if not recorded_tables(database):
-        raise HistoryError("expected a database that records changes; got one that does not: see history on")
+    if not kind_of(database).has_log(database):
+        raise HistoryError("expected a database that records changes; got one that never did: see history on")
     log = log_of(database)
     query = changes_in(log).where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
     return read(database, query.order_by(log.id), models)
@@ -147,13 +147,21 @@ def _present_values(database: peewee.Database, model: Any, key: Any) -> dict[str
 def forget_row(database: peewee.Database, model: type[peewee.Model], key: Any) -> int:
     """Empty the values of a row's changes, and return how many they were."""
     table = recorded_table(database, model)
-    require_recorded(database, table.name)
+    _require_in_log(database, table.name)
     log = log_of(database)
     its_changes = of_row(database, log, table, model, key)
     with database.atomic():
         # What has values from afterwards has those from before as well.
         log.update(new_values={}).where(its_changes, log.new_values.is_null(False)).execute()
         return int(log.update(old_values={}).where(its_changes, log.old_values.is_null(False)).execute())
+
+
+def _require_in_log(database: peewee.Database, table: str) -> None:
+    """Raise HistoryError unless the changes of a table are recorded, or were before recording was switched off."""
+    has_log = kind_of(database).has_log(database)
+    log = log_of(database)
+    if not has_log or not log.select().where(log.table_name == table).exists():
+        require_recorded(database, table)
 
 
 def require_recorded(database: peewee.Database, table: str) -> None:

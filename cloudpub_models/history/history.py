@@ -111,7 +111,7 @@ class History:
             limit: how many changes at most; all when left out.
 
         Raises:
-            HistoryError: the table's changes are not recorded.
+            HistoryError: the table's changes were never recorded.
             InvalidValueError: the key is none of the table, or the limit no count.
         """
         if limit is not None:
@@ -190,7 +190,7 @@ class History:
             how many changes were emptied.
 
         Raises:
-            HistoryError: the table's changes are not recorded.
+            HistoryError: the table's changes were never recorded.
             InvalidValueError: the key is none of the table.
         """
         return changes.forget_row(self._database, self._model_of(table), row_id)

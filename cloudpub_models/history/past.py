@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import peewee
 
@@ -50,10 +50,9 @@ def past_tables(database: peewee.Database, models: Iterable[type[peewee.Model]],
     stored = timestamp_to_text(moment)
     since = recorded_since(database)
     known = [model for model in models if since.get(model._meta.table_name, moment) < moment]
-    log = log_of(database)
-    emptied = log.select(log.table_name).where(log.operation == "T", log.changed_at > moment).distinct().tuples()
-    lost = {table for (table,) in emptied} if since else frozenset()
-    known = [model for model in known if model._meta.table_name in since and model._meta.table_name not in lost]
+    known = [model for model in known if model._meta.table_name in since]
+    lost = _lost_since(database, known, moment) if known else frozenset()
+    known = [model for model in known if model._meta.table_name not in lost]
     kind, quote = kind_of(database), sql_dialect_of(database).quote
     parts = [kind.past_changes()]
     for model in known:
@@ -81,3 +80,26 @@ def require_known(database: peewee.Database, table: str, moment: datetime) -> No
         raise HistoryError(
             f"expected a moment after {table} was emptied by TRUNCATE, which keeps no rows; got {moment.isoformat()}"
         )
+
+
+def require_same_keys(database: peewee.Database, model: type[peewee.Model], moment: datetime) -> None:
+    """Raise HistoryError where a row of a table has got another primary key since a moment."""
+    table = model._meta.table_name
+    if table in _lost_since(database, [model], moment):
+        raise HistoryError(
+            f"expected a moment after a row of {table} got another primary key, which tells no longer whose older "
+            f"changes are its own; got {moment.isoformat()}"
+        )
+
+
+def _lost_since(database: peewee.Database, models: Iterable[type[peewee.Model]], moment: datetime) -> frozenset[str]:
+    """Return the tables that were emptied at once since a moment, or of which a row has got another primary key."""
+    log, kind = log_of(database), kind_of(database)
+    is_lost = log.operation == "T"
+    for model in models:
+        meta: Any = model._meta
+        for key in meta.get_primary_keys():
+            has_other_key = kind.has_member(log.old_values, key.column_name)
+            is_lost |= (log.table_name == meta.table_name) & (log.operation == "U") & has_other_key
+    lost = log.select(log.table_name).where(log.changed_at > moment, is_lost).distinct().tuples()
+    return frozenset(table for (table,) in lost)

@@ -201,6 +201,8 @@ _PAST_CHANGES = """
     )
 """
 
+# Whether there was a row is what is left of there being one when its insertions and deletions are taken back, in
+# whatever order: a trigger of somebody else's may change a row before its insertion is recorded.
 _PAST_ROWS = """
     SELECT r.* FROM {table} AS r
     WHERE NOT EXISTS (SELECT 1 FROM taken_back AS c WHERE c.table_name = {name} AND {same_row})
@@ -210,13 +212,15 @@ _PAST_ROWS = """
             NULL::{table}, coalesce(to_jsonb(r), '{{}}') || coalesce(c.old_values, '{{}}')
         ) AS past
         FROM (
-            SELECT c.row_id, c.row_key, (array_agg(c.operation ORDER BY c.id))[1] AS first_operation,
+            SELECT c.row_id, c.row_key,
+                count(DISTINCT c.id) FILTER (WHERE c.operation = 'I')
+                    - count(DISTINCT c.id) FILTER (WHERE c.operation = 'D') AS came,
                 jsonb_object_agg(v.key, v.value ORDER BY c.id DESC) FILTER (WHERE v.key IS NOT NULL) AS old_values
             FROM taken_back AS c LEFT JOIN LATERAL jsonb_each(c.old_values) AS v ON true
             WHERE c.table_name = {name} AND c.operation IN ('I', 'U', 'D')
             GROUP BY c.row_id, c.row_key
         ) AS c LEFT JOIN {table} AS r ON {same_row}
-        WHERE c.first_operation <> 'I'
+        WHERE CASE WHEN {is_there} THEN 1 ELSE 0 END > c.came
         OFFSET 0
     ) AS p
 """
@@ -322,6 +326,16 @@ def changed_rows(position: Any, limit: int) -> tuple[str, Sequence[Any]]:
     return _SOME_RUNNING, (end, limit, f"{{{running}}}", limit)
 
 
+def among(column: Any, numbers: Sequence[int]) -> Any:
+    """Return the condition that a column has one of some numbers, of which a statement has one parameter."""
+    return column == peewee.fn.ANY(peewee.Value(list(numbers), unpack=False))
+
+
+def has_member(document: peewee.Field[Any], name: str) -> Any:
+    """Return the condition that a document of the log has a member."""
+    return peewee.fn.jsonb_exists(document, name)
+
+
 def past_changes() -> str:
     """Return the common table expressions that ``past_rows`` builds on; the one parameter is the moment."""
     return _PAST_CHANGES
@@ -331,7 +345,10 @@ def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) ->
     """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
     number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
     same_row = f"c.row_id = {number}" if table.by_number else f"c.row_key = {key}"
-    return _PAST_ROWS.format(table=POSTGRESQL.quote(table.name), name=text_literal(table.name), same_row=same_row)
+    is_there = f"r.{POSTGRESQL.quote(table.keys[0])} IS NOT NULL"
+    return _PAST_ROWS.format(
+        table=POSTGRESQL.quote(table.name), name=text_literal(table.name), same_row=same_row, is_there=is_there
+    )
 
 
 class _MadeFor(NamedTuple):

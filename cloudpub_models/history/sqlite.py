@@ -10,6 +10,7 @@ Values are kept as SQLite stores them; a blob as its text_literal, ``x'…'``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -99,14 +100,16 @@ _CHANGED_ROWS = f"""
     ) AS c
 """  # noqa: S608 - nothing of it is given
 
-# The oldest change of a row that names a column has the value that it had.
+# The oldest change of a row that names a column has the value that it had. Whether there was a row is what is left of
+# there being one when its insertions and deletions are taken back, in whatever order: a trigger of somebody else's may
+# change a row before its insertion is recorded.
 _PAST_CHANGES = """
     taken_back AS MATERIALIZED (
         SELECT * FROM changes
         WHERE transaction_id IN (SELECT transaction_id FROM changes WHERE changed_at > ?)
     ),
-    first_changes AS MATERIALIZED (
-        SELECT table_name, row_id, row_key, operation, min(id) AS id FROM taken_back
+    changed_rows AS MATERIALIZED (
+        SELECT table_name, row_id, row_key, sum((operation = 'I') - (operation = 'D')) AS came FROM taken_back
         WHERE operation IN ('I', 'U', 'D') GROUP BY table_name, row_id, row_key
     ),
     first_values AS MATERIALIZED (
@@ -224,6 +227,17 @@ def changed_rows(position: Any, limit: int) -> tuple[str, Sequence[Any]]:
     return _CHANGED_ROWS, (position, position, limit)
 
 
+def among(column: Any, numbers: Sequence[int]) -> Any:
+    """Return the condition that a column has one of some numbers, of which a statement has one parameter."""
+    members = peewee.fn.json_each(json.dumps(list(numbers)))
+    return column.in_(peewee.NodeList((peewee.SQL("(SELECT value FROM"), members, peewee.SQL(")"))))
+
+
+def has_member(document: peewee.Field[Any], name: str) -> Any:
+    """Return the condition that a document of the log has a member."""
+    return peewee.fn.json_type(document, f'$."{name}"').is_null(False)
+
+
 def past_changes() -> str:
     """Return the common table expressions that ``past_rows`` builds on; the one parameter is the moment."""
     return _PAST_CHANGES
@@ -240,9 +254,9 @@ def past_rows(table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) ->
     past = ", ".join([_past_value(column, field, first) for column, field in columns.items()])
     return (
         f"SELECT {untouched} FROM {own} AS r "  # noqa: S608 - names of a model
-        f"WHERE NOT EXISTS (SELECT 1 FROM first_changes AS c WHERE c.table_name = {name} AND {same_row}) "
-        f"UNION ALL SELECT {past} FROM first_changes AS c LEFT JOIN {own} AS r ON {same_row} "
-        f"WHERE c.table_name = {name} AND c.operation <> 'I'"
+        f"WHERE NOT EXISTS (SELECT 1 FROM changed_rows AS c WHERE c.table_name = {name} AND {same_row}) "
+        f"UNION ALL SELECT {past} FROM changed_rows AS c LEFT JOIN {own} AS r ON {same_row} "
+        f"WHERE c.table_name = {name} AND (r.{SQLITE.quote(table.keys[0])} IS NOT NULL) > c.came"
     )
 
 

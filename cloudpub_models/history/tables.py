@@ -121,6 +121,12 @@ class Kind(Protocol):
             limit: how many changes at most, or twice as many.
         """
 
+    def among(self, column: Any, numbers: Sequence[int]) -> Any:
+        """Return the condition that a column has one of some numbers, of which a statement has one parameter."""
+
+    def has_member(self, document: peewee.Field[Any], name: str) -> Any:
+        """Return the condition that a document of the log has a member."""
+
     def past_rows(self, table: RecordedTable, columns: Mapping[str, peewee.Field[Any]]) -> str:
         """Return a query for the rows of a table as they were, of which ``past_changes`` are taken back."""
 

@@ -76,6 +76,8 @@ def undo(
                 f"expected a transaction whose rows the log has kept; got {transaction_id}, which emptied a whole "
                 "table or switched recording on or off"
             )
+        for change in changes:
+            restorer.require_same_key(change)
         restorer.lock(changes)
         if not force:
             _require_unchanged_since(log, transaction_id, changes)
@@ -343,6 +345,14 @@ class _Restorer:
             values = {key.column_name: value for key, value in row.references.items()} | row.touched
             table.update(_by_column(table, values)).where(_all_of(table, row.key)).execute(self.database)
 
+    def require_same_key(self, change: Any) -> None:
+        """Raise HistoryError where a change has given its row another primary key."""
+        if change.operation == "U" and not set(self._recorded(change.table_name).keys).isdisjoint(change.old_values):
+            raise HistoryError(
+                f"expected changes of rows that have kept their primary key; got one of {change.table_name} "
+                f"{change.row_key if change.row_id is None else change.row_id}, which has another: give it back by SQL"
+            )
+
     def lock(self, changes: Sequence[Any]) -> None:
         """Lock the rows that were changed: a transaction that has changed one, too, is waited for and then seen."""
         if not self.database.for_update:
@@ -356,7 +366,7 @@ class _Restorer:
         for name, ids in numbers.items():
             key = getattr(self._table(name).c, self._recorded(name).keys[0])
             for some in _in_parts(ids, _ROWS_AT_ONCE):
-                self._lock(name, key.in_(some))
+                self._lock(name, self._kind.among(key, some))
 
     def _lock(self, name: str, rows: Any) -> None:
         self._table(name).select(peewee.SQL("1")).where(rows).for_update().execute(self.database)
@@ -451,7 +461,7 @@ class _Restorer:
             return
         column = getattr(table.c, recorded.keys[0])
         for some in _in_parts([change.row_id for change in changes], _ROWS_AT_ONCE):
-            yield column.in_(some)
+            yield self._kind.among(column, some)
 
     def _values(self, name: str, old_values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that can be put back, as a statement takes them."""

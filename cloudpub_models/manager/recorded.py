@@ -15,7 +15,7 @@ import peewee
 
 from cloudpub_models.errors import InvalidValueError, NotFoundError, UnboundedWriteError
 from cloudpub_models.history.changes import Change, changes_of_row, difference, key_of_deleted
-from cloudpub_models.history.past import require_known
+from cloudpub_models.history.past import require_known, require_same_keys
 from cloudpub_models.history.taking_back import undelete
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Filter, WhereOf
 from cloudpub_models.manager.cascades import columns_to_follow, rows_gone_with
@@ -54,7 +54,7 @@ class Recorded(Finding[M, Filter], Generic[M, Filter]):
             limit: how many changes at most; all when left out.
 
         Raises:
-            HistoryError: the table's changes are not recorded: see ``database.history.enable()``.
+            HistoryError: the table's changes were never recorded: see ``database.history.enable()``.
             UnguardedError: the manager has a scope.
 
         >>> _ = database.history.enable()
@@ -105,7 +105,8 @@ class Recorded(Finding[M, Filter], Generic[M, Filter]):
             moment: the moment, aware.
 
         Raises:
-            HistoryError: the table's changes are not recorded, or were not at that moment.
+            HistoryError: the table's changes are not recorded, or were not at that moment, or a row has got another
+                primary key since.
             InvalidValueError: the moment has no time zone.
             UnguardedError: the manager has a scope.
 
@@ -121,6 +122,7 @@ class Recorded(Finding[M, Filter], Generic[M, Filter]):
         """
         self._refuse("as_of()")
         require_known(self.database.engine, self.table.name, moment)
+        require_same_keys(self.database.engine, self.model, moment)
         return PastRows(self.model, self.database, moment)
 
     def undelete(self, id: Any, changes: Mapping[str, Any] | None = None) -> Undeleted[M]:

@@ -303,9 +303,28 @@ def test_a_truncated_table(managers: Managers) -> None:
 def test_what_is_not_recorded(managers: Managers, database: Database) -> None:
     with pytest.raises(errors.HistoryError, match="got function_logs: those are function_deployments, "):
         managers.function_logs.history(1)
+
+
+def test_what_was_recorded_is_read_and_forgotten_when_it_is_switched_off(
+    managers: Managers, database: Database
+) -> None:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    managers.users.update_by_id(ada.id, {"email": "countess@example.com"})
+    managers.users.delete_by_id(ada.id)
     database.history.disable()
-    with pytest.raises(errors.HistoryError, match="none are: see history on"):
-        managers.functions.history(1)
+    deleted, _, inserted = managers.users.history(ada.id)
+    assert (deleted.operation, deleted.before["email"]) == ("delete", "countess@example.com")
+    assert database.history.of_transaction(inserted.transaction_id) == [inserted]
+    for refused in (
+        lambda: managers.users.undelete(ada.id),
+        lambda: managers.users.as_of(datetime.now(UTC)),
+        lambda: database.undo(deleted.transaction_id),
+        lambda: managers.function_logs.history(1),
+    ):
+        with pytest.raises(errors.HistoryError, match="see history on"):
+            refused()
+    assert database.history.forget("users", ada.id) == 2
+    assert managers.users.history(ada.id)[0].before == {}
 
 
 def later_than_all_changes() -> datetime:

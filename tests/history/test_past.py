@@ -184,6 +184,43 @@ def test_rows_that_come_along_are_not_those_left_by_a_truncate(managers: Manager
         then.find_all(include=("information",))
 
 
+def test_a_row_that_a_trigger_changes_as_it_comes_was_not_there_before(
+    managers: Managers, database: Database, backend: str
+) -> None:
+    change = "UPDATE functions SET status = 'prepared' WHERE id = NEW.id;"
+    if backend == "postgresql":
+        database.raw_execute(
+            f"CREATE FUNCTION prepare() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {change} RETURN NULL; END $$"
+        )
+    body = "EXECUTE FUNCTION prepare()" if backend == "postgresql" else f"BEGIN {change} END"
+    database.raw_execute(f"CREATE TRIGGER prepare AFTER INSERT ON functions FOR EACH ROW {body}")
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    before = later_than_all_changes()
+    resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    assert managers.functions.as_of(before).find_all() == []
+    assert managers.functions.as_of(later_than_all_changes()).get_by_id(resize.id).status == "prepared"
+    assert {change.operation for change in managers.functions.history(resize.id)} == {"insert", "update"}
+    database.undo(managers.functions.history(resize.id)[0].transaction_id)
+    assert managers.functions.count() == 0
+    database.raw_execute("DROP TRIGGER prepare ON functions" if backend == "postgresql" else "DROP TRIGGER prepare")
+    if backend == "postgresql":
+        database.raw_execute("DROP FUNCTION prepare")
+
+
+def test_before_a_row_got_another_key(managers: Managers, database: Database) -> None:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    before = later_than_all_changes()
+    users = managers.users.as_of(before)
+    database.raw_execute("UPDATE functions SET id = 999 WHERE id = @id", {"id": resize.id})
+    with pytest.raises(errors.HistoryError, match="expected a moment after a row of functions got another primary key"):
+        managers.functions.as_of(before)
+    assert users.count() == 1
+    with pytest.raises(errors.HistoryError, match="got a call for those of functions"):
+        managers.users.as_of(before).find_all(include=("functions",))
+    assert managers.functions.as_of(later_than_all_changes()).get_by_id(999).name == "resize"
+
+
 def test_a_text_is_no_moment(managers: Managers) -> None:
     text = later_than_all_changes().isoformat()
     with pytest.raises(errors.InvalidValueError, match="expected an aware datetime; got '.*: pass what datetime.from"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Function, Managers, User, errors
+from cloudpub_models import Database, Function, Managers, User, errors
 from tests.history.test_past import change_something, rows_of, today
 
 
@@ -188,6 +188,21 @@ def test_a_secret_cannot_be_put_back(managers: Managers, ada: User) -> None:
 def test_a_transaction_that_the_log_does_not_know(managers: Managers, transaction: int) -> None:
     with pytest.raises(errors.HistoryError, match=f"expected a transaction that the log knows; got {transaction}:"):
         managers.users.database.undo(transaction)
+
+
+def test_a_key_that_was_changed_is_not_given_back(managers: Managers, database: Database) -> None:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    resize = managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    with database.transaction():
+        managers.functions.update_by_id(resize.id, {"status": "inactive"})
+        database.raw_execute("UPDATE functions SET id = 999 WHERE id = @id", {"id": resize.id})
+    transaction = managers.functions.history(resize.id)[0].transaction_id
+    for force in (False, True):
+        with pytest.raises(
+            errors.HistoryError, match="kept their primary key; got one of functions 1, which has another"
+        ):
+            database.undo(transaction, force=force)
+    assert managers.functions.get_by_id(999).status == "inactive"
 
 
 def test_switching_on_cannot_be_undone(managers: Managers) -> None:
