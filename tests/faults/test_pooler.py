@@ -235,6 +235,46 @@ def test_consumers_of_one_name_take_turns(migrated, pooled_url, database):
     direct.close()
 
 
+def test_each_change_has_its_own_actor(migrated, pooled_url, database, scale):
+    """Eight clients on two sessions; some act as nobody, and some in transactions that are undone."""
+    direct = Database(migrated)
+    direct.history.enable()
+    managers, each = Managers(database), scale(30, 150)
+    ada = managers.users.insert(ADA)
+    names = [f"client-{number}" for number in range(8)]
+    functions = {name: managers.functions.insert({"user_id": ada.id, "name": name}).id for name in names}
+
+    def act(name):
+        for number in range(each):
+            managers.functions.update_by_id(functions[name], {"status": f"nobody {number}"})
+            with database.acting_as(name, number=number):
+                managers.functions.update_by_id(functions[name], {"status": f"alone {number}"})
+                with database.transaction():
+                    managers.functions.update_by_id(functions[name], {"status": f"together {number}"})
+                with contextlib.suppress(ZeroDivisionError), database.transaction():
+                    managers.functions.update_by_id(functions[name], {"status": f"undone {number}"})
+                    raise ZeroDivisionError
+
+    threads = [threading.Thread(target=act, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, id in functions.items():
+        changes = managers.functions.history(id)[-2::-1]
+        assert [(change.actor, change.details.get("number"), change.after["status"]) for change in changes] == [
+            (None if how == "nobody" else name, None if how == "nobody" else number, f"{how} {number}")
+            for number in range(each)
+            for how in ("nobody", "alone", "together")
+        ]
+    (last, *_) = managers.functions.history(functions[names[0]])
+    assert database.undo(last.transaction_id).counts == {"functions": 1}
+    managers.functions.delete_by_id(functions[names[0]])
+    assert managers.functions.undelete(functions[names[0]]).row.status == f"alone {each - 1}"
+    assert managers.functions.as_of(last.at).get_by_id(functions[names[0]]).status == f"together {each - 1}"
+    direct.close()
+
+
 def test_workers_share_rows_and_do_things_once(migrated, pooled_url, database):
     with opened(migrated) as direct:
         users = Managers(direct).users

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from cloudpub_models import Database, Managers, User, errors
+from cloudpub_models import Database, Function, Managers, User, errors
 from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.history.changes import Change
 
@@ -122,6 +122,74 @@ def test_another_program_writes(backend: str, database_url: str, tmp_path: Path)
     assert function.operation == "delete"
     assert function.transaction_id == user.transaction_id
     database.close()
+
+
+def test_however_it_is_written_the_history_is_the_same(backend: str, database_url: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db" if backend == "sqlite" else database_url
+    database = Database(url)
+    database.migrate()
+    database.history.enable()
+    managers, write = Managers(database), foreign_writer(url)
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": SECRETS[0]})
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    with database.bind():
+        peewees = Function.create(user=ada.id, name="peewee")
+        peewees.status = "inactive"
+        peewees.save()
+        Function.update(status="retired").where(Function.name == "peewee").execute()
+    database.raw_execute("INSERT INTO functions (user_id, name) VALUES (@id, 'raw')", {"id": ada.id})
+    write("INSERT INTO functions (user_id, name) VALUES (1, 'foreign'), (1, 'foreign too')")
+    write("UPDATE functions SET status = 'building' WHERE name LIKE 'foreign%'")
+    managers.functions.batch_insert({"user_id": ada.id, "name": name} for name in ("copied", "copied too"))
+    for status in ("active", "active", "inactive"):
+        managers.functions.upsert({"user_id": ada.id, "name": "upserted", "status": status}, ["user_id", "name"])
+    managers.functions.batch_insert(
+        [{"user_id": ada.id, "name": name, "status": "batch"} for name in ("raw", "batched")],
+        on_conflict="update",
+        conflict_columns=["user_id", "name"],
+    )
+    with database.transaction():
+        managers.functions.claim({"status": "batch"}, {"status": "claimed"}, limit=5, order_by="id")
+        with pytest.raises(errors.UniqueViolationError), database.transaction():
+            managers.functions.update({"name": "raw"}, {"name": "batched"})
+    managers.users.delete_by_id(ada.id)
+    names = {change.before["id"]: change.before["name"] for change in _all_changes(database, "D")}
+    assert [
+        (change.operation, names[change.row_id], change.after.get("status")) for change in _all_changes(database, "IU")
+    ] == [
+        ("insert", "resize", None),
+        ("insert", "peewee", None),
+        ("update", "peewee", "inactive"),
+        ("update", "peewee", "retired"),
+        ("insert", "raw", None),
+        ("insert", "foreign", None),
+        ("insert", "foreign too", None),
+        ("update", "foreign", "building"),
+        ("update", "foreign too", "building"),
+        ("insert", "copied", None),
+        ("insert", "copied too", None),
+        ("insert", "upserted", None),
+        ("update", "upserted", "inactive"),
+        ("update", "raw", "batch"),
+        ("insert", "batched", None),
+        ("update", "raw", "claimed"),
+        ("update", "batched", "claimed"),
+    ]
+    assert sorted(names.values()) == sorted(
+        ["resize", "peewee", "raw", "foreign", "foreign too", "copied", "copied too", "upserted", "batched"]
+    )
+    assert len({change.transaction_id for change in _all_changes(database, "D")}) == 1
+    database.close()
+
+
+def _all_changes(database: Database, operations: str) -> list[Any]:
+    """The changes of functions, in their order."""
+    ids = database.raw_query_all(
+        "SELECT DISTINCT row_id FROM changes WHERE table_name = 'functions' AND row_id IS NOT NULL"
+    )
+    changes = [change for row in ids for change in database.history.of_row("functions", row["row_id"])]
+    kept = [change for change in changes if change.operation[0].upper() in operations]
+    return sorted(kept, key=lambda change: change.id)
 
 
 def test_a_transaction_has_one_number(managers: Managers) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Managers, errors, operators
+from cloudpub_models import ALL_ROWS, Database, Managers, errors, operators
 from tests.history.test_changes import later_than_all_changes
 
 LASTING = ("users", "functions", "function_deployments")
@@ -74,15 +75,41 @@ def change_something(managers: Managers, choose: random.Random) -> None:
 # What it runs is covered by other tests, and takes twice as long when coverage is measured.
 @pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(6))
-def test_at_every_step_of_a_random_run(managers: Managers, seed: int) -> None:
-    choose = random.Random(seed)
-    copies = []
-    for _ in range(25):
-        change_something(managers, choose)
-        moment = later_than_all_changes()
-        copies.append((moment, rows_of(today(managers))))
-    for moment, copy in copies:
-        assert rows_of(past(managers, moment)) == copy
+def test_at_every_step_of_a_random_run(managers: Managers, seed: int, scale: Callable[[int, int], int]) -> None:
+    for number in range(seed, scale(6, 504), 6):
+        choose = random.Random(number)
+        managers.users.delete(ALL_ROWS)
+        copies = []
+        for _ in range(25):
+            change_something(managers, choose)
+            moment = later_than_all_changes()
+            copies.append((moment, rows_of(today(managers))))
+        for moment, copy in copies:
+            assert rows_of(past(managers, moment)) == copy
+        for moment, copy in copies[::12]:
+            check_other_ways(managers, moment, copy)
+
+
+def check_other_ways(managers: Managers, moment: datetime, copy: dict[str, list[dict[str, Any]]]) -> None:
+    """Whatever finds rows of a moment finds the same."""
+    users, functions = managers.users.as_of(moment), managers.functions.as_of(moment)
+    assert functions.count() == len(copy["functions"])
+    assert functions.exists({"status": "retired"}) == any(row["status"] == "retired" for row in copy["functions"])
+    expected: dict[int, list[tuple[int, str]]] = {row["id"]: [] for row in copy["users"]}
+    for row in copy["functions"]:
+        expected[row["user_id"]].append((row["id"], row["name"]))
+    for user in users.find_all(include=("functions",)):
+        names = sorted((function.id, function.name) for function in user.functions)
+        assert names == expected.pop(user.id)
+    assert expected == {}
+    for row in copy["functions"][:1]:
+        assert functions.find_by_uuid(row["uuid"]) == functions.find_by_id(row["id"])
+        found = functions.find_one({"id": row["id"]}, include=("user", "active_deployment"))
+        assert found is not None
+        assert (found.name, found.user.id) == (row["name"], row["user_id"])
+        active = [each for each in copy["function_deployments"] if each["id"] == row["active_deployment_id"]]
+        assert (found.active_deployment and found.active_deployment.id) == (active[0]["id"] if active else None)
+        assert functions.find_one({"name": row["name"], "user.email": found.user.email}) == found
 
 
 def test_everything_that_finds_rows_finds_those_of_the_moment(managers: Managers) -> None:

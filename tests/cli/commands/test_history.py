@@ -96,6 +96,16 @@ def test_a_row_that_is_gone(run: Run, url: str, managers: Managers, resize: Func
     assert managers.functions.find_all() == [resize]
 
 
+def test_what_is_loaded_is_recorded(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    run("dump", "functions", "functions.jsonl", "--database", url)
+    run("delete", "functions", "--all", "--yes", "--database", url)
+    run("load", "functions", "functions.jsonl", "--database", url)
+    assert managers.functions.find_all() == [resize]
+    operations = [change.operation for change in managers.functions.history(resize.id)]
+    assert operations == ["insert", "delete", "update", "insert"]
+    assert run("history", "undelete", "functions", str(resize.id), "--yes", "--database", url).exit_code == 1
+
+
 def test_undo(run: Run, url: str, managers: Managers, resize: Function) -> None:
     transaction = str(managers.functions.history(resize.id)[0].transaction_id)
     shown = run("history", "undo", transaction, "--database", url)
