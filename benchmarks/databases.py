@@ -10,13 +10,18 @@ import os
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg2
+
+from benchmarks.measuring import processor_clock
+
+if TYPE_CHECKING:
+    from cloudpub_models import Database
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -137,6 +142,12 @@ def _administer(uri: str, command: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(command)
     connection.close()
+
+
+def session_clock(database: Database) -> Callable[[], float]:
+    """Return what tells how long this thread and the server's process for its session have computed, in seconds."""
+    row = None if database.dialect == "sqlite" else database.raw_query_single("SELECT pg_backend_pid() AS process")
+    return processor_clock(row and row["process"])
 
 
 def _migrate(database: BenchmarkDatabase) -> None:

@@ -12,14 +12,12 @@ import argparse
 import gc
 import random
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmarks.databases import BenchmarkDatabase, Dialect, postgresql_database, sqlite_database
+from benchmarks.databases import BenchmarkDatabase, Dialect, postgresql_database, session_clock, sqlite_database
 from cloudpub_models import Database, Function, FunctionLog, Managers, User
 from cloudpub_models.schema.row_security import switch_on
 
@@ -122,7 +120,7 @@ def _ratios(without: Database, owned: Database, rows: Rows, rounds: int) -> dict
     every, mine = Managers(without), Managers(owned).owned_by(rows.owner)
     found = {}
     with without.session(), owned.session():
-        clocks = {database: _processor_clock(database) for database in (without, owned)}
+        clocks = {database: session_clock(database) for database in (without, owned)}
         for name, operation in OPERATIONS.items():
             plain, of_owner = operation(every, mine, rows)
             ways = [(plain, clocks[without]), (plain, clocks[without]), (of_owner, clocks[owned])]
@@ -149,16 +147,6 @@ def _seconds(ways: list[tuple[Call, Clock]], rounds: int) -> list[float]:
             taken[number].append(clock() - started)
     gc.enable()
     return [statistics.median(each) for each in taken]
-
-
-def _processor_clock(database: Database) -> Clock:
-    """Return what tells how long this thread and the process of the server's session have computed, in seconds."""
-    if database.dialect == "sqlite":
-        return time.thread_time
-    row = database.raw_query_single("SELECT pg_backend_pid() AS process")
-    assert row is not None
-    computed = Path(f"/proc/{row['process']}/schedstat")
-    return lambda: time.thread_time() + int(computed.read_text(encoding="ascii").split()[0]) / 1e9
 
 
 def _filled(database: Database, functions_of_each: int) -> Rows:

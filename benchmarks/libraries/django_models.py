@@ -32,7 +32,7 @@ class Django(Library):
     def open(self) -> None:
         # Django wants to know its database before models can be declared.
         settings.configure(
-            DATABASES={"default": _settings(self.database)},
+            DATABASES={"default": connection_settings(self.database)},
             USE_TZ=False,
             INSTALLED_APPS=["benchmarks.libraries.django_tables"],
         )
@@ -121,7 +121,8 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _settings(database: BenchmarkDatabase) -> dict[str, Any]:
+def connection_settings(database: BenchmarkDatabase) -> dict[str, Any]:
+    """Return what Django wants to know of a database."""
     if database.dialect == "sqlite":
         commands = "; ".join(f"PRAGMA {name} = {value}" for name, value in SQLITE_PRAGMAS.items())
         return {

@@ -82,11 +82,13 @@ _LOG = (
     """,
 )
 
+# The context is looked up once, which shows where many rows are inserted.
 _RECORD = (
     "INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, new_values, "
-    "actor, details) SELECT coalesce((SELECT transaction_id FROM change_context), "
+    "actor, details) SELECT coalesce(context.transaction_id, "
     "(SELECT seq FROM sqlite_sequence WHERE name = 'changes') + 1, 1), {now}, {table}, {number}, {key}, {operation}, "
-    "{before}, {after}, (SELECT actor FROM change_context), (SELECT details FROM change_context)"
+    "{before}, {after}, context.actor, context.details "
+    "FROM (SELECT 1) LEFT JOIN change_context AS context ON context.one = 1"
 )
 
 # A position is the number of the last change, since there is one writer at a time. One that the log has never reached

@@ -121,6 +121,16 @@ def test_what_recording_costs_is_measured(capsys):
     assert recording.main(["--rounds", "1", "--database", "sqlite"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("`")[1] for line in lines[2:]] == list(recording.OPERATIONS)
+    assert all(re.search(r"\d\.\d\d", line) for line in lines[2:])
+
+
+def test_what_a_recorded_update_takes_is_measured(capsys):
+    from benchmarks import recorded_updates
+
+    assert recorded_updates.main(["--rounds", "1", "--database", "sqlite"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:4]] == ["this library", "Peewee, with a row written by hand"]
+    assert lines[-1] == "django-pghistory is left out: it records on PostgreSQL only"
 
 
 def test_what_an_answer_takes_is_measured(capsys):
