@@ -60,6 +60,7 @@ _NAVIGATION = {
         "OWN_TABLES",
         "OWNERS",
         "HISTORY",
+        "ROLLUPS",
         "FEED",
         "LEASES",
         "GRAPHQL",

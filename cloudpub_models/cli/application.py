@@ -23,6 +23,7 @@ from cloudpub_models.cli.commands.load.command import load
 from cloudpub_models.cli.commands.logs import logs
 from cloudpub_models.cli.commands.migrate.command import migrate
 from cloudpub_models.cli.commands.prune import prune
+from cloudpub_models.cli.commands.rollup import rollup
 from cloudpub_models.cli.commands.schema.command import schema
 from cloudpub_models.cli.commands.search import search
 from cloudpub_models.cli.commands.shell import shell
@@ -51,6 +52,7 @@ application.add_typer(history)
 application.add_typer(graphql)
 application.add_typer(guard)
 application.add_typer(search)
+application.add_typer(rollup)
 application.command(epilog="Example: cloudpub doctor --database postgresql://localhost/cloud")(doctor)
 application.command(epilog="Example: cloudpub schema --output schema.svg")(schema)
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)

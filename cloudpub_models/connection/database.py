@@ -108,6 +108,7 @@ class Database(_PeeweeDatabase):
         self._options = Options.from_keywords(dict(options))
         self.requires_owner = self._options.require_owner
         self.has_row_security = self._options.row_security
+        self.reads_rollups = self._options.rollups
 
     def __repr__(self) -> str:
         return f"Database({self._url.masked!r})" if self._url else "Database()"
@@ -221,6 +222,7 @@ class Database(_PeeweeDatabase):
             self._url, self._options = parsed, checked
             self.requires_owner = checked.require_owner
             self.has_row_security = checked.row_security
+            self.reads_rollups = checked.rollups
             for watcher in list(self._watchers):
                 watcher.forget()
         for callback in self._callbacks:

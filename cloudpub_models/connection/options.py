@@ -32,6 +32,7 @@ class DatabaseOptions(TypedDict, total=False):
     cursor_key: str | Sequence[str] | None
     require_owner: bool
     row_security: bool
+    rollups: bool
     replicas: Sequence[str]
     replica_max_lag: float | None
     replica_wait: float
@@ -70,6 +71,7 @@ class Options(NamedTuple):
         row_security: PostgreSQL: whether the managers of an owner's rows, and those of ``managers.unrestricted()``, say
             so with every statement, for which ``cloudpub guard on`` has the database ask. A role that row security does
             not hold is refused.
+        rollups: whether statistics of invocations are read from rollups, where ``cloudpub rollup on`` has made them.
         replicas: PostgreSQL: the URLs of standbys that may answer what managers read outside transactions, each of one
             server. Refused together with ``transaction_pooler``.
         replica_max_lag: how old what a replica shows may be; ``None`` for any age.
@@ -94,6 +96,7 @@ class Options(NamedTuple):
     cursor_key: CursorSeal | None = None
     require_owner: bool = False
     row_security: bool = False
+    rollups: bool = False
     replicas: tuple[DatabaseUrl, ...] = ()
     replica_max_lag: float | None = 10
     replica_wait: float = 0

@@ -124,11 +124,19 @@ def send(
     return method(request.sql, values) if chunk_size is None else method(request.sql, values, chunk_size)
 
 
-def send_query(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+def send_query(
+    database: Database, sql: str, parameters: Mapping[str, Any] | None = None, *, writes: bool = False
+) -> list[dict[str, Any]]:
     """Send a query with ``@name`` parameters that stands written out, and return its rows as dicts."""
     text, values = database.engine.bind_parameters(sql, parameters)
-    names, rows = send(database, Request(text, writes=False, tables=()), values, "fetch_described")
+    names, rows = send(database, Request(text, writes=writes, tables=()), values, "fetch_described")
     return by_name(names, rows)
+
+
+def send_command(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+    """Send a statement that gives no rows and stands written out, and return how many rows it has changed."""
+    text, values = database.engine.bind_parameters(sql, parameters)
+    return send(database, Request(text, writes=True, tables=()), values, "run")
 
 
 class _PresentStatements(Generic[M]):

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import ForeignKeyViolationError
+from cloudpub_models.connection.row_security import ToldDatabase
+from cloudpub_models.errors import ForeignKeyViolationError, InvalidValueError
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import send_query
 from cloudpub_models.models import Function, FunctionInvocation
@@ -18,13 +19,17 @@ from cloudpub_models.platform import statistics
 from cloudpub_models.platform.periods import Buckets, TimeZone, last_days, last_hours, moment, time_zone
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, no_row, owner_key
+from cloudpub_models.platform.rollups import counting, reading
+from cloudpub_models.platform.rollups.switching import switch_off, switch_on
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
+from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionInvocationChanges, FunctionInvocationData  # noqa: F401 - named by the class
     from cloudpub_models.platform.where_types import FunctionInvocationConditions  # noqa: F401 - named by the class
 
 _MONTH: Final = timedelta(days=30)
+_PRUNING_WAIT_SECONDS: Final = 30.0
 
 
 class FunctionInvocationManager(
@@ -101,7 +106,12 @@ class FunctionInvocationManager(
         ``SELECT duration_ms, COUNT(*) AS total, … FROM function_invocations WHERE function_id = @function AND
         timestamp >= @since GROUP BY duration_ms``
         """
-        parameters = {"since": moment(since, "since")}
+        begin = moment(since, "since")
+        if self.database.reads_rollups and reading.are_there(self.database):
+            query = reading.spread_since(self.database.engine.sql_dialect, begin)
+            parts = self._rows_of_function(function_id, *query)
+            return statistics.stats_of_parts(parts, reading.durations_in(self.database, parts))
+        parameters = {"since": begin}
         return statistics.function_stats(self._rows_of_function(function_id, statistics.FUNCTION_STATS, parameters))
 
     def get_hourly_stats(
@@ -189,8 +199,11 @@ class FunctionInvocationManager(
         ``WITH owned AS (SELECT id, status FROM functions WHERE user_id = @user) SELECT COUNT(*) AS total, … FROM
         function_invocations WHERE function_id IN (SELECT id FROM owned) AND timestamp >= @since``
         """
-        parameters = {"user": owner_key(user, self), "since": moment(since, "since")}
-        return statistics.user_overview(self._rows_of(statistics.USER_OVERVIEW, parameters)[0])
+        key, begin = owner_key(user, self), moment(since, "since")
+        sql, parameters = statistics.USER_OVERVIEW, {"since": begin}
+        if self.database.reads_rollups and reading.are_there(self.database):
+            sql, parameters = reading.overview_since(self.database.engine.sql_dialect, begin)
+        return statistics.user_overview(self._rows_of(sql, {"user": key, **parameters})[0])
 
     def get_user_hourly_stats(
         self,
@@ -284,13 +297,111 @@ class FunctionInvocationManager(
         return {invocation.function_id: invocation for invocation in found}
 
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
-        statement = statistics.series_statement(self.database.engine.sql_dialect)
-        return statistics.series(self._rows_of_function(function, statement, buckets.parameters), buckets)
+        dialect = self.database.engine.sql_dialect
+        query = statistics.series_statement(dialect), buckets.parameters
+        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self.database):
+            query = reading.sums(dialect, reading.OF_FUNCTION, buckets)
+        return statistics.series(self._rows_of_function(function, *query), buckets)
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
-        parameters = {"user": owner_key(user, self), **buckets.parameters}
-        statement = statistics.user_series_statement(self.database.engine.sql_dialect)
-        return statistics.series(self._rows_of(statement, parameters), buckets)
+        dialect, key = self.database.engine.sql_dialect, owner_key(user, self)
+        query = statistics.user_series_statement(dialect), buckets.parameters
+        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self.database):
+            query = reading.sums(dialect, reading.OF_USER, buckets)
+        sql, parameters = query
+        return statistics.series(self._rows_of(sql, {"user": key, **parameters}), buckets)
+
+    # Rollups
+
+    def rollup(self, until: timedelta | datetime | None = None, *, wait: float = 30) -> datetime:
+        """Count the whole hours before a moment, and again those whose rows have changed since they were counted.
+
+        Statistics are right at any time, whenever this was called last: it makes them take less long. Others go on
+        writing meanwhile.
+
+        Args:
+            until: an aware datetime, or a timedelta, how long ago that is; the current time when left out.
+            wait: for how many seconds to wait for transactions that were writing when the call began.
+
+        Returns:
+            up to when invocations are counted now, as an aware datetime.
+
+        Raises:
+            ConfigurationError: rollups are not on.
+            InvalidValueError: ``until`` is naive, still to come, or neither a datetime nor a timedelta; ``wait`` is no
+                number of seconds.
+            InvalidQueryError: this thread has a transaction open.
+            LockNotAvailableError: a transaction went on writing for longer; the message says whose it is.
+
+        >>> managers.function_invocations.enable_rollups()
+        True
+        >>> counted_until = managers.function_invocations.rollup()
+        >>> datetime.now(UTC) - counted_until < timedelta(hours=2)
+        True
+        """
+        self._refuse("rollup()")
+        now = datetime.now(UTC)
+        moment_until = now if until is None else moment(until, "until", now=now)
+        if moment_until > now:
+            raise InvalidValueError(
+                f"expected until to be a moment that has been; got {moment_until:%Y-%m-%d %H:%M:%S} UTC: leave it out "
+                "for the current time"
+            )
+        if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < 10**7:
+            raise InvalidValueError(f"expected a number of seconds to wait; got {shown(wait)}")
+        return counting.count(self._all_of_it, moment_until, wait=wait).counted_until
+
+    def enable_rollups(self) -> bool:
+        """Have the database keep rollups of invocations from now on, which ``rollup`` counts.
+
+        It makes tables and triggers, in one transaction under the migrators' lock. Programs that are opened with
+        ``Database(rollups=True)`` read them. Where triggers are gone it makes them anew, and has all be counted again.
+
+        Returns:
+            whether there was anything to do.
+
+        Raises:
+            ConfigurationError: the tables of the platform are missing, or the database's user may not make triggers.
+            MigrationError: another migrator is at work, or this thread has a transaction open.
+
+        >>> managers.function_invocations.enable_rollups()
+        True
+        """
+        self._refuse("enable_rollups()")
+        return switch_on(self._all_of_it)
+
+    def disable_rollups(self) -> bool:
+        """Take rollups away, and with them the statistics of hours whose invocations are pruned.
+
+        Returns:
+            whether there were any.
+
+        Raises:
+            ConfigurationError: the database's user may not.
+            MigrationError: another migrator is at work, or this thread has a transaction open.
+
+        >>> managers.function_invocations.disable_rollups()
+        False
+        """
+        self._refuse("disable_rollups()")
+        return switch_off(self._all_of_it)
+
+    @property
+    def _all_of_it(self) -> Database:
+        return self.database.present if isinstance(self.database, ToldDatabase) else self.database
+
+    def _pruned_before(self, cutoff: datetime) -> datetime:
+        """Return before when rows may go: where there are rollups, those of whole hours, which are counted first."""
+        database = self._all_of_it
+        if self.scope is None:
+            self._refuse("prune()")
+        if not counting.is_on(database):
+            return cutoff
+        self._refuse("prune()")
+        hour = counting.hour_of(min(cutoff, datetime.now(UTC)))
+        if hour > counting.state_of(database).kept_since:
+            counting.count(database, hour, hour, wait=_PRUNING_WAIT_SECONDS)
+        return hour
 
     def _rows_of_function(
         self, function: FunctionReference, sql: str, parameters: Mapping[str, Any]

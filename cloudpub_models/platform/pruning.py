@@ -62,7 +62,7 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         """
         check_count(batch_size, "batch_size", smallest=1)
         timestamp = self.table.columns["timestamp"]
-        cutoff = timestamp.encode(moment(older_than, "older_than"))
+        cutoff = timestamp.encode(self._pruned_before(moment(older_than, "older_than")))
         shape, values = _BEFORE, [cutoff]
 
         def delete(_connection: object) -> list[Any]:
@@ -77,3 +77,7 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
             if len(rows) < batch_size:
                 return deleted
             shape, values = _BETWEEN, [timestamp.encode(max(row.timestamp for row in rows)), cutoff]
+
+    def _pruned_before(self, cutoff: datetime) -> datetime:
+        """Return before when rows may go where those before a moment are to."""
+        return cutoff

@@ -7,7 +7,7 @@ in ``invocations``, what their durations say in ``durations``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -198,6 +198,12 @@ def function_stats(rows: Iterable[Mapping[str, Any]]) -> FunctionStats:
     return stats_of(total, successful, Durations(counts))
 
 
+def stats_of_parts(parts: Sequence[Mapping[str, Any]], durations: Durations) -> FunctionStats:
+    """Return what parts say that were counted apart, whose durations together are those."""
+    figures: dict[str, Any] = {**_counts(_together(parts)), **durations.percentiles}
+    return FunctionStats(**figures)
+
+
 def stats_of(total: int, successful: int, durations: Durations) -> FunctionStats:
     """Return how a number of invocations went that took so long."""
     return FunctionStats(
@@ -232,7 +238,7 @@ def series(rows: Iterable[Mapping[str, Any]], buckets: Buckets) -> list[Invocati
     return filled
 
 
-def _together(rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _together(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     if len(rows) == 1:
         return rows[0]
     sums = {name: sum(row[name] or 0 for row in rows) for name in ("total", "successful", "timed", "duration")}

@@ -175,8 +175,8 @@ class _Differences(NamedTuple):
     # The moment at which a statement runs, by the database's clock, and one some seconds later, as columns hold them.
     now: str
     seconds_from_now: str
-    # The whole seconds from 1970 to the moment in a column.
-    whole_seconds: str
+    # What stands for words of SQL that was written by hand for both: see ``sql.render.handwritten``.
+    handwritten: Mapping[str, str]
     # The collation in which LOWER leaves letters beyond ASCII as they are; None where it always does.
     ascii_collation: str | None
     # Whether a subselect in FROM may refer to what stands before it.
@@ -434,8 +434,16 @@ POSTGRESQL = Dialect(
     # now() would be the moment at which the transaction began.
     now="timezone('utc', clock_timestamp())",
     seconds_from_now="timezone('utc', clock_timestamp()) + make_interval(secs => {0})",
-    # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
-    whole_seconds="CAST(FLOOR(DATE_PART('epoch', {column})) AS BIGINT)",
+    handwritten={
+        # EXTRACT would calculate in NUMERIC, which takes twice as long; a double tells microseconds apart until 2242.
+        "SECONDS_OF": "CAST(FLOOR(DATE_PART('epoch', {0})) AS BIGINT)",
+        "HOUR_OF": "DATE_TRUNC('hour', {0})",
+        "DAY_OF": "DATE_TRUNC('day', {0})",
+        "MONTH_OF": "DATE_TRUNC('month', {0})",
+        "END_OF_HOUR": "{0} + INTERVAL '1 hour'",
+        "END_OF_DAY": "{0} + INTERVAL '1 day'",
+        "END_OF_MONTH": "{0} + INTERVAL '1 month'",
+    },
     ascii_collation='"C"',
     lateral_joins=True,
     prepared_statements=True,
@@ -499,8 +507,17 @@ SQLITE = Dialect(
     create_index="CREATE INDEX",
     now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
     seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",
-    # Without the fraction, which SQLite's date functions round.
-    whole_seconds="CAST(STRFTIME('%s', SUBSTR({column}, 1, 19)) AS INTEGER)",
+    handwritten={
+        # Without the fraction, which SQLite's date functions round.
+        "SECONDS_OF": "CAST(STRFTIME('%s', SUBSTR({0}, 1, 19)) AS INTEGER)",
+        "HOUR_OF": "SUBSTR({0}, 1, 13) || ':00:00.000000'",
+        "DAY_OF": "SUBSTR({0}, 1, 10) || ' 00:00:00.000000'",
+        "MONTH_OF": "SUBSTR({0}, 1, 7) || '-01 00:00:00.000000'",
+        # Moments are compared as texts: nothing comes between these and what begins then.
+        "END_OF_HOUR": "SUBSTR({0}, 1, 13) || ':60'",
+        "END_OF_DAY": "SUBSTR({0}, 1, 10) || ' 24'",
+        "END_OF_MONTH": "SUBSTR({0}, 1, 7) || '-32'",
+    },
     ascii_collation=None,
     lateral_joins=False,
     prepared_statements=False,

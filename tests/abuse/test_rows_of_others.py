@@ -440,6 +440,9 @@ def calls_of_one_manager(world: World) -> dict[str, dict[str, list[Call]]]:
             "get_user_overview": of_user(lambda m, one: m.get_user_overview(one)),
             "get_user_hourly_stats": of_user(lambda m, one: _totals(m.get_user_hourly_stats(one, 2))),
             "get_user_daily_stats": of_user(lambda m, one: _totals(m.get_user_daily_stats(one, 2))),
+            "rollup": [lambda m: m.rollup()],
+            "enable_rollups": [lambda m: m.enable_rollups()],
+            "disable_rollups": [lambda m: m.disable_rollups()],
             "get_last_invocations": of_user(lambda m, one: m.get_last_invocations(one)),
         },
         # Deployments have a history of their own in place of the log's.

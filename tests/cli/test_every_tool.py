@@ -243,6 +243,10 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     (function,) = map(json.loads, walk("find", "functions", "--limit", "1", "--json").splitlines())
     walk("logs", function["uuid"])
     walk("stats", function["uuid"])
+    walk("rollup", "on")
+    walk("rollup")
+    walk("stats", function["uuid"])
+    walk("rollup", "off")
     walk("prune", "logs", "--older-than", "1d", "--yes")
     assert walk("count", "charges") == "2\n"
 

@@ -105,6 +105,7 @@ for _name, _call in {
     "FunctionInvocationManager.prune(older_than)": lambda world, given: world.managers.function_invocations.prune(
         given
     ),
+    "FunctionInvocationManager.rollup(until)": lambda world, given: world.managers.function_invocations.rollup(given),
     "FunctionManager.search(user)": lambda world, given: world.functions.search("x", user=given),
     "FunctionInvocationManager.record(function)": lambda world, given: world.managers.function_invocations.record(
         given, "x", 1

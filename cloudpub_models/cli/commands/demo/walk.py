@@ -34,6 +34,8 @@ from cloudpub_models.cli.shown.tables import bar_chart, show, table_of_rows
 from cloudpub_models.cli.shown.terminal import HarmlessConsole
 from cloudpub_models.errors import NotFoundError
 from cloudpub_models.history.tables import CHANGES, CONTEXT, TABLES_OF_FEEDS, kind_of
+from cloudpub_models.platform.rollups.counting import TABLES as ROLLUP_TABLES
+from cloudpub_models.platform.rollups.counting import is_on
 from cloudpub_models.schema.catalogue.read import read_catalogue
 
 _PROGRESS_EVERY = 1_000
@@ -109,6 +111,8 @@ def _require_its_own(target: Target, database: Database) -> None:
     tables -= {model._meta.table_name for model in database.models}
     if kind_of(database.engine).has_log(database.engine):
         tables -= {CHANGES, CONTEXT, *TABLES_OF_FEEDS}
+    if is_on(database):
+        tables -= ROLLUP_TABLES
     others = sorted(table for table in tables if not table.startswith(_OF_THE_LIBRARY))
     found = f"the table {others[0]}" if others else None
     if found is None and has_users:

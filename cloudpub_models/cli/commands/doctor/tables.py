@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
@@ -11,6 +11,8 @@ from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import TimestampField, name_of_part
 from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.platform.rollups import counting
+from cloudpub_models.platform.rollups.switching import has_triggers
 from cloudpub_models.schema.catalogue.catalogue import Table
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
@@ -20,6 +22,7 @@ from cloudpub_models.schema.search_index import faulty_tables
 
 # A consumer that has left something waiting for so long has stopped, and is not just slow.
 _PATIENCE = timedelta(days=1)
+_MENDED, _COUNTED = "cloudpub rollup on, then cloudpub rollup", "cloudpub rollup, from cron"
 # Below this nobody minds a log; above it, one that takes more than all else is worth a word.
 _NOTABLE_BYTES = 100_000_000
 _NOTABLE_SHARE = 0.5
@@ -172,8 +175,26 @@ def size_of_log(database: Database, size: Callable[[str], int], whole: int) -> I
             yield ok(message)
 
 
+def rollups(database: Database) -> Iterator[Verdict]:
+    """Say how far invocations are counted, where they are, and whether what changes them is noticed."""
+    if not counting.is_on(database):
+        return
+    if not has_triggers(database):
+        yield error("triggers of function_invocations are gone or not as they should be: changes go unnoticed", _MENDED)
+        return
+    counted_until = counting.state_of(database).counted_until
+    message = f"invocations are counted until {counted_until:%Y-%m-%d %H:%M} UTC"
+    if counted_until == counting.BEGINNING:
+        yield warning("none of the invocations is counted yet: statistics read all rows", _COUNTED)
+    elif datetime.now(UTC) - counted_until > _PATIENCE:
+        yield warning(f"{message} only: statistics read the rows since then", _COUNTED)
+    else:
+        yield ok(f"{message}; {_counted(counting.marks_of(database), 'mark')} of later changes")
+
+
 CHECKS: tuple[Check, ...] = (
     ("history", history),
+    ("rollups", rollups),
     ("history", consumers),
     ("drift", drift),
     ("indexes", foreign_keys_without_index),

@@ -24,6 +24,8 @@ from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_line, prin
 from cloudpub_models.component import Component, owners_of_tables, with_what_they_are_after
 from cloudpub_models.connection import Database
 from cloudpub_models.history.tables import CHANGES, CONTEXT, TABLES_OF_FEEDS
+from cloudpub_models.platform.rollups.counting import TABLES as ROLLUP_TABLES
+from cloudpub_models.platform.rollups.counting import is_on
 from cloudpub_models.schema.catalogue.catalogue import Column
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.adoption import TableFinding
@@ -197,8 +199,9 @@ def adopt(
         migrator = Migrator(database.engine, target.meant)
         examined = migrator.examine(beside=target.with_scripts)
         recorded = migrator.adopt().recorded if examined.fits else ()
-        of_history = {CHANGES, CONTEXT, *TABLES_OF_FEEDS} if database.history.tables else set()
-    findings = [each for each in examined.tables if each.component or each.table not in of_history]
+        known = {CHANGES, CONTEXT, *TABLES_OF_FEEDS} if database.history.tables else set()
+        known |= ROLLUP_TABLES if is_on(database) else set()
+    findings = [each for each in examined.tables if each.component or each.table not in known]
     if as_json:
         print_document(
             {

@@ -18,6 +18,7 @@ from cloudpub_models.cli.shown.files import file_to_write
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import HarmlessConsole, print_note
 from cloudpub_models.platform.registry import Managers
+from cloudpub_models.platform.rollups.counting import is_on
 
 
 @takes_target()
@@ -44,6 +45,7 @@ def stats(
     if html is not None and as_json:
         raise typer.BadParameter("expected --html or --json; got both: leave one out")
     with target.opened() as database:
+        database.reads_rollups = is_on(database)
         managers = Managers(database)
         measured = measure(managers, find_function(managers, function), period, aware(until) or datetime.now(UTC))
     if as_json:

@@ -17,7 +17,14 @@ from cloudpub_models.models import Function
 from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets, last_days, last_hours
 from cloudpub_models.platform.registry import Managers
-from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, durations_statement, stats_of
+from cloudpub_models.platform.rollups import reading
+from cloudpub_models.platform.statistics import (
+    FunctionStats,
+    InvocationBucket,
+    durations_statement,
+    stats_of,
+    stats_of_parts,
+)
 
 
 class Period(StrEnum):
@@ -121,7 +128,7 @@ def measure(managers: Managers, function: Function, period: Period, until: datet
         else:
             slots = last_hours(24 if period is Period.DAY else 24 * 7, until, UTC)
             series = invocations.get_hourly_stats(function, len(slots), until=until)
-        durations = _durations(managers, function, slots)
+        durations, figures = _durations(managers, function, slots)
         latest = None
         if not any(bucket.total for bucket in series):
             latest = invocations.find_one(
@@ -129,20 +136,38 @@ def measure(managers: Managers, function: Function, period: Period, until: datet
             )
     points = [Point(bucket, spread.percentiles) for bucket, spread in zip(series, durations, strict=True)]
     all_durations = Durations.together(durations)
-    total, successful = (sum(getattr(bucket, name) for bucket in series) for name in ("total", "successful"))
+    if figures is None:
+        total, successful = (sum(getattr(bucket, name) for bucket in series) for name in ("total", "successful"))
+        figures = stats_of(total, successful, all_durations)
     return Measurements(
         function=function,
         period=period,
-        figures=stats_of(total, successful, all_durations),
+        figures=figures,
         points=points,
         histogram=histogram(all_durations),
         latest=latest.timestamp if latest else None,
     )
 
 
-def _durations(managers: Managers, function: Function, slots: Buckets) -> list[Durations]:
+def _durations(managers: Managers, function: Function, slots: Buckets) -> tuple[list[Durations], FunctionStats | None]:
+    """Return the durations of each slot, and the figures of them all where those do not follow from the durations."""
+    if managers.database.reads_rollups:
+        return _durations_of_rollups(managers, function, slots)
     counts: dict[int, dict[int, int]] = defaultdict(dict)
     statement = durations_statement(managers.database.engine.sql_dialect)
     for row in managers.database.raw_query_all(statement, {"function": function.id, **slots.parameters}):
         counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["invocations"]
-    return [Durations(counts[number]) for number in range(len(slots))]
+    return [Durations(counts[number]) for number in range(len(slots))], None
+
+
+def _durations_of_rollups(
+    managers: Managers, function: Function, slots: Buckets
+) -> tuple[list[Durations], FunctionStats]:
+    database = managers.database
+    sql, values = reading.spread(database.engine.sql_dialect, slots)
+    parts = database.raw_query_all(sql, {"function": function.id, **values})
+    of_slot: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for part in parts:
+        of_slot[slots.of_slot(part["slot"])].append(part)
+    durations = [reading.durations_in(database, of_slot[number]) for number in range(len(slots))]
+    return durations, stats_of_parts(parts, Durations.together(durations))

@@ -1,0 +1,250 @@
+"""Counting: the hours of a stretch of time, those that have changed since they were counted, their days and months.
+
+All levels are counted in one transaction, which shows it all or nothing. What has changed is said by marks, which
+triggers leave and which go with the counting. Hours from before ``kept_since`` are frozen, since their rows may be
+gone: they are not counted again, and what comes into them is added.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from cloudpub_models.connection import Database
+from cloudpub_models.entity.stored_forms import timestamp_from_database
+from cloudpub_models.errors import ConfigurationError, ForeignKeyViolationError, InvalidQueryError
+from cloudpub_models.manager.sending import send_command, send_query
+from cloudpub_models.platform.rollups.kinds import kind_of, statement
+from cloudpub_models.sql.render.handwritten import in_words_of
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+TABLES = frozenset(
+    ["function_invocation_rollups", "function_invocation_rollups_late", "function_invocation_rollups_state"]
+)
+# How often a function may be deleted in the middle of a counting before that gives up.
+_ATTEMPTS = 5
+
+_STATE = "SELECT counted_until, kept_since FROM function_invocation_rollups_state"
+_LOCKED_STATE = "SELECT counted_until, kept_since FROM function_invocation_rollups_state {locked}"
+# All hours of rows that are kept.
+_MARK_COUNTED = """
+    INSERT INTO function_invocation_rollups_late (function_id, hour)
+    SELECT function_id, start FROM function_invocation_rollups WHERE level = 0 AND start >= @kept
+"""
+_MARKS = "SELECT COUNT(*) AS marks FROM function_invocation_rollups_late"
+
+# The hours that are counted for the first time are among the marks, as those whose days and months change.
+_MARK_FRESH = """
+    INSERT INTO function_invocation_rollups_late (function_id, hour)
+    SELECT DISTINCT function_id, HOUR_OF(timestamp) FROM function_invocations
+    WHERE timestamp >= @counted AND timestamp < @until
+"""
+_EMPTY_LATE = """
+    DELETE FROM function_invocation_rollups WHERE level = 0 AND (function_id, start) IN (
+        SELECT function_id, hour FROM function_invocation_rollups_late WHERE hour >= @kept
+    )
+"""
+_COUNT = """
+    INSERT INTO function_invocation_rollups (
+        function_id, level, start, total, successful, timed, duration, minimum, maximum, latest, {histogram}
+    )
+    SELECT function_id, 0, hour, SUM(total), SUM(successful), SUM(number), SUM(duration), MIN(minimum), MAX(maximum),
+        MAX(latest), {collected}
+    FROM (
+        SELECT function_id, hour, {kept} AS kept, COUNT(*) AS total,
+            COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, COUNT(duration_ms) AS number,
+            COALESCE(SUM(duration_ms), 0) AS duration, MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum,
+            MAX(timestamp) AS latest
+        FROM ({rows}) AS r GROUP BY 1, 2, 3
+    ) AS counted GROUP BY function_id, hour
+"""
+_FRESH_ROWS = """
+    SELECT function_id, HOUR_OF(timestamp) AS hour, status, duration_ms, timestamp FROM function_invocations
+    WHERE timestamp >= @counted AND timestamp < @until
+"""
+_LATE_ROWS = """
+    SELECT l.function_id, l.hour, i.status, i.duration_ms, i.timestamp
+    FROM (
+        SELECT DISTINCT function_id, hour FROM function_invocation_rollups_late
+        WHERE hour >= @kept AND hour < @counted
+    ) AS l JOIN function_invocations AS i
+        ON i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
+"""
+_EMPTY_DAYS = """
+    DELETE FROM function_invocation_rollups WHERE level = 1 AND (function_id, start) IN (
+        SELECT function_id, DAY_OF(hour) FROM function_invocation_rollups_late
+    )
+"""
+_EMPTY_MONTHS = """
+    DELETE FROM function_invocation_rollups WHERE level = 2 AND (function_id, start) IN (
+        SELECT function_id, MONTH_OF(hour) FROM function_invocation_rollups_late
+    )
+"""
+_MERGE = """
+    INSERT INTO function_invocation_rollups (
+        function_id, level, start, total, successful, timed, duration, minimum, maximum, latest, {histogram}
+    )
+    SELECT function_id, {level}, start, SUM(total), SUM(successful), SUM(timed), SUM(duration), MIN(minimum),
+        MAX(maximum), MAX(latest), {collected}
+    FROM (
+        SELECT p.function_id, p.whole AS start, total, successful, timed, duration, minimum, maximum, latest,
+            CAST(NULL AS INTEGER) AS kept, 0 AS number
+        FROM ({parts}) AS p
+        UNION ALL
+        SELECT p.function_id, p.whole, 0, 0, 0, 0, NULL, NULL, NULL, {spread_kept}, SUM({spread_number})
+        FROM ({parts}) AS p {spread} GROUP BY p.function_id, p.whole, {spread_kept}
+    ) AS merged GROUP BY function_id, start {conflict}
+"""
+_HOURS_OF_DAYS = """
+    SELECT l.whole, h.* FROM (
+        SELECT DISTINCT function_id, DAY_OF(hour) AS whole FROM function_invocation_rollups_late
+    ) AS l JOIN function_invocation_rollups AS h
+        ON h.function_id = l.function_id AND h.level = 0 AND h.start >= l.whole AND h.start < END_OF_DAY(l.whole)
+"""
+_DAYS_OF_MONTHS = """
+    SELECT l.whole, d.* FROM (
+        SELECT DISTINCT function_id, MONTH_OF(hour) AS whole FROM function_invocation_rollups_late
+    ) AS l JOIN function_invocation_rollups AS d
+        ON d.function_id = l.function_id AND d.level = 1 AND d.start >= l.whole AND d.start < END_OF_MONTH(l.whole)
+"""
+# What has come into frozen hours, beside what was counted of them.
+_ADDITIONS = """
+    SELECT l.whole, h.* FROM (
+        SELECT DISTINCT function_id, hour AS whole FROM function_invocation_rollups_late
+        WHERE successful IS NOT NULL AND hour < @kept
+    ) AS l JOIN function_invocation_rollups AS h
+        ON h.function_id = l.function_id AND h.level = 0 AND h.start = l.whole
+    UNION ALL
+    SELECT hour, function_id, 0, hour, 1, successful, CASE WHEN duration_ms IS NULL THEN 0 ELSE 1 END,
+        COALESCE(duration_ms, 0), duration_ms, duration_ms, timestamp, {single}
+    FROM (
+        SELECT function_id, hour, successful, duration_ms, timestamp, {kept} AS kept
+        FROM function_invocation_rollups_late
+        WHERE successful IS NOT NULL AND hour < @kept AND function_id IN (SELECT id FROM functions)
+    ) AS a
+"""
+_IN_PLACE = """
+    ON CONFLICT (function_id, level, start) DO UPDATE SET total = excluded.total, successful = excluded.successful,
+        timed = excluded.timed, duration = excluded.duration, minimum = excluded.minimum, maximum = excluded.maximum,
+        latest = excluded.latest, {replaced}
+"""
+_FORGET_MARKS = "DELETE FROM function_invocation_rollups_late"
+_MOVE = "UPDATE function_invocation_rollups_state SET counted_until = @until, kept_since = @new_kept"
+
+
+class State(NamedTuple):
+    """What is counted.
+
+    Attributes:
+        counted_until: up to when; the year 1 where nothing is.
+        kept_since: from when on rows are kept; hours before it are frozen. The year 1 where all rows are.
+    """
+
+    counted_until: datetime
+    kept_since: datetime
+
+
+def is_on(database: Database) -> bool:
+    """Return whether a database has rollups."""
+    return bool(send_query(database, kind_of(database).IS_THERE)[0]["is_there"])
+
+
+def state_of(database: Database) -> State:
+    """Return what a database has counted.
+
+    Raises:
+        ConfigurationError: it has no rollups.
+    """
+    if not is_on(database):
+        raise ConfigurationError("expected a database with rollups; got one without: run 'cloudpub rollup on' first")
+    return _state(send_query(database, _STATE, writes=True))
+
+
+def marks_of(database: Database) -> int:
+    """Return how many marks wait for the next counting."""
+    return int(send_query(database, _MARKS)[0]["marks"])
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return when the hour of UTC begins in which a moment lies."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def count(database: Database, until: datetime, keep_since: datetime = BEGINNING, *, wait: float) -> State:
+    """Count the whole hours before a moment, and again those that have changed.
+
+    Args:
+        database: the database.
+        until: the moment, which has been.
+        keep_since: before when hours are frozen from now on.
+        wait: for how many seconds to wait for transactions that were writing when this began.
+
+    Returns:
+        what is counted now.
+
+    Raises:
+        ConfigurationError: the database has no rollups.
+        InvalidQueryError: this thread has a transaction open.
+        LockNotAvailableError: a transaction has gone on for longer, or somebody else is counting.
+    """
+    if database.engine.scopes():
+        raise InvalidQueryError("expected no open transaction; got one: rollups are counted in one of their own")
+    state_of(database)
+    until, keep_since = hour_of(until), hour_of(keep_since)
+    kind_of(database).announce(database, until, keep_since, wait)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return database.run_transaction(
+                lambda _connection: _count(database, until, keep_since), isolation="REPEATABLE READ"
+            )
+        except ForeignKeyViolationError:
+            # A function was deleted meanwhile; the next snapshot has none of its rows.
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def count_again(database: Database) -> None:
+    """Forget what was counted of rows that are kept, in the caller's transaction, in which nobody else may write."""
+    state = state_of(database)
+    send_command(database, _MARK_COUNTED, {"kept": state.kept_since})
+    _send_all(database, State(state.kept_since, state.kept_since), state.kept_since, state.kept_since)
+
+
+def _count(database: Database, until: datetime, keep_since: datetime) -> State:
+    kind = kind_of(database)
+    if kind.SETTINGS:
+        send_query(database, kind.SETTINGS, writes=True)
+    locked = statement(database.engine.sql_dialect, _LOCKED_STATE)
+    before = _state(send_query(database, locked, writes=True))
+    return _send_all(database, before, max(before.counted_until, until), max(before.kept_since, keep_since))
+
+
+def _send_all(database: Database, before: State, until: datetime, kept: datetime) -> State:
+    dialect = database.engine.sql_dialect
+    values = {"counted": before.counted_until, "kept": before.kept_since, "until": until, "new_kept": kept}
+    in_place = statement(dialect, _IN_PLACE)
+    additions = statement(dialect, _ADDITIONS)
+    for sql in (
+        _MARK_FRESH,
+        _EMPTY_LATE,
+        statement(dialect, _COUNT, rows=_LATE_ROWS),
+        statement(dialect, _COUNT, rows=_FRESH_ROWS),
+        statement(dialect, _MERGE, level="0", parts=additions, conflict=in_place),
+        _EMPTY_DAYS,
+        statement(dialect, _MERGE, level="1", parts=_HOURS_OF_DAYS, conflict=""),
+        _EMPTY_MONTHS,
+        statement(dialect, _MERGE, level="2", parts=_DAYS_OF_MONTHS, conflict=""),
+        _FORGET_MARKS,
+        _MOVE,
+    ):
+        text = in_words_of(dialect, sql)
+        send_command(database, text, {name: value for name, value in values.items() if f"@{name}" in text})
+    return State(until, kept)
+
+
+def _state(rows: list[dict[str, Any]]) -> State:
+    counted_until, kept_since = (timestamp_from_database(rows[0][name]) for name in State._fields)
+    assert counted_until is not None
+    assert kept_since is not None
+    return State(counted_until, kept_since)

@@ -1,0 +1,159 @@
+"""Rollups on SQLite, where one writes at a time: what is counted is all that there is.
+
+The triggers call no function of Python's, since other programs write the table too.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from cloudpub_models.connection import Database
+from cloudpub_models.manager.sending import send_query
+from cloudpub_models.sql.dialects import SQLITE
+from cloudpub_models.sql.render.handwritten import in_words_of
+
+PARTS = {
+    "histogram": "durations",
+    # Of rows that each have a duration and how many there are of it.
+    "collected": "JSON_GROUP_OBJECT(CAST(kept AS TEXT), number) FILTER (WHERE kept IS NOT NULL)",
+    "spread": ", JSON_EACH(p.durations) AS h",
+    "spread_kept": "CAST(h.key AS INTEGER)",
+    "spread_number": "h.value",
+    # That of one row.
+    "single": "CASE WHEN duration_ms IS NULL THEN '{}' ELSE JSON_OBJECT(CAST(kept AS TEXT), 1) END AS durations",
+    "replaced": "durations = excluded.durations",
+    "no_histogram": "NULL",
+    "larger": "MAX",
+    "locked": "",
+}
+
+IS_THERE = "SELECT COUNT(*) AS is_there FROM sqlite_master WHERE name = 'function_invocation_rollups_state'"
+SETTINGS = ""
+
+TABLES = (
+    """
+    CREATE TABLE function_invocation_rollups (
+        function_id INTEGER NOT NULL REFERENCES functions (id) ON DELETE CASCADE,
+        level INTEGER NOT NULL,
+        start TEXT NOT NULL,
+        total INTEGER NOT NULL,
+        successful INTEGER NOT NULL,
+        timed INTEGER NOT NULL,
+        duration INTEGER NOT NULL,
+        minimum INTEGER,
+        maximum INTEGER,
+        latest TEXT NOT NULL,
+        durations TEXT NOT NULL,
+        PRIMARY KEY (function_id, level, start)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE function_invocation_rollups_late (
+        function_id INTEGER NOT NULL,
+        hour TEXT NOT NULL,
+        successful INTEGER,
+        duration_ms INTEGER,
+        timestamp TEXT
+    )
+    """,
+    "CREATE INDEX function_invocation_rollups_late_idx ON function_invocation_rollups_late (function_id, hour)",
+    """
+    CREATE TABLE function_invocation_rollups_state (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        counted_until TEXT NOT NULL,
+        kept_since TEXT NOT NULL
+    )
+    """,
+    """
+    INSERT INTO function_invocation_rollups_state
+    VALUES (1, '0001-01-01 00:00:00.000000', '0001-01-01 00:00:00.000000')
+    """,
+)
+
+DROPPING = (
+    "DROP TRIGGER IF EXISTS function_invocation_rollups_insert",
+    "DROP TRIGGER IF EXISTS function_invocation_rollups_update",
+    "DROP TRIGGER IF EXISTS function_invocation_rollups_delete",
+    "DROP TABLE function_invocation_rollups_late",
+    "DROP TABLE function_invocation_rollups_state",
+    "DROP TABLE function_invocation_rollups",
+)
+
+# A mark says nothing more than that there is one, so one for each hour is enough; who adds to what is frozen leaves his
+# row itself.
+_TRIGGERS = {
+    "function_invocation_rollups_insert": """
+        CREATE TRIGGER function_invocation_rollups_insert AFTER INSERT ON function_invocations
+        WHEN NEW.timestamp < (SELECT counted_until FROM function_invocation_rollups_state)
+        BEGIN
+            INSERT INTO function_invocation_rollups_late (function_id, hour)
+            SELECT NEW.function_id, HOUR_OF(NEW.timestamp)
+            WHERE NEW.timestamp >= (SELECT kept_since FROM function_invocation_rollups_state) AND NOT EXISTS (
+                SELECT 1 FROM function_invocation_rollups_late
+                WHERE function_id = NEW.function_id AND hour = HOUR_OF(NEW.timestamp)
+            );
+            INSERT INTO function_invocation_rollups_late
+            SELECT NEW.function_id, HOUR_OF(NEW.timestamp), NEW.status = 'success', NEW.duration_ms, NEW.timestamp
+            WHERE NEW.timestamp < (SELECT kept_since FROM function_invocation_rollups_state);
+        END
+    """,
+    "function_invocation_rollups_update": """
+        CREATE TRIGGER function_invocation_rollups_update
+        AFTER UPDATE OF function_id, timestamp, status, duration_ms ON function_invocations
+        BEGIN
+            INSERT INTO function_invocation_rollups_late (function_id, hour)
+            SELECT OLD.function_id, HOUR_OF(OLD.timestamp) FROM function_invocation_rollups_state
+            WHERE OLD.timestamp >= kept_since AND OLD.timestamp < counted_until AND NOT EXISTS (
+                SELECT 1 FROM function_invocation_rollups_late
+                WHERE function_id = OLD.function_id AND hour = HOUR_OF(OLD.timestamp)
+            );
+            INSERT INTO function_invocation_rollups_late (function_id, hour)
+            SELECT NEW.function_id, HOUR_OF(NEW.timestamp) FROM function_invocation_rollups_state
+            WHERE NEW.timestamp >= kept_since AND NEW.timestamp < counted_until AND NOT EXISTS (
+                SELECT 1 FROM function_invocation_rollups_late
+                WHERE function_id = NEW.function_id AND hour = HOUR_OF(NEW.timestamp)
+            );
+        END
+    """,
+    "function_invocation_rollups_delete": """
+        CREATE TRIGGER function_invocation_rollups_delete AFTER DELETE ON function_invocations
+        BEGIN
+            INSERT INTO function_invocation_rollups_late (function_id, hour)
+            SELECT OLD.function_id, HOUR_OF(OLD.timestamp) FROM function_invocation_rollups_state
+            WHERE OLD.timestamp >= kept_since AND OLD.timestamp < counted_until AND NOT EXISTS (
+                SELECT 1 FROM function_invocation_rollups_late
+                WHERE function_id = OLD.function_id AND hour = HOUR_OF(OLD.timestamp)
+            );
+        END
+    """,
+}
+_MADE = """
+    SELECT name, sql FROM sqlite_master
+    WHERE type = 'trigger' AND tbl_name = 'function_invocations' AND name LIKE 'function_invocation_rollups_%'
+"""
+
+
+def triggers(database: Database) -> tuple[str, ...]:
+    """Return the statements that make the triggers, in place of others of their names."""
+    return (*DROPPING[:3], *_made().values())
+
+
+def has_triggers(database: Database) -> bool:
+    """Return whether the triggers are there as they should be."""
+    found = {row["name"]: row["sql"] for row in send_query(database, _MADE)}
+    return found == {name: sql.strip() for name, sql in _made().items()}
+
+
+def announce(database: Database, until: datetime, kept: datetime, wait: float) -> None:
+    """Do nothing: nobody else writes while somebody counts."""
+
+
+def durations_of(row: Any) -> dict[int, int]:
+    """Return milliseconds → how many, of a row of rollups."""
+    return {int(kept): number for kept, number in json.loads(row["durations"]).items()}
+
+
+def _made() -> dict[str, str]:
+    return {name: in_words_of(SQLITE, sql) for name, sql in _TRIGGERS.items()}
