@@ -107,7 +107,7 @@ class FunctionInvocationManager(
         timestamp >= @since GROUP BY duration_ms``
         """
         begin = moment(since, "since")
-        if self.database.reads_rollups and reading.are_there(self.database):
+        if self.database.reads_rollups and reading.are_there(self._all_of_it):
             query = reading.spread_since(self.database.engine.sql_dialect, begin)
             parts = self._rows_of_function(function_id, *query)
             return statistics.stats_of_parts(parts, reading.durations_in(self.database, parts))
@@ -201,7 +201,7 @@ class FunctionInvocationManager(
         """
         key, begin = owner_key(user, self), moment(since, "since")
         sql, parameters = statistics.USER_OVERVIEW, {"since": begin}
-        if self.database.reads_rollups and reading.are_there(self.database):
+        if self.database.reads_rollups and reading.are_there(self._all_of_it):
             sql, parameters = reading.overview_since(self.database.engine.sql_dialect, begin)
         return statistics.user_overview(self._rows_of(sql, {"user": key, **parameters})[0])
 
@@ -299,14 +299,14 @@ class FunctionInvocationManager(
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
         dialect = self.database.engine.sql_dialect
         query = statistics.series_statement(dialect), buckets.parameters
-        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self.database):
+        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self._all_of_it):
             query = reading.sums(dialect, reading.OF_FUNCTION, buckets)
         return statistics.series(self._rows_of_function(function, *query), buckets)
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
         dialect, key = self.database.engine.sql_dialect, owner_key(user, self)
         query = statistics.user_series_statement(dialect), buckets.parameters
-        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self.database):
+        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self._all_of_it):
             query = reading.sums(dialect, reading.OF_USER, buckets)
         sql, parameters = query
         return statistics.series(self._rows_of(sql, {"user": key, **parameters}), buckets)

@@ -153,6 +153,13 @@ def test_what_an_owner_costs_is_measured(capsys):
     assert all(re.fullmatch(r"\d+\.\d\d( \(void\))?", cell.strip()) for line in lines for cell in line.split("|")[2:-1])
 
 
+def test_what_statistics_take_from_rollups(capsys):
+    from benchmarks import rolling_up
+
+    assert rolling_up.main(["--rounds", "1", "--rows", "100", "--days", "2", "--database", "sqlite"]) == 0
+    assert "| a year of 876,000,000: rollups |" in capsys.readouterr().out
+
+
 def test_what_searches_take_is_measured(capsys):
     from benchmarks import searching
 

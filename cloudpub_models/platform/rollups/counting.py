@@ -146,7 +146,7 @@ class State(NamedTuple):
 
 def is_on(database: Database) -> bool:
     """Return whether a database has rollups."""
-    return bool(send_query(database, kind_of(database).IS_THERE)[0]["is_there"])
+    return bool(send_query(database, kind_of(database).IS_THERE, writes=True)[0]["is_there"])
 
 
 def state_of(database: Database) -> State:
@@ -195,7 +195,7 @@ def count(database: Database, until: datetime, keep_since: datetime = BEGINNING,
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return database.run_transaction(
-                lambda _connection: _count(database, until, keep_since), isolation="REPEATABLE READ"
+                lambda _connection: _count(database, until, keep_since, wait), isolation="REPEATABLE READ"
             )
         except ForeignKeyViolationError:
             # A function was deleted meanwhile; the next snapshot has none of its rows.
@@ -211,10 +211,8 @@ def count_again(database: Database) -> None:
     _send_all(database, State(state.kept_since, state.kept_since), state.kept_since, state.kept_since)
 
 
-def _count(database: Database, until: datetime, keep_since: datetime) -> State:
-    kind = kind_of(database)
-    if kind.SETTINGS:
-        send_query(database, kind.SETTINGS, writes=True)
+def _count(database: Database, until: datetime, keep_since: datetime, wait: float) -> State:
+    kind_of(database).prepare(database, wait)
     locked = statement(database.engine.sql_dialect, _LOCKED_STATE)
     before = _state(send_query(database, locked, writes=True))
     return _send_all(database, before, max(before.counted_until, until), max(before.kept_since, keep_since))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from importlib import import_module
@@ -31,8 +31,6 @@ class Kind(Protocol):
     """What stands in the places of statements that have these names."""
     IS_THERE: str
     """The query that says whether a database has rollups."""
-    SETTINGS: str
-    """What a transaction begins with that counts; nothing where it is empty."""
     TABLES: tuple[str, ...]
     """What makes the tables, of which nothing is counted yet."""
     DROPPING: tuple[str, ...]
@@ -57,8 +55,11 @@ class Kind(Protocol):
             LockNotAvailableError: somebody has gone on for longer.
         """
 
-    def durations_of(self, row: Any) -> dict[int, int]:
-        """Return milliseconds → how many, of a row of rollups."""
+    def prepare(self, database: Database, wait: float) -> None:
+        """Have this thread's transaction see all rows, take as long as it takes, and wait some seconds for others."""
+
+    def durations_of(self, row: Any) -> Iterable[tuple[int, int]]:
+        """Return the durations of a row of rollups, each with how many there are of it."""
 
 
 def kind_of(database: Database) -> Kind:

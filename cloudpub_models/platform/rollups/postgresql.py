@@ -11,6 +11,7 @@ counted, while this one's were not.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -42,8 +43,9 @@ PARTS = {
 
 IS_THERE = "SELECT TO_REGCLASS('function_invocation_rollups_state') IS NOT NULL AS is_there"
 # The counting may take longer than a statement of a program, and row security would hide what nobody has asked for.
-SETTINGS = """
-    SELECT SET_CONFIG('statement_timeout', '0', true) AS timeout,
+_SETTINGS = """
+    SELECT SET_CONFIG('statement_timeout', '0', true) AS statement_timeout,
+        SET_CONFIG('lock_timeout', @wait, true) AS lock_timeout,
         SET_CONFIG('cloudpub.unrestricted', 'on', true) AS all_rows
 """
 
@@ -220,6 +222,7 @@ def announce(database: Database, until: datetime, kept: datetime, wait: float) -
     """
 
     def tell(_connection: object) -> None:
+        prepare(database, wait)
         send_command(database, _LOCK)
         send_query(database, _ANNOUNCE, {"until": _hours(until), "kept": _hours(kept)}, writes=True)
 
@@ -237,9 +240,15 @@ def announce(database: Database, until: datetime, kept: datetime, wait: float) -
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def durations_of(row: Any) -> dict[int, int]:
-    """Return milliseconds → how many, of a row of rollups."""
-    return dict(zip(row["durations"], row["counts"], strict=True))
+def prepare(database: Database, wait: float) -> None:
+    """Have this thread's transaction see all rows, take as long as it takes, and wait some seconds for others."""
+    milliseconds = max(1, round(wait * 1000))
+    send_query(database, _SETTINGS, {"wait": str(milliseconds)}, writes=True)
+
+
+def durations_of(row: Any) -> Iterable[tuple[int, int]]:
+    """Return the durations of a row of rollups, each with how many there are of it."""
+    return zip(row["durations"], row["counts"], strict=True)
 
 
 def _function(database: Database) -> str:

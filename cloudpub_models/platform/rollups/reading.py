@@ -7,6 +7,7 @@ it gives is what the rows would give, but that percentiles go by four digits of 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -170,14 +171,13 @@ def overview_since(dialect: Dialect, since: datetime) -> Query:
 def durations_in(database: Database, parts: Iterable[Mapping[str, Any]]) -> Durations:
     """Return the durations of parts, of four digits each."""
     kind = kind_of(database)
-    counts: dict[int, int] = {}
+    counts: defaultdict[int, int] = defaultdict(int)
     for part in parts:
         if part["durations"] is not None:
-            found = kind.durations_of(part)
-        else:
-            found = {} if part["kept"] is None else {part["kept"]: part["total"]}
-        for kept, number in found.items():
-            counts[kept] = counts.get(kept, 0) + number
+            for kept, number in kind.durations_of(part):
+                counts[kept] += number
+        elif part["kept"] is not None:
+            counts[part["kept"]] += part["total"]
     return Durations(counts)
 
 

@@ -6,6 +6,7 @@ The triggers call no function of Python's, since other programs write the table 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -30,8 +31,6 @@ PARTS = {
 }
 
 IS_THERE = "SELECT COUNT(*) AS is_there FROM sqlite_master WHERE name = 'function_invocation_rollups_state'"
-SETTINGS = ""
-
 TABLES = (
     """
     CREATE TABLE function_invocation_rollups (
@@ -47,7 +46,7 @@ TABLES = (
         latest TEXT NOT NULL,
         durations TEXT NOT NULL,
         PRIMARY KEY (function_id, level, start)
-    ) WITHOUT ROWID
+    )
     """,
     """
     CREATE TABLE function_invocation_rollups_late (
@@ -150,9 +149,14 @@ def announce(database: Database, until: datetime, kept: datetime, wait: float) -
     """Do nothing: nobody else writes while somebody counts."""
 
 
-def durations_of(row: Any) -> dict[int, int]:
-    """Return milliseconds → how many, of a row of rollups."""
-    return {int(kept): number for kept, number in json.loads(row["durations"]).items()}
+def prepare(database: Database, wait: float) -> None:
+    """Do nothing: transactions have no settings."""
+
+
+def durations_of(row: Any) -> Iterable[tuple[int, int]]:
+    """Return the durations of a row of rollups, each with how many there are of it."""
+    durations: dict[str, int] = json.loads(row["durations"])
+    return zip(map(int, durations), durations.values(), strict=True)
 
 
 def _made() -> dict[str, str]:

@@ -7,22 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloudpub_models import Function, FunctionInvocation, Managers, User
+from cloudpub_models import Function, FunctionInvocation, Managers
 
 # Before the end of a month, and of a year.
 BEGIN = datetime(2023, 12, 30, 22, tzinfo=UTC)
 
 Insert = Callable[..., FunctionInvocation]
-
-
-@pytest.fixture
-def ada(managers: Managers) -> User:
-    return managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
-
-
-@pytest.fixture
-def resize(managers: Managers, ada: User) -> Function:
-    return managers.functions.insert({"user_id": ada.id, "name": "resize"})
 
 
 @pytest.fixture
