@@ -13,11 +13,10 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
-from cloudpub_models.connection.cached_rows import CachedRows
 from cloudpub_models.connection.cursor_seal import seal_from_environment
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.reading import ReplicaStatus
@@ -33,11 +32,13 @@ from cloudpub_models.connection.scopes import (
     transactions_of_this_work,
 )
 from cloudpub_models.connection.sender import Sender, SentStatement
-from cloudpub_models.connection.text_values import as_columns_hold_it
 from cloudpub_models.errors import CloudpubError, ConnectionLostError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import Dialect, Statement
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.text.parameters import parse
+
+if TYPE_CHECKING:
+    from cloudpub_models.connection.cached_rows import CachedRows
 
 F = TypeVar("F", bound=Callable[[], object])
 
@@ -94,7 +95,11 @@ class Engine(peewee.Database, Sender):
         self.options = options
         self.cursor_seal = options.cursor_key or seal_from_environment()
         self._threads = ThreadStates()
-        self.cached_rows = CachedRows(options.cached_rows) if options.cached_rows else None
+        self.cached_rows: CachedRows | None = None
+        if options.cached_rows:
+            from cloudpub_models.connection.cached_rows import CachedRows
+
+            self.cached_rows = CachedRows(options.cached_rows)
         self.is_attended = self.cached_rows is not None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = False
@@ -155,6 +160,8 @@ class Engine(peewee.Database, Sender):
                 kind = value.__class__
                 # Few texts have the length of a moment or of a UUID, and a dash where those have one.
                 if kind is tuple or (kind is str and 9 < len(value) < 46 and ("-" in value or len(value) == 32)):
+                    from cloudpub_models.connection.text_values import as_columns_hold_it
+
                     parameters = as_columns_hold_it(sql, parameters, self.sql_dialect, self.known_models)
                     break
         text, values = parsed.bind(parameters or {})

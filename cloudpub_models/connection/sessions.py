@@ -8,13 +8,15 @@ from __future__ import annotations
 import threading
 import weakref
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cloudpub_models.connection.blocks import Block, left_elsewhere
-from cloudpub_models.connection.cached_rows import CachedReading
 from cloudpub_models.connection.engine import Engine
 from cloudpub_models.connection.scopes import ThreadState
 from cloudpub_models.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cloudpub_models.connection.cached_rows import CachedReading
 
 
 class Session(Block):
@@ -40,6 +42,8 @@ class Session(Block):
                     "expected a database that keeps rows in memory, for a cached session; got one that keeps none: "
                     "open it with cached_rows=10_000"
                 )
+            from cloudpub_models.connection.cached_rows import CachedReading
+
             self._reading = CachedReading(engine, engine.cached_rows)
         self._opened = False
         self._thread = 0
