@@ -73,6 +73,24 @@ def test_a_day_that_the_calendar_left_out() -> None:
     assert [start for start, _ in spans(buckets)] == ["2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00"]
 
 
+@pytest.mark.parametrize(("last", "length"), [(last_hours, 1), (last_days, 24)])
+def test_what_has_just_begun_is_the_last(last: Any, length: int) -> None:
+    midnight = datetime(2024, 5, 2, tzinfo=UTC)
+    for until, begins in (
+        (midnight, midnight - timedelta(hours=length)),
+        (midnight + timedelta(microseconds=1), midnight),
+        (midnight + timedelta(microseconds=2), midnight),
+    ):
+        buckets = last(1, until, UTC)
+        assert buckets.span(0) == (begins, begins + timedelta(hours=length))
+        assert buckets.parameters == {
+            "begin": begins,
+            "end": begins + timedelta(hours=length),
+            "origin": begins.timestamp(),
+            "slot_seconds": length * 3600,
+        }
+
+
 def test_the_end_is_not_included() -> None:
     midnight = datetime(2024, 5, 1, tzinfo=UTC)
     assert spans(last_days(1, midnight, UTC)) == [("2024-04-30T00:00:00+00:00", "2024-05-01T00:00:00+00:00")]
