@@ -53,6 +53,11 @@ def test_numbers_are_compared_to_their_last_digit(one: str, other: str, *, equal
         assert (comparable_document(one) == comparable_document(other)) == equal
 
 
+@pytest.mark.parametrize("other", ['{"a": [1, {"b": 3}]}', '{"a": [1, {"c": 2}]}', '{"a": [1, {}]}', "{}", "null"])
+def test_objects_differ_by_what_is_in_them(other: str) -> None:
+    assert comparable_document('{"a": [1, {"b": 2}]}') != comparable_document(other)
+
+
 def test_what_is_no_document_stays_as_it_is() -> None:
     for value in (None, 5, b"\xff", "{", "[" * 100_000):
         assert comparable_document(value) == value
