@@ -89,6 +89,11 @@ def test_what_is_no_password_is_shown(url):
     assert parse_url(url).masked == url
 
 
+def test_an_at_sign_behind_the_host_hides_nothing_before_it():
+    masked = parse_url("postgresql://ada:s3cr3t@db/cloud?application_name=a@b").masked
+    assert masked == "postgresql://ada:***@db/cloud?application_name=a@b"
+
+
 # What it runs is covered by other tests, and takes twice as long when coverage is measured.
 @pytest.mark.no_cover
 @pytest.mark.parametrize("piece", ["pass", "[", "@", ":", "?", "&aaaa=", "password=%", "a=", "' ", "%3a", "/"])
