@@ -98,12 +98,22 @@ _COLUMNS = """
 """
 _MADE_FOR = "-- made for "
 
-# It says that it is immutable, so that it is asked while an expression is planned, and costs nothing from then on. That
-# expression has the table as a constant, by its number, and so is planned anew whenever the table is altered.
-_COLUMNS_FUNCTION = f"""
+# The one that says it is immutable is asked while an expression is planned, and costs nothing from then on. That
+# expression has the table as a constant, by its number, and so is planned anew whenever the table is altered. The other
+# one looks with a snapshot of its own, since that of the statement may be older than an alteration for which it has
+# waited; where a transaction has one snapshot to its end, nobody can tell.
+_COLUMNS_FUNCTIONS = (
+    f"""
+CREATE OR REPLACE FUNCTION changes_columns_now(of_table regclass) RETURNS text VOLATILE LANGUAGE sql
+AS $columns$
+    SELECT CASE WHEN current_setting('transaction_isolation') LIKE 'read %' THEN ({_COLUMNS.format("of_table")}) END
+$columns$
+""",
+    """
 CREATE OR REPLACE FUNCTION changes_columns(of_table regclass) RETURNS text IMMUTABLE LANGUAGE sql
-AS $columns${_COLUMNS.format("of_table")}$columns$
-"""
+AS 'SELECT changes_columns_now(of_table)'
+""",
+)
 
 _BODY = """{made_for}
 DECLARE
@@ -121,7 +131,8 @@ BEGIN
         about := nullif(current_setting('cloudpub.details', true), '')::jsonb;
     END IF;
     IF TG_OP = 'UPDATE' THEN
-        IF ((CASE WHEN TG_OP IS NULL THEN {table} END) IS NULL) = (changes_columns({table}) = {columns}) THEN
+        IF ((CASE WHEN TG_OP IS NULL THEN {table} END) IS NULL)
+            = (changes_columns({table}) IS NOT DISTINCT FROM {columns}) THEN
             before := '{{}}';
             after := '{{}}';
             {compared}
@@ -256,7 +267,7 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
             f"{inserted}{each} EXECUTE FUNCTION {function}()"
         ]
-    needed = [_COLUMNS_FUNCTION, _function(database, table)]
+    needed = [*_COLUMNS_FUNCTIONS, _function(database, table)]
     made[trigger_name(table.name, "insert")][:0] = needed if table.by_number else [_KEY_INDEX, *needed]
     return made
 

@@ -625,7 +625,7 @@ def test_a_database_without_a_log(tmp_path: Path, table: str) -> None:
 
 def test_a_hit_is_a_short_walk(shop: Database, managers: Managers, ada: User) -> None:
     with shop.session(cached=True):
-        assert calls(lambda: managers.users.find_by_id(ada.id)) == 10
+        assert calls(lambda: managers.users.find_by_id(ada.id)) <= 10
 
 
 @pytest.mark.alone

@@ -124,7 +124,7 @@ _MAKING_FUNCTIONS = """
     WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                       AND d.deptype = 'e')
-    ORDER BY p.proname
+    ORDER BY p.oid
 """
 _MAKING_TRIGGERS = """
     SELECT pg_get_triggerdef(t.oid, true) AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
