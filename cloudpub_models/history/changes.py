@@ -89,7 +89,10 @@ def changes_of_transaction(
 ) -> list[Change]:
     """Return the changes that a transaction has made, in their order."""
     if not kind_of(database).has_log(database):
-        raise HistoryError("expected a database that records changes; got one that never did: see history on")
+        raise HistoryError(
+            "expected a database that records changes; got one that never did: call history.enable(), or run cloudpub "
+            "history on"
+        )
     log = log_of(database)
     query = changes_in(log).where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
     return read(database, query.order_by(log.id), models)
@@ -168,7 +171,11 @@ def require_recorded(database: peewee.Database, table: str) -> None:
     """Raise HistoryError unless the changes of a table are recorded."""
     recorded = recorded_tables(database)
     if table not in recorded:
-        hint = f"those are {', '.join(sorted(recorded))}" if recorded else "none are: see history on"
+        hint = (
+            f"those are {', '.join(sorted(recorded))}"
+            if recorded
+            else "none are: call history.enable(), or run cloudpub history on"
+        )
         raise HistoryError(f"expected a table whose changes are recorded; got {table}: {hint}")
 
 

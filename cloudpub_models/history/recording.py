@@ -71,7 +71,11 @@ def enable(
             if not kind.current(database, table):
                 _make_triggers(database, table)
         begun = tuple(table.name for table in tables if table.name not in before)
+        known = recorded_since(database)
         for name in begun:
+            # Its triggers were taken away meanwhile: whoever follows the log is told that something is missing.
+            if name in known:
+                kind.note(database, ENDS, name)
             kind.note(database, BEGINS, name)
         return begun
 
@@ -98,6 +102,15 @@ def disable(database: peewee.Database) -> tuple[str, ...]:
 def recorded_tables(database: peewee.Database) -> frozenset[str]:
     """Return the names of the tables whose changes are recorded."""
     return tables_with_triggers(database) if kind_of(database).has_log(database) else frozenset()
+
+
+def require_recording(database: peewee.Database) -> None:
+    """Raise HistoryError unless a database records changes."""
+    if not recorded_tables(database):
+        raise HistoryError(
+            "expected a database that records changes; got one that does not: call history.enable(), or run cloudpub "
+            "history on"
+        )
 
 
 def faulty_tables(database: peewee.Database, models: Iterable[type[peewee.Model]]) -> list[str]:

@@ -20,7 +20,7 @@ from peewee import fn
 from cloudpub_models.entity.base import secret_columns
 from cloudpub_models.errors import HistoryConflictError, HistoryError, NotFoundError
 from cloudpub_models.history.changes import require_recorded
-from cloudpub_models.history.recording import recorded_tables
+from cloudpub_models.history.recording import require_recording
 from cloudpub_models.history.tables import (
     SECRET,
     RecordedTable,
@@ -60,8 +60,7 @@ def undo(
     database: peewee.Database, models: Iterable[type[peewee.Model]], transaction_id: int, *, force: bool = False
 ) -> TakenBack:
     """Take back all that a transaction has changed; see ``Database.undo``."""
-    if not recorded_tables(database):
-        raise HistoryError("expected a database that records changes; got one that does not: see history on")
+    require_recording(database)
     log = log_of(database)
     restorer = _Restorer(database, models)
     with database.atomic():

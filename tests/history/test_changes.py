@@ -389,7 +389,7 @@ def test_what_was_recorded_is_read_and_forgotten_when_it_is_switched_off(
         lambda: database.undo(deleted.transaction_id),
         lambda: managers.function_logs.history(1),
     ):
-        with pytest.raises(errors.HistoryError, match="see history on"):
+        with pytest.raises(errors.HistoryError, match="run cloudpub history on"):
             refused()
     assert database.history.forget("users", ada.id) == 2
     assert managers.users.history(ada.id)[0].before == {}

@@ -239,7 +239,9 @@ def _row_id(database: Database, table: Table, key: str) -> Any:
     try:
         return int(key) if column.kind == "integer" else key
     except ValueError:
-        raise InvalidValueError(f"expected a uuid or an id of {table.name}; got {key!r}") from None
+        raise InvalidValueError(
+            f"expected a uuid or an id of {table.name}; got {key!r}: 'cloudpub show' has them by a row's name"
+        ) from None
 
 
 def _print_changes(changes: Sequence[Change], as_json: bool) -> None:

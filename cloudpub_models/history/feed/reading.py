@@ -11,7 +11,7 @@ from cloudpub_models.errors import FeedGapError, HistoryError, RefusedQueryError
 from cloudpub_models.history.changes import Change, read
 from cloudpub_models.history.feed.outbox import Message, messages
 from cloudpub_models.history.feed.positions import Key, Position, Source, Start, begin, keep, kind_of
-from cloudpub_models.history.recording import BEGINS, ENDS, recorded_tables
+from cloudpub_models.history.recording import BEGINS, ENDS, require_recording
 from cloudpub_models.history.tables import changes_in, log_of
 from cloudpub_models.sql.identifiers import shown
 
@@ -93,8 +93,8 @@ def register(database: peewee.Database, name: str, source: Source, start: Start)
     Raises:
         HistoryError: nothing is recorded that it could read.
     """
-    if source == "changes" and not recorded_tables(database):
-        raise HistoryError("expected a database that records changes; got one that does not: see history on")
+    if source == "changes":
+        require_recording(database)
     position = kind_of(database).first(database, source, start)
     begin(database, name, source, position)
     return position
@@ -132,7 +132,7 @@ def _gap_in(found: Sequence[Any]) -> int:
                 return number
             raise FeedGapError(
                 f"expected changes without a gap; got the end of the recording of {row.table_name} at "
-                f"{row.changed_at.isoformat()}: see history on, have history.move_consumer() go on from now, and read "
+                f"{row.changed_at.isoformat()}: have history.move_consumer() go on from now, and read "
                 "the tables themselves"
             )
     return len(found)

@@ -257,6 +257,22 @@ def test_what_was_not_recorded_is_a_gap(database: Database) -> None:
         assert [change.after for change in batch] == [{"email": "later@e.org"}]
 
 
+def test_what_was_written_while_a_trigger_was_gone_is_a_gap(recorded: Database) -> None:
+    users = Managers(recorded).users
+    ada = users.insert({"email": "ada@example.com", "password_hash": "…"})
+    with recorded.feed("a") as batch:
+        assert len(batch) == 1
+    recorded.raw_execute(f"DROP TRIGGER users_record_update{' ON users' if recorded.dialect == 'postgresql' else ''}")
+    users.update_by_id(ada.id, {"email": "unseen@e.org"})
+    assert recorded.history.enable() == ("users",)
+    users.update_by_id(ada.id, {"email": "after@e.org"})
+    with pytest.raises(errors.FeedGapError, match="got the end of the recording of users"), recorded.feed("a"):
+        pass
+    recorded.history.move_consumer("a", "now")
+    with recorded.feed("a") as batch:
+        assert batch == []
+
+
 def test_one_cannot_begin_where_nothing_is_recorded(database: Database) -> None:
     database.history.enable()
     database.history.disable()
