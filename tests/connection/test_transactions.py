@@ -137,7 +137,7 @@ def test_peewee_errors_are_ours_and_abort_too(database, managers):
 @pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
 def test_ending_the_transaction_inside_its_block_is_noticed(database, managers, statement):
     with pytest.raises(TransactionAbortedError, match="inside its block"), database.transaction():
-        database.engine.execute_sql(statement)
+        database.engine.connection().cursor().execute(statement)
     managers.users.insert(ADA)
     assert emails(managers) == ["ada@example.com"]
 
