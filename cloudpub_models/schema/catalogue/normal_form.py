@@ -2,12 +2,14 @@
 
 A database gives a default or a check back in words of its own: ``role IN ('a')`` becomes
 ``((role)::text = ANY (ARRAY['a'::character varying]::text[]))``. Comparing needs one form for both. This is a
-comparison aid and no parser: parentheses are dropped, so two checks that differ in nothing else count as equal.
+comparison aid and no parser: parentheses are dropped, so two checks that differ in nothing else count as equal. A
+catalogue is read again and again, so forms are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from cloudpub_models.sql.dialects import Dialect
 from cloudpub_models.sql.text.tokens import Token, code, tokens
@@ -70,6 +72,7 @@ def terminated(sql: str, dialect: Dialect) -> str:
     return f"{text[: last.end]};{text[last.end :]}"
 
 
+@lru_cache(maxsize=1024)
 def normalised(expression: str, dialect: Dialect) -> str:
     """Return an expression in its form for comparison.
 
@@ -109,6 +112,7 @@ def readable(expression: str, dialect: Dialect) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def normalised_statement(statement: str, dialect: Dialect) -> str:
     """Return a CREATE TRIGGER statement in its form for comparison: without schema names and OR REPLACE."""
     kept: list[str] = []
