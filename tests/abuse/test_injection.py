@@ -22,8 +22,7 @@ LONGEST_MESSAGE = 1200
 # Each refusal looks through all time zones for the nearest name.
 SLOW = [door for door in DOORS if "timezone" in door.name]
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = [pytest.mark.no_cover, pytest.mark.filterwarnings("ignore:QueryHelpers are the old call style")]
+pytestmark = pytest.mark.filterwarnings("ignore:QueryHelpers are the old call style")
 
 _known: dict[tuple[str, int], dict[str, list[str]]] = {}
 

@@ -22,9 +22,6 @@ from cloudpub_models.errors import (
 )
 from tests.abuse.payloads import storable
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = pytest.mark.no_cover
-
 Row = tuple[str, str, Any]
 
 # Few of each, so that they meet; some that are refused.

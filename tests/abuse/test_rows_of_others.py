@@ -44,9 +44,6 @@ from cloudpub_models.schema.row_security import switch_on
 from cloudpub_models.work.component import component as leases
 from tests.schema.roles import owned_by_program
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = pytest.mark.no_cover
-
 Call = Callable[[Any], Any]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TABLES = [model._meta.table_name for model in ALL_MODELS]

@@ -17,9 +17,6 @@ import pytest
 from cloudpub_models import Function, FunctionLog, Managers, operators
 from cloudpub_models.errors import InvalidQueryError
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = pytest.mark.no_cover
-
 # More than fit into a message of PostgreSQL's protocol, and deeper than the interpreter lets functions call each other.
 MANY, TERMS = 70_000, 2_000
 

@@ -24,9 +24,6 @@ from cloudpub_models import Database, Manager, Managers, operators
 from cloudpub_models.errors import CloudpubError, InvalidValueError
 from tests.abuse.samples import FOREIGN, OURS, Sample
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = pytest.mark.no_cover
-
 REFUSED = "refused"
 _NEW_ID = 10**6
 

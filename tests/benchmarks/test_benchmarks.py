@@ -17,9 +17,6 @@ from benchmarks import report
 from benchmarks.measuring import Measurement
 from benchmarks.operations import OPERATIONS
 
-# What it runs is covered by other tests, and takes twice as long when coverage is measured.
-pytestmark = pytest.mark.no_cover
-
 ROOT = Path(__file__).parents[2]
 # What a peer does not have at all.
 ABSENT = {"pony": {"upsert", "iterate", "batch_insert_large"}}

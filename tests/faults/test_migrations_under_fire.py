@@ -1,5 +1,6 @@
 """Migrators that race each other and migrators that are killed: each step once, none half, and the next goes on."""
 
+import os
 import random
 import subprocess
 import sys
@@ -21,13 +22,14 @@ LOCKED = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
 # Each step makes a table of its own, then fills it: half of one would be a table without its row. Nothing in it can be
 # run twice.
 STEP = """
+import os
 import time
 
 
 def up(migrator, db):
     print("step", flush=True)
     db.execute_sql("CREATE TABLE step_{number} (n INT)")
-    time.sleep({pause})
+    time.sleep(float(os.environ.get("PAUSE", 0)))
     db.execute_sql("INSERT INTO step_{number} VALUES ({number})")
     db.execute_sql("INSERT INTO steps VALUES ({number})")
 """
@@ -54,16 +56,12 @@ def component(request):
 
 @pytest.fixture
 def steps(tmp_path):
-    """Write the steps, each of which takes a while, and return their directory."""
-
-    def write(pause):
-        directory = tmp_path / "steps"
-        directory.mkdir()
-        for number in range(1, STEPS + 1):
-            (directory / f"{number:04d}_step.py").write_text(STEP.format(number=number, pause=pause))
-        return directory
-
-    return write
+    """The directory of the steps, each of which takes as many seconds as ``$PAUSE`` says."""
+    directory = tmp_path / "steps"
+    directory.mkdir()
+    for number in range(1, STEPS + 1):
+        (directory / f"{number:04d}_step.py").write_text(STEP.format(number=number))
+    return directory
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -108,19 +106,18 @@ def migrate(number, url, directory, component):
 
 
 def test_ten_migrators_at_once_apply_each_step_once(empty_url, steps, start_workers, component):
-    directory = steps(pause=0)
-    results = start_workers(10, migrate, empty_url, directory, component).results(60)
+    results = start_workers(10, migrate, empty_url, steps, component).results(60)
     assert sorted(name for applied in results for name in applied) == names(component, STEPS)
     check_steps(empty_url, component, complete=True)
 
 
 def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, steps, scale, component):
-    directory = steps(pause=0.02)
     kills, points = scale(4, 30), []
     while len(points) < kills:
         process = subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, empty_url, str(directory), component],
+            [sys.executable, "-c", MIGRATE, empty_url, str(steps), component],
             stdout=subprocess.PIPE,
+            env=os.environ | {"PAUSE": "0.02"},
             text=True,
         )
         assert process.stdout.readline() == "begun\n"
@@ -150,7 +147,7 @@ def test_killed_migrators_leave_nothing_half_and_the_next_goes_on(empty_url, ste
             database.close()
     print(f"steps taken at each kill: {points}")
     assert max(points) > 0
-    migrate(0, empty_url, directory, component)
+    migrate(0, empty_url, steps, component)
     check_steps(empty_url, component, complete=True)
 
 

@@ -16,8 +16,6 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.errors import CloudpubError
 
-pytestmark = pytest.mark.alone
-
 POINTER, NUMBER, TEXT = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_char_p
 FILE = ctypes.c_int
 CALLS = {

@@ -11,7 +11,7 @@ import pytest
 from cloudpub_models import Function, Managers, Organization, User
 from tests.platform import workers as work
 
-pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.alone]
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def soon() -> float:
@@ -94,6 +94,7 @@ def test_an_owner_is_always_a_member(shared: Managers, shared_url: str, ada: Use
     assert shared.organizations.is_user_in_organization(owner, acme)
 
 
+@pytest.mark.alone
 def test_pruning_lets_others_log(shared: Managers, shared_url: str, resize: Function, processes: Pool) -> None:
     old = datetime.now(UTC) - timedelta(days=2)
     lines = ({"function_id": resize.id, "level": "info", "message": "old", "timestamp": old} for _ in range(20_000))
