@@ -222,6 +222,7 @@ def test_rows(cloudpub_postgres, cloudpub_factory):
     "CREATE TABLE mine (id INTEGER)",
     "CREATE FUNCTION mine() RETURNS INTEGER LANGUAGE SQL AS 'SELECT 1'",
     "CREATE SCHEMA mine",
+    "INSERT INTO cloudpub_migrations (name, checksum, applied_at, component) VALUES ('mine.0001', '', NOW(), 'mine')",
     "SELECT 1",
 ])
 def test_schema(cloudpub_postgres, statement):
@@ -232,6 +233,7 @@ def test_schema(cloudpub_postgres, statement):
         assert database.raw_query_single(f"SELECT COUNT(*) AS n FROM {table}") == {"n": 0}
     assert database.raw_query_all("SELECT 1 FROM pg_proc WHERE proname = 'mine'") == []
     assert database.raw_query_all("SELECT 1 FROM pg_namespace WHERE nspname = 'mine'") == []
+    assert database.raw_query_all("SELECT 1 FROM cloudpub_migrations WHERE component = 'mine'") == []
     assert managers.users.insert({"email": "a@b.c", "password_hash": "x"}).id == 1
     database.raw_execute(statement)
 
@@ -246,7 +248,7 @@ def test_a_lock_that_is_left(clock_of_the_test, cloudpub_postgres):
 def test_after_the_lock(cloudpub_postgres, cloudpub_factory):
     assert cloudpub_factory.user().id == 1
 """
-    run(code).assert_outcomes(passed=9)
+    run(code).assert_outcomes(passed=10)
 
 
 def test_the_other_fixtures_use_postgresql_where_it_is_asked_for(run, with_postgresql):
