@@ -1,6 +1,6 @@
 # The everyday commands; `make` alone says which there are.
 
-.PHONY: help install hooks test soak check format pages pictures bounds ci
+.PHONY: help install hooks test soak partitioned check format pages pictures bounds ci
 
 help:  # what there is
 	@sed -n 's/^\([a-z]*\):.*  # /make \1	/p' Makefile
@@ -17,6 +17,9 @@ test:  # all tests, as fast as two cores go
 
 soak:  # the long versions of the tests that have one
 	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak
+
+partitioned:  # the tests of managers and the platform on partitioned tables
+	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
 
 check:  # format, lint and types, changing nothing
 	.venv/bin/python -m ruff format --check .

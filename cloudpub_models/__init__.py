@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from cloudpub_models.platform.where_types import OrganizationWhere as OrganizationWhere
     from cloudpub_models.platform.where_types import UserInformationWhere as UserInformationWhere
     from cloudpub_models.platform.where_types import UserWhere as UserWhere
+    from cloudpub_models.schema.catalogue.catalogue import Partition as Partition
     from cloudpub_models.sql import operators as operators
     from cloudpub_models.sql.builder.builder import QueryBuilder as QueryBuilder
     from cloudpub_models.sql.nodes.expressions import raw as raw
@@ -178,6 +179,7 @@ _NAMES_OF = {
         "UserInformationWhere",
         "UserWhere",
     ),
+    "cloudpub_models.schema.catalogue.catalogue": ("Partition",),
     "cloudpub_models.sql": ("operators",),
     "cloudpub_models.sql.builder.builder": ("QueryBuilder",),
     "cloudpub_models.sql.nodes.expressions": ("raw",),

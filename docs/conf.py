@@ -65,6 +65,7 @@ _NAVIGATION = {
         "LEASES",
         "GRAPHQL",
         "REPLICAS",
+        "PARTITIONS",
         "SCHEMA",
         "../genindex",
     ],

@@ -26,6 +26,8 @@ PROCESSES = 8
 # call takes half as long again while coverage is measured.
 NOT_COVERED = tuple(f"tests/{room}/" for room in ("abuse", "benchmarks", "docs", "examples", "growth", "house"))
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
+PARTITIONED_VARIABLE = "CLOUDPUB_PARTITIONED"
+PARTITIONED_TABLES = ("function_logs", "function_invocations")
 
 # Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
 settings.register_profile("every day", derandomize=True, database=None, deadline=None, max_examples=50)
@@ -84,8 +86,20 @@ def postgresql_server() -> Iterator[str]:
 def databases_on_server(postgresql_server: str) -> Iterator[PostgresqlDatabases]:
     """Makes databases on the server."""
     databases = PostgresqlDatabases(postgresql_server)
+    if os.environ.get(PARTITIONED_VARIABLE):
+        databases.template = with_partitions(databases)
     yield databases
     databases.close()
+
+
+def with_partitions(databases: PostgresqlDatabases) -> str:
+    """Give the tables of a template partitions, and return its name: the same tests then run on partitioned tables."""
+    database = Database(databases.create(databases.template))
+    for table in PARTITIONED_TABLES:
+        database.partition(table, "month")
+    (row,) = database.raw_query_all("SELECT current_database() AS name")
+    database.close()
+    return str(row["name"])
 
 
 @pytest.fixture(scope="session")
@@ -156,6 +170,14 @@ def database(database_url: str, backend: str) -> Iterator[Database]:
         fill_in_memory(database)
     yield database
     database.close()
+
+
+@pytest.fixture
+def plain_tables(database: Database) -> None:
+    """Tables without partitions, of which that is known: it is asked once a minute at most, and not to be counted."""
+    for table in PARTITIONED_TABLES:
+        if database.engine.is_partitioned(table):
+            pytest.skip("what is sent is counted on tables without partitions")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from cloudpub_models.cli.commands.history import history
 from cloudpub_models.cli.commands.load.command import load
 from cloudpub_models.cli.commands.logs import logs
 from cloudpub_models.cli.commands.migrate.command import migrate
+from cloudpub_models.cli.commands.partition import partition
 from cloudpub_models.cli.commands.prune import prune
 from cloudpub_models.cli.commands.rollup import rollup
 from cloudpub_models.cli.commands.schema.command import schema
@@ -56,6 +57,7 @@ application.add_typer(rollup)
 application.command(epilog="Example: cloudpub doctor --database postgresql://localhost/cloud")(doctor)
 application.command(epilog="Example: cloudpub schema --output schema.svg")(schema)
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)
+application.command(epilog="Example: cloudpub partition function_logs --width day --dry-run")(partition)
 application.command(epilog="Example: cloudpub prune logs --older-than 30d --dry-run")(prune)
 application.command(epilog="Example: cloudpub stats resize-image --period 7d --html stats.html")(stats)
 application.command(epilog="Example: cloudpub demo --database postgresql://localhost/playground --seed 7")(demo)

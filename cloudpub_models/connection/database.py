@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from cloudpub_models.history.feed.positions import Source, Start
     from cloudpub_models.history.history import History
     from cloudpub_models.history.taking_back import TakenBack
+    from cloudpub_models.schema.catalogue.catalogue import Partition
+    from cloudpub_models.schema.partitions.ranges import Width
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -619,6 +622,63 @@ class Database(_PeeweeDatabase):
         []
         """
         return self.engine.replicas()
+
+    # Partitions
+
+    def partition(
+        self, table: str, width: Width | None = None, *, ahead: timedelta = timedelta(days=14)
+    ) -> tuple[str, ...]:
+        """Have a table consist of partitions by time, while others write; again: make those that are missing.
+
+        The rows that are there, and those of the next day or two, stay together in the first partition; behind it
+        there is one for each day or month, and one for all that is later. Call it from time to time: it makes the
+        partitions of the days to come. A call that was interrupted is made again.
+
+        Args:
+            table: the name of the table, whose model says ``partitioned_by`` in its ``Meta``.
+            width: ``"day"`` or ``"month"``, in UTC; when left out, what the partitions have, and days at first.
+            ahead: up to how long from now on there are to be partitions.
+
+        Returns:
+            the names of the partitions of days or months that were made; empty when there was nothing to do.
+
+        Raises:
+            UnknownTableError: no component has the table.
+            InvalidValueError: ``width`` or ``ahead`` is none.
+            ConfigurationError: the database is SQLite, where there is nothing to do; the model names no column; the
+                table belongs to another role, is missing, has partitions of another width or kind, or something that a
+                partitioned table cannot have.
+            MigrationError: there are rows of later days, a transaction is open, or another migrator is at work.
+            LockNotAvailableError: somebody was always at work in the table.
+
+        >>> database.partition("function_logs", "day")
+        Traceback (most recent call last):
+        ...
+        cloudpub_models.errors.ConfigurationError: expected PostgreSQL, to give function_logs partitions; got ...
+        """
+        from cloudpub_models.schema.partitions.partitioning import model_of, partition
+
+        model = model_of(self.models, table)
+        with Session(self.engine):
+            self.engine.expect_changes()
+            return partition(self.engine, model, width, ahead)
+
+    def partitions(self, table: str) -> list[Partition]:
+        """Return the partitions of a table, the earliest first; none where it does not consist of any.
+
+        Args:
+            table: the name of the table.
+
+        Raises:
+            UnknownTableError: no component has the table.
+
+        >>> database.partitions("function_logs")
+        []
+        """
+        from cloudpub_models.schema.catalogue.read import read_partitions
+        from cloudpub_models.schema.partitions.partitioning import model_of
+
+        return read_partitions(self.engine, model_of(self.models, table)._meta.table_name)
 
     # The change log
 

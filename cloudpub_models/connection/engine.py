@@ -171,6 +171,13 @@ class Engine(peewee.Database, Sender):
         """Return whether it takes rows by ``copy_rows`` as things stand."""
         return self.copies_rows
 
+    def is_partitioned(self, table: str) -> bool:
+        """Return whether a table has partitions, so that statements had better say where in time its rows are.
+
+        It is asked for now and then, since a plain table may be given partitions while programs run.
+        """
+        return False
+
     def continue_ids(self, table: str, column: str) -> None:
         """Have the next row get an id behind those that rows brought along; SQLite sees to it by itself."""
 

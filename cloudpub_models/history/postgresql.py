@@ -183,9 +183,11 @@ _SECRET_HIDDEN = """
             END IF;
 """
 
+# Those of partitions are their table's.
 _TRIGGERS = """
     SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal
+      AND NOT c.relispartition
 """
 
 # A position is a snapshot. A server's life ends with what it may not have kept of its last transactions: when it

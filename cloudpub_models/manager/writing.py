@@ -442,11 +442,21 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         request = self._statements.present.delete(shape)
         return send(self.database, request, values or None, "run")
 
-    def _delete_first(self, conditions: Conditions, order: Order, limit: int, columns: tuple[str, ...]) -> list[M]:
-        """Delete the first rows in an order, but for those that others have locked; return some of their columns."""
+    def _delete_first(
+        self, conditions: Conditions, order: Order, limit: int, columns: tuple[str, ...], *, partitioned: bool = False
+    ) -> list[M]:
+        """Delete the first rows in an order, but for those that others have locked; return some of their columns.
+
+        Args:
+            conditions: of the rows.
+            order: in which they are deleted.
+            limit: how many at most.
+            columns: what is returned of them.
+            partitioned: whether the table has partitions, by a column of the conditions.
+        """
         shape, values = self._completed(conditions)
-        query = self._statements.present.delete_first(shape, order, columns)
-        return query.load(send(self.database, query, [*values, limit]))
+        query = self._statements.present.delete_first(shape, order, columns, partitioned)
+        return query.load(send(self.database, query, [*values, limit, *(values if partitioned else ())]))
 
     def _one(self, name: str, value: Any) -> Conditions:
         """Return the condition that a column has one value."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.row_security import ToldDatabase
@@ -42,6 +42,9 @@ class FunctionInvocationManager(
     Functions, and users as their owners, are given as instances, by their public UUIDs or by their internal ids. An id
     that no row has is that of one without invocations.
     """
+
+    # Those of rollups, which are counted before.
+    _triggers_told: ClassVar[frozenset[str]] = frozenset({"function_invocation_rollups_delete"})
 
     def __init__(self, database: Database | None = None, *, scope: Scope | None = None) -> None:
         super().__init__(FunctionInvocation, database, scope=scope)

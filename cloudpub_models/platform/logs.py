@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
@@ -16,7 +17,8 @@ from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.search import SearchQuery
+from cloudpub_models.sql.search import SearchQuery, search_query
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import FunctionLogChanges, FunctionLogData  # noqa: F401 - named by the class
@@ -86,8 +88,15 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         ``SELECT id, … FROM function_logs WHERE function_id BETWEEN @param_0 AND @param_1 AND level = @param_2
         ORDER BY function_id DESC, timestamp DESC, id DESC LIMIT @param_3``
         """
-        where = self._lines_of(function, level)
-        return self.find_all(where, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
+        check_count(limit, "limit")
+        wanted = self._lines_of(function, level)
+        lines: list[FunctionLog] = []
+        for since in self._windows():
+            where = wanted if since is None else wanted | {"timestamp": operators.ge(since)}
+            lines = self.find_all(where, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
+            if len(lines) >= limit:
+                break
+        return lines
 
     def search(
         self,
@@ -129,11 +138,17 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
                 "expected since when lines are searched, or in which function; got neither: pass "
                 "since=timedelta(days=1), or function="
             )
+        query = search_query(text)
         where = self._lines_of(function, level)
         if since is not None:
             where["timestamp"] = operators.ge(moment(since, "since"))
         order = ("timestamp", "id") if function is None else _NEWEST_OF_ONE
-        return self.find_by_text(text, where, cursor=cursor, page_size=limit, order_by=order, order_direction="DESC")
+        find = partial(self.find_by_text, query, cursor=cursor, page_size=limit, order_by=order, order_direction="DESC")
+        for begin in self._windows() if since is None else ():
+            page = find(where if begin is None else where | {"timestamp": operators.ge(begin)})
+            if page.next_cursor is not None or begin is None:
+                return page
+        return find(where)
 
     def _lines_of(self, function: FunctionReference | None, level: str | Sequence[str] | None) -> FunctionLogWhere:
         where: FunctionLogWhere = {}

@@ -1,32 +1,44 @@
-"""Old rows of a table that only grows, thrown away in batches: the managers of such tables are made with it.
+"""Old rows of a table that only grows, thrown away: the managers of such tables are made with it.
 
-Each batch finds its rows through the index on ``timestamp``, from where the one before it ended: what has been deleted
-stays in PostgreSQL's index until a vacuum that may have to wait for others, and would be passed again by every batch.
+Partitions whose time is over are emptied as a whole, other rows deleted in batches. Each batch finds its rows through
+the index on ``timestamp``, from where the one before it ended: what has been deleted stays in PostgreSQL's index until
+a vacuum that may have to wait for others, and would be passed again by every batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
 
 import peewee
 
+from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.entity.time_ordered import time_of
 from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.sending import require_value
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.platform.periods import moment
+from cloudpub_models.sql import operators
 from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
 
+_WINDOWS_DAYS = (2, 16, 128)
+# Clocks differ, and a row may be of another moment than its UUID.
+_AROUND = timedelta(hours=1)
 _BEFORE: Shape = (("timestamp", "<"),)
 _BETWEEN: Shape = (("timestamp", ">="), ("timestamp", "<"))
 
 
 class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
     """The operations on a table with a ``timestamp``, whose old rows are thrown away."""
+
+    # Triggers that need not see rows go, since what they do for that is done before.
+    _triggers_told: ClassVar[frozenset[str]] = frozenset()
 
     def prune(
         self,
@@ -36,6 +48,10 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """Delete old rows, the oldest first, in batches, so that nobody who adds rows meanwhile has to wait for long.
+
+        Where the table has partitions, those all of whose rows are old are emptied at once, which gives the disk back;
+        not inside a transaction, nor by another role than the table's owner, nor where each row's deletion is recorded
+        or row security holds the role: then their rows are deleted like all others.
 
         Every batch is a transaction of its own: what has been deleted stays deleted when a later one fails. Inside a
         transaction of the caller's they are all part of that. Several may prune at the same time; rows that somebody
@@ -62,13 +78,18 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         """
         check_count(batch_size, "batch_size", smallest=1)
         timestamp = self.table.columns["timestamp"]
-        cutoff = timestamp.encode(self._pruned_before(moment(older_than, "older_than")))
+        before = self._pruned_before(moment(older_than, "older_than"))
+        partitioned = self._is_partitioned
+        # The rows of one owner are in all partitions.
+        deleted = self._empty_partitions(before, progress) if partitioned and self.scope is None else 0
+        cutoff = timestamp.encode(before)
         shape, values = _BEFORE, [cutoff]
 
         def delete(_connection: object) -> list[Any]:
-            return self._delete_first((shape, values), (("timestamp", "ASC"),), batch_size, ("timestamp",))
+            return self._delete_first(
+                (shape, values), (("timestamp", "ASC"),), batch_size, ("timestamp",), partitioned=partitioned
+            )
 
-        deleted = 0
         while True:
             rows = self.database.run_transaction(delete)
             deleted += len(rows)
@@ -81,3 +102,65 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
     def _pruned_before(self, cutoff: datetime) -> datetime:
         """Return before when rows may go where those before a moment are to."""
         return cutoff
+
+    def find_by_uuid(self, uuid: UUID | str) -> M | None:
+        """Return the row with this public UUID, or ``None``; as in every table.
+
+        Where there are partitions, a UUID that begins with a time is looked for around that time first.
+
+        Raises:
+            InvalidValueError: the text is no UUID.
+
+        >>> line = managers.function_logs.append(resize, "info", "request")
+        >>> managers.function_logs.find_by_uuid(line.uuid) == line
+        True
+        """
+        if self._is_partitioned:
+            require_value(uuid, "uuid")
+            began = time_of(UUID(self.table.columns["uuid"].encode(uuid)))
+            if began is not None:
+                around = operators.between(began - _AROUND, began + _AROUND)
+                where: Any = {"uuid": uuid, "timestamp": around}
+                found = self.find_all(where, limit=1)
+                if found:
+                    return found[0]
+        return super().find_by_uuid(uuid)
+
+    def get_by_uuid(self, uuid: UUID | str) -> M:
+        """Return the row with this public UUID, where there has to be one.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidValueError: the text is no UUID.
+
+        >>> line = managers.function_logs.append(resize, "info", "request")
+        >>> managers.function_logs.get_by_uuid(line.uuid) == line
+        True
+
+        As ``find_by_uuid``
+        """
+        return self._required(self.find_by_uuid(uuid), {"uuid": uuid})
+
+    @property
+    def _is_partitioned(self) -> bool:
+        # What these managers would refuse is refused before the table is asked about.
+        _ = self._statements.present
+        return self.database.engine.is_partitioned(self.table.name)
+
+    def _windows(self) -> Iterator[datetime | None]:
+        """Yield since when to look for the latest rows, earlier each time, and ``None`` at last, for all of them.
+
+        So few partitions are read where the latest rows are recent; a table that has none is read at once.
+        """
+        if self._is_partitioned:
+            now = utc_now()
+            yield from (now - timedelta(days=days) for days in _WINDOWS_DAYS)
+        yield None
+
+    def _empty_partitions(self, before: datetime, progress: Callable[[int], object] | None) -> int:
+        """Empty the partitions all of whose rows are from before a moment, and return how many rows they had."""
+        from cloudpub_models.schema.partitions.dropping import empty_before
+        from cloudpub_models.schema.partitions.statements import PartitionedTable
+
+        table = PartitionedTable(self.table.name, "timestamp")
+        return empty_before(self.database.engine, table, before, told=self._triggers_told, progress=progress)

@@ -170,6 +170,8 @@ class _Differences(NamedTuple):
     doubles_percent: bool
     row_locks: bool
     row_security: bool
+    # Whether a table may consist of partitions.
+    partitions: bool
     # How an index is made while others write.
     create_index: str
     # The moment at which a statement runs, by the database's clock, and one some seconds later, as columns hold them.
@@ -430,6 +432,7 @@ POSTGRESQL = Dialect(
     doubles_percent=True,
     row_locks=True,
     row_security=True,
+    partitions=True,
     create_index="CREATE INDEX CONCURRENTLY",
     # now() would be the moment at which the transaction began.
     now="timezone('utc', clock_timestamp())",
@@ -504,6 +507,7 @@ SQLITE = Dialect(
     doubles_percent=False,
     row_locks=False,
     row_security=False,
+    partitions=False,
     create_index="CREATE INDEX",
     now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
     seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",

@@ -21,7 +21,17 @@ from tests.abuse.doors import DOORS, RAW_SQL
 # where it is taken; what is not listed here is taken for one that lets strings in.
 NO_STRINGS = frozenset(
     (
-        *("int", "int | None", "bool", "float", "datetime | None", "Dialect", "Database", "Database | None"),
+        *(
+            "int",
+            "int | None",
+            "bool",
+            "float",
+            "datetime | None",
+            "timedelta",
+            "Dialect",
+            "Database",
+            "Database | None",
+        ),
         *("type[M]", "type[peewee.Model]", "F", "Callable[[Connection], R]", "Callable[[Self], Self]"),
         *("Progress | None", "Callable[[int], object] | None", "Callback", "QueryBuilder", "Engine", "Scope"),
         *("Scope | None", "Iterable[Component]", "Iterable[Component] | None"),

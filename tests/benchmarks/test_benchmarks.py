@@ -164,6 +164,15 @@ def test_what_searches_take_is_measured(capsys):
     assert "| a word, rare: one function |" in capsys.readouterr().out
 
 
+def test_what_partitions_give_is_measured(capsys):
+    from benchmarks import partitions
+
+    assert partitions.main(["--rows", "500", "--days", "4", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "| half of the rows pruned, s (250) |" in "\n".join(lines)
+    assert lines[-1].endswith("| – | 0 |")
+
+
 def test_what_feeds_take_is_measured(capsys):
     from benchmarks import feeds
 

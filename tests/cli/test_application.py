@@ -43,6 +43,7 @@ COMMANDS = [
     ("schema",),
     ("logs",),
     ("prune",),
+    ("partition",),
     ("stats",),
 ]
 READING_COMMANDS = [
@@ -56,6 +57,7 @@ READING_COMMANDS = [
     ("doctor",),
     ("logs", "resize"),
     ("prune", "logs", "--older-than", "30d"),
+    ("partition", "function_logs"),
     ("schema", "--from", "database"),
     ("find", "users"),
     ("show", "users", "1"),

@@ -58,6 +58,7 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ],
     ("logs",): [("1-of-them",), ("1-of-them", "--json")],
     ("prune",): [("logs", "--older-than", "30d")],
+    ("partition",): [("function_logs", "--width", "day"), (HOSTILE,), ("function_logs", "--ahead", HOSTILE)],
     ("history", "on"): [("--also", "function_logs"), ("--json",), ("--also", HOSTILE)],
     ("history", "off"): [(), ("--json",)],
     ("history", "show"): [("functions", "2"), ("functions", "2", "--json"), ("functions", HOSTILE), (HOSTILE, "1")],

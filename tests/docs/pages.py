@@ -129,7 +129,9 @@ def _run(
         text = printed.getvalue()
         _compare(promises.results, text.splitlines() if text else [repr(value)], where)
     if promises.statements:
-        _compare_sql(promises.statements, [sql for sql, _ in sent[already:]], exact, where)
+        # Whether a table has partitions is asked once a minute at most, behind whatever call comes then.
+        told = [sql for sql, _ in sent[already:] if "relkind = 'p'" not in sql]
+        _compare_sql(promises.statements, told, exact, where)
     return len(promises.results) + len(promises.raises) + len(promises.statements)
 
 

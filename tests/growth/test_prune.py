@@ -71,6 +71,7 @@ def test_bad_arguments(world: World) -> None:
     assert world.manager.count() == 2_500
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_each_batch_is_a_transaction_and_begins_where_the_last_ended(world: World) -> None:
     sent: list[QueryEvent] = []
     stop = world.database.on_query(sent.append)

@@ -12,6 +12,7 @@ from cloudpub_models import Function, Managers, User
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, NotFoundError, UnknownColumnError
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_function_details_take_a_fixed_number_of_statements(
     managers: Managers, resize: Function, ada: User, statements: Any
 ) -> None:

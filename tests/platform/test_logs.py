@@ -30,6 +30,7 @@ def test_append_refuses_what_cannot_be_kept(managers: Managers, resize: Function
         managers.function_logs.append(resize, "x" * 21, "x")
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_tail_has_the_newest_first_and_ties_by_id(managers: Managers, resize: Function, statements: Any) -> None:
     moment = datetime(2024, 5, 1, tzinfo=UTC)
     lines = [
@@ -136,6 +137,7 @@ def searched(managers: Managers, resize: Function) -> Function:
     return resize
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_search_in_one_function(managers: Managers, searched: Function, statements: Any) -> None:
     statements.clear()
     found = managers.function_logs.search('"out of memory" -debug', function=searched)
@@ -170,3 +172,68 @@ def test_search_is_narrowed(managers: Managers, searched: Function, statements: 
     with pytest.raises(InvalidValueError, match="since"):
         managers.function_logs.search("memory", since=datetime(2024, 5, 1))
     assert len(statements) == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_the_latest_lines_are_looked_for_in_few_partitions(
+    managers: Managers, resize: Function, statements: Any
+) -> None:
+    now, logs = datetime.now(UTC), managers.function_logs
+    ages = [timedelta(hours=1), timedelta(days=1), timedelta(days=10), timedelta(days=100), timedelta(days=1000)]
+    logs.batch_insert(
+        {"function_id": resize.id, "level": "info", "message": f"line {age.days}", "timestamp": now - age}
+        for age in ages
+    )
+    plain = logs.tail(resize)
+    managers.database.partition("function_logs")
+    # A plain table may be given partitions while programs run, which see it a minute later.
+    managers.database.close()
+    for limit, windows in ((1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (100, 4)):
+        logs.tail(resize, limit)
+        statements.clear()
+        assert logs.tail(resize, limit) == plain[:limit]
+        assert len(statements) == windows
+    statements.clear()
+    assert [line.message for line in logs.search("line", function=resize, limit=1).items] == ["line 0"]
+    assert sum("timestamp >=" in sql for sql in statements.sql) == len(statements) - 1
+    first = logs.search("line", function=resize, limit=2)
+    rest = logs.search("line", function=resize, limit=3, cursor=first.next_cursor)
+    assert first.items + rest.items == plain
+    assert rest.next_cursor is None
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_uuid_is_looked_for_around_its_time_first(managers: Managers, resize: Function, statements: Any) -> None:
+    logs, database = managers.function_logs, managers.database
+    database.partition("function_logs")
+    database.close()
+    assert database.engine.is_partitioned("function_logs")
+    now = datetime.now(UTC)
+    line = logs.append(resize, "info", "now")
+    elsewhere = logs.insert(
+        {"function_id": resize.id, "level": "info", "message": "m", "uuid": line.uuid, "timestamp": now + timedelta(5)}
+    )
+    logs.delete_by_id(elsewhere.id)
+    moved = logs.insert(
+        {"function_id": resize.id, "level": "info", "message": "m", "uuid": uuid7(), "timestamp": now - timedelta(5)}
+    )
+    random = logs.insert({"function_id": resize.id, "level": "info", "message": "m", "uuid": uuid.uuid4()})
+    for row, sent in ((line, 1), (moved, 2), (random, 1)):
+        for given in (row.uuid, str(row.uuid)):
+            statements.clear()
+            assert logs.find_by_uuid(given) == row
+            assert len(statements) == sent
+            assert ("timestamp BETWEEN" in statements.sql[0]) == (row is not random)
+        assert logs.get_by_uuid(row.uuid) == row
+    assert logs.find_by_uuid(uuid7()) is None
+    with pytest.raises(NotFoundError):
+        logs.get_by_uuid(uuid7())
+    for bad in ("no uuid", "", 7, None):
+        with pytest.raises(InvalidValueError):
+            logs.find_by_uuid(bad)  # type: ignore[arg-type]
+
+
+def uuid7() -> uuid.UUID:
+    from cloudpub_models.entity.time_ordered import uuid_now
+
+    return uuid_now()

@@ -43,6 +43,7 @@ def test_the_oldest_go_first_and_the_moment_itself_stays(managers, log_at, state
     assert [log.message for log in managers.function_logs.find_all()] == ["4"]
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_each_batch_begins_where_the_last_one_ended(managers, log_at, statements, backend):
     log_at(0, 1, 2)
     del statements[:]
@@ -52,6 +53,7 @@ def test_each_batch_begins_where_the_last_one_ended(managers, log_at, statements
     assert all(("FOR UPDATE SKIP LOCKED" in sql) == (backend == "postgresql") for sql in statements.sql)
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_nothing_that_is_old_is_one_statement(managers, log_at, statements):
     log_at(5)
     del statements[:]

@@ -30,6 +30,31 @@ class Prunable(StrEnum):
     INVOCATIONS = "invocations"
 
 
+def length_of_time(text: str | timedelta) -> timedelta:
+    """Return the time that a text says.
+
+    Raises:
+        typer.BadParameter: it says none.
+
+    >>> length_of_time("2w")
+    datetime.timedelta(days=14)
+    """
+    if isinstance(text, timedelta):
+        return text
+    try:
+        length = _length(text)
+    except OverflowError:
+        length = None
+    if length is None:
+        raise typer.BadParameter(f"expected a time as 14d (s, min, h, d, w); got {text!r}")
+    return length
+
+
+def _length(text: str) -> timedelta | None:
+    found = _AGE.fullmatch(text.strip().lower())
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+
+
 def moment_before(text: str | datetime) -> datetime:
     """Return the moment that an age or a date means, in UTC.
 
@@ -43,10 +68,10 @@ def moment_before(text: str | datetime) -> datetime:
     """
     if isinstance(text, datetime):
         return text
-    age = _AGE.fullmatch(text.strip().lower())
     now = datetime.now(UTC)
     try:
-        moment = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text.strip())
+        age = _length(text)
+        moment = datetime.fromisoformat(text.strip()) if age is None else now - age
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"expected an age as 30d (s, min, h, d, w) or a date as 2026-01-31; got {text!r}"

@@ -6,6 +6,7 @@ What a connection is like stands in ``connection``; who may use which, in ``pool
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import secrets
 import time
@@ -64,6 +65,8 @@ _COPY_READ_BYTES = 65_536
 # What the server says of a text that is no single query, when a cursor is to be opened for it.
 _NO_CURSOR = "42P11"
 _USUAL_PORT = "5432"
+_KNOWN_SECONDS = 60.0
+_IS_PARTITIONED = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind = 'p')"
 _LOG_POSITION_QUERY = (
     "SELECT system_identifier::text, "
     "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, "
@@ -101,6 +104,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         self._after_begin = settings_of_a_transaction(options)
         self._stream_numbers = itertools.count(1)
         self._cluster: str | None = None
+        # Until when it is known of a table that it has no partitions; infinity for one that has.
+        self._partitions_known: dict[str, float] = {}
         super().__init__(uri, masked_url, options)
 
     # Connections
@@ -294,6 +299,15 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         # The driver refuses COPY where a callback waits for the server, as psycogreen's does.
         # The server refuses it where row security holds the role.
         return extensions.get_wait_callback() is None and not self.options.row_security
+
+    def is_partitioned(self, table: str) -> bool:
+        # One that has partitions keeps them.
+        asked_again = self._partitions_known.get(table, 0.0)
+        if asked_again != math.inf and asked_again <= time.monotonic():
+            (found,) = self.fetch(_IS_PARTITIONED, (POSTGRESQL.quote(table),))
+            asked_again = math.inf if found[0] else time.monotonic() + _KNOWN_SECONDS
+            self._partitions_known[table] = asked_again
+        return asked_again == math.inf
 
     def continue_ids(self, table: str, column: str) -> None:
         quoted = POSTGRESQL.quote(table)

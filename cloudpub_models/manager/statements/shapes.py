@@ -540,14 +540,16 @@ class Statements(Generic[M]):
     def _make_delete(self, conditions: Shape) -> Request:
         return self._request("delete", conditions=group_of(conditions))
 
-    def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+    def delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...], partitioned: bool) -> Select[M]:
         """Return the DELETE of the first rows in an order that nobody else has locked; it gives some columns back.
 
-        The last parameter is how many.
+        Behind the conditions' parameters comes how many, and for a partitioned table those of the conditions again.
         """
-        return self._deletes_of_first[conditions, order, columns]
+        return self._deletes_of_first[conditions, order, columns, partitioned]
 
-    def _make_delete_first(self, conditions: Shape, order: Order, columns: tuple[str, ...]) -> Select[M]:
+    def _make_delete_first(
+        self, conditions: Shape, order: Order, columns: tuple[str, ...], partitioned: bool
+    ) -> Select[M]:
         (key,) = self.table.key_names
         request = self._request(
             "delete",
@@ -556,6 +558,7 @@ class Statements(Generic[M]):
             limit=PARAMETER,
             lock="FOR UPDATE SKIP LOCKED",
             key=key,
+            beside_key=group_of(conditions if partitioned else ()),
             returning=tuple([self._columns[name] for name in columns]),
         )
         return self._rows_of(columns, request)

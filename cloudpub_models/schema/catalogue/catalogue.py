@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from cloudpub_models.sql.dialects import Dialect
 
@@ -100,9 +101,31 @@ class Trigger:
     body: str | None = None
 
 
+class Partition(NamedTuple):
+    """One partition of a table: the rows from one moment on, up to another one.
+
+    Attributes:
+        name: its name.
+        begin: the first moment of its rows, in UTC; ``None`` where there is no first.
+        end: the first moment behind them, in UTC; ``None`` where there is no last.
+        rows_estimate: how many rows it has, by the server's statistics.
+        bytes: what it takes on the disk, with its indexes.
+    """
+
+    name: str
+    begin: datetime | None
+    end: datetime | None
+    rows_estimate: int
+    bytes: int
+
+
 @dataclass(frozen=True)
 class Table:
-    """A table; constraints in an order that depends on what they say, not on how they were made."""
+    """A table; constraints in an order that depends on what they say, not on how they were made.
+
+    Where it consists of partitions by ranges of a column, ``partitioned_by`` is that column, which PostgreSQL wants in
+    its primary key and in what is unique.
+    """
 
     name: str
     columns: Mapping[str, Column]
@@ -112,6 +135,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     checks: tuple[Check, ...] = ()
     triggers: tuple[Trigger, ...] = ()
+    partitioned_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +158,7 @@ class TableParts:
     foreign_keys: list[ForeignKey] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     triggers: list[Trigger] = field(default_factory=list)
+    partitioned_by: str | None = None
 
     def table(self) -> Table:
         """Return the finished table."""
@@ -146,6 +171,7 @@ class TableParts:
             foreign_keys=_ordered(self.foreign_keys),
             checks=_ordered(self.checks),
             triggers=_ordered(self.triggers),
+            partitioned_by=self.partitioned_by,
         )
 
 

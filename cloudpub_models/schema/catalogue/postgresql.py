@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from cloudpub_models.schema.catalogue.catalogue import (
     Column,
     ForeignKey,
     Index,
+    Partition,
     TableParts,
     Trigger,
     Unique,
@@ -31,10 +33,14 @@ from cloudpub_models.sql.text.server_parser import installed_parser
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
-# Ordinary and partitioned tables.
+# Ordinary and partitioned tables, those with the column whose ranges the partitions are; partitions are no tables.
 _TABLES = """
-    SELECT c.relname::text FROM pg_catalog.pg_class c
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1
+    SELECT c.relname::text, a.attname::text
+    FROM pg_catalog.pg_class c
+    LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid AND p.partstrat = 'r' AND p.partnatts = 1
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    ORDER BY 1
 """
 _COLUMNS = """
     SELECT c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
@@ -42,7 +48,7 @@ _COLUMNS = """
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY c.relname, a.attnum
 """
@@ -70,7 +76,7 @@ _INDEXES = """
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
     JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
     WHERE c.relnamespace = current_schema()::regnamespace AND x.indisvalid AND c.relkind IN ('r', 'p')
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
                       WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
 """
 _TRIGGERS = """
@@ -103,21 +109,29 @@ _MAKING_TABLES = """
             UNION ALL
             SELECT 1, k.oid::bigint, format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid, true))
             FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x')
-        ) AS parts) || E'\\n)' AS sql
+        ) AS parts) || E'\\n)' || COALESCE(' PARTITION BY ' || pg_get_partkeydef(c.oid), '')
     FROM pg_class c
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY c.oid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    ORDER BY c.oid
+"""
+_MAKING_PARTITIONS = """
+    SELECT format('CREATE TABLE %I PARTITION OF %I %s', c.relname, t.relname, pg_get_expr(c.relpartbound, c.oid))
+    FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class t ON t.oid = i.inhparent
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND c.relispartition
+    ORDER BY t.oid, c.oid
 """
 _MAKING_INDEXES = """
-    SELECT pg_get_indexdef(x.indexrelid, 0, true) AS sql
+    SELECT replace(pg_get_indexdef(x.indexrelid, 0, true), ' ON ONLY ', ' ON ')
     FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND x.indisvalid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND x.indisvalid
+      AND NOT c.relispartition
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
     ORDER BY x.indexrelid
 """
 _MAKING_FOREIGN_KEYS = """
     SELECT format('ALTER TABLE %I ADD CONSTRAINT %I %s', c.relname, k.conname, pg_get_constraintdef(k.oid, true)) AS sql
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
-    WHERE c.relnamespace = current_schema()::regnamespace AND k.contype = 'f' ORDER BY k.oid
+    WHERE c.relnamespace = current_schema()::regnamespace AND k.contype = 'f' AND NOT c.relispartition ORDER BY k.oid
 """
 _MAKING_FUNCTIONS = """
     SELECT pg_get_functiondef(p.oid) AS sql FROM pg_proc p
@@ -128,11 +142,32 @@ _MAKING_FUNCTIONS = """
 """
 _MAKING_TRIGGERS = """
     SELECT pg_get_triggerdef(t.oid, true) AS sql FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal ORDER BY t.oid
+    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND NOT c.relispartition
+    ORDER BY t.oid
 """
+_MAKING = (
+    _MAKING_TABLES,
+    _MAKING_PARTITIONS,
+    _MAKING_INDEXES,
+    _MAKING_FOREIGN_KEYS,
+    _MAKING_FUNCTIONS,
+    _MAKING_TRIGGERS,
+)
 KEEPS_WORDS = False
 # Insufficient privilege; a transaction, or a server, that only reads.
 _MAY_NOT_WRITE = frozenset({"42501", "25006"})
+# What the statistics collector has counted is newer than what the last ANALYZE has.
+_PARTITIONS = """
+    SELECT c.relname::text, pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+           COALESCE(NULLIF(pg_catalog.pg_stat_get_live_tuples(c.oid), 0), GREATEST(c.reltuples, 0)::bigint),
+           pg_catalog.pg_total_relation_size(c.oid)
+    FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class t ON t.oid = i.inhparent AND t.relkind = 'p'
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass(%s)
+"""
+_BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
+_RANGE = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']*')\) TO \((MAXVALUE|'[^']*')\)")
 _LENGTH = re.compile(r"^varchar\((\d+)\)$")
 _WIDER_TYPES = {
     "integer": ("bigint",),
@@ -148,7 +183,7 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     def rows(query: str) -> list[tuple[Any, ...]]:
         return [row for row in fetch(database, query) if wanted is None or row[0] in wanted]
 
-    tables = {name: TableParts(name) for (name,) in rows(_TABLES)}
+    tables = {name: TableParts(name, partitioned_by=column) for name, column in rows(_TABLES)}
     for table, name, kind, nullable, default, identity in rows(_COLUMNS):
         tables[table].columns.append(
             Column(name, normalised_type(kind), nullable, COUNTING if identity else _default(default), default)
@@ -176,9 +211,30 @@ def read_tables(database: peewee.Database, wanted: set[str] | None) -> list[Tabl
     return list(tables.values())
 
 
+def read_partitions(database: peewee.Database, table: str) -> list[Partition]:
+    """Return the partitions of a table, the earliest first; none where it does not consist of any.
+
+    One of which the server tells no range, as a DEFAULT partition, has neither begin nor end.
+    """
+    found = []
+    for name, bound, rows, size in fetch(database, _PARTITIONS, (POSTGRESQL.quote(table),)):
+        limits = _RANGE.fullmatch(bound)
+        begin, end = map(_moment, limits.groups()) if limits else (None, None)
+        found.append(Partition(name, begin, end, rows, size))
+    return sorted(found, key=lambda part: (part.begin or _BEGINNING_OF_TIME, part.end is None))
+
+
+def _moment(bound: str) -> datetime | None:
+    """Return the moment at which a range begins or ends, which a session in UTC is told; None for an open one."""
+    if not bound.startswith("'"):
+        return None
+    moment = datetime.fromisoformat(bound.strip("'"))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def read_statements(database: peewee.Database) -> Iterator[str]:
     """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
-    for query in (_MAKING_TABLES, _MAKING_INDEXES, _MAKING_FOREIGN_KEYS, _MAKING_FUNCTIONS, _MAKING_TRIGGERS):
+    for query in _MAKING:
         # The driver takes a single % for a parameter.
         for (statement,) in fetch(database, query.replace("%", "%%")):
             yield statement
@@ -251,17 +307,22 @@ def _add_constraint(
 
 
 # A table that was never analysed has reltuples -1; the statistics collector may have counted its rows all the same.
+# The rows of a partitioned table are those of its partitions.
 _SIZES = """
-    SELECT c.relname::text,
-           CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint
-                ELSE NULLIF(pg_catalog.pg_stat_get_live_tuples(c.oid), 0) END
-    FROM pg_catalog.pg_class c
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+    SELECT t.relname::text, sum(
+        CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint
+             ELSE NULLIF(pg_catalog.pg_stat_get_live_tuples(c.oid), 0) END)::bigint
+    FROM pg_catalog.pg_class t
+    CROSS JOIN LATERAL (SELECT t.oid WHERE t.relkind = 'r'
+        UNION ALL SELECT p.relid FROM pg_catalog.pg_partition_tree(t.oid) p WHERE p.isleaf) AS part
+    JOIN pg_catalog.pg_class c ON c.oid = part.oid
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+    GROUP BY t.oid, t.relname
 """
 _COLUMN_TYPES = """
     SELECT c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND a.attnum > 0 AND NOT a.attisdropped
 """
 _STEADY_FUNCTIONS = "SELECT proname::text FROM pg_catalog.pg_proc GROUP BY proname HAVING bool_and(provolatile <> 'v')"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import peewee
 
 from cloudpub_models.entity.binding import sql_dialect_of
-from cloudpub_models.schema.catalogue.catalogue import Catalogue, TableParts
+from cloudpub_models.schema.catalogue.catalogue import Catalogue, Partition, TableParts
 from cloudpub_models.schema.catalogue.facts import DatabaseFacts
 from cloudpub_models.sql.dialects import Dialect
 
@@ -27,6 +27,9 @@ class Reader(Protocol):
 
     def read_tables(self, database: peewee.Database, wanted: set[str] | None) -> list[TableParts]:
         """Return the tables of a database, all or those wanted."""
+
+    def read_partitions(self, database: peewee.Database, table: str) -> list[Partition]:
+        """Return the partitions of a table, the earliest first; none where it does not consist of any."""
 
     def read_statements(self, database: peewee.Database) -> Iterator[str]:
         """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
@@ -73,6 +76,19 @@ def read_catalogue(database: peewee.Database, tables: Iterable[str] | None = Non
     dialect = sql_dialect_of(database)
     parts = reader_of(dialect).read_tables(database, None if tables is None else set(tables))
     return Catalogue(dialect, {part.name: part.table() for part in parts})
+
+
+def read_partitions(database: peewee.Database, table: str) -> list[Partition]:
+    """Return the partitions of a table, the earliest first; none where it does not consist of any.
+
+    Args:
+        database: the database; on PostgreSQL its current schema is read.
+        table: the name of the table.
+
+    >>> read_partitions(peewee.SqliteDatabase(":memory:"), "function_logs")
+    []
+    """
+    return reader_of(sql_dialect_of(database)).read_partitions(database, table)
 
 
 def read_facts(database: peewee.Database) -> DatabaseFacts:

@@ -16,6 +16,7 @@ from cloudpub_models.schema.catalogue.catalogue import (
     Column,
     ForeignKey,
     Index,
+    Partition,
     TableParts,
     Trigger,
     Unique,
@@ -92,6 +93,11 @@ def read_statements(database: peewee.Database) -> Iterator[str]:
     """Yield the statements that would make the tables that a database has, in an order in which they can be run."""
     for (statement,) in fetch(database, _MAKING):
         yield statement
+
+
+def read_partitions(database: peewee.Database, table: str) -> list[Partition]:
+    """Return none: SQLite has no partitions."""
+    return []
 
 
 def tables_in_own_words(

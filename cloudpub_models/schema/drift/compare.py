@@ -165,7 +165,11 @@ class _Comparison:
 
     def constraints(self) -> Iterator[Difference]:
         expected, found = self.expected, self.found
-        if found.primary_key != expected.primary_key:
+        # Of a partitioned table the server wants that column in all that is unique.
+        partitioned_by = {found.partitioned_by} - {None}
+        if found.primary_key[: len(expected.primary_key)] != expected.primary_key or not (
+            set(found.primary_key) - set(expected.primary_key) <= partitioned_by
+        ):
             statements = () if found.primary_key else mending.add_primary_key(self.dialect, expected)
             subject = ", ".join(expected.primary_key)
             yield self._difference(
@@ -174,7 +178,8 @@ class _Comparison:
         kept_unique = {unique.columns for unique in found.uniques} | {found.primary_key}
         for unique in expected.uniques:
             # In whatever order of columns, the rule is the same.
-            if not any(set(columns) == set(unique.columns) for columns in kept_unique):
+            wanted = set(unique.columns)
+            if not any(set(columns) in (wanted, wanted | partitioned_by) for columns in kept_unique):
                 statements = mending.add_unique(self.dialect, self.name, unique)
                 subject = ", ".join(unique.keys or unique.columns)
                 yield self._difference("unique", subject, "UNIQUE", "none", statements)

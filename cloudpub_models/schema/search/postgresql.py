@@ -1,19 +1,24 @@
 """PostgreSQL's index of words: a GIN index of each searched column over the words of its text.
 
-It is made while others write, and serves statements that ask for words by the same expression.
+It is made while others write, and serves statements that ask for words by the same expression. That of a table with
+partitions is made of theirs, of which each is made so; only then do writers wait for a moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import peewee
 
 from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.schema.catalogue.read import read_partitions
 from cloudpub_models.schema.search.tables import Ask, SearchedTable
 from cloudpub_models.schema.statements import fetch, run
 from cloudpub_models.sql.dialects import LONGEST_INDEXED_WORD, POSTGRESQL, WORDS_OF_TEXT
 from cloudpub_models.sql.search import SearchQuery
+
+_LOCK_SECONDS = 2
 
 _MADE = """
     SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
@@ -61,19 +66,42 @@ def words(runs: Sequence[tuple[str, bool]]) -> str | None:
 def make(database: peewee.Database, table: SearchedTable) -> None:
     """Make the indexes while others write, and have the planner know how frequent the words are."""
     drop(database, table)
-    quoted = POSTGRESQL.quote(table.name)
+    parts = read_partitions(database, table.name)
+    for part in parts:
+        _create(database, table._replace(name=part.name), POSTGRESQL.create_index)
+    with _briefly(database) if parts else nullcontext():
+        _create(database, table, "CREATE INDEX" if parts else POSTGRESQL.create_index)
+    run(database, f"ANALYZE {POSTGRESQL.quote(table.name)}")
+
+
+def _create(database: peewee.Database, table: SearchedTable, create: str) -> None:
     for name, column in zip(index_names(table), table.columns, strict=True):
         expression = WORDS_OF_TEXT.format(column=POSTGRESQL.quote(column))
-        run(database, f"{POSTGRESQL.create_index} {POSTGRESQL.quote(name)} ON {quoted} USING gin (({expression}))")
-    run(database, f"ANALYZE {quoted}")
+        place = f"{POSTGRESQL.quote(name)} ON {POSTGRESQL.quote(table.name)}"
+        run(database, f"{create} {place} USING gin (({expression}))")
+
+
+@contextmanager
+def _briefly(database: peewee.Database) -> Iterator[None]:
+    """Give a transaction for a moment in which others wait, which is given up where it cannot be had soon."""
+    with database.atomic():
+        run(database, f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+        yield
 
 
 def drop(database: peewee.Database, table: SearchedTable) -> bool:
     """Drop the indexes, however they were left, while others write."""
     found = fetch(database, _OURS, (POSTGRESQL.quote(table.name),))
-    for (name,) in found:
+    parts = read_partitions(database, table.name)
+    if found and parts:
+        with _briefly(database):
+            run(database, f"DROP INDEX {', '.join([POSTGRESQL.quote(name) for (name,) in found])}")
+    # What an interrupted command has made of a partition belongs to none of the table's yet.
+    names = [part.name for part in parts] or [table.name]
+    left = [name for each in names for (name,) in fetch(database, _OURS, (POSTGRESQL.quote(each),))]
+    for name in left:
         run(database, f"DROP INDEX CONCURRENTLY IF EXISTS {POSTGRESQL.quote(name)}")
-    return bool(found)
+    return bool(found or left)
 
 
 def is_there(database: peewee.Database, table: SearchedTable) -> bool:

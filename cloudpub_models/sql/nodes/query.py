@@ -124,6 +124,7 @@ class Query(Record):
             columns.
         lock: how the rows are locked that a select gives, or a delete with a limit chooses.
         key: of a delete with a limit, the column by which the rows are told apart: it deletes the first of them.
+        beside_key: what else such rows meet, where the key does not say in which partition of the table one is.
         insert_columns: of an insert; none means one row of defaults.
         rows: how many rows an insert has.
         array_types: the type of each column of an insert whose rows come as one array for each column (PostgreSQL).
@@ -146,6 +147,7 @@ class Query(Record):
     first_of_each: FirstOfEach | None = None
     lock: Lock | None = None
     key: str | None = None
+    beside_key: Group = NO_CONDITIONS
     insert_columns: tuple[str, ...] = ()
     rows: int = 1
     array_types: tuple[str, ...] = ()

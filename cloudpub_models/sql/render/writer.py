@@ -656,7 +656,8 @@ class _Writer:
             key, table = self.quoted(query.key), self.table(query.table)
             first = f"SELECT {key} FROM {table}{where}{self.order(query.order_by)}{self.limits(query.limit, None)}"  # noqa: S608
             chosen = first if query.lock is None else first + self.lock(query, query.lock)
-            where = f" WHERE {self.dialect.in_query.format(column=key, query=chosen)}"
+            beside = f" AND {self.group(query.beside_key)}" if query.beside_key.items else ""
+            where = f" WHERE {self.dialect.in_query.format(column=key, query=chosen)}{beside}"
         return f"DELETE FROM {self.written_table(query)}{where}{self.returning(query)}"  # noqa: S608
 
     def returning(self, query: Query) -> str:

@@ -61,6 +61,19 @@ def _(world: World, given: str) -> Any:
         pass
 
 
+@DOORS.door("Database.partition(table)", "Database.partitions(table)", harmless=(), accepts=never)
+def _(world: World, given: str) -> Any:
+    try:
+        world.database.partitions(given)
+    except CloudpubError:
+        world.database.partition(given)
+
+
+@DOORS.door("Database.partition(width)", harmless=(), accepts=never)
+def _(world: World, given: str) -> Any:
+    world.database.partition("function_logs", given)
+
+
 @DOORS.door("Database.bind(models)", harmless=(), accepts=never)
 def _(world: World, given: str) -> Any:
     world.database.bind([User, given])

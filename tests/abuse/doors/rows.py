@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from cloudpub_models import QueryBuilder, operators
@@ -42,13 +43,27 @@ def _(world: World, given: str) -> Any:
     world.logs.find_by_id(given)
 
 
-@DOORS.door("Manager.find_by_uuid(uuid)", harmless=HARMLESS_UUIDS, accepts=a_uuid, expects=lambda *_: None)
+@DOORS.door(
+    "Manager.find_by_uuid(uuid)",
+    "FunctionInvocationManager.find_by_uuid(uuid)",
+    harmless=HARMLESS_UUIDS,
+    accepts=a_uuid,
+    expects=lambda *_: None,
+)
 def _(world: World, given: str) -> Any:
-    return world.users.find_by_uuid(given)
+    return world.logs.find_by_uuid(given) or world.users.find_by_uuid(given)
 
 
-@DOORS.door("Manager.get_by_uuid(uuid)", harmless=HARMLESS_UUIDS, accepts=a_uuid, expects=lambda *_: None)
+@DOORS.door(
+    "Manager.get_by_uuid(uuid)",
+    "FunctionInvocationManager.get_by_uuid(uuid)",
+    harmless=HARMLESS_UUIDS,
+    accepts=a_uuid,
+    expects=lambda *_: None,
+)
 def _(world: World, given: str) -> Any:
+    with suppress(NotFoundError):
+        return world.logs.get_by_uuid(given)
     try:
         return world.users.get_by_uuid(given)
     except NotFoundError:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from cloudpub_models.cli.commands.doctor import tables
+from cloudpub_models.cli.commands.doctor import partitions, tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
@@ -44,6 +44,7 @@ _UNUSED_INDEXES = """
     JOIN pg_index x ON x.indexrelid = s.indexrelid
     JOIN pg_stat_user_tables t ON t.relid = s.relid
     WHERE s.schemaname = current_schema() AND s.idx_scan = 0 AND NOT x.indisunique AND t.n_live_tup >= @rows
+      AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = s.indexrelid)
     ORDER BY 3 DESC
 """
 _SCANNED_TABLES = """
@@ -296,6 +297,9 @@ CHECKS: tuple[Check, ...] = (
     ("history", restored_log),
     ("history", size_of_log),
     ("row security", row_security),
+    ("partitions", partitions.ahead),
+    ("partitions", partitions.unfinished),
+    ("numbers", partitions.numbers),
     ("indexes", invalid_indexes),
     ("indexes", index_use),
     ("statistics", never_analysed),

@@ -93,10 +93,11 @@ def foreign_keys_without_index(database: Database) -> Iterator[Verdict]:
             if table.name in expected and key.columns in _index_beginnings(expected[table.name]):
                 continue
             columns = ", ".join(key.columns)
+            create = "CREATE INDEX" if table.partitioned_by else dialect.create_index
             yield warning(
                 f"{table.name} ({columns}) refers to {key.table} without an index: deleting from {key.table} reads all "
                 f"of {table.name}",
-                f"{dialect.create_index} {dialect.quote(name_of_part(table.name, key.columns, 'idx'))} "
+                f"{create} {dialect.quote(name_of_part(table.name, key.columns, 'idx'))} "
                 f"ON {dialect.quote(table.name)} ({', '.join(map(dialect.quote, key.columns))});",
             )
     if not found:

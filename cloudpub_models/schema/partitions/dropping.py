@@ -1,0 +1,142 @@
+"""Old rows of a partitioned table, thrown away with all that their partitions have.
+
+A partition whose time is over is counted and emptied in one transaction, under a lock of its own: nobody waits who
+reads or writes other rows, and nothing is left half-done. It stays until it can be joined with the first one at no cost
+for anybody, so that every row goes on finding a partition, however old it is.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import peewee
+
+from cloudpub_models.errors import LockNotAvailableError, RefusedQueryError
+from cloudpub_models.schema.catalogue.catalogue import Partition
+from cloudpub_models.schema.catalogue.postgresql import read_partitions
+from cloudpub_models.schema.partitions.statements import (
+    PAST,
+    PartitionedTable,
+    create_partition,
+    give_to,
+    is_empty,
+    lock,
+    other_owner,
+)
+from cloudpub_models.schema.statements import fetch, fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+# How long to look for a moment in which nobody is in an old partition. Beyond that its rows are deleted.
+_PATIENCE_SECONDS = 60.0
+# Long enough for a VACUUM that the server does by itself to be ended, as it is after a second; only who writes into
+# the old partition waits.
+_WRITERS_MILLISECONDS = 1_500
+# Who reads it waits too. It is less than the second after which the server ends whom it finds in a deadlock.
+_READERS_MILLISECONDS = 500
+# Everybody waits.
+_ALL_MILLISECONDS = 20
+_JOINS_TRIED = 5
+_JOINED_AT_ONCE = 30
+
+# Whether rows may go without being deleted one by one: nobody wants to be told of it, or refers to them, nor hides any.
+_MAY_BE_EMPTIED = """
+    SELECT pg_has_role(c.relowner, 'USAGE') AND NOT row_security_active(c.oid)
+        AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+                        AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0 AND t.tgname::text <> ALL (%s))
+        AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f')
+    FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+
+
+def empty_before(
+    database: peewee.Database,
+    table: PartitionedTable,
+    cutoff: datetime,
+    *,
+    told: frozenset[str] = frozenset(),
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Empty the partitions all of whose rows are from before a moment, where the table has any and they may be.
+
+    Inside a transaction nothing is done: the locks would be held until its end. Nor is it where the rows have to be
+    deleted one by one: by another role than the table's owner or one that row security holds, or since something
+    waits for their deletion. What is not emptied is left to who calls this.
+
+    Args:
+        database: the database.
+        table: the table.
+        cutoff: the moment, in UTC.
+        told: triggers that need not be told, since they were before.
+        progress: called after each partition with the number of rows so far.
+
+    Returns:
+        how many rows are gone.
+    """
+    if database.in_transaction():
+        return 0
+    over = [part for part in read_partitions(database, table.name) if part.end is not None and part.end <= cutoff]
+    if not over or not fetch_value(database, _MAY_BE_EMPTIED, (POSTGRESQL.pack_members(sorted(told)), table.quoted)):
+        return 0
+    gone = 0
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for part in over:
+        rows = _emptied(database, part.name, deadline)
+        gone += rows
+        if progress is not None and rows:
+            progress(gone)
+    _join_with_past(database, table, cutoff)
+    return gone
+
+
+def _emptied(database: peewee.Database, name: str, deadline: float) -> int:
+    """Empty a partition and return how many rows it had; none where it is never to be had, or gone by now."""
+    quoted = POSTGRESQL.quote(name)
+    while True:
+        try:
+            if is_empty(database, name):
+                return 0
+            with database.atomic():
+                run(database, "SET LOCAL statement_timeout = 0")
+                run(database, f"SET LOCAL lock_timeout = '{_WRITERS_MILLISECONDS}ms'")
+                run(database, f"LOCK TABLE {quoted} IN EXCLUSIVE MODE")
+                ((rows,),) = fetch(database, f"SELECT count(*) FROM {quoted}")  # noqa: S608 - quoted
+                run(database, f"SET LOCAL lock_timeout = '{_READERS_MILLISECONDS}ms'")
+                run(database, f"TRUNCATE {quoted}")
+                return int(rows)
+        except RefusedQueryError:
+            return 0
+        except LockNotAvailableError:
+            if time.monotonic() >= deadline:
+                return 0
+        time.sleep(random.uniform(0.05, 0.2))
+
+
+def _join_with_past(database: peewee.Database, table: PartitionedTable, cutoff: datetime) -> None:
+    """Make one of the first partitions that are over and empty, unless somebody is always in the table."""
+    for _ in range(_JOINS_TRIED):
+        try:
+            while len(list(_joinable(database, table, cutoff))) > 1:
+                with database.atomic():
+                    lock(database, table, _ALL_MILLISECONDS)
+                    _join(database, table, list(_joinable(database, table, cutoff))[:_JOINED_AT_ONCE])
+            return
+        except (LockNotAvailableError, RefusedQueryError):
+            time.sleep(random.uniform(0.01, 0.04))
+
+
+def _joinable(database: peewee.Database, table: PartitionedTable, cutoff: datetime) -> Iterator[Partition]:
+    for part in read_partitions(database, table.name):
+        if part.end is None or part.end > cutoff or not is_empty(database, part.name):
+            return
+        yield part
+
+
+def _join(database: peewee.Database, table: PartitionedTable, parts: list[Partition]) -> None:
+    if len(parts) < 2:
+        return
+    owner = other_owner(database, table.name)
+    run(database, f"DROP TABLE {', '.join([POSTGRESQL.quote(part.name) for part in parts])}")
+    give_to(database, create_partition(database, table, PAST, None, parts[-1].end), owner)

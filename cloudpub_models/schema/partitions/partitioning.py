@@ -1,0 +1,202 @@
+"""A table that is given partitions, and kept in them: those of the days to come are made whenever it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import peewee
+
+from cloudpub_models.entity.binding import sql_dialect_of
+from cloudpub_models.entity.partitioned import partition_column
+from cloudpub_models.errors import ConfigurationError, LockNotAvailableError, UnknownTableError, did_you_mean
+from cloudpub_models.schema.catalogue.catalogue import Partition
+from cloudpub_models.schema.catalogue.read import read_partitions
+from cloudpub_models.schema.migrations.applied import AppliedMigrations
+from cloudpub_models.schema.migrations.run import MigrationRun
+from cloudpub_models.schema.partitions.attaching import attach
+from cloudpub_models.schema.partitions.ranges import (
+    Range,
+    Width,
+    check_ahead,
+    check_width,
+    first_begin,
+    ranges_ahead,
+    width_of,
+)
+from cloudpub_models.schema.partitions.statements import (
+    FUTURE,
+    PartitionedTable,
+    create_partition,
+    give_to,
+    is_empty,
+    label_of,
+    lock,
+    move_rows,
+    other_owner,
+)
+from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+from cloudpub_models.sql.identifiers import shown
+
+_LOCK_TIMEOUT_SECONDS = 60.0
+_SOON = timedelta(microseconds=1)
+# Each takes some milliseconds, in which others wait.
+_AT_ONCE = 4
+
+_NOW = "SELECT timezone('utc', clock_timestamp())"
+# What a table is, whether it is ours to change, and whether it is partitioned as its model says.
+_STATE = """
+    SELECT c.relkind = 'p', pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole::text,
+           COALESCE(p.partstrat = 'r' AND p.partnatts = 1 AND p.partdefid = 0 AND a.attname = %s, false)
+    FROM pg_class c LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+    WHERE c.oid = to_regclass(%s) AND c.relkind IN ('r', 'p')
+"""
+
+
+class Plan(NamedTuple):
+    """What partitioning a table does.
+
+    Attributes:
+        table: the table.
+        until: up to when the rows that are there, and those of the next days, stay in one partition; ``None`` where the
+            table has partitions already.
+        width: how long the ranges of its partitions are.
+        ranges: the ranges of the partitions that are to be made.
+        made: the names of those that were made.
+    """
+
+    table: PartitionedTable
+    until: datetime | None
+    width: Width
+    ranges: tuple[Range, ...]
+    made: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the partitions that are to be made."""
+        return tuple(self.table.partition_name(label_of(each.begin, self.width)) for each in self.ranges)
+
+
+def model_of(models: Sequence[type[peewee.Model]], table: str) -> type[peewee.Model]:
+    """Return the model of a table.
+
+    Raises:
+        UnknownTableError: none of the models has it.
+    """
+    by_name = {model._meta.table_name: model for model in models}
+    if not isinstance(table, str) or table not in by_name:
+        hint = did_you_mean(table, by_name) if isinstance(table, str) else f"known are: {', '.join(by_name)}"
+        raise UnknownTableError(f"expected a table of the components; got {shown(table)}: {hint}")
+    return by_name[table]
+
+
+def partition(
+    database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta
+) -> tuple[str, ...]:
+    """Give a table partitions, or make those that are missing; see ``Database.partition``."""
+    check_width(width)
+    check_ahead(ahead)
+    table = _partitionable(database, model)
+    with MigrationRun(database, AppliedMigrations(database), _LOCK_TIMEOUT_SECONDS) as migration:
+        try:
+            plan = _plan(database, table, width, ahead)
+            if plan.until is not None:
+                attach(database, migration, table, plan.until)
+            while plan.ranges:
+                plan = migration.step(partial(_make, database, plan))
+            return plan.made
+        except LockNotAvailableError as error:
+            raise LockNotAvailableError(
+                f"expected {table.name} to be free for a moment within {_LOCK_TIMEOUT_SECONDS:g} s; somebody was "
+                "always at work in it for longer: do it again when no long query or transaction is"
+            ) from error
+
+
+def plan_for(database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta) -> Plan:
+    """Return what ``partition`` would do; nothing is changed."""
+    check_width(width)
+    check_ahead(ahead)
+    return _plan(database, _partitionable(database, model), width, ahead)
+
+
+def _partitionable(database: peewee.Database, model: type[peewee.Model]) -> PartitionedTable:
+    table = PartitionedTable(model._meta.table_name, partition_column(model))
+    dialect = sql_dialect_of(database)
+    if not dialect.partitions:
+        raise ConfigurationError(
+            f"expected PostgreSQL, to give {table.name} partitions; got {dialect.name}: there is nothing to do, "
+            "prune() deletes"
+        )
+    return table
+
+
+def _plan(database: peewee.Database, table: PartitionedTable, width: Width | None, ahead: timedelta) -> Plan:
+    """Return what is to be done.
+
+    Raises:
+        ConfigurationError: the table is not there, somebody else's, or has partitions of another kind or width.
+    """
+    found = fetch(database, _STATE, (table.column, table.quoted))
+    if not found:
+        raise ConfigurationError(f"expected the table {table.name}; it is missing: migrate")
+    ((is_partitioned, is_ours, owner, fits),) = found
+    if not is_ours:
+        raise ConfigurationError(
+            f"expected the owner of {table.name}, to give it partitions; got another role: connect as {owner}"
+        )
+    ((now,),) = fetch(database, _NOW)
+    moment = now.replace(tzinfo=UTC)
+    if not is_partitioned:
+        until = first_begin(moment)
+        chosen: Width = width or "day"
+        return Plan(table, until, chosen, tuple(ranges_ahead(until, chosen, max(moment + ahead, until + _SOON))))
+    parts = read_partitions(database, table.name)
+    if not fits or any(part.begin is None and part.end is None for part in parts):
+        raise ConfigurationError(
+            f"expected partitions of {table.name} by ranges of {table.column}, and no DEFAULT one; got others: leave "
+            "them to what has made them"
+        )
+    there = width_of(parts)
+    if there is not None and width not in (None, there):
+        raise ConfigurationError(
+            f"expected the width that the partitions of {table.name} have, {there!r}; got {width!r}: leave it out"
+        )
+    chosen = there or width or "day"
+    edge = _edge(parts)
+    return Plan(table, None, chosen, tuple(ranges_ahead(edge or first_begin(moment), chosen, moment + ahead)))
+
+
+def _edge(parts: Sequence[Partition]) -> datetime | None:
+    """Return the moment from which on there are no partitions but the one without an end."""
+    return max((moment for part in parts for moment in (part.end or part.begin,) if moment is not None), default=None)
+
+
+def _make(database: peewee.Database, plan: Plan) -> Plan:
+    """Make partitions where the one without an end begins, and return what remains to be done."""
+    table = plan.table
+    lock(database, table)
+    owner = other_owner(database, table.name)
+    future = [part.name for part in read_partitions(database, table.name) if part.end is None and part.begin]
+    moved = None
+    for name in future:
+        if is_empty(database, name):
+            run(database, f"DROP TABLE {POSTGRESQL.quote(name)}")
+        else:
+            moved = table.partition_name("moved")
+            run(database, f"ALTER TABLE {table.quoted} DETACH PARTITION {POSTGRESQL.quote(name)}")
+            run(database, f"ALTER TABLE {POSTGRESQL.quote(name)} RENAME TO {POSTGRESQL.quote(moved)}")
+    # Rows are moved once.
+    ranges = plan.ranges[: len(plan.ranges) if moved else _AT_ONCE]
+    made = [create_partition(database, table, label_of(each.begin, plan.width), *each) for each in ranges]
+    rest = create_partition(database, table, FUTURE, ranges[-1].end, None)
+    for name in (*made, rest):
+        give_to(database, name, owner)
+    if moved is not None:
+        targets: list[tuple[str, Range | None]] = [*zip(made, ranges, strict=True), (rest, None)]
+        move_rows(database, moved, targets, table.column)
+        run(database, f"DROP TABLE {POSTGRESQL.quote(moved)}")
+    return plan._replace(ranges=plan.ranges[len(ranges) :], made=(*plan.made, *made))

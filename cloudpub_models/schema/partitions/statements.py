@@ -1,0 +1,148 @@
+"""The statements that make partitions on PostgreSQL, and the locks under which that is done.
+
+There is no DEFAULT partition: it would be read whenever another one is made. In its place the first partition has no
+begin and the last no end, so that every row finds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import peewee
+
+from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.schema.partitions.ranges import Range, Width
+from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+PAST, FUTURE = "past", "future"
+
+# Whoever wants the table meanwhile waits behind it; so it is given up soon and tried again. It is also less than the
+# second after which the server looks for deadlocks, so that nobody else is ever the one who is ended.
+_LOCK_MILLISECONDS = 100
+
+_REFERENCED = """
+    SELECT DISTINCT confrelid::regclass::text FROM pg_constraint
+    WHERE conrelid = to_regclass(%s) AND contype = 'f' AND confrelid <> conrelid ORDER BY 1
+"""
+# Columns that the server does not work out itself.
+_WRITTEN_COLUMNS = """
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+_OTHER_OWNER = """
+    SELECT rolname::text FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+    WHERE c.oid = to_regclass(%s) AND rolname <> current_user
+"""
+
+
+class PartitionedTable(NamedTuple):
+    """A table, and the column whose ranges its partitions have."""
+
+    name: str
+    column: str
+
+    @property
+    def quoted(self) -> str:
+        """Its name as statements have it."""
+        return POSTGRESQL.quote(self.name)
+
+    def partition_name(self, label: str) -> str:
+        """Return the name of one of its partitions.
+
+        >>> PartitionedTable("function_logs", "timestamp").partition_name(PAST)
+        'function_logs_p_past'
+        """
+        return name_of_part(self.name, ["p"], label)
+
+
+def label_of(begin: datetime, width: Width) -> str:
+    """Return what the partition of a day or month is called.
+
+    >>> label_of(datetime(2026, 11, 30), "day"), label_of(datetime(2026, 11, 30), "month")
+    ('20261130', '202611')
+    """
+    return f"{begin:%Y%m%d}" if width == "day" else f"{begin:%Y%m}"
+
+
+def literal(moment: datetime) -> str:
+    """Return a moment as columns with and without a time zone take it."""
+    return f"'{moment:%Y-%m-%d %H:%M:%S.%f}+00'"
+
+
+def other_owner(database: peewee.Database, table: str) -> str | None:
+    """Return who owns a table, where that is another role than the one that is connected."""
+    found = fetch(database, _OTHER_OWNER, (POSTGRESQL.quote(table),))
+    return found[0][0] if found else None
+
+
+def give_to(database: peewee.Database, table: str, owner: str | None) -> None:
+    """Make somebody else the owner of a table."""
+    if owner is not None:
+        run(database, f"ALTER TABLE {POSTGRESQL.quote(table)} OWNER TO {POSTGRESQL.quote(owner)}")
+
+
+def create_partition(
+    database: peewee.Database, table: PartitionedTable, label: str, begin: datetime | None, end: datetime | None
+) -> str:
+    """Make a partition and return its name."""
+    name = table.partition_name(label)
+    first, last = literal(begin) if begin else "MINVALUE", literal(end) if end else "MAXVALUE"
+    quoted = POSTGRESQL.quote(name)
+    run(database, f"CREATE TABLE {quoted} PARTITION OF {table.quoted} FOR VALUES FROM ({first}) TO ({last})")
+    return name
+
+
+def hold_still(database: peewee.Database, table: PartitionedTable) -> None:
+    """Have nobody else change what a table has, or VACUUM it; others read and write on.
+
+    An ANALYZE or VACUUM that the server does by itself is ended, for which it lets somebody wait a second.
+    """
+    run(database, f"LOCK TABLE {table.quoted} IN SHARE UPDATE EXCLUSIVE MODE")
+
+
+def lock(database: peewee.Database, table: PartitionedTable, milliseconds: int = _LOCK_MILLISECONDS) -> None:
+    """Keep others out of a table, if that can be had at once, and writers out of those that it refers to.
+
+    Raises:
+        LockNotAvailableError: somebody is in it for longer.
+    """
+    hold_still(database, table)
+    run(database, f"SET LOCAL lock_timeout = '{milliseconds}ms'")
+    for (referenced,) in fetch(database, _REFERENCED, (table.quoted,)):
+        run(database, f"LOCK TABLE {referenced} IN SHARE ROW EXCLUSIVE MODE")
+    run(database, f"LOCK TABLE {table.quoted} IN ACCESS EXCLUSIVE MODE")
+
+
+def is_empty(database: peewee.Database, table: str) -> bool:
+    """Return whether a table has no rows."""
+    return not fetch(database, f"SELECT 1 FROM {POSTGRESQL.quote(table)} LIMIT 1")  # noqa: S608 - quoted
+
+
+def move_rows(database: peewee.Database, source: str, targets: Sequence[tuple[str, Range | None]], column: str) -> None:
+    """Copy the rows of a table into others, each with those of its range; the one without a range has the rest.
+
+    Nothing that is told of changes of the table whose partitions these are is told of it.
+
+    Args:
+        database: the database.
+        source: the table.
+        targets: the others, in the order of their ranges, the one without a range last.
+        column: the column that the ranges are of.
+    """
+    quoted, name = POSTGRESQL.quote(column), POSTGRESQL.quote(source)
+    ((columns,),) = fetch(database, _WRITTEN_COLUMNS, (name,))
+    end = None
+    for target, each in targets:
+        begins = literal(each.begin) if each else literal(end) if end else None
+        conditions = [f"{quoted} >= {begins}"] if begins else []
+        if each:
+            conditions.append(f"{quoted} < {literal(each.end)}")
+            end = each.end
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        run(
+            database,
+            f"INSERT INTO {POSTGRESQL.quote(target)} ({columns}) SELECT {columns} FROM {name}{where}",  # noqa: S608 - quoted
+        )

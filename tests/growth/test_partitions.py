@@ -1,0 +1,89 @@
+"""Lookups in many partitions read about as much as in one table: counted in pages, not in time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cloudpub_models import Database, Function, Managers, operators
+from tests.schema.partitions.days import DAY, today, with_days
+
+LINES_A_DAY = 40
+
+
+def fill(managers: Managers, days: int) -> Function:
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    functions = [managers.functions.insert({"user_id": ada.id, "name": name}) for name in ("resize", "crop")]
+    begin = today() - days * DAY
+    managers.function_logs.batch_insert(
+        {
+            "function_id": functions[number % 2].id,
+            "level": "info",
+            "message": f"line {number}",
+            "timestamp": begin + number * DAY / LINES_A_DAY,
+        }
+        for number in range(days * LINES_A_DAY)
+    )
+    managers.database.engine.run("VACUUM (ANALYZE) function_logs", None)
+    return functions[0]
+
+
+def pages(database: Database, call: Callable[[], object]) -> tuple[int, set[str]]:
+    """Return how many pages of tables and indexes a call's statements read, and of which tables."""
+    sent: list[Any] = []
+    stop = database.on_query(sent.append)
+    call()
+    stop()
+    read, tables = 0, set()
+    for query in sent:
+        if "FROM function_logs" in query.sql:
+            ((plan,),) = database.engine.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query.sql}", query.parameters)
+            found = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+            read += found["Shared Hit Blocks"] + found["Shared Read Blocks"]
+            tables |= set(re.findall(r'"Relation Name": "(\w+)"', json.dumps(found)))
+    return read, tables
+
+
+@pytest.fixture
+def backend() -> str:
+    """Partitions are PostgreSQL's."""
+    return "postgresql"
+
+
+def test_lookups_in_many_partitions(managers: Managers, scale: Callable[[int, int], int]) -> None:
+    days = scale(60, 367)
+    database = managers.database
+    resize = fill(managers, days)
+    plain = {name: pages(database, lookup)[0] for name, lookup in lookups(managers, resize).items()}
+    managers.functions.delete({"user_id": resize.user_id})
+    managers.users.delete_by_id(resize.user_id)
+    with_days(database, "function_logs", days)
+    # Programs see within a minute that a table has partitions.
+    database.close()
+    resize = fill(managers, days)
+    for name, lookup in lookups(managers, resize).items():
+        read, tables = pages(database, lookup)
+        assert read <= 2 * plain[name] + 4 * len(tables), name
+        # Two days, today, those to come.
+        assert len(tables) <= 6, name
+
+
+def lookups(managers: Managers, function: Function) -> dict[str, Callable[[], object]]:
+    logs = managers.function_logs
+    line = logs.find_one({"timestamp": operators.lt(today() - 20 * DAY)}, order_by="-timestamp")
+    assert line is not None
+    return {
+        "tail": lambda: logs.tail(function, 20),
+        "tail, one level": lambda: logs.tail(function, 20, "info"),
+        "by uuid": lambda: logs.find_by_uuid(line.uuid),
+        "one day": lambda: logs.count({"timestamp": between(today() - 9 * DAY)}),
+    }
+
+
+def between(begin: datetime) -> Any:
+    return operators.between(begin, begin + DAY - timedelta(microseconds=1))
