@@ -67,8 +67,8 @@ _LATE_ROWS = """
     FROM (
         SELECT DISTINCT function_id, hour FROM function_invocation_rollups_late
         WHERE hour >= @kept AND hour < @counted
-    ) AS l JOIN function_invocations AS i
-        ON i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
+    ) AS l CROSS JOIN function_invocations AS i
+    WHERE i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
 """
 _EMPTY_DAYS = """
     DELETE FROM function_invocation_rollups WHERE level = 1 AND (function_id, start) IN (
@@ -98,22 +98,22 @@ _MERGE = """
 _HOURS_OF_DAYS = """
     SELECT l.whole, h.* FROM (
         SELECT DISTINCT function_id, DAY_OF(hour) AS whole FROM function_invocation_rollups_late
-    ) AS l JOIN function_invocation_rollups AS h
-        ON h.function_id = l.function_id AND h.level = 0 AND h.start >= l.whole AND h.start < END_OF_DAY(l.whole)
+    ) AS l CROSS JOIN function_invocation_rollups AS h
+    WHERE h.function_id = l.function_id AND h.level = 0 AND h.start >= l.whole AND h.start < END_OF_DAY(l.whole)
 """
 _DAYS_OF_MONTHS = """
     SELECT l.whole, d.* FROM (
         SELECT DISTINCT function_id, MONTH_OF(hour) AS whole FROM function_invocation_rollups_late
-    ) AS l JOIN function_invocation_rollups AS d
-        ON d.function_id = l.function_id AND d.level = 1 AND d.start >= l.whole AND d.start < END_OF_MONTH(l.whole)
+    ) AS l CROSS JOIN function_invocation_rollups AS d
+    WHERE d.function_id = l.function_id AND d.level = 1 AND d.start >= l.whole AND d.start < END_OF_MONTH(l.whole)
 """
 # What has come into frozen hours, beside what was counted of them.
 _ADDITIONS = """
     SELECT l.whole, h.* FROM (
         SELECT DISTINCT function_id, hour AS whole FROM function_invocation_rollups_late
         WHERE successful IS NOT NULL AND hour < @kept
-    ) AS l JOIN function_invocation_rollups AS h
-        ON h.function_id = l.function_id AND h.level = 0 AND h.start = l.whole
+    ) AS l CROSS JOIN function_invocation_rollups AS h
+    WHERE h.function_id = l.function_id AND h.level = 0 AND h.start = l.whole
     UNION ALL
     SELECT hour, function_id, 0, hour, 1, successful, CASE WHEN duration_ms IS NULL THEN 0 ELSE 1 END,
         COALESCE(duration_ms, 0), duration_ms, duration_ms, timestamp, {single}

@@ -28,6 +28,7 @@ OF_USER: Final = "IN (SELECT id FROM functions WHERE user_id = @user)"
 _HOUR_SECONDS, _DAY_SECONDS = 3_600, 86_400
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
+# SQLite takes what stands left of CROSS JOIN first, where little is.
 _SOURCES = """
     WITH state AS (SELECT counted_until, kept_since FROM function_invocation_rollups_state),
     late AS (
@@ -50,14 +51,14 @@ _SOURCES = """
             AND NOT EXISTS (SELECT 1 FROM late AS l WHERE l.function_id = r.function_id AND l.month = r.start)
         UNION ALL
         SELECT r.* FROM (SELECT DISTINCT function_id, month FROM late WHERE month >= @months) AS m
-        JOIN function_invocation_rollups AS r
-            ON r.function_id = m.function_id AND r.level = 1 AND r.start >= m.month AND r.start < END_OF_MONTH(m.month)
-        WHERE NOT EXISTS (SELECT 1 FROM late AS l WHERE l.function_id = r.function_id AND l.day = r.start)
+        CROSS JOIN function_invocation_rollups AS r
+        WHERE r.function_id = m.function_id AND r.level = 1 AND r.start >= m.month AND r.start < END_OF_MONTH(m.month)
+            AND NOT EXISTS (SELECT 1 FROM late AS l WHERE l.function_id = r.function_id AND l.day = r.start)
         UNION ALL
         SELECT r.* FROM (SELECT DISTINCT function_id, day FROM late WHERE day >= @days) AS d
-        JOIN function_invocation_rollups AS r
-            ON r.function_id = d.function_id AND r.level = 0 AND r.start >= d.day AND r.start < END_OF_DAY(d.day)
-        WHERE NOT EXISTS (SELECT 1 FROM late AS l WHERE l.function_id = r.function_id AND l.hour = r.start)
+        CROSS JOIN function_invocation_rollups AS r
+        WHERE r.function_id = d.function_id AND r.level = 0 AND r.start >= d.day AND r.start < END_OF_DAY(d.day)
+            AND NOT EXISTS (SELECT 1 FROM late AS l WHERE l.function_id = r.function_id AND l.hour = r.start)
         UNION ALL
         SELECT r.* FROM function_invocation_rollups AS r
         WHERE r.function_id {whose} AND r.level = 0 AND r.start = @first AND r.start < @hours
@@ -74,8 +75,8 @@ _SOURCES = """
             AND timestamp < @end
         UNION ALL
         SELECT i.timestamp, CASE WHEN i.status = 'success' THEN 1 ELSE 0 END, i.duration_ms
-        FROM late AS l JOIN function_invocations AS i
-            ON i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
+        FROM late AS l CROSS JOIN function_invocations AS i
+        WHERE i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
         UNION ALL
         SELECT timestamp, successful, duration_ms FROM function_invocation_rollups_late
         WHERE function_id {whose} AND successful IS NOT NULL AND hour >= @first AND hour < @end

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import pytest
@@ -216,6 +219,26 @@ def test_without_the_option_nothing_is_looked_for(
     managers.function_invocations.get_user_daily_stats(ada)
     assert len(statements) == 4
     assert not any("rollup" in sql for sql in statements.sql)
+
+
+def test_without_the_option_no_function_more_is_called(managers: Managers, resize: Function, ada: User) -> None:
+    called: set[str] = set()
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            called.add(frame.f_code.co_filename)
+
+    invocations = managers.function_invocations
+    sys.setprofile(note)
+    try:
+        invocations.get_function_stats(resize)
+        invocations.get_daily_stats(resize)
+        invocations.get_user_daily_stats(ada)
+        invocations.get_user_overview(ada)
+    finally:
+        sys.setprofile(None)
+    assert any("statistics.py" in file for file in called)
+    assert not any("cloudpub_models/platform/rollups" in Path(file).as_posix() for file in called)
 
 
 def test_where_there_are_none_rows_are_read(managers: Managers, resize: Function, statements: Any) -> None:
