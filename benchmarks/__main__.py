@@ -59,6 +59,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         server=options.server,
         synchronous_commit=options.synchronous_commit,
         core=options.core,
+        clock=options.clock,
         memory=MEMORY in options.operations,
         process_start=PROCESS_START in options.operations,
         threads=THREADS in options.operations,
@@ -84,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="blocks of each point operation: 100, or 2 at scale tiny")
     parser.add_argument("--scale", choices=tuple(SCALES), default="normal", help="tiny only shows that it works")
     parser.add_argument("--server", metavar="URI", help="a PostgreSQL server to use, instead of starting one")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "processor"),
+        default="wall",
+        help="the time of day, or that of the processors, which other work on the machine does not change",
+    )
     parser.add_argument(
         "--synchronous-commit", choices=("on", "off"), default="off", help="whether PostgreSQL waits for its disk"
     )

@@ -146,8 +146,10 @@ def _administer(uri: str, command: str) -> None:
 
 def session_clock(database: Database) -> Callable[[], float]:
     """Return what tells how long this thread and the server's process for its session have computed, in seconds."""
-    row = None if database.dialect == "sqlite" else database.raw_query_single("SELECT pg_backend_pid() AS process")
-    return processor_clock(row and row["process"])
+    if database.dialect == "sqlite":
+        return processor_clock([])
+    rows = database.raw_query_all("SELECT pg_backend_pid() AS process")
+    return processor_clock([row["process"] for row in rows])
 
 
 def _migrate(database: BenchmarkDatabase) -> None:

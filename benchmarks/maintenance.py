@@ -41,6 +41,18 @@ class Maintenance:
         cursor.close()
         return None if row is None else row[0]
 
+    def sessions(self) -> list[int]:
+        """Return the server's processes for all other sessions of this database; none for SQLite."""
+        if self._is_sqlite:
+            return []
+        cursor = self._connection.cursor()
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        processes = [process for (process,) in cursor.fetchall()]
+        cursor.close()
+        return processes
+
     def restore(self, tables: Sequence[str]) -> None:
         """Delete the rows that a write has added, and what it has left behind."""
         for table in tables:

@@ -12,7 +12,7 @@ import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,18 +71,19 @@ class Measurement:
         return abs(self.control_deviation) <= LARGEST_CONTROL_DEVIATION
 
 
-def processor_clock(process: int | None) -> Callable[[], float]:
-    """Return what tells how long this thread has computed, and a process of the server beside it (Linux), in seconds.
+def processor_clock(processes: Sequence[int]) -> Callable[[], float]:
+    """Return what tells how long this thread has computed, and the server's processes beside it (Linux), in seconds.
 
     It waits for nobody, so that it is of use where a machine does much else.
 
     Args:
-        process: that of the session on the server; ``None`` where there is none, as for SQLite.
+        processes: those of the sessions on the server, of which only that computes which is being measured; none for
+            SQLite.
     """
-    if process is None:
+    if not processes:
         return time.thread_time
-    computed = Path(f"/proc/{process}/schedstat")
-    return lambda: time.thread_time() + int(computed.read_text(encoding="ascii").split()[0]) / 1e9
+    computed = [Path(f"/proc/{process}/schedstat") for process in processes]
+    return lambda: time.thread_time() + sum(int(each.read_bytes().split()[0]) for each in computed) / 1e9
 
 
 def measure(

@@ -102,7 +102,7 @@ def _ours(target: BenchmarkDatabase, opened: ExitStack, *, recorded: bool) -> Up
 
 def _clock(target: BenchmarkDatabase, execute: Callable[[str], Any]) -> Callable[[], float]:
     """Return what tells how long this process and a session have computed, whose cursor ``execute`` returns."""
-    return processor_clock(execute("SELECT pg_backend_pid()").fetchone()[0] if target.dialect == "postgresql" else None)
+    return processor_clock(execute("SELECT pg_backend_pid()").fetchone() if target.dialect == "postgresql" else ())
 
 
 def _functions(managers: Managers) -> list[int]:

@@ -86,9 +86,10 @@ def _circumstances(results: Results) -> str:
     shown += [versions[database] for database in databases_of(results)]
     shown += [f"{TITLES[name]} {versions[name]}" for name in libraries.PEERS if name in versions]
     pinned = "" if all(results["pinned"].values()) else " The server could not be pinned to one core."
+    clock = ", in processor time" if results.get("clock") == "processor" else ""
     return (
         f"{results['date']}; {', '.join(shown)}. {results['rounds']} rounds, "
-        f"synchronous_commit={results['synchronous_commit']}.{pinned}"
+        f"synchronous_commit={results['synchronous_commit']}{clock}.{pinned}"
     )
 
 

@@ -37,6 +37,7 @@ class Plan:
         server: the URI of a PostgreSQL server; ``None`` starts one.
         synchronous_commit: ``"on"`` or ``"off"``.
         core: the core for point operations; ``None`` takes the last one.
+        clock: ``"wall"`` or ``"processor"``, as of a ``Task``.
         memory: measure the memory that streams take.
         process_start: measure what an import takes.
         threads: measure lookups of several threads at once, on PostgreSQL.
@@ -51,6 +52,7 @@ class Plan:
     server: str | None
     synchronous_commit: str
     core: int | None
+    clock: str
     memory: bool
     process_start: bool
     threads: bool
@@ -65,6 +67,7 @@ def run(plan: Plan) -> Results:
         "scale": plan.scale,
         "rounds": plan.rounds,
         "synchronous_commit": plan.synchronous_commit,
+        "clock": plan.clock,
         "versions": _versions(plan.libraries),
         "pinned": {},
         "measurements": [],
@@ -170,6 +173,7 @@ def _collect(
         attempts=plan.attempts,
         cores=sorted(stage.cores),
         memory=stage.memory,
+        clock=plan.clock,
     )
     for outcome in _run_worker(task):
         where = {"library": library, "database": database.dialect}

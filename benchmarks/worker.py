@@ -23,7 +23,7 @@ from benchmarks.data import SCALES, Data
 from benchmarks.databases import BenchmarkDatabase
 from benchmarks.library import Library
 from benchmarks.maintenance import Maintenance
-from benchmarks.measuring import Contestant, measure
+from benchmarks.measuring import Contestant, measure, processor_clock
 from benchmarks.memory import extra_megabytes
 from benchmarks.operations import BY_NAME, STREAMS, Operation
 
@@ -41,6 +41,7 @@ class Task:
         attempts: how often a measurement with deviating controls is made at most.
         cores: the cores to run on.
         memory: measure the memory that streams take, instead of time.
+        clock: ``"wall"``, or ``"processor"`` for what the client and its sessions of the server have computed.
     """
 
     library: str
@@ -51,6 +52,7 @@ class Task:
     attempts: int
     cores: list[int]
     memory: bool = False
+    clock: str = "wall"
 
     def to_json(self) -> str:
         """Return the task as the worker's argument."""
@@ -120,11 +122,14 @@ def _measure_time(
         argument = next(arguments(data, one))
         operation.check(one, data, argument, getattr(one, operation.name)(argument))
         restore()
-    control, control_again = [Contestant(_call(operation, one), arguments_of_control(data, one)) for one in controls]
+    clock = time.perf_counter if task.clock == "wall" else processor_clock(maintenance.sessions())
+    control, control_again = [
+        Contestant(_call(operation, one), arguments_of_control(data, one), clock) for one in controls
+    ]
     measurement = measure(
         control,
         control_again,
-        Contestant(_call(operation, library), operation.arguments(data, library)),
+        Contestant(_call(operation, library), operation.arguments(data, library), clock),
         rounds=operation.rounds(task.rounds),
         attempts=task.attempts,
         restore=restore if operation.restored else _nothing_to_restore,

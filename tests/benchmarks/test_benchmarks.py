@@ -8,13 +8,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import psycopg2
 import pytest
 
 from benchmarks import report
-from benchmarks.measuring import Measurement
+from benchmarks.databases import BenchmarkDatabase
+from benchmarks.maintenance import Maintenance
+from benchmarks.measuring import Measurement, processor_clock
 from benchmarks.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +114,18 @@ def test_controls_that_differ_void_a_measurement(again, valid):
     measurement = Measurement(1.0, again, 2.0, rounds=2, calls=1)
     assert measurement.valid is valid
     assert measurement.ratio == pytest.approx(2.0 / ((1 + again) / 2))
+
+
+def test_the_clock_of_processors_has_what_the_server_computes(postgresql_url):
+    maintenance = Maintenance(BenchmarkDatabase("postgresql", postgresql_url), 0)
+    connection = psycopg2.connect(postgresql_url)
+    clock = processor_clock(maintenance.sessions())
+    began, own = clock(), time.thread_time()
+    connection.cursor().execute("SELECT sum(n) FROM generate_series(1, 300000) AS n")
+    passed, own_passed = clock() - began, time.thread_time() - own
+    connection.close()
+    maintenance.close()
+    assert passed > 2 * own_passed
 
 
 def test_what_recording_costs_is_measured(capsys):
