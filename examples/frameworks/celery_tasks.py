@@ -1,8 +1,8 @@
-"""Celery tasks that record invocations and delete old logs.
+"""Celery tasks that record invocations, make deployments and delete old logs.
 
 CLOUDPUB_DATABASE_URL=postgresql://… CELERY_BROKER_URL=redis://… celery -A celery_tasks worker
 
-A message may be delivered twice, and a task run again after it failed; both tasks may.
+A message may be delivered twice, and a task run again after it failed; all of these may.
 """
 
 from __future__ import annotations
@@ -45,6 +45,18 @@ def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: i
             "duration_ms": duration_ms,
         }
         return managers.function_invocations.batch_insert([row], on_conflict="ignore", conflict_columns=["uuid"]) == 1
+
+
+@app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
+def deploy(message: str, function_uuid: str, image_tag: str, s3_key: str) -> bool:
+    """Make a function's next deployment, once for each message; return whether it was made now.
+
+    The tables that this needs come with ``cloudpub migrate up --component cloudpub_models.work.component:component``.
+    """
+    with database.once(f"deploy:{message}") as fresh:  # a transaction: what is done, and that it is
+        if fresh:
+            managers.function_deployments.deploy(managers.functions.get_by_uuid(function_uuid), image_tag, s3_key)
+    return fresh
 
 
 @app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)

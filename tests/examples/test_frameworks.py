@@ -26,6 +26,7 @@ from cloudpub_models import Function, Managers, User
 from cloudpub_models import database as default_database
 from cloudpub_models.errors import ConnectionLostError, InvalidQueryError, NotFoundError
 from tests.waiting import LONG_ENOUGH, wait_until
+from tests.work.databases import opened
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES = CHECKOUT / "examples" / "frameworks"
@@ -228,6 +229,18 @@ def test_a_celery_task_runs_again_when_the_database_was_the_reason(
 def test_a_celery_task_fails_at_once_where_waiting_does_not_help(celery_tasks: ModuleType, managers: Managers) -> None:
     with pytest.raises(NotFoundError):
         celery_tasks.record_invocation.delay(str(uuid4()), str(uuid4()), "success").get()
+
+
+def test_a_celery_task_deploys_once_for_each_message(
+    celery_tasks: ModuleType, url: str, managers: Managers, resize: Function
+) -> None:
+    with opened(url):
+        pass
+    with pytest.raises(NotFoundError):
+        celery_tasks.deploy.delay("1", str(uuid4()), "resize:1", "1.zip").get()
+    made = [celery_tasks.deploy.delay(message, str(resize.uuid), "resize:1", "1.zip").get() for message in "1121"]
+    assert made == [True, False, True, False]
+    assert [deployment.version for deployment in managers.function_deployments.find_all(order_by="id")] == [1, 2]
 
 
 def test_a_celery_task_prunes(celery_tasks: ModuleType, managers: Managers, resize: Function) -> None:
