@@ -205,3 +205,19 @@ def test_several_prune_at_once(old: Old, database_url: str) -> None:
     assert len(counts) == 4
     assert sum(counts) == 8 * EACH
     assert old.managers.function_logs.count() == 2 * EACH
+
+
+def test_rollups_keep_the_statistics_of_what_goes(managers: Managers, resize: Function) -> None:
+    begin = with_days(managers.database, "function_invocations", 4)
+    invocations = managers.function_invocations
+    invocations.batch_insert(
+        {"function_id": resize.id, "status": "success", "duration_ms": 5, "timestamp": begin + n * DAY / 10}
+        for n in range(40)
+    )
+    invocations.enable_rollups()
+    assert invocations.prune(begin + 2 * DAY) == 20
+    # No row was deleted by itself.
+    assert len(managers.database.partitions("function_invocations")) == 4 + 4 - 2
+    reader = Database(managers.database.engine.database, rollups=True)
+    assert Managers(reader).function_invocations.get_function_stats(resize.id, begin - DAY).total == 40
+    reader.close()
