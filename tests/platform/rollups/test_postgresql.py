@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -248,7 +249,7 @@ def test_who_may_only_write_invocations_leaves_marks(
 ) -> None:
     insert(0)
     rolled.function_invocations.rollup()
-    role = f"writer_{id(rolled)}"
+    role = f"writer_{uuid4().hex}"
     rolled.database.raw_execute(f"CREATE ROLE {role}")
     try:
         rolled.database.raw_execute(f"GRANT INSERT, SELECT ON function_invocations TO {role}")
