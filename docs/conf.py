@@ -66,6 +66,7 @@ _NAVIGATION = {
         "GRAPHQL",
         "REPLICAS",
         "PARTITIONS",
+        "ARCHIVE",
         "SCHEMA",
         "../genindex",
     ],

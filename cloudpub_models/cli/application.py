@@ -11,6 +11,7 @@ import typer
 
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
+from cloudpub_models.cli.commands.archive import archive
 from cloudpub_models.cli.commands.delete import delete
 from cloudpub_models.cli.commands.demo.command import demo
 from cloudpub_models.cli.commands.doctor.command import doctor
@@ -59,6 +60,9 @@ application.command(epilog="Example: cloudpub schema --output schema.svg")(schem
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)
 application.command(epilog="Example: cloudpub partition function_logs --width day --dry-run")(partition)
 application.command(epilog="Example: cloudpub prune logs --older-than 30d --dry-run")(prune)
+application.command(epilog="Example: cloudpub archive function_invocations --older-than 90d --to archive/invocations")(
+    archive
+)
 application.command(epilog="Example: cloudpub stats resize-image --period 7d --html stats.html")(stats)
 application.command(epilog="Example: cloudpub demo --database postgresql://localhost/playground --seed 7")(demo)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cloudpub_models.manager.manager import Manager
     from cloudpub_models.manager.scope import Scope
     from cloudpub_models.models import OrganizationMember, User, UserInformation
+    from cloudpub_models.platform.archive import Archive
     from cloudpub_models.platform.deployments import FunctionDeploymentManager
     from cloudpub_models.platform.functions import FunctionManager
     from cloudpub_models.platform.invocations import FunctionInvocationManager
@@ -190,6 +192,24 @@ class Managers:
             raise InvalidValueError(f"expected a reason for managers of all rows; got {shown(reason)}: say what for")
         _log.info("managers of all rows of %s: %s", self.database, shown(reason))
         return self._all_rows()
+
+    def archive(self, directory: str | PathLike[str]) -> Archive:
+        """Return the archive in a directory: old rows of a table, moved to files and asked there.
+
+        Args:
+            directory: where the files are; each table has one of its own. It need not be there yet.
+
+        Raises:
+            InvalidValueError: it is no path.
+            UnguardedError: these are managers of some rows only.
+
+        >>> managers.archive("archive/invocations")
+        Archive('archive/invocations')
+        """
+        from cloudpub_models.platform.archive import Archive
+
+        self._refuse_scope("archive()")
+        return Archive(self.database, self.for_model, directory)
 
     def _all_rows(self) -> Self:
         from cloudpub_models.manager.scope import UNRESTRICTED

@@ -20,6 +20,7 @@ FLOORS = [
     ("history", "work"),
     ("connection",),
     ("manager",),
+    ("archive",),
     ("models", "migrations"),
     ("platform",),
     ("dto",),
@@ -28,7 +29,7 @@ FLOORS = [
     (FACE,),
     ("cli",),
 ]
-KIT = {"errors", "sql", "entity", "component", "schema", "history", "work", "connection", "manager"}
+KIT = {"errors", "sql", "entity", "component", "schema", "history", "work", "connection", "manager", "archive"}
 
 FLOORS_OF_SQL = [
     (

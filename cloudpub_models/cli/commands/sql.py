@@ -15,15 +15,24 @@ from typing import Annotated, Any
 import typer
 
 from cloudpub_models.cli.given.cells import read_json
-from cloudpub_models.cli.given.options import FormatOption, JsonOption, SecretsOption, chosen_format, repeatable
+from cloudpub_models.cli.given.options import (
+    ArchiveOption,
+    FormatOption,
+    JsonOption,
+    SecretsOption,
+    chosen_format,
+    repeatable,
+)
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, read_standard_input
 from cloudpub_models.cli.shown.output import print_document, print_rows
 from cloudpub_models.cli.shown.row_files import FileFormat
 from cloudpub_models.cli.shown.terminal import print_line, print_note
+from cloudpub_models.connection import Database
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine, Row
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.columns.table import table_of
+from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.secrets import MASK, is_secret_name
 
@@ -44,6 +53,7 @@ def sql(
             "The text for @NAME; NAME:=JSON for a number, true, null or a list for IN. May be repeated.",
         ),
     ] = None,
+    archive: ArchiveOption = None,
     write: Annotated[bool, typer.Option("--write", help="Let the statement change the database.")] = False,
     with_secrets: SecretsOption = False,
     format: FormatOption = None,
@@ -52,13 +62,20 @@ def sql(
     """Run one SQL statement with @name parameters, and print its rows.
 
     Without --write it runs in a read-only transaction, in which the database refuses changes to its tables. Columns
-    that are called like a secret one (password_hash) are masked.
+    that are called like a secret one (password_hash) are masked. An archive is asked in DuckDB's SQL, with $name for
+    parameters, and needs no database.
     """
     chosen = chosen_format(format, as_json)
     values = parse_parameters(parameters or ())
     text = read_standard_input() if statement == STANDARD_STREAM else statement
     if not text.strip():
         raise typer.BadParameter("expected an SQL statement; got nothing")
+    if archive is not None:
+        if write:
+            raise typer.BadParameter("expected --archive or --write; got both: an archive is only read")
+        found = Managers(Database()).archive(archive).query(text, values)
+        _print_result(*found, None, chosen, masks=not with_secrets, as_json=as_json)
+        return
     for model in target.models.values():
         table_of(model)  # which columns are secret is known from their tables
     with target.opened() as database, database.transaction(read_only=not write):

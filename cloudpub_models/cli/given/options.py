@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -44,6 +45,10 @@ def repeatable(name: str, metavar: str, help: str) -> Any:
 
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="As users or functions; 'schema' shows them all.")]
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--archive", metavar="DIR", help="Ask this archive instead of the database.", show_default=False),
+]
 FunctionArgument = Annotated[str, typer.Argument(metavar="FUNCTION", help="Its uuid, or its name if no other has it.")]
 ColumnsOption = Annotated[
     str | None,

@@ -12,7 +12,14 @@ from typing import Annotated
 import typer
 
 from cloudpub_models.cli.commands.stats.measurements import Period, measure
-from cloudpub_models.cli.given.options import FunctionArgument, JsonOption, UntilOption, aware, find_function
+from cloudpub_models.cli.given.options import (
+    ArchiveOption,
+    FunctionArgument,
+    JsonOption,
+    UntilOption,
+    aware,
+    find_function,
+)
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import file_to_write
 from cloudpub_models.cli.shown.output import print_document
@@ -36,6 +43,7 @@ def stats(
             show_default=False,
         ),
     ] = None,
+    archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show how a function's invocations went: figures, durations, and invocations and failures over time.
@@ -47,7 +55,9 @@ def stats(
     with target.opened() as database:
         database.reads_rollups = is_on(database)
         managers = Managers(database)
-        measured = measure(managers, find_function(managers, function), period, aware(until) or datetime.now(UTC))
+        place = None if archive is None else managers.archive(archive)
+        end = aware(until) or datetime.now(UTC)
+        measured = measure(managers, find_function(managers, function), period, end, place)
     if as_json:
         print_document(measured.to_json())
     elif html is not None:

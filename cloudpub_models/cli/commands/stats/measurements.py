@@ -14,6 +14,7 @@ from typing import Any
 
 from cloudpub_models.cli.commands.stats.histogram import Bin, histogram
 from cloudpub_models.models import Function
+from cloudpub_models.platform.archive import Archive
 from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets, last_days, last_hours
 from cloudpub_models.platform.registry import Managers
@@ -25,6 +26,7 @@ from cloudpub_models.platform.statistics import (
     stats_of,
     stats_of_parts,
 )
+from cloudpub_models.platform.statistics import series as series_of
 
 
 class Period(StrEnum):
@@ -111,7 +113,9 @@ class Measurements:
         }
 
 
-def measure(managers: Managers, function: Function, period: Period, until: datetime) -> Measurements:
+def measure(
+    managers: Managers, function: Function, period: Period, until: datetime, archive: Archive | None = None
+) -> Measurements:
     """Read a function's statistics, all of them from the same moment's data.
 
     Args:
@@ -119,21 +123,51 @@ def measure(managers: Managers, function: Function, period: Period, until: datet
         function: the function.
         period: how far back from ``until``.
         until: an aware datetime; the hour or day that it lies in is the last one.
+        archive: where the invocations are, instead of in the database.
     """
+    if archive is not None:
+        return _measured_in(archive, function, period, until)
     invocations = managers.function_invocations
     with managers.database.transaction(isolation="REPEATABLE READ", read_only=True):
-        if period is Period.MONTH:
-            slots = last_days(30, until, UTC)
-            series = invocations.get_daily_stats(function, len(slots), until=until)
-        else:
-            slots = last_hours(24 if period is Period.DAY else 24 * 7, until, UTC)
-            series = invocations.get_hourly_stats(function, len(slots), until=until)
+        slots = _slots(period, until)
+        count = invocations.get_daily_stats if period is Period.MONTH else invocations.get_hourly_stats
+        series = count(function, len(slots), until=until)
         durations, figures = _durations(managers, function, slots)
         latest = None
         if not any(bucket.total for bucket in series):
             latest = invocations.find_one(
                 {"function_id": function.id}, order_by="timestamp", order_direction="DESC", select=["timestamp"]
             )
+    return _together(function, period, series, durations, figures, latest.timestamp if latest else None)
+
+
+def _measured_in(archive: Archive, function: Function, period: Period, until: datetime) -> Measurements:
+    slots = _slots(period, until)
+    rows = archive.durations(function, slots)
+    counts: dict[int, dict[int, int]] = defaultdict(dict)
+    for row in rows:
+        if row["duration_ms"] is not None:
+            counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["total"]
+    latest = [] if rows else archive.find({"function_id": function.id}, limit=1)
+    durations = [Durations(counts[number]) for number in range(len(slots))]
+    series = series_of(rows, slots)
+    return _together(function, period, series, durations, None, latest[0]["timestamp"] if latest else None)
+
+
+def _slots(period: Period, until: datetime) -> Buckets:
+    if period is Period.MONTH:
+        return last_days(30, until, UTC)
+    return last_hours(24 if period is Period.DAY else 24 * 7, until, UTC)
+
+
+def _together(
+    function: Function,
+    period: Period,
+    series: Sequence[InvocationBucket],
+    durations: Sequence[Durations],
+    figures: FunctionStats | None,
+    latest: datetime | None,
+) -> Measurements:
     points = [Point(bucket, spread.percentiles) for bucket, spread in zip(series, durations, strict=True)]
     all_durations = Durations.together(durations)
     if figures is None:
@@ -145,7 +179,7 @@ def measure(managers: Managers, function: Function, period: Period, until: datet
         figures=figures,
         points=points,
         histogram=histogram(all_durations),
-        latest=latest.timestamp if latest else None,
+        latest=latest,
     )
 
 
