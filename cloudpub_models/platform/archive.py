@@ -51,6 +51,13 @@ class Archive:
         if not isinstance(directory, str | PathLike) or not str(directory):
             raise InvalidValueError(f"expected the path of a directory for an archive; got {shown(directory)}")
         self.directory = Path(directory)
+        try:
+            # A name that is too long, or has characters that no name can have.
+            self.directory.exists()
+        except (OSError, ValueError) as error:
+            raise InvalidValueError(
+                f"expected the path of a directory for an archive; got {shown(str(directory))}: {error}"
+            ) from error
         self._database = database
         self._manager_of = manager_of
 

@@ -520,13 +520,15 @@ def test_the_walk_finds_what_a_manager_without_an_owner_tells(world: World) -> N
 
 
 def test_no_registry_leads_out(world: World) -> None:
-    walked = {"owned_by", "unrestricted", "for_model"}
+    walked = {"archive", "owned_by", "unrestricted", "for_model"}
     assert methods(world.mine) == walked
     for owner in (world.theirs[User], world.theirs[User].id, world.own[User], 10**9):
         with pytest.raises(UnguardedError, match="of the user"):
             world.mine.owned_by(owner)
     with pytest.raises(UnguardedError, match="of the user"):
         world.mine.unrestricted("for once")
+    with pytest.raises(UnguardedError, match="of the user"):
+        world.mine.archive("archive")
     assert world.mine.for_model(Function) is world.mine.functions
     assert world.mine.for_model(Function).count() == 1
 

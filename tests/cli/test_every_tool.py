@@ -247,6 +247,7 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     walk("rollup")
     walk("stats", function["uuid"])
     walk("rollup", "off")
+    walk("archive", "function_invocations", "--older-than", "1d", "--to", "archive")
     walk("prune", "logs", "--older-than", "1d", "--yes")
     walk("partition", "function_logs", "--dry-run", exit_code=0 if cli_database_url.startswith("postgresql") else 1)
     assert walk("count", "charges") == "2\n"

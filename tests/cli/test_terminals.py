@@ -57,6 +57,7 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
         ("--from", "database", "--format", format) for format in ("mermaid", "dot", "svg", "markdown", "sql")
     ],
     ("logs",): [("1-of-them",), ("1-of-them", "--json")],
+    ("archive",): [("function_logs", "--older-than", "30d", "--to", place) for place in ("archive", HOSTILE)],
     ("prune",): [("logs", "--older-than", "30d")],
     ("partition",): [("function_logs", "--width", "day"), (HOSTILE,), ("function_logs", "--ahead", HOSTILE)],
     ("history", "on"): [("--also", "function_logs"), ("--json",), ("--also", HOSTILE)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -217,6 +218,19 @@ def _(world: World, given: str) -> Any:
 @DOORS.door("Managers.unrestricted(reason)", harmless=TEXTS, accepts=lambda given: given.strip() != "")
 def _(world: World, given: str) -> Any:
     assert world.managers.unrestricted(given).users.find_by_id(-1) is None
+
+
+def _is_a_path(given: str) -> bool:
+    try:
+        Path(given).exists()
+    except (OSError, ValueError):
+        return False
+    return given != ""
+
+
+@DOORS.door("Managers.archive(directory)", harmless=TEXTS, accepts=_is_a_path)
+def _(world: World, given: str) -> Any:
+    assert str(world.managers.archive(given).directory) == str(Path(given))
 
 
 @DOORS.door("Manager.lease(holder)", harmless=TEXTS, accepts=text(255, empty=False))
