@@ -64,7 +64,11 @@ class MovedMonth(NamedTuple):
 
 
 def move(
-    manager: Manager[Any], directory: Path, before: datetime, progress: Progress | None = None
+    manager: Manager[Any],
+    directory: Path,
+    before: datetime,
+    progress: Progress | None = None,
+    prepare: Callable[[datetime], object] | None = None,
 ) -> Iterator[MovedMonth]:
     """Move the rows of all months that had ended before a moment, and say of each what was moved.
 
@@ -73,6 +77,7 @@ def move(
         directory: of the archive.
         before: the moment.
         progress: called with the number of rows deleted so far.
+        prepare: called with a month's end before its rows are deleted.
 
     Raises:
         InvalidValueError: the table cannot be archived, or the directory has something else.
@@ -80,8 +85,12 @@ def move(
     """
     mover = _Mover(manager, directory, progress)
     mover.check()
+    if next(mover.months(before), None) is None:
+        return
     with one_writer(directory):
         for begin, end in mover.months(before):
+            if prepare is not None:
+                prepare(end)
             yield mover.move(begin, end)
 
 

@@ -15,6 +15,7 @@ from cloudpub_models.errors import InvalidValueError, did_you_mean
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.models import FunctionInvocation
 from cloudpub_models.platform.periods import Buckets, moment
+from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key
 from cloudpub_models.platform.statistics import FunctionStats, function_stats
 from cloudpub_models.sql.identifiers import shown
@@ -94,7 +95,10 @@ class Archive:
         self, table: str, older_than: datetime | timedelta, *, progress: Progress | None = None
     ) -> Iterator[MovedMonth]:
         """As ``move``, but the months one by one, each when it has been moved."""
-        return move(self._manager(table), self.directory, moment(older_than, "older_than"), progress)
+        manager = self._manager(table)
+        # What counts the rows has counted them before they go.
+        prepare = manager._pruned_before if isinstance(manager, PrunedManager) else None
+        return move(manager, self.directory, moment(older_than, "older_than"), progress, prepare)
 
     def count(
         self,
