@@ -1,6 +1,6 @@
 # The everyday commands; `make` alone says which there are.
 
-.PHONY: help install hooks test soak partitioned check format pages pictures bounds ci
+.PHONY: help install hooks test soak partitioned distributed check format pages pictures bounds ci
 
 help:  # what there is
 	@sed -n 's/^\([a-z]*\):.*  # /make \1	/p' Makefile
@@ -20,6 +20,9 @@ soak:  # the long versions of the tests that have one
 
 partitioned:  # the tests of managers and the platform on partitioned tables
 	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
+
+distributed:  # the tests of managers and the platform on tables as Citus allows them
+	CLOUDPUB_DISTRIBUTED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
 
 check:  # format, lint and types, changing nothing
 	.venv/bin/python -m ruff format --check .

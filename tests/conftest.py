@@ -26,8 +26,8 @@ PROCESSES = 8
 # call takes half as long again while coverage is measured.
 NOT_COVERED = tuple(f"tests/{room}/" for room in ("abuse", "benchmarks", "docs", "examples", "growth", "house"))
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
-PARTITIONED_VARIABLE = "CLOUDPUB_PARTITIONED"
-PARTITIONED_TABLES = ("function_logs", "function_invocations")
+PARTITIONED_VARIABLE, DISTRIBUTED_VARIABLE = "CLOUDPUB_PARTITIONED", "CLOUDPUB_DISTRIBUTED"
+GROWING_TABLES = ("function_logs", "function_invocations")
 
 # Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
 settings.register_profile("every day", derandomize=True, database=None, deadline=None, max_examples=50)
@@ -86,17 +86,37 @@ def postgresql_server() -> Iterator[str]:
 def databases_on_server(postgresql_server: str) -> Iterator[PostgresqlDatabases]:
     """Makes databases on the server."""
     databases = PostgresqlDatabases(postgresql_server)
-    if os.environ.get(PARTITIONED_VARIABLE):
-        databases.template = with_partitions(databases)
+    for variable, change in ((PARTITIONED_VARIABLE, partition), (DISTRIBUTED_VARIABLE, distribute)):
+        if os.environ.get(variable):
+            databases.template = changed_template(databases, change)
     yield databases
     databases.close()
 
 
-def with_partitions(databases: PostgresqlDatabases) -> str:
-    """Give the tables of a template partitions, and return its name: the same tests then run on partitioned tables."""
+def partition(database: Database, table: str) -> None:
+    """Give a table partitions."""
+    database.partition(table, "month")
+
+
+def distribute(database: Database, table: str) -> None:
+    """Leave a table what Citus allows where rows are distributed by their function.
+
+    No references, since functions are elsewhere, and in every key the column by which rows are distributed; triggers
+    neither, of which the table has none.
+    """
+    for change in (
+        f"DROP CONSTRAINT {table}_function_id_fkey",
+        f"DROP CONSTRAINT {table}_pkey, ADD PRIMARY KEY (id, function_id)",
+        f"DROP CONSTRAINT {table}_uuid_key, ADD UNIQUE (uuid, function_id)",
+    ):
+        database.raw_execute(f"ALTER TABLE {table} {change}")
+
+
+def changed_template(databases: PostgresqlDatabases, change: Callable[[Database, str], None]) -> str:
+    """Return the name of a template in which the tables that only grow are changed: the same tests then run on those."""
     database = Database(databases.create(databases.template))
-    for table in PARTITIONED_TABLES:
-        database.partition(table, "month")
+    for table in GROWING_TABLES:
+        change(database, table)
     (row,) = database.raw_query_all("SELECT current_database() AS name")
     database.close()
     return str(row["name"])
@@ -175,7 +195,7 @@ def database(database_url: str, backend: str) -> Iterator[Database]:
 @pytest.fixture
 def plain_tables(database: Database) -> None:
     """Tables without partitions, of which that is known: it is asked once a minute at most, and not to be counted."""
-    for table in PARTITIONED_TABLES:
+    for table in GROWING_TABLES:
         if database.engine.is_partitioned(table):
             pytest.skip("what is sent is counted on tables without partitions")
 
