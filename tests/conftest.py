@@ -113,7 +113,7 @@ def distribute(database: Database, table: str) -> None:
 
 
 def changed_template(databases: PostgresqlDatabases, change: Callable[[Database, str], None]) -> str:
-    """Return the name of a template in which the tables that only grow are changed: the same tests then run on those."""
+    """Return the name of a template in which the tables that only grow are changed, for the same tests to run on."""
     database = Database(databases.create(databases.template))
     for table in GROWING_TABLES:
         change(database, table)
