@@ -115,15 +115,14 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         >>> managers.function_logs.find_by_uuid(line.uuid) == line
         True
         """
-        if self._is_partitioned:
-            require_value(uuid, "uuid")
-            began = time_of(UUID(self.table.columns["uuid"].encode(uuid)))
-            if began is not None:
-                around = operators.between(began - _AROUND, began + _AROUND)
-                where: Any = {"uuid": uuid, "timestamp": around}
-                found = self.find_all(where, limit=1)
-                if found:
-                    return found[0]
+        require_value(uuid, "uuid")
+        began = time_of(UUID(self.table.columns["uuid"].encode(uuid)))
+        if began is not None and self._is_partitioned:
+            around = operators.between(began - _AROUND, began + _AROUND)
+            where: Any = {"uuid": uuid, "timestamp": around}
+            found = self.find_all(where, limit=1)
+            if found:
+                return found[0]
         return super().find_by_uuid(uuid)
 
     def get_by_uuid(self, uuid: UUID | str) -> M:
