@@ -310,6 +310,7 @@ def test_no_rows(managers, statements):
     assert statements == []
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_nothing_stays_when_a_late_row_fails(managers, function):
     rows = itertools.chain((log(function) for _ in range(2500)), [log(function, function_id=10**6)])
     with pytest.raises(ForeignKeyViolationError):
@@ -337,6 +338,7 @@ def test_a_bad_row_is_refused_before_it_is_sent(managers, function):
     assert managers.function_logs.count() == 0
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_a_failing_batch_leaves_the_callers_transaction_usable(managers, database, function):
     with database.transaction():
         managers.function_logs.insert(log(function, "kept"))

@@ -28,6 +28,7 @@ def counts(managers: Managers) -> dict[str, int]:
     return {model._meta.table_name: managers.for_model(model).count() for model in managers.users.database.models}
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_it_says_what_would_go(managers: Managers) -> None:
     ada = fill(managers)
     preview = managers.users.delete_preview({"id": ada.id})

@@ -43,6 +43,7 @@ def test_record(managers: Managers, resize: Function, statements: Any) -> None:
     assert abs(call.timestamp - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_record_refuses_what_cannot_be_kept(managers: Managers, resize: Function) -> None:
     with pytest.raises(NotFoundError, match=f"id {resize.id + 1}"):
         managers.function_invocations.record(resize.id + 1, "success", 1)

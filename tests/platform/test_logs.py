@@ -20,6 +20,7 @@ def test_append(managers: Managers, resize: Function, statements: Any) -> None:
     assert abs(line.timestamp - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_append_refuses_what_cannot_be_kept(managers: Managers, resize: Function) -> None:
     with pytest.raises(NotFoundError, match=f"id {resize.id + 1}"):
         managers.function_logs.append(resize.id + 1, "info", "x")

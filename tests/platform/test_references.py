@@ -129,6 +129,7 @@ def test_operations_on_a_function_take_its_uuid(managers: Managers, statements: 
         operate(managers, NOBODY)
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_operations_on_deployments_and_users_take_uuids(managers: Managers) -> None:
     function = Factory(managers).function()
     user = managers.users.get_by_id(function.user_id)

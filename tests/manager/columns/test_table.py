@@ -236,6 +236,7 @@ WAYS: dict[str, Callable[[FunctionLogManager, dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.usefixtures("plain_tables")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("moment", [LONG_AGO, LONG_AGO.astimezone(timezone(timedelta(hours=9))), LONG_AGO.isoformat()])
 def test_a_uuid_begins_with_the_moment_of_its_row(
@@ -246,6 +247,7 @@ def test_a_uuid_begins_with_the_moment_of_its_row(
     assert [(time_of(row.uuid), row.timestamp) for row in found] == [(LONG_AGO, LONG_AGO)]
 
 
+@pytest.mark.usefixtures("plain_tables")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_uuid_begins_with_the_current_moment_where_the_row_has_none(
     managers: Managers, resize: Function, way: str
@@ -261,6 +263,7 @@ def test_a_uuid_begins_with_the_current_moment_where_the_row_has_none(
     assert before < moment < datetime.now(UTC) + timedelta(seconds=60)
 
 
+@pytest.mark.usefixtures("plain_tables")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_uuid_that_is_given_stays_whatever_its_version(managers: Managers, resize: Function, way: str) -> None:
     given = uuid4()
@@ -269,6 +272,7 @@ def test_a_uuid_that_is_given_stays_whatever_its_version(managers: Managers, res
     assert managers.function_logs.find_by_uuid(given) is not None
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_a_row_that_is_there_keeps_its_uuid(managers: Managers, resize: Function) -> None:
     first = managers.function_logs.insert(line(resize))
     again = managers.function_logs.upsert(line(resize, "other", id=first.id), ["id"])

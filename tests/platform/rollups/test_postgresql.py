@@ -215,6 +215,7 @@ def test_copy_leaves_a_mark_for_each_hour(rolled: Managers, resize: Function, in
     assert (marks(rolled), total()) == (3, 152)
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_a_function_that_goes_in_the_middle_of_a_counting(
     rolled: Managers, resize: Function, insert: Insert, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from tests.platform.rollups.conftest import BEGIN, Insert
 Total = Callable[..., int]
 
 
+@pytest.mark.usefixtures("kept_references")
 def test_on_and_off_again(managers: Managers) -> None:
     assert not counting.is_on(managers.database)
     assert managers.function_invocations.enable_rollups()
