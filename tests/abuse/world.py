@@ -54,6 +54,9 @@ class World:
         )
         self.ids = {row.message: row.id for row in self.logs.find_all()}
         assert len(self.ids) == len(messages)
+        for table in (self.logs.table, managers.function_invocations.table):
+            # That is asked once a minute, whatever is called.
+            database.engine.is_partitioned(table.name)
         self.sent: list[str] = []
         self._record()
         self.before = self.contents()

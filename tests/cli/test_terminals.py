@@ -46,6 +46,7 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("load",): [("users", "bad.jsonl"), ("users", "bad.csv"), ("users", "bad.jsonl", "--json")],
     ("dump",): [("functions",), ("functions", "--format", "csv"), ("functions", f"{HOSTILE[:9]}.csv")],
     ("shell",): [()],
+    ("migrate",): [()],
     ("migrate", "up"): [("--plan", "--directory", "scripts"), ("--directory", "scripts", "--yes")],
     ("migrate", "down"): [("--plan", "--directory", "scripts"), ("--directory", "scripts", "--yes")],
     ("migrate", "status"): [("--directory", "scripts"), ("--directory", "scripts", "--json")],
