@@ -96,7 +96,8 @@ def _gain(alone: Callable[[], object], sharing: Callable[[], object], servers: t
         spent_alone += between[0] - before
         for number, server in enumerate(servers):
             spent_sharing[number] += _ticks(server) - between[number]
-    return spent_alone / max(spent_sharing)
+    # A few reads may take less than a tick.
+    return spent_alone / max(*spent_sharing, 1)
 
 
 def _postmaster(url: str) -> int:

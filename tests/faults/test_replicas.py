@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import replicas
 from cloudpub_models import Database, Managers
+from cloudpub_models.connection.postgresql.replicas import floors
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
 from tests.abuse.test_model_machine import run
 from tests.faults.servers import Server, Standby, migrated_server
@@ -89,8 +90,11 @@ def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
     other.close()
 
 
-def test_any_sequence_of_calls_is_as_on_one_server(scale: Scale, primary: Server, standby: Standby) -> None:
-    """Managers against a dict, beside a standby whose replay stops and goes on."""
+def test_any_sequence_of_calls_is_as_on_one_server(
+    scale: Scale, primary: Server, standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Managers against a dict, beside a standby whose replay stops and goes on; it is asked after each write."""
+    monkeypatch.setattr(floors, "_SOON_SECONDS", 0.0)
     database = Database(primary.url, replicas=[standby.url])
     over = threading.Event()
 
