@@ -72,12 +72,14 @@ class Engine(peewee.Database, Sender):
             even its settings are improved.
         is_attended: whether what managers send goes through ``attend``: since it was said who makes a thread's changes,
             and where rows may be kept in memory.
+        has_rollups: whether the database was found to have rollups of invocations; one that has them keeps them.
     """
 
     sql_dialect: ClassVar[Dialect]
     driver_error: ClassVar[type[Exception]]
     copies_rows: ClassVar[bool]
     only_looks = False
+    has_rollups = False
     known_models: Callable[[], Sequence[type[peewee.Model]]] = tuple
 
     # Peewee's record of each thread's connection.

@@ -172,6 +172,8 @@ class _Differences(NamedTuple):
     row_security: bool
     # Whether a table may consist of partitions.
     partitions: bool
+    # Whether other servers may have what it has, and answer its reads.
+    replicas: bool
     # How an index is made while others write.
     create_index: str
     # The moment at which a statement runs, by the database's clock, and one some seconds later, as columns hold them.
@@ -433,6 +435,7 @@ POSTGRESQL = Dialect(
     row_locks=True,
     row_security=True,
     partitions=True,
+    replicas=True,
     create_index="CREATE INDEX CONCURRENTLY",
     # now() would be the moment at which the transaction began.
     now="timezone('utc', clock_timestamp())",
@@ -508,6 +511,7 @@ SQLITE = Dialect(
     row_locks=False,
     row_security=False,
     partitions=False,
+    replicas=False,
     create_index="CREATE INDEX",
     now="strftime('%Y-%m-%d %H:%M:%f000', 'now')",
     seconds_from_now="strftime('%Y-%m-%d %H:%M:%f000', 'now', {0} || ' seconds')",

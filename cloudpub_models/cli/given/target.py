@@ -37,6 +37,7 @@ from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.url import MEMORY_URL, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.manager.columns.table import Table, table_of
+from cloudpub_models.sql.dialects import dialect_named
 from cloudpub_models.sql.identifiers import shown
 
 APPLICATION_NAME = "cloudpub command"
@@ -180,8 +181,8 @@ class Target:
             replicas: the URLs of its read replicas.
 
         Raises:
-            ConfigurationError: nothing is named and there is no ``cloudpub.db``, or the file that is named is not
-                there.
+            ConfigurationError: nothing is named and there is no ``cloudpub.db``, the file that is named is not there,
+                or it can have no replicas.
         """
         components = self.components
         url = self.url
@@ -193,6 +194,10 @@ class Target:
                 )
             url = LOCAL_URL
         named = parse_url(url)
+        if replicas and not dialect_named(named.dialect).replicas:
+            raise ConfigurationError(
+                f"expected a PostgreSQL database beside --replica; got {named.masked}, which has none: leave it out"
+            )
         missing = named.file is not None and not Path(named.file).exists()
         # A command is used by one person who waits for it: no limit on a statement's time but theirs, nor on the time
         # between two of them, when rows come from a slow pipe or go into one.

@@ -7,7 +7,9 @@ gone: they are not counted again, and what comes into them is added.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from cloudpub_models.connection import Database
@@ -15,7 +17,7 @@ from cloudpub_models.entity.stored_forms import timestamp_from_database
 from cloudpub_models.errors import ConfigurationError, ForeignKeyViolationError, InvalidQueryError
 from cloudpub_models.manager.sending import send_command, send_query
 from cloudpub_models.platform.rollups.kinds import kind_of, statement
-from cloudpub_models.sql.render.handwritten import in_words_of
+from cloudpub_models.sql import Dialect
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 TABLES = frozenset(
@@ -70,16 +72,6 @@ _LATE_ROWS = """
     ) AS l CROSS JOIN function_invocations AS i
     WHERE i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
 """
-_EMPTY_DAYS = """
-    DELETE FROM function_invocation_rollups WHERE level = 1 AND (function_id, start) IN (
-        SELECT function_id, DAY_OF(hour) FROM function_invocation_rollups_late
-    )
-"""
-_EMPTY_MONTHS = """
-    DELETE FROM function_invocation_rollups WHERE level = 2 AND (function_id, start) IN (
-        SELECT function_id, MONTH_OF(hour) FROM function_invocation_rollups_late
-    )
-"""
 _MERGE = """
     INSERT INTO function_invocation_rollups (
         function_id, level, start, total, successful, timed, duration, minimum, maximum, latest, {histogram}
@@ -95,17 +87,18 @@ _MERGE = """
         FROM ({parts}) AS p {spread} GROUP BY p.function_id, p.whole, {spread_kept}
     ) AS merged GROUP BY function_id, start {conflict}
 """
-_HOURS_OF_DAYS = """
-    SELECT l.whole, h.* FROM (
-        SELECT DISTINCT function_id, DAY_OF(hour) AS whole FROM function_invocation_rollups_late
-    ) AS l CROSS JOIN function_invocation_rollups AS h
-    WHERE h.function_id = l.function_id AND h.level = 0 AND h.start >= l.whole AND h.start < END_OF_DAY(l.whole)
+# The days or months of marked hours, and what they consist of: the hours of those days, the days of those months.
+_EMPTY_WHOLE = """
+    DELETE FROM function_invocation_rollups WHERE level = {level} AND (function_id, start) IN (
+        SELECT function_id, {unit}_OF(hour) FROM function_invocation_rollups_late
+    )
 """
-_DAYS_OF_MONTHS = """
-    SELECT l.whole, d.* FROM (
-        SELECT DISTINCT function_id, MONTH_OF(hour) AS whole FROM function_invocation_rollups_late
-    ) AS l CROSS JOIN function_invocation_rollups AS d
-    WHERE d.function_id = l.function_id AND d.level = 1 AND d.start >= l.whole AND d.start < END_OF_MONTH(l.whole)
+_PARTS_OF_WHOLE = """
+    SELECT l.whole, r.* FROM (
+        SELECT DISTINCT function_id, {unit}_OF(hour) AS whole FROM function_invocation_rollups_late
+    ) AS l CROSS JOIN function_invocation_rollups AS r
+    WHERE r.function_id = l.function_id AND r.level = {level} - 1 AND r.start >= l.whole
+        AND r.start < END_OF_{unit}(l.whole)
 """
 # What has come into frozen hours, beside what was counted of them.
 _ADDITIONS = """
@@ -192,16 +185,17 @@ def count(database: Database, until: datetime, keep_since: datetime = BEGINNING,
     state_of(database)
     until, keep_since = hour_of(until), hour_of(keep_since)
     kind_of(database).announce(database, until, keep_since, wait)
-    for attempt in range(1, _ATTEMPTS + 1):
+    attempts_left = _ATTEMPTS
+    while True:
         try:
             return database.run_transaction(
                 lambda _connection: _count(database, until, keep_since, wait), isolation="REPEATABLE READ"
             )
         except ForeignKeyViolationError:
             # A function was deleted meanwhile; the next snapshot has none of its rows.
-            if attempt == _ATTEMPTS:
+            attempts_left -= 1
+            if not attempts_left:
                 raise
-    raise AssertionError("unreachable")
 
 
 def count_again(database: Database) -> None:
@@ -219,26 +213,25 @@ def _count(database: Database, until: datetime, keep_since: datetime, wait: floa
 
 
 def _send_all(database: Database, before: State, until: datetime, kept: datetime) -> State:
-    dialect = database.engine.sql_dialect
     values = {"counted": before.counted_until, "kept": before.kept_since, "until": until, "new_kept": kept}
-    in_place = statement(dialect, _IN_PLACE)
-    additions = statement(dialect, _ADDITIONS)
-    for sql in (
-        _MARK_FRESH,
-        _EMPTY_LATE,
-        statement(dialect, _COUNT, rows=_LATE_ROWS),
-        statement(dialect, _COUNT, rows=_FRESH_ROWS),
-        statement(dialect, _MERGE, level="0", parts=additions, conflict=in_place),
-        _EMPTY_DAYS,
-        statement(dialect, _MERGE, level="1", parts=_HOURS_OF_DAYS, conflict=""),
-        _EMPTY_MONTHS,
-        statement(dialect, _MERGE, level="2", parts=_DAYS_OF_MONTHS, conflict=""),
-        _FORGET_MARKS,
-        _MOVE,
-    ):
-        text = in_words_of(dialect, sql)
-        send_command(database, text, {name: value for name, value in values.items() if f"@{name}" in text})
+    for sql in _steps(database.engine.sql_dialect):
+        send_command(database, sql, {name: value for name, value in values.items() if f"@{name}" in sql})
     return State(until, kept)
+
+
+def _steps(dialect: Dialect) -> Iterator[str]:
+    """Yield what is sent to count: hours from rows, frozen hours with what has come into them, days, months."""
+    in_words = partial(statement, dialect)
+    yield in_words(_MARK_FRESH)
+    yield in_words(_EMPTY_LATE)
+    yield in_words(_COUNT, rows=_LATE_ROWS)
+    yield in_words(_COUNT, rows=_FRESH_ROWS)
+    yield in_words(_MERGE, level="0", parts=in_words(_ADDITIONS), conflict=in_words(_IN_PLACE))
+    for level, unit in (("1", "DAY"), ("2", "MONTH")):
+        yield in_words(_EMPTY_WHOLE, level=level, unit=unit)
+        yield in_words(_MERGE, level=level, parts=in_words(_PARTS_OF_WHOLE, level=level, unit=unit), conflict="")
+    yield _FORGET_MARKS
+    yield _MOVE
 
 
 def _state(rows: list[dict[str, Any]]) -> State:

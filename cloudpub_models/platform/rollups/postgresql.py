@@ -140,25 +140,17 @@ _FUNCTION = """
     END
     $mark$
 """
-_TRIGGERS = (
-    """
-    CREATE OR REPLACE TRIGGER function_invocation_rollups_insert AFTER INSERT ON function_invocations
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION function_invocation_rollups_mark()
-    """,
-    """
-    CREATE OR REPLACE TRIGGER function_invocation_rollups_update AFTER UPDATE ON function_invocations
-    REFERENCING OLD TABLE AS gone NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION function_invocation_rollups_mark()
-    """,
-    """
-    CREATE OR REPLACE TRIGGER function_invocation_rollups_delete AFTER DELETE ON function_invocations
-    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION function_invocation_rollups_mark()
-    """,
-    """
-    CREATE OR REPLACE TRIGGER function_invocation_rollups_truncate AFTER TRUNCATE ON function_invocations
-    FOR EACH STATEMENT EXECUTE FUNCTION function_invocation_rollups_mark()
-    """,
-)
+_TRIGGER = """
+    CREATE OR REPLACE TRIGGER function_invocation_rollups_{event} AFTER {event} ON function_invocations
+    {rows} FOR EACH STATEMENT EXECUTE FUNCTION function_invocation_rollups_mark()
+"""
+# What happens, and by which names the function has the rows.
+_EVENTS = {
+    "INSERT": "REFERENCING NEW TABLE AS added",
+    "UPDATE": "REFERENCING OLD TABLE AS gone NEW TABLE AS added",
+    "DELETE": "REFERENCING OLD TABLE AS gone",
+    "TRUNCATE": "",
+}
 _SCHEMA = "SELECT QUOTE_IDENT(current_schema()) AS name"
 _BODY = """
     SELECT prosrc AS body, (
@@ -198,29 +190,16 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.25
 
 
 def triggers(database: Database) -> tuple[str, ...]:
-    """Return the statements that make the triggers, in place of others of their names."""
-    return (_function(database), *_TRIGGERS)
+    made = [put_together(_TRIGGER, event=event, rows=rows) for event, rows in _EVENTS.items()]
+    return (_function(database), *made)
 
 
 def has_triggers(database: Database) -> bool:
-    """Return whether the triggers are there as they should be."""
     found = send_query(database, _BODY)
-    return bool(found) and found[0] == {"body": _function(database).split("$mark$")[1], "triggers": len(_TRIGGERS)}
+    return bool(found) and found[0] == {"body": _function(database).split("$mark$")[1], "triggers": len(_EVENTS)}
 
 
 def announce(database: Database, until: datetime, kept: datetime, wait: float) -> None:
-    """Have whoever changes rows from before two moments leave marks, and wait until nobody is left who does not.
-
-    Args:
-        database: the database, without an open transaction.
-        until: up to when hours are to be counted.
-        kept: before when they are to be frozen.
-        wait: for how many seconds to wait.
-
-    Raises:
-        LockNotAvailableError: a transaction has gone on for longer.
-    """
-
     def tell(_connection: object) -> None:
         prepare(database, wait)
         send_command(database, _LOCK)
@@ -241,13 +220,11 @@ def announce(database: Database, until: datetime, kept: datetime, wait: float) -
 
 
 def prepare(database: Database, wait: float) -> None:
-    """Have this thread's transaction see all rows, take as long as it takes, and wait some seconds for others."""
     milliseconds = max(1, round(wait * 1000))
     send_query(database, _SETTINGS, {"wait": str(milliseconds)}, writes=True)
 
 
 def durations_of(row: Any) -> Iterable[tuple[int, int]]:
-    """Return the durations of a row of rollups, each with how many there are of it."""
     return zip(row["durations"], row["counts"], strict=True)
 
 

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from weakref import WeakSet
 
 from cloudpub_models.connection import Database
 from cloudpub_models.platform.durations import Durations
@@ -83,17 +82,20 @@ _SOURCES = """
             AND hour < (SELECT kept_since FROM state)
     )
 """
+_PARTS = """
+        SELECT start AS moment, latest, total, successful, timed, duration, minimum, maximum FROM counted
+        UNION ALL
+        SELECT timestamp, timestamp, 1, successful, CASE WHEN duration_ms IS NULL THEN 0 ELSE 1 END, duration_ms,
+            duration_ms, duration_ms
+        FROM uncounted
+"""
 _SUMS = """
     {sources}
     SELECT (SECONDS_OF(moment) - @origin) / @slot_seconds AS slot, CAST(SUM(total) AS BIGINT) AS total,
         CAST(SUM(successful) AS BIGINT) AS successful, CAST(SUM(timed) AS BIGINT) AS timed,
         CAST(SUM(duration) AS BIGINT) AS duration, MIN(minimum) AS minimum, MAX(maximum) AS maximum
     FROM (
-        SELECT start AS moment, total, successful, timed, duration, minimum, maximum FROM counted
-        UNION ALL
-        SELECT timestamp, 1, successful, CASE WHEN duration_ms IS NULL THEN 0 ELSE 1 END, duration_ms, duration_ms,
-            duration_ms
-        FROM uncounted
+        {parts}
     ) AS parts GROUP BY 1
 """
 _SPREAD = """
@@ -116,26 +118,17 @@ _OVERVIEW = """
         (SELECT COUNT(*) FROM owned WHERE status = 'active') AS active_functions,
         (SELECT COUNT(*) FROM function_deployments WHERE function_id IN (SELECT id FROM owned)) AS deployments
     FROM (
-        SELECT latest, total, successful, timed, duration, minimum, maximum FROM counted
-        UNION ALL
-        SELECT timestamp, 1, successful, CASE WHEN duration_ms IS NULL THEN 0 ELSE 1 END, duration_ms, duration_ms,
-            duration_ms
-        FROM uncounted
+        {parts}
     ) AS parts
 """
 
-_known_on: WeakSet[Any] = WeakSet()
-
 
 def are_there(database: Database) -> bool:
-    """Return whether a database that is said to have rollups has them; once it has, that is remembered."""
+    """Return whether a database that is said to have rollups has them; that it has is remembered."""
     engine = database.engine
-    if engine in _known_on:
-        return True
-    if is_on(database):
-        _known_on.add(engine)
-        return True
-    return False
+    if not engine.has_rollups:
+        engine.has_rollups = is_on(database)
+    return engine.has_rollups
 
 
 def fits(buckets: Buckets) -> bool:
@@ -183,7 +176,7 @@ def durations_in(database: Database, parts: Iterable[Mapping[str, Any]]) -> Dura
 
 
 def _query(dialect: Dialect, sql: str, whose: str, values: dict[str, Any]) -> Query:
-    return statement(dialect, sql, sources=statement(dialect, _SOURCES, whose=whose)), values
+    return statement(dialect, sql, sources=statement(dialect, _SOURCES, whose=whose), parts=_PARTS), values
 
 
 def _of_buckets(buckets: Buckets) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from cloudpub_models.connection import Database
 from cloudpub_models.manager.sending import send_query
 from cloudpub_models.sql.dialects import SQLITE
-from cloudpub_models.sql.render.handwritten import in_words_of
+from cloudpub_models.sql.render.handwritten import in_words_of, put_together
 
 PARTS = {
     "histogram": "durations",
@@ -71,28 +71,19 @@ TABLES = (
     """,
 )
 
-DROPPING = (
-    "DROP TRIGGER IF EXISTS function_invocation_rollups_insert",
-    "DROP TRIGGER IF EXISTS function_invocation_rollups_update",
-    "DROP TRIGGER IF EXISTS function_invocation_rollups_delete",
-    "DROP TABLE function_invocation_rollups_late",
-    "DROP TABLE function_invocation_rollups_state",
-    "DROP TABLE function_invocation_rollups",
-)
-
-# A mark says nothing more than that there is one, so one for each hour is enough; who adds to what is frozen leaves his
-# row itself.
+# One mark for an hour is enough, since nobody writes while somebody counts.
+_MARK = """
+            INSERT INTO function_invocation_rollups_late (function_id, hour)
+            SELECT {row}.function_id, HOUR_OF({row}.timestamp) FROM function_invocation_rollups_state
+            WHERE {row}.timestamp >= kept_since AND {row}.timestamp < counted_until AND NOT EXISTS (
+                SELECT 1 FROM function_invocation_rollups_late
+                WHERE function_id = {row}.function_id AND hour = HOUR_OF({row}.timestamp)
+            );"""
 _TRIGGERS = {
     "function_invocation_rollups_insert": """
         CREATE TRIGGER function_invocation_rollups_insert AFTER INSERT ON function_invocations
         WHEN NEW.timestamp < (SELECT counted_until FROM function_invocation_rollups_state)
-        BEGIN
-            INSERT INTO function_invocation_rollups_late (function_id, hour)
-            SELECT NEW.function_id, HOUR_OF(NEW.timestamp)
-            WHERE NEW.timestamp >= (SELECT kept_since FROM function_invocation_rollups_state) AND NOT EXISTS (
-                SELECT 1 FROM function_invocation_rollups_late
-                WHERE function_id = NEW.function_id AND hour = HOUR_OF(NEW.timestamp)
-            );
+        BEGIN{mark_of_new}
             INSERT INTO function_invocation_rollups_late
             SELECT NEW.function_id, HOUR_OF(NEW.timestamp), NEW.status = 'success', NEW.duration_ms, NEW.timestamp
             WHERE NEW.timestamp < (SELECT kept_since FROM function_invocation_rollups_state);
@@ -101,33 +92,22 @@ _TRIGGERS = {
     "function_invocation_rollups_update": """
         CREATE TRIGGER function_invocation_rollups_update
         AFTER UPDATE OF function_id, timestamp, status, duration_ms ON function_invocations
-        BEGIN
-            INSERT INTO function_invocation_rollups_late (function_id, hour)
-            SELECT OLD.function_id, HOUR_OF(OLD.timestamp) FROM function_invocation_rollups_state
-            WHERE OLD.timestamp >= kept_since AND OLD.timestamp < counted_until AND NOT EXISTS (
-                SELECT 1 FROM function_invocation_rollups_late
-                WHERE function_id = OLD.function_id AND hour = HOUR_OF(OLD.timestamp)
-            );
-            INSERT INTO function_invocation_rollups_late (function_id, hour)
-            SELECT NEW.function_id, HOUR_OF(NEW.timestamp) FROM function_invocation_rollups_state
-            WHERE NEW.timestamp >= kept_since AND NEW.timestamp < counted_until AND NOT EXISTS (
-                SELECT 1 FROM function_invocation_rollups_late
-                WHERE function_id = NEW.function_id AND hour = HOUR_OF(NEW.timestamp)
-            );
+        BEGIN{mark_of_old}{mark_of_new}
         END
     """,
     "function_invocation_rollups_delete": """
         CREATE TRIGGER function_invocation_rollups_delete AFTER DELETE ON function_invocations
-        BEGIN
-            INSERT INTO function_invocation_rollups_late (function_id, hour)
-            SELECT OLD.function_id, HOUR_OF(OLD.timestamp) FROM function_invocation_rollups_state
-            WHERE OLD.timestamp >= kept_since AND OLD.timestamp < counted_until AND NOT EXISTS (
-                SELECT 1 FROM function_invocation_rollups_late
-                WHERE function_id = OLD.function_id AND hour = HOUR_OF(OLD.timestamp)
-            );
+        BEGIN{mark_of_old}
         END
     """,
 }
+_DROPPING_TRIGGERS = tuple(f"DROP TRIGGER IF EXISTS {name}" for name in _TRIGGERS)
+DROPPING = (
+    *_DROPPING_TRIGGERS,
+    "DROP TABLE function_invocation_rollups_late",
+    "DROP TABLE function_invocation_rollups_state",
+    "DROP TABLE function_invocation_rollups",
+)
 _MADE = """
     SELECT name, sql FROM sqlite_master
     WHERE type = 'trigger' AND tbl_name = 'function_invocations' AND name LIKE 'function_invocation_rollups_%'
@@ -135,12 +115,10 @@ _MADE = """
 
 
 def triggers(database: Database) -> tuple[str, ...]:
-    """Return the statements that make the triggers, in place of others of their names."""
-    return (*DROPPING[:3], *_made().values())
+    return (*_DROPPING_TRIGGERS, *_made().values())
 
 
 def has_triggers(database: Database) -> bool:
-    """Return whether the triggers are there as they should be."""
     found = {row["name"]: row["sql"] for row in send_query(database, _MADE)}
     return found == {name: sql.strip() for name, sql in _made().items()}
 
@@ -154,10 +132,10 @@ def prepare(database: Database, wait: float) -> None:
 
 
 def durations_of(row: Any) -> Iterable[tuple[int, int]]:
-    """Return the durations of a row of rollups, each with how many there are of it."""
     durations: dict[str, int] = json.loads(row["durations"])
     return zip(map(int, durations), durations.values(), strict=True)
 
 
 def _made() -> dict[str, str]:
-    return {name: in_words_of(SQLITE, sql) for name, sql in _TRIGGERS.items()}
+    marks = {f"mark_of_{row.lower()}": put_together(_MARK, row=row) for row in ("OLD", "NEW")}
+    return {name: in_words_of(SQLITE, put_together(sql, **marks)) for name, sql in _TRIGGERS.items()}

@@ -65,7 +65,9 @@ def switch_off(database: Database) -> bool:
                 send_command(database, statement)
         return was_on
 
-    return _as_a_migration(database, step)
+    was_on = _as_a_migration(database, step)
+    database.engine.has_rollups = False
+    return was_on
 
 
 def has_triggers(database: Database) -> bool:

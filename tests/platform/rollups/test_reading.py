@@ -248,6 +248,16 @@ def test_where_there_are_none_rows_are_read(managers: Managers, resize: Function
     assert "function_invocation_rollups" not in statements.sql[-1]
 
 
+def test_where_they_are_gone_again_rows_are_read(rolled: Managers, resize: Function, insert: Insert) -> None:
+    insert(0)
+    invocations = rolled.function_invocations
+    invocations.rollup()
+    assert invocations.get_function_stats(resize, BEGIN).total == 1
+    invocations.disable_rollups()
+    assert invocations.get_function_stats(resize, BEGIN).total == 1
+    assert invocations.get_hourly_stats(resize, 1, until=BEGIN + HOUR / 2)[0].total == 1
+
+
 def test_the_option(database_url: str) -> None:
     assert not Database(database_url).reads_rollups
     database = Database(database_url, rollups=True)

@@ -363,6 +363,15 @@ def test_a_check_that_may_not_be_made_is_a_warning(run: Run, url: str, monkeypat
     assert "could not be examined" in worse_than_ok(findings(run, url))["indexes", "warning"]
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_file_has_no_replicas(run: Run, url: str) -> None:
+    result = run("doctor", "--database", url, "--replica", "postgresql://b/cloud")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: expected a PostgreSQL database beside --replica; got sqlite:///demo.db, which has none: leave it out\n"
+    )
+
+
 def test_levels_are_in_order() -> None:
     assert list(Level) == ["ok", "notice", "warning", "error"]
 
