@@ -6,6 +6,7 @@ has of it. And nothing is there twice: whoever begins again first deletes what i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,8 +31,10 @@ from cloudpub_models.archive.files import (
 )
 from cloudpub_models.archive.reading import values_of
 from cloudpub_models.entity.base import loaded_values
-from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.schema.partitions.dropping import Contents, contents_between, empty_before
+from cloudpub_models.schema.partitions.statements import PartitionedTable
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.values import text_literal
 
@@ -69,6 +72,7 @@ def move(
     before: datetime,
     progress: Progress | None = None,
     prepare: Callable[[datetime], object] | None = None,
+    told: frozenset[str] = frozenset(),
 ) -> Iterator[MovedMonth]:
     """Move the rows of all months that had ended before a moment, and say of each what was moved.
 
@@ -78,12 +82,14 @@ def move(
         before: the moment.
         progress: called with the number of rows deleted so far.
         prepare: called with a month's end before its rows are deleted.
+        told: triggers that need not be told of rows that go, since ``prepare`` does for them what they do.
 
     Raises:
         InvalidValueError: the table cannot be archived, or the directory has something else.
+        InvalidQueryError: a transaction is open.
         ConfigurationError: the directory cannot be written, or somebody else writes to it.
     """
-    mover = _Mover(manager, directory, progress)
+    mover = _Mover(manager, directory, progress, told)
     mover.check()
     if next(mover.months(before), None) is None:
         return
@@ -95,18 +101,24 @@ def move(
 
 
 class _Mover:
-    def __init__(self, manager: Manager[Any], directory: Path, progress: Progress | None) -> None:
+    def __init__(self, manager: Manager[Any], directory: Path, progress: Progress | None, told: frozenset[str]) -> None:
         self._manager = manager
         self._directory = directory
         self._progress = progress
+        self._told = told
         self._deleted = 0
         self._table = manager.table
         self._types = archived_types(manager.table)
         self._moment = moment_column(manager.table)
         self._key = manager.table.key_names[0]
+        self._partitioned = PartitionedTable(manager.table.name, self._moment)
 
     def check(self) -> None:
-        """Raise where the directory has something else; nothing is made."""
+        """Raise where the directory has something else, or a transaction is open; nothing is made."""
+        if self._manager.database.engine.scopes():
+            raise InvalidQueryError(
+                "expected no open transaction; got one: what is archived is in a file, whatever becomes of a transaction"
+            )
         require_table(files_of(self._directory), self._table, self._types)
 
     def months(self, before: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -128,25 +140,31 @@ class _Mover:
         # What an interrupted run has written, and not yet deleted.
         for file in files_of(self._directory):
             if file.begin == begin:
-                gone, left = self._delete_what_is_in(file)
+                gone, left = self._delete_what_is_in(file, end)
                 deleted += gone
                 kept |= left
-        written = self._write(begin, end, kept)
+        written, whole = self._write(begin, end, kept)
         if written is not None:
-            gone, left = self._delete_what_is_in(written)
+            deleted += self._empty_partitions(whole, end)
+            gone, left = self._delete_what_is_in(written, end)
             deleted += gone
             kept |= left
         path, rows = (None, 0) if written is None else (written.path, written.rows)
         return MovedMonth(path, begin, rows, deleted, len(kept))
 
-    def _write(self, begin: datetime, end: datetime, without: set[int]) -> ArchiveFile | None:
-        """Write a month's rows, but for some, and return the file; ``None`` where there are none."""
+    def _write(
+        self, begin: datetime, end: datetime, without: set[int]
+    ) -> tuple[ArchiveFile | None, dict[str, Contents]]:
+        """Write a month's rows, but for some, and return the file and what the partitions have that are all in it.
+
+        There is no file where there are no rows.
+        """
         staging, part = self._directory / STAGING, self._directory / ROWS
         try:
             with connect(str(staging)) as connection:
-                taken = self._fill(connection, begin, end, without)
+                taken, whole = self._taken(connection, begin, end, without)
                 if not taken:
-                    return None
+                    return None, {}
                 order = [
                     name for name in self._types if isinstance(self._table.columns[name].field, peewee.ForeignKeyField)
                 ]
@@ -159,7 +177,33 @@ class _Mover:
             path = keep(part, self._table.name, begin)
         finally:
             remove_unfinished(self._directory)
-        return ArchiveFile(path, self._table.name, begin, self._types, taken)
+        return ArchiveFile(path, self._table.name, begin, self._types, taken), whole
+
+    def _taken(
+        self, connection: DuckDBPyConnection, begin: datetime, end: datetime, without: set[int]
+    ) -> tuple[int, dict[str, Contents]]:
+        """Copy the rows as ``_fill`` does; of the same moment is what the partitions have that are all among them."""
+        database = self._manager.database
+        if without or not database.engine.is_partitioned(self._table.name):
+            return self._fill(connection, begin, end, without), {}
+        with database.transaction(isolation="REPEATABLE READ", read_only=True):
+            taken = self._fill(connection, begin, end, without)
+            return taken, contents_between(database.engine, self._partitioned, begin, end)
+
+    def _empty_partitions(self, whole: dict[str, Contents], end: datetime) -> int:
+        """Empty the partitions whose rows are all in a file, and return how many rows those were."""
+        if not whole:
+            return 0
+        before = self._deleted
+
+        def progress(rows: int) -> None:
+            self._deleted = before + rows
+            if self._progress is not None:
+                self._progress(self._deleted)
+
+        return empty_before(
+            self._manager.database.engine, self._partitioned, end, told=self._told, progress=progress, unchanged=whole
+        )
 
     def _fill(self, connection: DuckDBPyConnection, begin: datetime, end: datetime, without: set[int]) -> int:
         """Copy the rows into a table ``rows``, and return how many there are."""
@@ -202,10 +246,13 @@ class _Mover:
                 f"expected {taken} rows in {part} as the table has them; got {of_file}: check the disk, and try again"
             )
 
-    def _delete_what_is_in(self, file: ArchiveFile) -> tuple[int, set[int]]:
+    def _delete_what_is_in(self, file: ArchiveFile, end: datetime) -> tuple[int, set[int]]:
         """Delete the rows that a file has, and return how many those were, and the ids of those that differ."""
-        file.require_unchanged()
         deleted, kept = 0, set[int]()
+        month = {self._moment: operators.between(file.begin, end - _MICROSECOND)}
+        if not self._manager.exists(month):
+            return deleted, kept
+        file.require_unchanged()
         with connect() as connection:
             names = ", ".join(map(quoted, self._types))
             cursor = connection.execute(
@@ -214,8 +261,7 @@ class _Mover:
             )
             columns = [self._table.columns[name] for name in self._types]
             while rows := cursor.fetchmany(_DELETED_AT_A_TIME):
-                archived = {row[self._key]: row for row in (values_of(columns, row) for row in rows)}
-                gone, left = self._delete_equal(archived)
+                gone, left = self._delete_equal([values_of(columns, row) for row in rows], month)
                 deleted += gone
                 kept |= left
                 self._deleted += gone
@@ -223,16 +269,21 @@ class _Mover:
                     self._progress(self._deleted)
         return deleted, kept
 
-    def _delete_equal(self, archived: dict[int, dict[str, Any]]) -> tuple[int, set[int]]:
-        def delete(_connection: object) -> tuple[int, set[int]]:
-            found = {
-                row[self._key]: row for row in map(loaded_values, self._manager.find_all({self._key: list(archived)}))
-            }
-            same = [key for key, row in found.items() if row == archived[key]]
-            if same:
-                self._manager.delete({self._key: same})
-            return len(same), found.keys() - set(same)
+    def _delete_equal(self, archived: list[dict[str, Any]], month: dict[str, Any]) -> tuple[int, set[int]]:
+        """Delete the rows of a month that are among those of a file; in a month, since partitions may share an id."""
 
+        def delete(_connection: object) -> tuple[int, set[int]]:
+            ids = list({row[self._key] for row in archived})
+            found = [loaded_values(row) for row in self._manager.find_all({self._key: ids, **month})]
+            differing = {row[self._key] for row in found if row not in known[row[self._key]]}
+            same = [row[self._key] for row in found if row[self._key] not in differing]
+            if same:
+                self._manager.delete({self._key: same, **month})
+            return len(same), differing
+
+        known: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        for row in archived:
+            known[row[self._key]].append(row)
         # A row that somebody changes between the two statements makes this begin again.
         return self._manager.database.run_transaction(delete, isolation="REPEATABLE READ")
 

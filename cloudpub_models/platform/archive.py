@@ -84,6 +84,7 @@ class Archive:
 
         Raises:
             InvalidValueError: there is no such table, it cannot be archived, or the directory has something else.
+            InvalidQueryError: this thread has a transaction open.
             ConfigurationError: the directory cannot be written, somebody else writes to it, or DuckDB is missing.
 
         >>> managers.archive("archive/invocations").move("function_invocations", timedelta(days=90))
@@ -97,8 +98,12 @@ class Archive:
         """As ``move``, but the months one by one, each when it has been moved."""
         manager = self._manager(table)
         # What counts the rows has counted them before they go.
-        prepare = manager._pruned_before if isinstance(manager, PrunedManager) else None
-        return move(manager, self.directory, moment(older_than, "older_than"), progress, prepare)
+        before = moment(older_than, "older_than")
+        if isinstance(manager, PrunedManager):
+            return move(
+                manager, self.directory, before, progress, prepare=manager._pruned_before, told=manager._triggers_told
+            )
+        return move(manager, self.directory, before, progress)
 
     def count(
         self,

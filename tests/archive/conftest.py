@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from cloudpub_models import Function, Managers
+from cloudpub_models import Database, Function, Managers
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def months_of_invocations(database: Database) -> None:
+    """Give an empty table partitions of February and of each half of March, of what is before and of what is later."""
+    table = "function_invocations"
+    database.partition(table, "month", ahead=timedelta(days=1))
+    limits = ["MINVALUE", "'2026-02-01'", "'2026-03-01'", "'2026-03-16'", "'2026-04-01'", "MAXVALUE"]
+    with database.transaction() as connection:
+        for part in database.partitions(table):
+            connection.execute(f"DROP TABLE {part.name}")
+        for number, (begin, end) in enumerate(pairwise(limits)):
+            connection.execute(
+                f"CREATE TABLE {table}_p_{number} PARTITION OF {table} FOR VALUES FROM ({begin}) TO ({end})"
+            )
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from cloudpub_models.entity import (
     SmallIntegerField,
     TimestampField,
 )
-from cloudpub_models.errors import InvalidValueError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError
 from tests.archive.conftest import APRIL
 
 
@@ -102,11 +102,11 @@ def when_some_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     delete = writing._Mover._delete_equal
     calls: list[object] = []
 
-    def once(mover: Any, rows: Any) -> Any:
+    def once(mover: Any, rows: Any, month: Any) -> Any:
         if calls:
             raise Interrupted
         calls.append(rows)
-        return delete(mover, rows)
+        return delete(mover, rows, month)
 
     monkeypatch.setattr(writing, "_DELETED_AT_A_TIME", 10)
     monkeypatch.setattr(writing._Mover, "_delete_equal", once)
@@ -224,6 +224,12 @@ def test_what_cannot_be_archived_is_refused_before_anything_is_made(managers: Ma
     ):
         with pytest.raises(InvalidValueError, match=message):
             list(writing.move(manager, place, APRIL))
+    assert not place.exists()
+
+
+def test_inside_a_transaction_nothing_is_archived(managers: Managers, invocations: list[datetime], place: Path) -> None:
+    with managers.database.transaction(), pytest.raises(InvalidQueryError, match="expected no open transaction"):
+        managers.archive(place).move("function_invocations", APRIL)
     assert not place.exists()
 
 

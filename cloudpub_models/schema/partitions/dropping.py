@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
 import peewee
 
@@ -23,6 +25,7 @@ from cloudpub_models.schema.partitions.statements import (
     create_partition,
     give_to,
     is_empty,
+    literal,
     lock,
     other_owner,
 )
@@ -51,6 +54,40 @@ _MAY_BE_EMPTIED = """
 """
 
 
+class Contents(NamedTuple):
+    """What a partition has: how many rows, and a number that another row, or one more, would hardly leave the same."""
+
+    rows: int
+    digest: Decimal | None
+
+
+def contents_between(
+    database: peewee.Database, table: PartitionedTable, begin: datetime, end: datetime
+) -> dict[str, Contents]:
+    """Return name → what it has, of the partitions without a row from before or behind a stretch of time.
+
+    Args:
+        database: the database, in a transaction that goes on seeing the same rows.
+        table: the table.
+        begin: when the stretch begins, in UTC.
+        end: what lies behind it.
+    """
+    run(database, "SET LOCAL statement_timeout = 0")
+    found = {}
+    column = POSTGRESQL.quote(table.column)
+    for part in read_partitions(database, table.name):
+        if part.end is not None and begin < part.end <= end:
+            earlier = f"SELECT 1 FROM {POSTGRESQL.quote(part.name)} WHERE {column} < {literal(begin)} LIMIT 1"  # noqa: S608 - quoted
+            if not fetch(database, earlier):
+                found[part.name] = _contents_of(database, part.name)
+    return found
+
+
+def _contents_of(database: peewee.Database, name: str) -> Contents:
+    digest = f"SELECT count(*), sum(hashtextextended(p::text, 0)) FROM {POSTGRESQL.quote(name)} AS p"  # noqa: S608 - quoted
+    return Contents(*fetch(database, digest)[0])
+
+
 def empty_before(
     database: peewee.Database,
     table: PartitionedTable,
@@ -58,6 +95,7 @@ def empty_before(
     *,
     told: frozenset[str] = frozenset(),
     progress: Callable[[int], object] | None = None,
+    unchanged: Mapping[str, Contents] | None = None,
 ) -> int:
     """Empty the partitions all of whose rows are from before a moment, where the table has any and they may be.
 
@@ -71,6 +109,7 @@ def empty_before(
         cutoff: the moment, in UTC.
         told: triggers that need not be told, since they were before.
         progress: called after each partition with the number of rows so far.
+        unchanged: only these partitions are emptied, and only if they still have what is said of them.
 
     Returns:
         how many rows are gone.
@@ -83,7 +122,9 @@ def empty_before(
     gone = 0
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for part in over:
-        rows = _emptied(database, part.name, deadline)
+        if unchanged is not None and part.name not in unchanged:
+            continue
+        rows = _emptied(database, part.name, deadline, None if unchanged is None else unchanged[part.name])
         gone += rows
         if progress is not None and rows:
             progress(gone)
@@ -91,8 +132,8 @@ def empty_before(
     return gone
 
 
-def _emptied(database: peewee.Database, name: str, deadline: float) -> int:
-    """Empty a partition and return how many rows it had; none where it is never to be had, or gone by now."""
+def _emptied(database: peewee.Database, name: str, deadline: float, expected: Contents | None) -> int:
+    """Empty a partition and return how many rows it had; none where it is never to be had, not as expected, or gone."""
     quoted = POSTGRESQL.quote(name)
     while True:
         try:
@@ -102,7 +143,12 @@ def _emptied(database: peewee.Database, name: str, deadline: float) -> int:
                 run(database, "SET LOCAL statement_timeout = 0")
                 run(database, f"SET LOCAL lock_timeout = '{_WRITERS_MILLISECONDS}ms'")
                 run(database, f"LOCK TABLE {quoted} IN EXCLUSIVE MODE")
-                ((rows,),) = fetch(database, f"SELECT count(*) FROM {quoted}")  # noqa: S608 - quoted
+                if expected is None:
+                    ((rows,),) = fetch(database, f"SELECT count(*) FROM {quoted}")  # noqa: S608 - quoted
+                elif expected == _contents_of(database, name):
+                    rows = expected.rows
+                else:
+                    return 0
                 run(database, f"SET LOCAL lock_timeout = '{_READERS_MILLISECONDS}ms'")
                 run(database, f"TRUNCATE {quoted}")
                 return int(rows)
