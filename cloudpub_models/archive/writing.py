@@ -117,7 +117,7 @@ class _Mover:
         """Raise where the directory has something else, or a transaction is open; nothing is made."""
         if self._manager.database.engine.scopes():
             raise InvalidQueryError(
-                "expected no open transaction; got one: what is archived is in a file, whatever becomes of a transaction"
+                "expected no open transaction; got one: a file stays whatever becomes of a transaction"
             )
         require_table(files_of(self._directory), self._table, self._types)
 
