@@ -393,15 +393,14 @@ class Finding(TableAccess[M], Generic[M, Filter]):
             rows = held.query.load(send(self.database, held.query, (encoded, *held.values)))
         else:
             own, values = self._held_to_one()
-            shape, values = ((self.table.column(name).name, "="), *own), (encoded, *values)
-            query = statements.select(shape, columns=None if select is None else self.table.selected(select))
-            rows = query.load(send(self.database, query, values))
+            query = statements.select_held(self.table.column(name).name, own, self.table.selected(select))
+            rows = query.load(send(self.database, query, (encoded, *values)))
         return rows[0] if rows else None
 
     def _held_lookup(self, statements: Statements[M], name: str) -> _HeldLookup[M]:
         """Return the SELECT of the row with a value in a column, if it is one of the scope, and keep it."""
         shape, values = self._held_to_one()
-        query = statements.select(((self.table.column(name).name, "="), *shape))
+        query = statements.select_held(self.table.column(name).name, shape)
         found = self._held_lookups[statements, name] = _HeldLookup(query, tuple(values))
         return found
 

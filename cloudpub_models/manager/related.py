@@ -28,10 +28,8 @@ class RelatedRows(TableAccess[M]):
     def find_key(self, column: str, value: Any) -> Any:
         """Return the primary key, a single column, of the row that has an encoded value in a column, or ``None``."""
         own, values = self._held_to_one()
-        shape, values = ((column, "="), *own), (value, *values)
-        statements = self._statements.present
-        select = statements.values(shape, self.table.key_names, alone=True)
-        keys = select.read(send(self.database, select, values))
+        select = self._statements.present.keys_held(column, own)
+        keys = select.read(send(self.database, select, (value, *values)))
         return keys[0] if keys else None
 
     def keys_there(self, column: str, keys: Sequence[Any]) -> list[Any]:

@@ -23,6 +23,12 @@ class PreparableSql(str):
     __slots__ = ()
 
 
+class LookupSql(PreparableSql):
+    """The text of a lookup of one row that takes much longer to plan than to run, so that it pays to prepare it."""
+
+    __slots__ = ()
+
+
 class Statement(str):
     """SQL with ``@name`` parameters, and their values in ``parameters``.
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,7 +48,7 @@ def find_pgbouncer():
 class PgBouncer:
     """One that lends its one or two sessions for one transaction at a time; calling it starts it."""
 
-    def __init__(self, server):
+    def __init__(self, server, settings=""):
         program = find_pgbouncer()
         if not program:
             pytest.skip(
@@ -62,6 +63,7 @@ class PgBouncer:
             f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
             f"pool_mode = transaction\nunix_socket_dir =\ndefault_pool_size = 2\nmax_client_conn = 50\n"
+            f"{settings}"
         )
         self._command = [program, str(configuration)] + (["-u", "pgserver"] if os.geteuid() == 0 else [])
         self()
@@ -87,6 +89,14 @@ def pgbouncer(server):
     """The port of one."""
     pooler = PgBouncer(server)
     yield pooler.port
+    pooler.kill()
+
+
+@pytest.fixture
+def careless_url(server, migrated):
+    """Where one leads that forgets how clients have asked it to open their sessions."""
+    pooler = PgBouncer(server, "ignore_startup_parameters = options\n")
+    yield server.url_at(pooler.port, migrated.rpartition("/")[2])
     pooler.kill()
 
 
@@ -353,3 +363,24 @@ def test_a_pooler_that_is_killed_under_load_loses_nothing(server, migrated, star
     print(f"{len(acknowledged)} acknowledged, {len(possible)} in doubt, {len(kept)} kept")
     assert len(kept) == len(set(kept))
     assert set(acknowledged) <= set(kept) <= set(acknowledged) | set(possible)
+
+
+def test_one_that_nobody_told_of_keeps_nothing_that_is_prepared(careless_url):
+    """An owner's lookups are prepared in sessions of one's own, and its sessions are everybody's."""
+    clients = [Database(careless_url) for _ in range(4)]
+    ada = Managers(clients[0]).users.insert(ADA)
+    line = Managers(clients[0]).function_logs.append(
+        Managers(clients[0]).functions.insert({"user_id": ada.id, "name": "resize"}), "info", "…"
+    )
+
+    def ask(client):
+        mine = Managers(client).owned_by(ada)
+        return [mine.function_logs.find_by_id(line.id) for _ in range(50)]
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        assert list(threads.map(ask, clients)) == [[line] * 50] * len(clients)
+    for client in clients:
+        with client.session():
+            assert client.engine.connection().has_own_session is False
+            assert client.raw_query_all("SELECT name FROM pg_prepared_statements") == []
+        client.close()

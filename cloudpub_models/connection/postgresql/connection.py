@@ -64,6 +64,7 @@ class PostgresqlConnection(extensions.connection):
         lent_to: see ``PoolableConnection``.
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
+        has_own_session: whether its session is nobody else's; ``None`` before that was asked.
     """
 
     idle_since: float = 0.0
@@ -71,14 +72,17 @@ class PostgresqlConnection(extensions.connection):
     lent_to: int | None = None
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
+    has_own_session: bool | None = None
     _kept_cursor: extensions.cursor | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        # What `prepared` keeps: the command that executes each statement, the last one used last; and the names of
-        # those that the server still has without need.
+        # What is prepared: the command that executes each statement, the last one used last; and the names of those
+        # that the server still has without need.
         self.prepared: OrderedDict[str, str] = OrderedDict()
         self.outdated: list[str] = []
+        # The lookups that were sent once, and are prepared when they are sent again.
+        self.looked_up: set[str] = set()
 
     def text_cursor(self) -> extensions.cursor:
         """Return a cursor for a statement that gives no rows, without taking it."""
@@ -193,7 +197,7 @@ def look_at(connection: PostgresqlConnection, sql: str) -> None:
 
 
 def reset_session(connection: PostgresqlConnection) -> bool:
-    """Undo what statements have left in a session, as DISCARD ALL would, but keep what ``prepared`` has prepared.
+    """Undo what statements have left in a session, as DISCARD ALL would, but keep what is prepared.
 
     Returns:
         whether the session is as it was when it began.

@@ -40,6 +40,14 @@ from cloudpub_models.connection.postgresql.driver_errors import classify, classi
 from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, read_token
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
+from cloudpub_models.connection.postgresql.preparation import (
+    belies_own_session,
+    forget,
+    has_own_session,
+    may_prepare,
+    prepare,
+    was_out_of_date,
+)
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
 from cloudpub_models.connection.scopes import Actor, Scope, ThreadState
 from cloudpub_models.connection.sender import CopySource, ToldSql
@@ -54,7 +62,7 @@ from cloudpub_models.errors import (
     TransactionAbortedError,
 )
 from cloudpub_models.sql import POSTGRESQL
-from cloudpub_models.sql.statement import PreparableSql
+from cloudpub_models.sql.statement import LookupSql, PreparableSql
 from cloudpub_models.sql.text.statements import Aftermath
 
 T = TypeVar("T")
@@ -102,6 +110,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             attempts=limit_for(masked_url),
         )
         self._after_begin = settings_of_a_transaction(options)
+        # With `prepared` everything is, in its own way.
+        self._prepares_lookups = not (options.prepared or options.transaction_pooler)
         self._stream_numbers = itertools.count(1)
         self._cluster: str | None = None
         # Until when it is known of a table that it has no partitions; infinity for one that has.
@@ -340,13 +350,43 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
         if sql.__class__ is not PreparableSql:
-            look_at(connection, sql)
+            if not isinstance(sql, LookupSql):
+                look_at(connection, sql)
+            elif self._prepares_lookups and may_prepare(connection, sql):
+                rows = self._look_up_prepared(connection, sql, parameters)
+                # EXECUTE may have missed a row, where it had to wait for a table that is written anew.
+                if rows:
+                    return rows
         try:
             cursor = connection.take_cursor()
             cursor.execute(*filled(sql, parameters))
             rows = cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
+        connection.keep(cursor)
+        return rows
+
+    def _look_up_prepared(
+        self, connection: PostgresqlConnection, sql: LookupSql, parameters: Sequence[Any] | None
+    ) -> list[Row]:
+        """Return the row that a lookup finds; none where it can not be prepared, or not be found that way."""
+        known = command = connection.prepared.get(sql)
+        rows: list[Row] = []
+        try:
+            cursor = connection.take_cursor()
+            if has_own_session(connection, cursor):
+                if command is None:
+                    command = prepare(connection, cursor, sql, parameters)
+                else:
+                    connection.prepared.move_to_end(sql)
+                cursor.execute(*filled(command, parameters))
+                rows = cursor.fetchall()
+        except psycopg2.Error as error:
+            if not was_out_of_date(error, known is not None):
+                self.fail(error, sql, parameters)
+            forget(connection, error, sql, parameters)
+            if belies_own_session(error):
+                connection.has_own_session = False
         connection.keep(cursor)
         return rows
 

@@ -14,10 +14,9 @@ is therefore sent a second time, as it is.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 import psycopg2
@@ -26,6 +25,7 @@ from psycopg2 import extensions
 from cloudpub_models.connection.postgresql.connection import PostgresqlConnection, columns_of
 from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
 from cloudpub_models.connection.postgresql.literals import filled
+from cloudpub_models.connection.postgresql.preparation import forget, name_in, prepare, was_out_of_date
 from cloudpub_models.connection.results import ResultColumns, Row
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.errors import PreparedStatementError
@@ -34,25 +34,12 @@ from cloudpub_models.sql.statement import PreparableSql
 T = TypeVar("T")
 Cursor = extensions.cursor
 
-MOST_PREPARED = 100
-"""How many statements a connection keeps prepared; then the one that was not used for longest goes."""
-
-_GONE = "26000"
-_THERE_ALREADY = "42P05"
-# The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
-_FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
-# A number beyond the type that its column had before, and a type that is not there any more.
-_OUT_OF_RANGE = "22003"
-_INTERNAL = "XX000"
-# How the names of those of the server's files begin that find no operator, or no conversion, for the types it has.
-_ANALYSIS = "parse_"
-
 
 class PreparingEngine(PostgresqlEngine):
     """A PostgreSQL database whose managers' statements are prepared."""
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        if type(sql) is not PreparableSql:
+        if not isinstance(sql, PreparableSql):
             return super()._fetch_on(connection, sql, parameters)
         rows = self._execute_prepared(connection, sql, parameters, Cursor.fetchall)
         # A count of nothing is a row.
@@ -61,7 +48,7 @@ class PreparingEngine(PostgresqlEngine):
         return super()._fetch_on(connection, sql, parameters)
 
     def _run_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> int:
-        if type(sql) is not PreparableSql:
+        if not isinstance(sql, PreparableSql):
             _expect_changes(connection, sql)
             return super()._run_on(connection, sql, parameters)
         count = self._execute_prepared(connection, sql, parameters, _row_count)
@@ -70,7 +57,7 @@ class PreparingEngine(PostgresqlEngine):
     def _fetch_undecoded_on(
         self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> tuple[ResultColumns, list[Row]]:
-        if type(sql) is PreparableSql:
+        if isinstance(sql, PreparableSql):
             columns, rows = self._execute_prepared(connection, sql, parameters, _columns_and_rows)
             if rows and any(rows[0]):
                 return columns, rows
@@ -94,13 +81,13 @@ class PreparingEngine(PostgresqlEngine):
         known = command = prepared.get(sql)
         try:
             if command is None:
-                command = _prepare(connection, cursor, sql, parameters)
+                command = prepare(connection, cursor, sql, parameters)
             else:
                 prepared.move_to_end(sql)
             cursor.execute(*filled(command, parameters))
             found = result(cursor)
         except psycopg2.Error as error:
-            if not _was_out_of_date(error, known is not None):
+            if not was_out_of_date(error, known is not None):
                 self.fail(error, sql, parameters)
             found = self._execute_again(connection, cursor, sql, parameters, result, error)
         connection.keep(cursor)
@@ -116,18 +103,11 @@ class PreparingEngine(PostgresqlEngine):
         error: psycopg2.Error,
     ) -> T:
         """Prepare a statement once more and run it, where its transaction is not over."""
-        if error.pgcode == _GONE:
-            # Then most likely all are.
-            connection.prepared.clear()
-            connection.outdated.clear()
-        elif error.pgcode == _THERE_ALREADY:
-            connection.outdated.append(_prepared_as(sql, bool(parameters))[0])
-        elif command := connection.prepared.pop(sql, None):
-            connection.outdated.append(_name_in(command))
+        forget(connection, error, sql, parameters)
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             self._fail_out_of_date(error)
         try:
-            cursor.execute(_prepare(connection, cursor, sql, parameters), parameters or None)
+            cursor.execute(prepare(connection, cursor, sql, parameters), parameters or None)
             return result(cursor)
         except psycopg2.Error as another:
             self.fail(another)
@@ -141,54 +121,6 @@ class PreparingEngine(PostgresqlEngine):
         raise typed from error
 
 
-def _prepare(
-    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
-) -> str:
-    """Prepare a statement and return the command that executes it."""
-    prepared, outdated = connection.prepared, connection.outdated
-    if len(prepared) >= MOST_PREPARED:
-        outdated.append(_name_in(prepared.popitem(last=False)[1]))
-    if outdated:
-        cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
-        outdated.clear()
-    name, body, arguments = _prepared_as(sql, bool(parameters))
-    cursor.execute(f"PREPARE {name} AS {body}")
-    command = prepared[sql] = f"EXECUTE {name}{arguments}"
-    return command
-
-
-@lru_cache(maxsize=1024)
-def _prepared_as(sql: str, has_parameters: bool) -> tuple[str, str, str]:
-    """Return the name of a prepared statement, its text, and the arguments of its ``EXECUTE``.
-
-    The name is its text's own: where a pooler gives the next statement another session, what stands there under this
-    name is the same statement, and never another client's.
-    """
-    # Without parameters a %s is the statement's own, as in format('%s', name).
-    body, arguments = _numbered(sql) if has_parameters else (sql, "")
-    digest = hashlib.sha256(body.encode()).hexdigest()[:32]
-    return f"cloudpub_{digest}", body, arguments
-
-
-def _name_in(command: str) -> str:
-    return command.split()[1].partition("(")[0]
-
-
-@lru_cache(maxsize=1024)
-def _numbered(sql: str) -> tuple[str, str]:
-    """Return a statement with numbered parameters, as ``PREPARE`` takes it, and the arguments of its ``EXECUTE``.
-
-    >>> _numbered("SELECT id FROM users WHERE id = %s AND id %% 2 = %s")
-    ('SELECT id FROM users WHERE id = $1 AND id % 2 = $2', '(%s,%s)')
-    """
-    pieces = sql.replace("%%", "\0").split("%s")
-    if len(pieces) == 1:
-        # Without parameters the driver takes a % for nothing else, so none is doubled.
-        return sql, ""
-    body = pieces[0] + "".join([f"${number}{piece}" for number, piece in enumerate(pieces[1:], 1)])
-    return body.replace("\0", "%"), f"({','.join(['%s'] * (len(pieces) - 1))})"
-
-
 def _expect_changes(connection: PostgresqlConnection, sql: str) -> None:
     """Forget what is prepared before a statement that may remove it, or change what it depends on.
 
@@ -200,7 +132,7 @@ def _expect_changes(connection: PostgresqlConnection, sql: str) -> None:
             # Nothing is left, neither of what is in use nor of what was to be removed.
             connection.outdated.clear()
         else:
-            connection.outdated.extend(map(_name_in, connection.prepared.values()))
+            connection.outdated.extend(map(name_in, connection.prepared.values()))
         connection.prepared.clear()
 
 
@@ -209,17 +141,6 @@ def _changing() -> Callable[[str], re.Match[str] | None]:
     beginning = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+"
     statements = r"ALTER|CREATE|DROP|DO|DISCARD\s+ALL|DEALLOCATE\s+(?:PREPARE\s+)?ALL|CALL"
     return re.compile(rf"{beginning}({statements})\b", re.IGNORECASE | re.DOTALL).match
-
-
-def _was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
-    if error.pgcode in (_GONE, _THERE_ALREADY) or (
-        error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE
-    ):
-        return True
-    # Its parameters have the types that they had before a column got another one.
-    return known and (
-        error.pgcode in (_OUT_OF_RANGE, _INTERNAL) or (error.diag.source_file or "").startswith(_ANALYSIS)
-    )
 
 
 def _adds_rows(sql: str) -> bool:

@@ -38,7 +38,7 @@ from cloudpub_models.sql.nodes.expressions import Assignment, Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
 from cloudpub_models.sql.operators import Aggregate
 from cloudpub_models.sql.remembering import Remembered
-from cloudpub_models.sql.statement import PreparableSql
+from cloudpub_models.sql.statement import LookupSql, PreparableSql
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -206,6 +206,8 @@ class Statements(Generic[M]):
         self.counts = Remembered(partial(self._make_select_of_nothing, "count"), _length)
         self.existences = Remembered(partial(self._make_select_of_nothing, "exists"), _length)
         self._selects = Remembered(self._make_select, _length)
+        self._selects_held = Remembered(self._make_select_held, _length)
+        self._keys_held = Remembered(self._make_keys_held, _length)
         self._selects_for_each = Remembered(self._make_select_for_each, _length)
         self._selects_connected = Remembered(self._make_select_connected, _length)
         self._selects_of_values = Remembered(self._make_select_of_values, _length)
@@ -246,6 +248,20 @@ class Statements(Generic[M]):
             lock: how the rows are locked.
         """
         return self._selects[conditions, columns, order, limit, offset, lock]
+
+    def select_held(self, name: str, held: Shape, columns: tuple[str, ...] | None = None) -> Select[M]:
+        """Return the SELECT of the row with a value in a column, if it meets the conditions of a scope as well.
+
+        Args:
+            name: the column.
+            held: the scope's conditions.
+            columns: the columns that are selected; all, when left out.
+        """
+        return self._selects_held[name, held, columns]
+
+    def _make_select_held(self, name: str, held: Shape, columns: tuple[str, ...] | None) -> Select[M]:
+        made = self.select(((name, "="), *held), columns=columns)
+        return made._replace(sql=self._lookup_sql(name, held, made.sql))
 
     def _make_select(
         self,
@@ -388,6 +404,19 @@ class Statements(Generic[M]):
         decoders = [decoder_for(related_column(self._model, key).column.field, self._dialect) for key in keys]
         read = make_values_reader(decoders, alone=alone)
         return SelectValues(request.sql, read, request.writes, request.tables)
+
+    def keys_held(self, name: str, held: Shape) -> SelectValues:
+        """Return the SELECT of the primary key, a single column, of the row that ``select_held`` finds."""
+        return self._keys_held[name, held]
+
+    def _make_keys_held(self, name: str, held: Shape) -> SelectValues:
+        made = self.values(((name, "="), *held), self.table.key_names, alone=True)
+        return made._replace(sql=self._lookup_sql(name, held, made.sql))
+
+    def _lookup_sql(self, name: str, held: Shape, sql: str) -> str:
+        """Return the text of a SELECT by a column's value, marked where it pays to prepare it."""
+        pays = bool(held) and self.table.columns[name].is_unique
+        return LookupSql(sql) if pays and isinstance(sql, PreparableSql) else sql
 
     def summary(self, keys: tuple[str, ...], aggregates: tuple[tuple[str, Aggregate], ...]) -> Summary:
         """Return what is selected for aggregates by groups, and what reads it.

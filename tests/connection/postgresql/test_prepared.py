@@ -9,7 +9,7 @@ import peewee
 import pytest
 
 from cloudpub_models import Database, Function, Managers, User, errors, none_of, operators, raw
-from cloudpub_models.connection.postgresql.prepared import MOST_PREPARED
+from cloudpub_models.connection.postgresql.preparation import MOST_PREPARED
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
 

@@ -1,0 +1,146 @@
+"""What a session has prepared: under which names, whether it is one's own to prepare in, what an error says of it.
+
+A lookup that takes longer to plan than to run is prepared by itself, wherever nobody can notice that: outside of
+transactions, since an error would end one; where no raw SQL has changed what names mean in the session; and only in a
+session that is one's own. What ``prepared=True`` prepares is the business of ``prepared``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
+from cloudpub_models.sql.statement import LookupSql, PreparableSql
+from cloudpub_models.sql.text.statements import Aftermath
+
+Cursor = extensions.cursor
+
+MOST_PREPARED = 100
+"""How many statements a connection keeps prepared; then the one that was not used for longest goes."""
+
+_GONE = "26000"
+_THERE_ALREADY = "42P05"
+# The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
+_FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
+# A number beyond the type that its column had before, and a type that is not there any more.
+_OUT_OF_RANGE = "22003"
+_INTERNAL = "XX000"
+# How the names of those of the server's files begin that find no operator, or no conversion, for the types it has.
+_ANALYSIS = "parse_"
+
+
+def may_prepare(connection: PostgresqlConnection, sql: LookupSql) -> bool:
+    """Return whether a lookup may be sent prepared where nobody has asked for that.
+
+    The first time it is not, so that a connection that sends it once has no more to do.
+    """
+    if (
+        connection.has_own_session is False
+        or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+        or connection.aftermath is not Aftermath.NONE
+    ):
+        return False
+    if sql in connection.prepared or sql in connection.looked_up:
+        return True
+    if len(connection.looked_up) >= MOST_PREPARED:
+        connection.looked_up.clear()
+    connection.looked_up.add(sql)
+    return False
+
+
+def has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
+    """Return whether the server's session is this connection's alone, asking the server once.
+
+    A pooler that lends sessions has to give each client a number of its own to cancel by, so the number that libpq got
+    as it connected is not the session's.
+    """
+    if connection.has_own_session is None:
+        cursor.execute("SELECT pg_backend_pid()")
+        connection.has_own_session = cursor.fetchone() == (connection.get_backend_pid(),)
+    return connection.has_own_session
+
+
+def prepare(
+    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> str:
+    """Prepare a statement and return the command that executes it."""
+    prepared, outdated = connection.prepared, connection.outdated
+    if len(prepared) >= MOST_PREPARED:
+        outdated.append(name_in(prepared.popitem(last=False)[1]))
+    if outdated:
+        cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
+        outdated.clear()
+    name, body, arguments = _prepared_as(sql, bool(parameters))
+    cursor.execute(f"PREPARE {name} AS {body}")
+    command = prepared[sql] = f"EXECUTE {name}{arguments}"
+    return command
+
+
+@lru_cache(maxsize=1024)
+def _prepared_as(sql: str, has_parameters: bool) -> tuple[str, str, str]:
+    """Return the name of a prepared statement, its text, and the arguments of its ``EXECUTE``.
+
+    The name is its text's own: where a pooler gives the next statement another session, what stands there under this
+    name is the same statement, and never another client's.
+    """
+    # Without parameters a %s is the statement's own, as in format('%s', name).
+    body, arguments = _numbered(sql) if has_parameters else (sql, "")
+    digest = hashlib.sha256(body.encode()).hexdigest()[:32]
+    return f"cloudpub_{digest}", body, arguments
+
+
+def name_in(command: str) -> str:
+    """Return the name of the statement that a command executes."""
+    return command.split()[1].partition("(")[0]
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> tuple[str, str]:
+    """Return a statement with numbered parameters, as ``PREPARE`` takes it, and the arguments of its ``EXECUTE``.
+
+    >>> _numbered("SELECT id FROM users WHERE id = %s AND id %% 2 = %s")
+    ('SELECT id FROM users WHERE id = $1 AND id % 2 = $2', '(%s,%s)')
+    """
+    pieces = sql.replace("%%", "\0").split("%s")
+    if len(pieces) == 1:
+        # Without parameters the driver takes a % for nothing else, so none is doubled.
+        return sql, ""
+    body = pieces[0] + "".join([f"${number}{piece}" for number, piece in enumerate(pieces[1:], 1)])
+    return body.replace("\0", "%"), f"({','.join(['%s'] * (len(pieces) - 1))})"
+
+
+def forget(
+    connection: PostgresqlConnection, error: psycopg2.Error, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> None:
+    """Forget of what is prepared in a session what an error says is gone or out of date."""
+    if error.pgcode == _GONE:
+        # Then most likely all are.
+        connection.prepared.clear()
+        connection.outdated.clear()
+    elif error.pgcode == _THERE_ALREADY:
+        connection.outdated.append(_prepared_as(sql, bool(parameters))[0])
+    elif command := connection.prepared.pop(sql, None):
+        connection.outdated.append(name_in(command))
+
+
+def was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
+    """Return whether an error says that a statement was gone or out of date; ``known`` if it was prepared before."""
+    if error.pgcode in (_GONE, _THERE_ALREADY) or (
+        error.pgcode == "0A000" and error.diag.source_function == _FINDS_OUT_OF_DATE
+    ):
+        return True
+    # Its parameters have the types that they had before a column got another one.
+    return known and (
+        error.pgcode in (_OUT_OF_RANGE, _INTERNAL) or (error.diag.source_file or "").startswith(_ANALYSIS)
+    )
+
+
+def belies_own_session(error: psycopg2.Error) -> bool:
+    """Return whether an error says that others prepare, or throw away, in a session that seemed to be one's own."""
+    return error.pgcode in (_GONE, _THERE_ALREADY)
