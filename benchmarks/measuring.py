@@ -109,6 +109,7 @@ def measure(
     order = list(contestants)
     shuffle = random.Random(rounds).shuffle
     # What is there already is not looked at again by the collections before each block.
+    already_frozen = gc.get_freeze_count() > 0
     gc.collect()
     gc.freeze()
     try:
@@ -123,7 +124,8 @@ def measure(
             if measurement.valid:
                 break
     finally:
-        gc.unfreeze()
+        if not already_frozen:
+            gc.unfreeze()
     return measurement
 
 

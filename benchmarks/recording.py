@@ -17,24 +17,26 @@ from benchmarks.databases import Dialect, postgresql_database, session_clock, sq
 from benchmarks.measuring import Contestant, measure
 from cloudpub_models import ALL_ROWS, Database, Managers, operators
 
-_BATCH = 5_000
+# Of the functions that there are to delete: so many are in a batch, and so many go at once.
+_IN_A_BATCH, _AT_ONCE = 1 / 8, 1 / 40
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recording", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rows", type=int, default=40_000, help="how many functions there are to delete")
     parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
     options = parser.parse_args(arguments)
     kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: ratios(kind, options.rounds) for kind in kinds}
+    columns = {kind: ratios(kind, options.rounds, options.rows) for kind in kinds}
     print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
     for name in OPERATIONS:
         print(f"| `{name}` | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
     return 0
 
 
-def ratios(kind: Dialect, rounds: int) -> dict[str, str]:
+def ratios(kind: Dialect, rounds: int, rows: int) -> dict[str, str]:
     """Return how many times longer each operation takes with the log, on one kind of database."""
     found = {}
     with ExitStack() as opened:
@@ -52,7 +54,7 @@ def ratios(kind: Dialect, rounds: int) -> dict[str, str]:
         clocks = [session_clock(database) for database in databases]
         for name, operation in OPERATIONS.items():
             control, again, recorded = [
-                Contestant(*operation(Managers(database)), clock)
+                Contestant(*operation(Managers(database), rows), clock)
                 for database, clock in zip(databases, clocks, strict=True)
             ]
             of_many = name in ("batch_insert", "delete")
@@ -66,45 +68,45 @@ def ratios(kind: Dialect, rounds: int) -> dict[str, str]:
 Operation = tuple[Callable[[Any], Any], Iterator[Any]]
 
 
-def insert(managers: Managers) -> Operation:
+def insert(managers: Managers, _: int) -> Operation:
     """One user."""
     numbers = itertools.count()
     return lambda number: managers.users.insert({"email": f"{number}@example.com", "password_hash": "x"}), numbers
 
 
-def update_by_id(managers: Managers) -> Operation:
+def update_by_id(managers: Managers, _: int) -> Operation:
     """Another name for one function."""
     ids = _functions(managers)
     names = itertools.count()
     return lambda id: managers.functions.update_by_id(id, {"name": f"g{next(names)}"}), itertools.cycle(ids)
 
 
-def delete_by_id(managers: Managers) -> Operation:
+def delete_by_id(managers: Managers, rows: int) -> Operation:
     """One function of many."""
-    return managers.functions.delete_by_id, iter(_functions(managers, 30_000))
+    return managers.functions.delete_by_id, iter(_functions(managers, rows))
 
 
-def batch_insert(managers: Managers) -> Operation:
-    """Five thousand functions."""
+def batch_insert(managers: Managers, rows: int) -> Operation:
+    """Five thousand functions, where there are as many as usual."""
     user = managers.users.insert({"email": "ada@example.com", "password_hash": "x"})
-    numbers = itertools.count()
+    numbers, batch = itertools.count(), int(rows * _IN_A_BATCH)
 
     def write(_: Any) -> int:
         return managers.functions.batch_insert(
-            {"user_id": user.id, "name": f"f{next(numbers)}", "status": "active"} for _ in range(_BATCH)
+            {"user_id": user.id, "name": f"f{next(numbers)}", "status": "active"} for _ in range(batch)
         )
 
     return write, itertools.repeat(None)
 
 
-def delete(managers: Managers) -> Operation:
-    """A thousand functions at once, of many."""
-    ids = _functions(managers, 40_000)
-    parts = [operators.between(ids[first], ids[first + 999]) for first in range(0, len(ids), 1_000)]
+def delete(managers: Managers, rows: int) -> Operation:
+    """A thousand functions at once, of many, where there are as many as usual."""
+    ids, size = _functions(managers, rows), int(rows * _AT_ONCE)
+    parts = [operators.between(ids[first], ids[first + size - 1]) for first in range(0, len(ids), size)]
     return lambda part: managers.functions.delete({"id": part}), iter(parts)
 
 
-def lookup(managers: Managers) -> Operation:
+def lookup(managers: Managers, _: int) -> Operation:
     """One function by its id: reading is not recorded."""
     return managers.functions.find_by_id, itertools.cycle(_functions(managers))
 
@@ -115,7 +117,7 @@ def _functions(managers: Managers, count: int = 500) -> list[int]:
     return managers.functions.values("id", {"user_id": user.id}, order_by="id")
 
 
-OPERATIONS: dict[str, Callable[[Managers], Operation]] = {
+OPERATIONS: dict[str, Callable[[Managers, int], Operation]] = {
     "lookup": lookup,
     "insert": insert,
     "update_by_id": update_by_id,

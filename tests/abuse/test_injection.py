@@ -96,7 +96,7 @@ def push(world: World, door: Door, text: str) -> None:
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
 def test_payloads(world: World, door: Door) -> None:
-    for text in CORE if door in SLOW else some(door.name, 8):
+    for text in CORE if door in SLOW else some(door.name, 4):
         push(world, door, text)
     world.assert_unharmed()
 
@@ -120,7 +120,7 @@ def generated(world: World, number: int) -> None:
 
 
 def test_generated(world: World) -> None:
-    generated(world, 200)
+    generated(world, 100)
 
 
 @pytest.mark.soak

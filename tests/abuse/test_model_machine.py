@@ -392,7 +392,7 @@ def run(managers: Managers, examples: int, steps: int) -> None:
 
 
 def test_managers_against_a_dict(managers: Managers) -> None:
-    run(managers, 40, 40)
+    run(managers, 20, 40)
 
 
 @pytest.mark.soak

@@ -18,7 +18,7 @@ from cloudpub_models import Function, FunctionLog, Managers, operators
 from cloudpub_models.errors import InvalidQueryError
 
 # More than fit into a message of PostgreSQL's protocol, and deeper than the interpreter lets functions call each other.
-MANY, TERMS = 70_000, 2_000
+MANY, TERMS = 66_000, 1_200
 
 
 @pytest.fixture

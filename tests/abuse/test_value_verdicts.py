@@ -373,7 +373,7 @@ def generated(worlds: Any, number: int) -> None:
 
 
 def test_generated_values(worlds: Any) -> None:
-    generated(worlds, 150)
+    generated(worlds, 80)
 
 
 @pytest.mark.soak

@@ -29,20 +29,29 @@ def months_of_invocations(database: Database) -> None:
 
 @pytest.fixture
 def resize(managers: Managers) -> Function:
+    return make_function(managers)
+
+
+def make_function(managers: Managers) -> Function:
     ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
     return managers.functions.insert({"user_id": ada.id, "name": "resize"})
 
 
 @pytest.fixture
 def invocations(managers: Managers, resize: Function) -> list[datetime]:
-    """The moments of invocations from the middle of January to the middle of April, and at borders."""
+    """The moments of the function's invocations."""
+    return invoke(managers, resize)
+
+
+def invoke(managers: Managers, function: Function) -> list[datetime]:
+    """Record invocations from the middle of January to the middle of April, and at borders; return their moments."""
     moments = [datetime(2026, 1, 15, tzinfo=UTC) + timedelta(hours=7 * number) for number in range(300)]
     for month in (2, 3, 4):
         border = datetime(2026, month, 1, tzinfo=UTC)
         moments += [border - timedelta(microseconds=1), border]
     managers.function_invocations.batch_insert(
         {
-            "function_id": resize.id,
+            "function_id": function.id,
             "status": "success" if number % 5 else "failed",
             "duration_ms": None if number % 7 == 0 else number,
             "error": None if number % 5 else f'it\'s "out"\n of memory, №{number}\t\\',

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudpub_models import Managers
+from cloudpub_models import Database, Managers
 from cloudpub_models.archive.reading import fetched, opened
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
-from tests.archive.conftest import APRIL
+from tests.archive.conftest import APRIL, invoke, make_function
 
 
 @pytest.fixture
@@ -60,23 +60,35 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive for all of them, each of which has to leave it as it was."""
+    place = tmp_path_factory.mktemp("archives") / "it's an archive"
+    database = Database("sqlite:///:memory:")
+    database.migrate()
+    managers = Managers(database)
+    invoke(managers, make_function(managers))
+    managers.archive(place).move("function_invocations", APRIL)
+    database.close()
+    return place
+
+
 @pytest.mark.parametrize("sql", HOSTILE)
-def test_hostile_sql_reaches_nothing_else(filled: Path, tmp_path: Path, sql: str) -> None:
+def test_hostile_sql_reaches_nothing_else(unharmed: Path, tmp_path: Path, sql: str) -> None:
     outside = tmp_path / "secret.csv"
     outside.write_text("a\n1\n")
     outside_variable = [1]
     assert outside_variable
-    before = {path.name: path.read_bytes() for path in filled.iterdir()}
-    (file, *_) = sorted(filled.glob("*.parquet"))
+    before = {path.name: path.read_bytes() for path in unharmed.iterdir()}
+    (file, *_) = sorted(unharmed.glob("*.parquet"))
     new = tmp_path / "new"
     text = sql.format(outside=outside, new=new, file=str(file).replace("'", "''"))
-    _, connection = opened(filled)
+    _, connection = opened(unharmed)
     with connection:
         with pytest.raises(InvalidQueryError, match="expected one query|cannot be asked"):
             fetched(connection, text)
         assert fetched(connection, "SELECT COUNT(*) > 0 FROM function_invocations")[1] == [(True,)]
-    assert {path.name: path.read_bytes() for path in filled.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in unharmed.iterdir()} == before
     assert not new.exists()
 
 

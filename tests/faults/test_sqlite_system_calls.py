@@ -77,12 +77,8 @@ class FailingCalls:
                     self._kept.append(replacement)
                     names.append(name)
                     self._system.set_system_call(self._address, name.encode(), ctypes.cast(replacement, POINTER).value)
-            # The collector would close what it finds within a call of SQLite that holds the lock which closing takes.
-            gc.collect()
-            gc.disable()
             yield self
         finally:
-            gc.enable()
             for name in names:
                 self._system.set_system_call(self._address, name.encode(), None)
 
@@ -138,18 +134,24 @@ def test_any_system_call_may_fail(tmp_path, reason):
     calls = FailingCalls()
     calls.reason = reason
     number = 0
-    while True:
-        number += 1
-        with calls.installed():
-            calls.counts.clear()
-            calls.failing, calls.failed = number, None
-            if unit_of_work(number):
-                acknowledged.add(number)
-        # All or nothing of each, and what was acknowledged is there.
-        assert kept() == dict.fromkeys(acknowledged, 2)
-        if calls.failed is None:
-            break
-        failed[calls.failed] += 1
+    # The collector would close what it finds within a call of SQLite that holds the lock which closing takes.
+    gc.collect()
+    gc.disable()
+    try:
+        while True:
+            number += 1
+            with calls.installed():
+                calls.counts.clear()
+                calls.failing, calls.failed = number, None
+                if unit_of_work(number):
+                    acknowledged.add(number)
+            # All or nothing of each, and what was acknowledged is there.
+            assert kept() == dict.fromkeys(acknowledged, 2)
+            if calls.failed is None:
+                break
+            failed[calls.failed] += 1
+    finally:
+        gc.enable()
     print(f"{sum(failed.values())} calls that failed, {dict(failed)}; {dict(refused)}, {len(acknowledged)} kept")
     assert sum(failed.values()) > 20
     assert refused

@@ -74,9 +74,9 @@ def change_something(managers: Managers, choose: random.Random) -> None:
 
 # What it runs is covered by other tests, and takes twice as long when coverage is measured.
 @pytest.mark.no_cover
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_at_every_step_of_a_random_run(managers: Managers, seed: int, scale: Callable[[int, int], int]) -> None:
-    for number in range(seed, scale(6, 504), 6):
+    for number in range(seed, scale(3, 504), 3):
         choose = random.Random(number)
         managers.users.delete(ALL_ROWS)
         copies = []

@@ -235,7 +235,7 @@ def test_it_finds_what_plain_python_finds(
 ) -> None:
     if indexed:
         assert switch_on(books.database.engine, [Book]) == ("books",)
-    queries = scale(750, 2_500)
+    queries = scale(300, 2_500)
     chance = random.Random(11)
     texts = {
         book.id: [words_of(book.title), words_of(book.text)]

@@ -296,7 +296,7 @@ def compares(value: Any, wanted: Any) -> bool:
 def test_random_conditions_find_what_python_finds(
     managers: Managers, seed: int, scale: Callable[[int, int], int]
 ) -> None:
-    queries = scale(2_000, 5_000)
+    queries = scale(800, 5_000)
     oracle = Oracle(seed)
     some = 0
     with managers.database.session():
@@ -347,7 +347,7 @@ def test_prepared_statements_find_the_same(
     oracle.fill(managers)
     prepared = Managers(Database(database_url, prepared=True))
     with prepared.database.session():
-        for number in range(scale(500, 1_000)):
+        for number in range(scale(250, 1_000)):
             where = oracle.where("functions", 1)
             expected = [row["id"] for row in oracle.found(where, "functions")]
             # A statement is prepared when it comes again.

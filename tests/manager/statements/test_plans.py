@@ -117,19 +117,16 @@ def test_plans_are_bounded(managers, ada, functions, monkeypatch):
         return sum(type(thing) is query_plans.QueryPlan for thing in gc.get_objects())
 
     monkeypatch.setattr(remembering, "_MOST_KEPT", 5)
-    # What other tests have left is not looked at again and again.
+    # What other tests have left is not looked at again and again, here and later.
     gc.freeze()
-    try:
-        for most in range(1, 20):
-            query = managers.functions.query().select("id", raw(f"{most} AS number")).order_by("id")
-            assert managers.functions.execute_query(query)[0] == {"id": functions[0].id, "number": most}
-            assert 1 <= kept() <= 5
-        before = kept()
-        long = managers.functions.query().select(raw("/*" + "x" * 20_000 + "*/ 1 AS one"))
-        assert managers.functions.execute_query(long) == [{"one": 1}] * 3
-        assert kept() == before
-    finally:
-        gc.unfreeze()
+    for most in range(1, 20):
+        query = managers.functions.query().select("id", raw(f"{most} AS number")).order_by("id")
+        assert managers.functions.execute_query(query)[0] == {"id": functions[0].id, "number": most}
+        assert 1 <= kept() <= 5
+    before = kept()
+    long = managers.functions.query().select(raw("/*" + "x" * 20_000 + "*/ 1 AS one"))
+    assert managers.functions.execute_query(long) == [{"one": 1}] * 3
+    assert kept() == before
 
 
 def test_rows_of_an_outer_join(managers, ada, functions):

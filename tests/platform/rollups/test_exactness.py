@@ -161,7 +161,7 @@ def test_what_is_read_is_what_is_there(platform: Platform, scale: Callable[[int,
     threads = [platform.run(platform.write, number) for number in range(WRITERS)]
     threads += [platform.run(platform.count, number) for number in range(2)]
     threads += [platform.run(platform.compare, number) for number in range(2)]
-    platform.over.wait(scale(3, 60))
+    platform.over.wait(scale(2, 60))
     platform.over.set()
     for thread in threads:
         thread.join()

@@ -185,7 +185,7 @@ def require_kept(
 @pytest.mark.no_cover
 @pytest.mark.parametrize("first", [0, 1], ids=["even seeds", "odd seeds"])
 def test_random_changes_on_sqlite(first: int, scale: Callable[[int, int], int], tmp_path: Path) -> None:
-    for seed in range(first, scale(40, 1_000), 2):
+    for seed in range(first, scale(20, 1_000), 2):
         directory = tmp_path / str(seed)
         directory.mkdir()
         database = Database("sqlite:///:memory:", platform=False)
@@ -203,7 +203,7 @@ def test_random_changes_on_postgresql(
     scale: Callable[[int, int], int], tmp_path: Path, postgresql_databases: DatabaseMaker
 ) -> None:
     with postgresql_databases() as url:
-        for seed in range(scale(12, 200)):
+        for seed in range(scale(6, 200)):
             directory = tmp_path / str(seed)
             directory.mkdir()
             database = Database(url, platform=False)

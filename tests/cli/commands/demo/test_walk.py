@@ -270,7 +270,10 @@ def test_the_data_ends_now(run: Run, cli_database_url: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("given", [(), ("--json",)], ids=str)
+# What is refused, and when, is the same whether the walk is shown; showing it takes most of a run.
+@pytest.mark.parametrize(
+    ("backend", "given"), [("sqlite", ()), ("sqlite", ("--json",)), ("postgresql", ("--json",))], ids=str
+)
 def test_nothing_is_written_beside_rows_of_others_unless_the_database_is_named(
     run: Run, cli_database_url: str, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...]
 ) -> None:
