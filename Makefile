@@ -1,6 +1,6 @@
 # The everyday commands; `make` alone says which there are.
 
-.PHONY: help install hooks test soak partitioned distributed check format pages pictures bounds ci
+.PHONY: help install hooks test soak partitioned distributed refusing check format pages pictures bounds ci
 
 help:  # what there is
 	@sed -n 's/^\([a-z]*\):.*  # /make \1	/p' Makefile
@@ -23,6 +23,9 @@ partitioned:  # the tests of managers and the platform on partitioned tables
 
 distributed:  # the tests of managers and the platform on tables as Citus allows them
 	CLOUDPUB_DISTRIBUTED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
+
+refusing:  # the tests of managers and the platform on a server that refuses what YugabyteDB may
+	CLOUDPUB_REFUSING=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
 
 check:  # format, lint and types, changing nothing
 	.venv/bin/python -m ruff format --check .

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from psycopg2 import extensions
 
 from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.testing import postgresql as testing_postgresql
 from cloudpub_models.testing.databases import fill_in_memory
 from cloudpub_models.testing.postgresql import PostgresqlDatabases, ReusedDatabase
+from tests.schema.roles import let_program_create, refuse_functions
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
 PROCESSES = 8
@@ -27,6 +29,7 @@ PROCESSES = 8
 NOT_COVERED = tuple(f"tests/{room}/" for room in ("abuse", "benchmarks", "docs", "examples", "growth", "house"))
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
 PARTITIONED_VARIABLE, DISTRIBUTED_VARIABLE = "CLOUDPUB_PARTITIONED", "CLOUDPUB_DISTRIBUTED"
+REFUSING_VARIABLE = "CLOUDPUB_REFUSING"
 GROWING_TABLES = ("function_logs", "function_invocations")
 
 # Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
@@ -94,6 +97,10 @@ def databases_on_server(postgresql_server: str) -> Iterator[PostgresqlDatabases]
     for variable, change in ((PARTITIONED_VARIABLE, partition), (DISTRIBUTED_VARIABLE, distribute)):
         if os.environ.get(variable):
             databases.template = changed_template(databases, change)
+    if os.environ.get(REFUSING_VARIABLE):
+        url = databases.create(databases.template)
+        refuse_functions(url)
+        databases.template = extensions.parse_dsn(url)["dbname"]
     yield databases
     databases.close()
 
@@ -171,7 +178,10 @@ def shared_postgresql(databases_on_server: PostgresqlDatabases) -> ReusedDatabas
 @pytest.fixture
 def shared_postgresql_url(shared_postgresql: ReusedDatabase) -> Iterator[str]:
     """The URL of a migrated, empty PostgreSQL database, in which a test may do what it likes."""
-    yield shared_postgresql.url
+    if os.environ.get(REFUSING_VARIABLE):
+        yield let_program_create(shared_postgresql.url)
+    else:
+        yield shared_postgresql.url
     shared_postgresql.make_ready()
 
 
@@ -216,6 +226,13 @@ def kept_references() -> None:
 def managers(database: Database) -> Managers:
     """The managers of ``database``."""
     return Managers(database)
+
+
+@pytest.fixture
+def session_locks(backend: str) -> None:
+    """Locks of a session, by which migrations, partitions and rollups are made and counted one at a time."""
+    if backend == "postgresql" and os.environ.get(REFUSING_VARIABLE):
+        pytest.skip("what is done under a lock of the session")
 
 
 @pytest.fixture(scope="session")

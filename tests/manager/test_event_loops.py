@@ -60,6 +60,7 @@ def test_a_notebook_is_not_warned(managers: Managers, monkeypatch: pytest.Monkey
     assert caught(lambda: asyncio.run(cell())) == []
 
 
+@pytest.mark.usefixtures("session_locks")
 def test_what_a_service_does_when_it_starts_does_not_warn(managers: Managers) -> None:
     async def lifespan() -> None:
         managers.database.migrate()

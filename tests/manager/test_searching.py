@@ -231,9 +231,10 @@ def query_at_random(chance: random.Random) -> tuple[str, list[list[Term]]]:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("indexed", [False, True])
 def test_it_finds_what_plain_python_finds(
-    books: Manager[Book], scale: Callable[[int, int], int], indexed: bool
+    books: Manager[Book], scale: Callable[[int, int], int], indexed: bool, request: pytest.FixtureRequest
 ) -> None:
     if indexed:
+        request.getfixturevalue("session_locks")
         assert switch_on(books.database.engine, [Book]) == ("books",)
     queries = scale(300, 2_500)
     chance = random.Random(11)

@@ -176,6 +176,7 @@ def test_search_is_narrowed(managers: Managers, searched: Function, statements: 
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.usefixtures("session_locks")
 def test_the_latest_lines_are_looked_for_in_few_partitions(
     managers: Managers, resize: Function, statements: Any
 ) -> None:
@@ -204,6 +205,7 @@ def test_the_latest_lines_are_looked_for_in_few_partitions(
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.usefixtures("session_locks")
 def test_a_uuid_is_looked_for_around_its_time_first(managers: Managers, resize: Function, statements: Any) -> None:
     logs, database = managers.function_logs, managers.database
     database.partition("function_logs")

@@ -34,6 +34,10 @@ MARK_QUERY = (
     f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
 )
 
+# What a server answers to these that knows no such function, keeps it from the role, or does not have it yet, as
+# YugabyteDB does with some (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+SAYS_NOTHING = frozenset({"0A000", "42501", "42883"})
+
 _STATUS_QUERY = (
     "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%s::xid8) END, "
     f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
@@ -59,6 +63,10 @@ class TransactionMark(NamedTuple):
     id: str
     counting_since: str | None
     timeline: str | None
+
+
+# Of a transaction on a server that says nothing of them.
+UNMARKED = TransactionMark("", None, None)
 
 
 class OutcomeQuestion:
@@ -115,6 +123,8 @@ def outcome_of(mark: TransactionMark, fetch: Fetch, patience: float, *, at_once:
             gone.
         at_once: whether the connection was lost just now, so that the server cannot have crashed twice since.
     """
+    if mark == UNMARKED:
+        return "unknown"
     deadline = time.monotonic() + patience
     while True:
         try:

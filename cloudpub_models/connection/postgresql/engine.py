@@ -23,7 +23,13 @@ from cloudpub_models.connection.engine import Location
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
-from cloudpub_models.connection.postgresql.commit_outcome import MARK_QUERY, OutcomeQuestion, TransactionMark
+from cloudpub_models.connection.postgresql.commit_outcome import (
+    MARK_QUERY,
+    SAYS_NOTHING,
+    UNMARKED,
+    OutcomeQuestion,
+    TransactionMark,
+)
 from cloudpub_models.connection.postgresql.connection import (
     PostgresqlConnection,
     check_settings,
@@ -114,6 +120,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         self._prepares_lookups = not (options.prepared or options.transaction_pooler)
         self._stream_numbers = itertools.count(1)
         self._cluster: str | None = None
+        self._server_marks_transactions = True
         # Until when it is known of a table that it has no partitions; infinity for one that has.
         self._partitions_known: dict[str, float] = {}
         super().__init__(uri, masked_url, options)
@@ -593,23 +600,36 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         values = None if read_only or actor is None else (actor.name, actor.details or "")
         if values is not None:
             begin += f"; {_TELL_ACTOR}"
-        if not read_only:
-            begin += f"; {MARK_QUERY}"
         try:
-            self._begin_on(self._threads.current.connection, begin, values)
+            self._begin_on(self._threads.current.connection, begin, values, read_only)
         except ConnectionLostError:
             # Nothing has happened yet, so a connection that died in the pool may be replaced unnoticed, once.
             self.unpin()
             self.pin(check=True)
-            self._begin_on(self._threads.current.connection, begin, values)
+            self._begin_on(self._threads.current.connection, begin, values, read_only)
 
-    def _begin_on(self, connection: PostgresqlConnection, begin: str, values: tuple[str, str] | None) -> None:
-        def read_mark(cursor: extensions.cursor) -> TransactionMark | None:
-            cursor.execute(begin, values)
-            row = cursor.fetchone() if cursor.description else None
+    def _begin_on(
+        self, connection: PostgresqlConnection, begin: str, values: tuple[str, str] | None, read_only: bool
+    ) -> None:
+        def begin_marked(cursor: extensions.cursor) -> TransactionMark | None:
+            try:
+                cursor.execute(f"{begin}; {MARK_QUERY}", values)
+            except psycopg2.Error as error:
+                if error.pgcode not in SAYS_NOTHING:
+                    raise
+                cursor.execute("ROLLBACK")
+                mark = begin_unmarked(cursor)
+                self._server_marks_transactions = False
+                return mark
+            row = cursor.fetchone()
             return TransactionMark(*row) if row and row[0] else None
 
-        connection.transaction_mark = self._on(connection, read_mark)
+        def begin_unmarked(cursor: extensions.cursor) -> TransactionMark | None:
+            cursor.execute(begin, values)
+            return None if read_only else UNMARKED
+
+        marks = self._server_marks_transactions and not read_only
+        connection.transaction_mark = self._on(connection, begin_marked if marks else begin_unmarked)
 
     def mark_of_writes(self) -> object:
         connection: PostgresqlConnection | None = self._threads.current.connection

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from cloudpub_models import Database
 from cloudpub_models.connection.postgresql import commit_outcome
 from cloudpub_models.connection.postgresql.commit_outcome import OutcomeQuestion, TransactionMark, outcome_of
 from cloudpub_models.errors import CommitUnknownError, ConfigurationError
+from tests.schema.roles import refuse_functions
 
 MARK = TransactionMark("1000", "2026-01-01", "00000001")
 
@@ -70,8 +72,6 @@ def test_after_a_crash_only_who_asks_at_once_is_told_committed(monkeypatch):
 
 
 def test_the_mark_of_a_transaction_is_asked_of_a_real_server(shared_postgresql_url):
-    from cloudpub_models import Database
-
     database = Database(shared_postgresql_url)
     marks = []
     with database.transaction():
@@ -88,8 +88,6 @@ def test_the_mark_of_a_transaction_is_asked_of_a_real_server(shared_postgresql_u
 
 
 def test_the_error_can_be_pickled_and_asks_where_it_arrives(shared_postgresql_url):
-    from cloudpub_models import Database
-
     database = Database(shared_postgresql_url)
     with database.transaction():
         mark = database.engine.connection().transaction_mark
@@ -101,3 +99,34 @@ def test_the_error_can_be_pickled_and_asks_where_it_arrives(shared_postgresql_ur
     elsewhere = OutcomeQuestion(mark, None, 0, "postgresql://elsewhere/shop")
     with pytest.raises(ConfigurationError, match="expected a process that has postgresql://elsewhere/shop open"):
         pickle.loads(pickle.dumps(CommitUnknownError("lost", elsewhere))).resolve()
+
+
+def test_a_server_that_says_nothing_of_transactions_runs_them_and_the_outcome_of_a_lost_commit_is_unknown(
+    postgresql_url,
+):
+    database = Database(refuse_functions(postgresql_url))
+    database.raw_execute("CREATE TABLE notes (text TEXT)")
+    for text in ("first", "second"):
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO notes VALUES (@text)", {"text": text})
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute("INSERT INTO notes VALUES ('third')")
+        raise ZeroDivisionError
+    assert [row["text"] for row in database.raw_query_all("SELECT text FROM notes ORDER BY text")] == [
+        "first",
+        "second",
+    ]
+    with database.transaction(read_only=True):
+        assert database.engine.connection().transaction_mark is None
+    database.batch_execute(
+        [
+            "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END$$",
+            "CREATE CONSTRAINT TRIGGER break_off AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION break_off()",
+        ]
+    )
+    with pytest.raises(CommitUnknownError) as caught, database.transaction() as connection:
+        connection.execute("INSERT INTO notes VALUES ('fourth')")
+    assert caught.value.resolve() == pickle.loads(pickle.dumps(caught.value)).resolve() == "unknown"
+    database.close()

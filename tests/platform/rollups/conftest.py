@@ -16,7 +16,7 @@ Insert = Callable[..., FunctionInvocation]
 
 
 @pytest.fixture
-def rolled(managers: Managers) -> Managers:
+def rolled(managers: Managers, session_locks: None) -> Managers:
     """Managers of a database that has rollups and reads them."""
     managers.function_invocations.enable_rollups()
     managers.database.reads_rollups = True

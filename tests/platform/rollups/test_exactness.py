@@ -151,7 +151,7 @@ class Platform:
 
 
 @pytest.fixture
-def platform(shared_url: str, seed: int) -> Iterator[Platform]:
+def platform(session_locks: None, shared_url: str, seed: int) -> Iterator[Platform]:
     platform = Platform(shared_url, seed)
     yield platform
     platform.database.close()

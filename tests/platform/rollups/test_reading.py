@@ -208,6 +208,7 @@ def test_a_clock_that_is_off_by_part_of_an_hour_reads_rows(
     assert "rollups" not in statements.sql[0]
 
 
+@pytest.mark.usefixtures("session_locks")
 def test_without_the_option_nothing_is_looked_for(
     managers: Managers, resize: Function, ada: User, statements: Any
 ) -> None:

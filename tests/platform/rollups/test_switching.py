@@ -17,7 +17,7 @@ from tests.platform.rollups.conftest import BEGIN, Insert
 Total = Callable[..., int]
 
 
-@pytest.mark.usefixtures("kept_references")
+@pytest.mark.usefixtures("kept_references", "session_locks")
 def test_on_and_off_again(managers: Managers) -> None:
     assert not counting.is_on(managers.database)
     assert managers.function_invocations.enable_rollups()
@@ -71,6 +71,7 @@ def test_it_wants_no_open_transaction(managers: Managers) -> None:
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.usefixtures("session_locks")
 def test_who_may_make_no_triggers_makes_nothing(database: Database, database_url: str) -> None:
     role = f"stranger_{uuid4().hex}"
     database.raw_execute(f"CREATE ROLE {role} LOGIN")
