@@ -232,7 +232,7 @@ class TableAccess(Generic[M]):
         """Return the conditions of a ``where`` argument and of the scope."""
         if self.scope is None:
             return parse_where(where, self.table, self.database)
-        return self._completed(self._parsed(where))
+        return self._narrowed(self._parsed(where))
 
     def _parsed(self, where: Where) -> Conditions:
         """Return the conditions of a ``where`` argument alone, in which the scope holds in related tables."""
@@ -248,6 +248,16 @@ class TableAccess(Generic[M]):
         if self.scope is None:
             return conditions
         own = self._held_to(self.model)
+        return (*conditions[0], *own[0]), (*conditions[1], *own[1])
+
+    def _narrowed(self, conditions: Conditions) -> Conditions:
+        """Return conditions of the manager's own rows with those of the scope, as a lookup has them for one row."""
+        columns = self.table.columns
+        if self.scope is None or not any(
+            type(part) is tuple and part[1] == "=" and columns[part[0]].is_unique for part in conditions[0]
+        ):
+            return self._completed(conditions)
+        own = self._held_to_one()
         return (*conditions[0], *own[0]), (*conditions[1], *own[1])
 
     def _hold_order(self, order: Order) -> None:

@@ -595,7 +595,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
                 f"expected a condition; this would {verb} every row of {self.table.name}: "
                 "pass where=ALL_ROWS where that is what you mean"
             )
-        return conditions if self.scope is None else self._completed(conditions)
+        return conditions if self.scope is None else self._narrowed(conditions)
 
     def _batch_conflict(
         self, on_conflict: OnConflict | None, conflict_columns: Sequence[str], update_columns: Sequence[str] | None

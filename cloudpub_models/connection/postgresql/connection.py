@@ -65,6 +65,7 @@ class PostgresqlConnection(extensions.connection):
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
         has_own_session: whether its session is nobody else's; ``None`` before that was asked.
+        plans_until: until when its lookups may be planned as they are.
     """
 
     idle_since: float = 0.0
@@ -73,6 +74,7 @@ class PostgresqlConnection(extensions.connection):
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
     has_own_session: bool | None = None
+    plans_until: float = 0.0
     _kept_cursor: extensions.cursor | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:

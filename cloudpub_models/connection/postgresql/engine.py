@@ -52,6 +52,7 @@ from cloudpub_models.connection.postgresql.preparation import (
     has_own_session,
     may_prepare,
     prepare,
+    renew_plans,
     was_out_of_date,
 )
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
@@ -382,6 +383,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         try:
             cursor = connection.take_cursor()
             if has_own_session(connection, cursor):
+                renew_plans(connection, cursor)
                 if command is None:
                     command = prepare(connection, cursor, sql, parameters)
                 else:

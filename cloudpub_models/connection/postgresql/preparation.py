@@ -24,6 +24,9 @@ Cursor = extensions.cursor
 MOST_PREPARED = 100
 """How many statements a connection keeps prepared; then the one that was not used for longest goes."""
 
+SECONDS_OF_A_PLAN = 10.0
+"""For how long a lookup that is prepared by itself is planned as it was."""
+
 _GONE = "26000"
 _THERE_ALREADY = "42P05"
 # The server's function that finds a plan out of date: its SQLSTATE has many other reasons, and its text is translated.
@@ -63,7 +66,18 @@ def has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
     if connection.has_own_session is None:
         cursor.execute("SELECT pg_backend_pid()")
         connection.has_own_session = cursor.fetchone() == (connection.get_backend_pid(),)
+        connection.plans_until = connection.asked_at + SECONDS_OF_A_PLAN
     return connection.has_own_session
+
+
+def renew_plans(connection: PostgresqlConnection, cursor: Cursor) -> None:
+    """Have the server plan anew what it planned a while ago.
+
+    By itself it does so after an ANALYZE only, and would go on reading a table from end to end that was small once.
+    """
+    if connection.asked_at >= connection.plans_until:
+        cursor.execute("DISCARD PLANS")
+        connection.plans_until = connection.asked_at + SECONDS_OF_A_PLAN
 
 
 def prepare(

@@ -6,7 +6,7 @@ import pytest
 
 from cloudpub_models import ALL_ROWS, Database, Function, FunctionLog, Managers, Scope, User, errors
 from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
-from cloudpub_models.connection.postgresql.preparation import MOST_PREPARED
+from cloudpub_models.connection.postgresql.preparation import MOST_PREPARED, SECONDS_OF_A_PLAN
 from cloudpub_models.sql.statement import LookupSql
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
@@ -132,6 +132,36 @@ def test_a_connection_keeps_as_many_as_were_used_last(database, ada):
                 engine.fetch(queries[0], (ada.id,))
         assert len(prepared(database)) == MOST_PREPARED
         assert prepared(database)[0] > MOST_PREPARED
+
+
+def test_a_table_that_has_become_large_is_not_read_from_end_to_end_for_long(database, mine, other, line):
+    """Nobody has told the server by ANALYZE, which may be off; what is planned each time sees it by itself."""
+
+    def scan():
+        # Not as raw SQL, beside which a session prepares nothing.
+        cursor = database.engine.connection().cursor()
+        cursor.execute("SELECT name FROM pg_prepared_statements")
+        cursor.execute(f"EXPLAIN EXECUTE {cursor.fetchone()[0]} (1, 1)")
+        return cursor.fetchone()[0].split(" on ")[0]
+
+    other.raw_execute("ALTER TABLE function_logs SET (autovacuum_enabled = off)")
+    try:
+        other.raw_execute("ANALYZE function_logs")
+        with database.session():
+            for _ in range(7):
+                mine.function_logs.find_by_id(line.id)
+            assert scan() == "Seq Scan"
+            other.raw_execute(
+                "INSERT INTO function_logs (function_id, level, message) "
+                "SELECT function_id, level, repeat('x', 500) FROM function_logs, generate_series(1, 2000)"
+            )
+            mine.function_logs.find_by_id(line.id)
+            assert scan() == "Seq Scan"
+            database.engine.connection().plans_until -= SECONDS_OF_A_PLAN
+            mine.function_logs.find_by_id(line.id)
+            assert scan().startswith("Index Scan")
+    finally:
+        other.raw_execute("ALTER TABLE function_logs RESET (autovacuum_enabled)")
 
 
 # Where an error would be noticed
