@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
@@ -227,10 +226,10 @@ def in_chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _touch(table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    for column in table.touched:
-        now = column.encode(datetime.now(UTC))
+    for name, present_moment in table.touched:
+        now = present_moment()
         for row in rows:
-            row.setdefault(column.name, now)
+            row.setdefault(name, now)
 
 
 def _fill_missing(column: Column, rows: Sequence[dict[str, Any]]) -> None:

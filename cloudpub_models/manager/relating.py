@@ -206,17 +206,8 @@ class Relating(Finding[M, Filter], Generic[M, Filter]):
         >>> function == resize, function.name, function.email
         (True, 'resize', 'ada@example.com')
         """
-        # Not imported before a program has built a query.
-        from cloudpub_models.manager.statements.plans import plan_for
-        from cloudpub_models.sql.builder.builder import QueryBuilder
-
         self._refuse("execute_query()")
-        if not isinstance(query, QueryBuilder):
-            raise InvalidQueryError(
-                f"expected a QueryBuilder; got {type(query).__name__}: send SQL with raw() or raw_query_all()"
-            )
-        shape, values = query.as_shape()
-        plan = plan_for(shape, self.database.engine.sql_dialect, self.model, self.database.models)
+        plan, values = self._statements.plans.of(query)
         request, bound = plan.bind(values, query.named_values)
         if as_model:
             plan.require_instances(self.model)

@@ -47,6 +47,7 @@ from cloudpub_models.sql.remembering import made_on_first_use
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.sender import CopySource
+    from cloudpub_models.manager.statements.plans import Plans
 
 M = TypeVar("M", bound=peewee.Model)
 
@@ -158,6 +159,7 @@ class _PresentStatements(Generic[M]):
     def forget(self) -> None:
         """Ask again, at the next statement, which database the model is bound to and what it requires."""
         vars(self).pop("present", None)
+        vars(self).pop("plans", None)
 
     @made_on_first_use
     def present(self) -> Statements[M]:
@@ -180,6 +182,17 @@ class _PresentStatements(Generic[M]):
         with self._database._lock:
             found = Statements(self._model, self._table, self._database.engine.sql_dialect, self._origin)
             vars(self)["present"] = found
+        return found
+
+    @made_on_first_use
+    def plans(self) -> Plans:
+        """The plans of builders' queries on the database."""
+        # Not imported before a program has built a query.
+        from cloudpub_models.manager.statements.plans import Plans
+
+        with self._database._lock:
+            found = Plans(self._database.engine.sql_dialect, self._model, self._database.models)
+            vars(self)["plans"] = found
         return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -58,6 +58,8 @@ class Unchecked:
 
 _FIND_OR_INSERT_ATTEMPTS = 3
 _CHUNK_SIZE = 10_000
+# What is a value, as its type tells sooner than anything else.
+_PLAIN = TYPES_OF_KEYS | {bool, float, datetime, dict, list, type(None)}
 # What compares a column with more than one value.
 _SEVERAL = (list, tuple, set, frozenset, Operator)
 
@@ -125,7 +127,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
             return self._upsert_computed(row, conflict_columns, update_columns)
         self.table.fill_defaults(row, dialect)
         statements = self._statements.present
-        shape, held = self._completed(NO_CONDITIONS)
+        shape, held = NO_CONDITIONS if self.scope is None else self._completed(NO_CONDITIONS)
         request = statements.upsert(tuple(row), given, conflict_columns, update_columns, shape)
         if request.decides_alone and None not in row.values():
             rows = send(self.database, request, [*row.values(), *held])
@@ -573,7 +575,7 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         computed: dict[str, Computed] = {}
         if type(data) is dict or isinstance(data, Mapping):
             for value in data.values():
-                if type(value) not in TYPES_OF_KEYS and is_computed(value):
+                if type(value) not in _PLAIN and is_computed(value):
                     data, computed = split_changes(data, self.table, self.database.engine)
                     break
         row = self.table.encode_row(data)
@@ -583,9 +585,9 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
             row = Computing(row | computed)
         if not row:
             raise InvalidQueryError(f"expected at least one column of {self.table.name} to update; got none")
-        for column in self.table.touched:
-            if column.name not in row:
-                row[column.name] = column.encode(datetime.now(UTC))
+        for name, present_moment in self.table.touched:
+            if name not in row:
+                row[name] = present_moment()
         return row
 
     def _bounded(self, where: WhereOf[Filter], verb: str) -> Conditions:

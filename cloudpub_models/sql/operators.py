@@ -397,7 +397,10 @@ def operator_for(value: Any, symbol: str = "=") -> Operator:
     Raises:
         InvalidQueryError: for a symbol that is not one of ``SYMBOLS``, or a value that it cannot be used with.
     """
-    name, values = _meaning_of(value, symbol)
+    if value.__class__ in _SCALARS and symbol.__class__ is str and symbol in _PLAIN:  # by far the most calls
+        name, values = symbol, (value,)
+    else:
+        name, values = _meaning_of(value, symbol)
     # What the meaning says needs no check, and builders ask for each of their conditions.
     operator = object.__new__(Operator)
     operator.__dict__.update(name=name, values=values)
@@ -405,11 +408,8 @@ def operator_for(value: Any, symbol: str = "=") -> Operator:
 
 
 def _meaning_of(value: Any, symbol: str) -> tuple[str, tuple[Any, ...]]:
-    name = symbol if symbol.__class__ is str and symbol in _PLAIN else _symbol(symbol)
-    if value.__class__ in _SCALARS:  # by far the most calls
-        if name in _PLAIN:
-            return name, (value,)
-    elif isinstance(value, Operator):
+    name = _symbol(symbol)
+    if isinstance(value, Operator):
         if isinstance(value, At):
             raise InvalidQueryError(
                 "expected an operator that compares a column; got at(), which the managers' where takes: "

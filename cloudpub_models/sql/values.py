@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from time import time_ns
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +33,23 @@ _HARMLESS_IN_JSON = frozenset({str, float, bool, type(None)})
 DEEPEST_JSON = 200
 """How many lists and dicts of a document may be in each other; what is deeper could be stored, and never be shown."""
 
-# Without its check for circles, which end in a RecursionError as well.
-_json_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+def _json_writer() -> Callable[[object], str]:
+    """Return ``JSONEncoder.encode``, with its part in C made once in place of anew for each document.
+
+    Without its check for circles, which end in a RecursionError as well.
+    """
+    encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+    make, text = json.encoder.c_make_encoder, json.encoder.encode_basestring  # type: ignore[attr-defined]
+    if make is None:
+        return encoder.encode
+    write = make(None, encoder.default, text, None, encoder.key_separator, encoder.item_separator, False, False, False)
+    return lambda value: "".join(write(value, 0))
+
+
+_write_json = _json_writer()
+# A second, as the moments in it begin.
+_written_second = (0, "")
 
 
 class Members(list[Any]):
@@ -284,6 +300,17 @@ def moment_to_text(moment: datetime) -> str:
     return datetime.combine(moment, moment.time()).isoformat(" ", "microseconds")
 
 
+def now_to_text() -> str:
+    """Return the present moment as ``moment_to_text`` would; what is the same for a second is written once."""
+    global _written_second  # replaced whole: no thread sees half of it
+    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    second, beginning = _written_second
+    if second != seconds:
+        beginning = moment_to_text(datetime.fromtimestamp(seconds, UTC))[:-6]
+        _written_second = seconds, beginning
+    return f"{beginning}{nanoseconds // 1000:06}"
+
+
 def _encode_time(value: time) -> str:
     if value.tzinfo is not None:
         raise InvalidValueError(
@@ -306,7 +333,7 @@ def json_to_text(value: object) -> str:
     """
     _check_members(value)
     try:
-        text = _json_encoder.encode(value)
+        text = _write_json(value)
     except RecursionError:
         raise _nested_too_deeply() from None
     except ValueError:
@@ -383,12 +410,10 @@ def _check_members(value: object) -> None:
     seen: set[int] = set()
     remaining: list[Any] = [value]
     for item in remaining:  # which grows
-        if type(item) in _HARMLESS_IN_JSON:
-            continue
         if isinstance(item, dict):
             for key in item:
                 # json.dumps turns the keys 1, None and True into text in silence.
-                if not isinstance(key, str):
+                if type(key) is not str and not isinstance(key, str):
                     raise InvalidValueError(
                         f"expected JSON objects with strings for keys; got the key {key!r} ({type(key).__name__})"
                     )
@@ -405,7 +430,7 @@ def _check_members(value: object) -> None:
             continue
         if id(item) not in seen:
             seen.add(id(item))
-            remaining += members
+            remaining += [member for member in members if type(member) not in _HARMLESS_IN_JSON]
 
 
 def _encode_bytes(value: bytearray | memoryview) -> bytes:

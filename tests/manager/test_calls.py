@@ -53,11 +53,17 @@ CALLS: dict[str, tuple[Callable[[Managers], object], int]] = {
         11,
     ),
     "exists": (lambda m: m.functions.exists({"user_id": 1}), 6),
-    "upsert": (lambda m: m.functions.upsert({"user_id": 1, "name": "function 1"}, ["user_id", "name"]), 16),
+    "upsert": (lambda m: m.functions.upsert({"user_id": 1, "name": "function 1"}, ["user_id", "name"]), 13),
+    "upsert of a document": (
+        lambda m: m.functions.upsert(
+            {"user_id": 1, "name": "function 1", "analysis_result": {"a": [1]}}, ["user_id", "name"]
+        ),
+        20,
+    ),
     "count": (lambda m: m.functions.count({"status": "active"}), 6),
     "count by a related row's column": (lambda m: m.functions.count({"user.email": "ada@example.com"}), 19),
     "count of any_of two": (lambda m: m.functions.count(any_of({"user_id": 1}, {"status": "failed"})), 16),
-    "update_by_id": (lambda m: m.functions.update_by_id(1, {"status": "active"}), 14),
+    "update_by_id": (lambda m: m.functions.update_by_id(1, {"status": "active"}), 13),
     "include of two relations over 30 rows": (
         lambda m: m.functions.find_all({"user_id": 1}, include=("user", "logs")),
         93,

@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Members, encode
+from cloudpub_models.sql import values as sql_values
 from cloudpub_models.sql.values import (
     LARGEST_INTEGER,
     SMALLEST_INTEGER,
     array_literal,
     check_text,
     json_array,
+    json_to_text,
+    moment_to_text,
+    now_to_text,
     number_or_text,
 )
 
@@ -160,6 +164,32 @@ def test_array_literal() -> None:
         '{1,-2,true,false,NULL,1.5,"inf","1.50"}'
     )
     assert array_literal(["", "NULL", "a,b", "{}", 'q"', "\\", b"\x01"]) == r'{"","NULL","a,b","{}","q\"","\\","\\x01"}'
+
+
+def test_a_document_is_what_the_standard_library_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [{"a": [1, 2.5, None, True, 'é\n"\\'], "b": {}}, [], "text", 5, 0.1, False, {"é": {"a": [[1]]}}]
+    expected = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in documents]
+    assert [json_to_text(one) for one in documents] == expected
+    # As where Python has no such part in C.
+    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+    monkeypatch.setattr(sql_values, "_write_json", sql_values._json_writer())
+    assert [json_to_text(one) for one in documents] == expected
+
+
+def test_the_present_moment_is_written_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = datetime.now(UTC)
+    assert moment_to_text(before) <= now_to_text() <= moment_to_text(datetime.now(UTC))
+    for nanoseconds in (
+        0,
+        999_999_999,
+        1_000_000_000,
+        1_000_001_999,
+        1_709_251_199_000_000_999,
+        4_102_444_800_123_456_000,
+    ):
+        monkeypatch.setattr(sql_values, "time_ns", lambda now=nanoseconds: now)
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
+        assert now_to_text() == moment_to_text(moment)
 
 
 def test_json_array() -> None:

@@ -194,7 +194,7 @@ def look_at(connection: PostgresqlConnection, sql: str) -> None:
             "as it is, and write a string with escapes as E'…'"
         )
     aftermath = aftermaths[sql, POSTGRESQL]
-    if aftermath.value > connection.aftermath.value:
+    if aftermath > connection.aftermath:
         connection.aftermath = aftermath
 
 

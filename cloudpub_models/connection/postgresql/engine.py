@@ -195,7 +195,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if (
             connection.closed
             or connection.get_transaction_status()
-            or (connection.aftermath is not Aftermath.NONE and not self._is_clean(connection))
+            or (connection.aftermath and not self._is_clean(connection))
         ):
             self._pool.remove(connection)
         else:
@@ -638,7 +638,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if (
             connection is None
             or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-            or connection.aftermath is not Aftermath.NONE
+            or connection.aftermath
         ):
             return None
         return connection.asked_at

@@ -56,7 +56,7 @@ from cloudpub_models.sql.documents import (
 )
 from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION, ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
-from cloudpub_models.sql.text.statements import PRAGMAS_THAT_ASK, Aftermath, aftermaths
+from cloudpub_models.sql.text.statements import PRAGMAS_THAT_ASK, aftermaths
 from cloudpub_models.sql.text.tokens import tokens
 from cloudpub_models.sql.values import moment_to_text
 
@@ -433,7 +433,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         return StatementResult(names, rows, count if count >= 0 else None)
 
     def _changing(self, sql: str, parameters: Sequence[Any] | None) -> tuple[list[str], list[Row], int]:
-        cursor = self._take_cursor()
+        thread = self._threads.current
+        cursor = self._take_cursor(thread)
         connection = cursor.connection
         try:
             changed_before = connection.total_changes
@@ -448,8 +449,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         except BaseException as error:
             self._stop(cursor, error)
             raise
-        self._threads.current.cursor = cursor
-        if aftermaths[sql, SQLITE] is not Aftermath.NONE:
+        thread.cursor = cursor
+        if aftermaths[sql, SQLITE]:
             self._note_change()
         return names, rows, count
 
@@ -466,7 +467,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         raise InvalidQueryError("expected a database that copies rows; got SQLite: write them with run_many()")
 
     def fetch_undecoded(self, sql: str, parameters: Sequence[Any] | None) -> tuple[ResultColumns, list[Row]]:
-        cursor = self._take_cursor()
+        thread = self._threads.current
+        cursor = self._take_cursor(thread)
         try:
             rows: list[Row] = cursor.execute(sql, parameters or ()).fetchall()
         except sqlite3.Error as error:
@@ -474,10 +476,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         except BaseException as error:
             self._stop(cursor, error)
             raise
-        self._threads.current.cursor = cursor
-        if aftermaths[sql, SQLITE] is not Aftermath.NONE:
+        thread.cursor = cursor
+        if aftermaths[sql, SQLITE]:
             self._note_change()
-        return tuple(zip(_names(cursor), itertools.repeat(None))), rows
+        return tuple([(column[0], None) for column in cursor.description or ()]), rows
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
         for _, rows in self._chunks(sql, parameters, chunk_size):
@@ -522,7 +524,7 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
                 pass
             elif separate:
                 connection.close()
-            elif aftermaths[sql, SQLITE] is not Aftermath.NONE:
+            elif aftermaths[sql, SQLITE]:
                 self._note_change()
 
     def _stop(self, cursor: sqlite3.Cursor, error: BaseException) -> None:
@@ -534,9 +536,8 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
         if isinstance(error, OverflowError):
             raise _too_large(error) from error
 
-    def _take_cursor(self) -> sqlite3.Cursor:
+    def _take_cursor(self, thread: ThreadState) -> sqlite3.Cursor:
         """Return this thread's cursor, or another one: a signal handler may send a statement while it is in use."""
-        thread = self._threads.current
         if thread.scopes:
             self.check_usable()
         if monotonic() > thread.trusted_until:

@@ -61,9 +61,9 @@ def parse_where(
         InvalidValueError: a value does not fit its column.
         InvalidQueryError: the argument is of no kind that conditions can be read from, or nested too deep.
     """
-    if where is None or where is ALL_ROWS:
-        return NO_CONDITIONS
     if type(where) is not dict:
+        if where is None or where is ALL_ROWS:
+            return NO_CONDITIONS
         if isinstance(where, peewee.Node):
             return _from_expression(where, table, database.engine)
         if isinstance(where, Combined):

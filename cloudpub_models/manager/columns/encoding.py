@@ -59,7 +59,7 @@ def _encoder_of_kind(field: peewee.Field[Any], column: str) -> Encoder:
     if isinstance(field, peewee.ForeignKeyField):
         return _reference_encoder(field, column)
     if stores_as(field, JsonField, peewee.JSONField):
-        return _converting_encoder(json_to_text if writes_usual_json(field) else _by_own_dumps(field), field, column)
+        return _document_encoder(column) if writes_usual_json(field) else _own_document_encoder(field, column)
     if isinstance(field, UuidField) and stores_as(field, UuidField):
         return _uuid_encoder(field, column)
     if isinstance(field, TimestampField) and stores_as(field, TimestampField):
@@ -173,8 +173,20 @@ def _as_driver_takes_it(encoded: Any) -> Any:
     return bytes(wrapped) if isinstance(wrapped, bytes | bytearray | memoryview) else encoded
 
 
-def _by_own_dumps(field: Any) -> Encoder:
-    return lambda value: _without_spaces(field._dumps(value))
+def _document_encoder(column: str) -> Encoder:
+    def encode(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return json_to_text(value)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{column}: {error}") from None
+
+    return encode
+
+
+def _own_document_encoder(field: Any, column: str) -> Encoder:
+    return _converting_encoder(lambda value: _without_spaces(field._dumps(value)), field, column)
 
 
 def _without_spaces(document: str) -> str:
@@ -219,11 +231,12 @@ def _reference_encoder(field: peewee.ForeignKeyField[Any], column: str) -> Encod
     encode_key = _encoder_of_kind(field.rel_field, column)
     target, key = field.rel_model, field.rel_field.name
     bits = _integer_bits(field.rel_field)
-    numbers = range(-(2 ** (bits - 1)), 2 ** (bits - 1)) if bits else range(0)
+    # An integer between them is a key of numbers as it is; of other keys there is none.
+    smallest, largest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (1, 0)
 
     def encode(value: Any) -> Any:
         # Most keys are numbers that fit, which takes no other function to tell.
-        if type(value) is int and value in numbers:
+        if type(value) is int and smallest <= value <= largest:
             return value
         # Nearly always a key, which is told by its type sooner than that it is no model.
         if type(value) not in TYPES_OF_KEYS and isinstance(value, target):

@@ -32,6 +32,7 @@ from cloudpub_models.sql.dialects import ComparedKind
 from cloudpub_models.sql.identifiers import represented, shown, surrogate_in
 from cloudpub_models.sql.nodes.conditions import RawCondition
 from cloudpub_models.sql.text.secrets import declare_secret_columns
+from cloudpub_models.sql.values import now_to_text
 
 # A program writes down few combinations of columns; one that computes them must stay bounded too.
 _MOST_COMBINATIONS = 4096
@@ -146,8 +147,9 @@ class Table:
         self._by_any_name = {field.name: self.columns[field.column_name] for field in meta.sorted_fields} | self.columns
         # What ``columns_of`` has found already.
         self.by_keys: dict[tuple[Any, ...], NamedColumns] = {}
-        self.touched: tuple[Column, ...] = tuple(
-            column
+        # The columns that every update sets to the present moment, each with what gives that as the drivers take it.
+        self.touched: tuple[tuple[str, Callable[[], Any]], ...] = tuple(
+            (column.name, self._present_moment_in(column))
             for column in self.columns.values()
             if isinstance(column.field, TimestampField) and column.field.touched_on_update
         )
@@ -319,6 +321,11 @@ class Table:
         for name, moment in self.time_ordered:
             if name not in encoded:
                 encoded[name] = uuid_text_at(milliseconds_of(encoded.get(moment)))
+
+    def _present_moment_in(self, column: Column) -> Callable[[], Any]:
+        if column.kind == "timestamp" and column.name not in self.secret_names:
+            return now_to_text
+        return lambda: column.encode(datetime.now(UTC))
 
     def _column_of_moment(self, column: Column) -> str:
         moment = self.column(_time_from(column))

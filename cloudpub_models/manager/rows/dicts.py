@@ -8,7 +8,7 @@ value. Both can be read in ``loader.sources``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol, cast
@@ -51,13 +51,16 @@ def dict_loader(names: tuple[str, ...], decoders: tuple[Decoder | None, ...]) ->
     scope: dict[str, Any] = {"moment": datetime.fromisoformat, "read_json": json_reader()}
     scope |= {f"decode{position}": decoder for position, decoder in enumerate(decoders)}
     sources = {kind: _source(names, decoders, written_out) for kind, written_out in _KINDS.items()}
-    load_usual, load_careful = (eval(compile(source, "<loader>", "eval"), scope) for source in sources.values())
+    compiled: list[Callable[[Sequence[Row]], list[dict[str, Any]]]] = [
+        eval(compile(source, "<loader>", "eval"), scope) for source in sources.values()
+    ]
+    load_usual, load_careful = compiled
 
     def load(rows: Sequence[Row]) -> list[dict[str, Any]]:
         try:
-            return cast("list[dict[str, Any]]", load_usual(rows))
+            return load_usual(rows)
         except UNEXPECTED_FORM:
-            return cast("list[dict[str, Any]]", load_careful(rows))
+            return load_careful(rows)
 
     loader = cast("DictLoader", load)
     loader.sources = sources

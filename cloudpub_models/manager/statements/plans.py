@@ -3,8 +3,7 @@
 A value is checked by the column that it is compared with, and a column of the result is decoded by the model's column
 that it shows, where the query says which one that is. What is computed comes as the database has it.
 
-Plans hold no values. They are kept by query, database and the models in reach, so that a program has as many as it has
-different queries.
+Plans hold no values. They are kept by query for each table, so that a program has as many as it has different queries.
 """
 
 from __future__ import annotations
@@ -25,10 +24,11 @@ from cloudpub_models.manager.rows.dicts import DictLoader, dict_loader
 from cloudpub_models.manager.rows.extended import ExtendedLoader, make_extended_loader
 from cloudpub_models.manager.statements.shapes import Request
 from cloudpub_models.sql import Dialect, NamedTable, Query
+from cloudpub_models.sql.builder.builder import QueryBuilder
 from cloudpub_models.sql.dialects import MEMBERSHIP_OPERATORS, ComparedKind
 from cloudpub_models.sql.nodes import expressions as nodes
 from cloudpub_models.sql.nodes.conditions import Comparison, Condition, Group, parameter_count
-from cloudpub_models.sql.remembering import remembered_if_short
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.render.writer import write
 from cloudpub_models.sql.statement import PreparableSql
 from cloudpub_models.sql.text.parameters import driver_value
@@ -40,19 +40,37 @@ _VALUE_OPERATORS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">=", "BETWEEN"})
 _SELECTING_FUNCTIONS = frozenset({"MIN", "MAX", "COALESCE", "NULLIF"})
 
 
-def plan_for(
-    query: Query, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]
-) -> QueryPlan:
-    """Return the plan of a query.
+class Plans:
+    """The plans of builders' queries that the managers of one table run on one database.
 
     Args:
-        query: the query.
-        dialect: the database that it is for.
-        known: a model; those that it is related to are known as well.
+        dialect: the database's.
+        known: the table's model; those that it is related to are known as well.
         others: the models of the database's components.
     """
-    # A model that is defined later may have one of the query's tables.
-    return _plan(query, dialect, known, others, len(known._meta.backrefs))
+
+    def __init__(self, dialect: Dialect, known: type[peewee.Model], others: tuple[type[peewee.Model], ...]) -> None:
+        self._dialect = dialect
+        self._known = known
+        self._others = others
+        self._kept = Remembered(self._make, lambda plan: len(plan.rendered.text))
+
+    def of(self, query: QueryBuilder) -> tuple[QueryPlan, tuple[Any, ...]]:
+        """Return the plan of a builder's SELECT, and the values of its generated parameters.
+
+        Raises:
+            InvalidQueryError: it is no builder, or not complete.
+        """
+        if not isinstance(query, QueryBuilder):
+            raise InvalidQueryError(
+                f"expected a QueryBuilder; got {type(query).__name__}: send SQL with raw() or raw_query_all()"
+            )
+        shape, values = query.as_shape()
+        # A model that is defined later may have one of the query's tables.
+        return self._kept[shape, len(self._known._meta.backrefs)], values
+
+    def _make(self, query: Query, _references: int) -> QueryPlan:
+        return QueryPlan(query, self._dialect, models_by_table(self._known, self._others))
 
 
 class QueryPlan:
@@ -161,19 +179,6 @@ class QueryPlan:
             decode = None if source is None else decoder_for(source.field, self._dialect)
             decoders.append(decode or decode_type)
         return names, decoders
-
-
-def _make_plan(
-    query: Query,
-    dialect: Dialect,
-    known: type[peewee.Model],
-    others: tuple[type[peewee.Model], ...],
-    _references: int,
-) -> QueryPlan:
-    return QueryPlan(query, dialect, models_by_table(known, others))
-
-
-_plan = remembered_if_short(_make_plan, lambda plan: len(plan.rendered.text))
 
 
 class _Tables:

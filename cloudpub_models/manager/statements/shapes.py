@@ -148,7 +148,7 @@ class ConflictRule(NamedTuple):
             action,
             columns,
             update_columns if update_columns is None else table.named(update_columns, "update_columns"),
-            tuple(column.name for column in table.touched),
+            tuple(name for name, _ in table.touched),
             table.unique_index(columns, dialect),
         )
 

@@ -40,7 +40,7 @@ from cloudpub_models.sql.nodes.expressions import (
 )
 from cloudpub_models.sql.nodes.query import PARAMETER, Count, Join, Kind, OrderBy, Query
 from cloudpub_models.sql.operators import Operator, between, in_, is_not_null, is_null, not_in, operator_for
-from cloudpub_models.sql.remembering import remembered_if_short
+from cloudpub_models.sql.remembering import Remembered
 from cloudpub_models.sql.render.writer import generated_names, render, rendered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.text.parameters import check_names, parse
@@ -537,21 +537,21 @@ ORDER BY f.id DESC LIMIT 20
 
     def _reading(self, kind: Kind, limit: Count, offset: Count) -> Query:
         kept = len(self._conditions) + len(self._values) <= _LARGEST_KEPT
-        return (_kept_query if kept else Query)(
+        clauses = (
             kind,
             self._own_table(),
             self._columns or self._own_columns(),
             self._distinct,
             self._joins,
-            _kept_group(self._conditions) if kept else Group(self._conditions),
+            self._conditions,
             self._group_by,
             self._having,
             self._order_by,
             limit,
             offset,
-            None,
             self._lock,
         )
+        return _queries[clauses] if kept else _query(*clauses)
 
     def _writing(self, kind: Kind, **clauses: Any) -> Query:
         table = self._own_table()
@@ -614,10 +614,39 @@ def _first_names(count: int, taken: frozenset[str]) -> tuple[str, ...]:
     return tuple(islice(generated_names(taken), count))
 
 
-def _length(shape: Query | Group) -> int:
-    return len(repr(shape))
+def _query(
+    kind: Kind,
+    table: NamedTable | Raw,
+    columns: tuple[Expression, ...],
+    distinct: bool,
+    joins: tuple[Join, ...],
+    conditions: tuple[tuple[Connector, Condition], ...],
+    group_by: tuple[Expression, ...],
+    having: tuple[Having | Raw, ...],
+    order_by: tuple[OrderBy, ...],
+    limit: Count,
+    offset: Count,
+    lock: Lock | None,
+) -> Query:
+    return Query(
+        kind,
+        table,
+        columns,
+        distinct,
+        joins,
+        Group(conditions),
+        group_by,
+        having,
+        order_by,
+        limit,
+        offset,
+        lock=lock,
+    )
+
+
+def _length(query: Query) -> int:
+    return len(repr(query))
 
 
 # One object for the builders of one shape, so that whatever is kept for it is found by identity.
-_kept_query: Callable[..., Query] = remembered_if_short(Query, _length)
-_kept_group = remembered_if_short(Group, _length)
+_queries = Remembered(_query, _length)

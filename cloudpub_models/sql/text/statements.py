@@ -6,7 +6,7 @@ Its words are in lower case; names in quotes keep a pair of double quotes, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import Enum
+from enum import IntEnum
 from itertools import pairwise
 
 from cloudpub_models.sql.dialects import Dialect
@@ -69,8 +69,8 @@ PRAGMAS_THAT_ASK = frozenset(
 )
 
 
-class Aftermath(Enum):
-    """What a statement may leave in the session that has sent it.
+class Aftermath(IntEnum):
+    """What a statement may leave in the session that has sent it; the more, the greater.
 
     Attributes:
         NONE: nothing: it reads or writes rows, and calls nothing but SQL's usual functions.
@@ -275,7 +275,7 @@ def _calls_others(words: Sequence[str]) -> bool:
 
 def _aftermath_of_text(sql: str, dialect: Dialect) -> Aftermath:
     found = [aftermath_of(words_of(statement), dialect) for statement in statements_in(tokens(sql, dialect))]
-    return max(found, key=lambda aftermath: aftermath.value, default=Aftermath.NONE)
+    return max(found, default=Aftermath.NONE)
 
 
 aftermaths = Remembered(_aftermath_of_text)
