@@ -28,6 +28,7 @@
     │   └── ReadOnlyServerError     its server takes no writes any more
     ├── PoolTimeoutError
     ├── CommitUnknownError          a connection broke while COMMIT was under way
+    ├── PartlyKeptError             of several servers some have committed, and one has not
     ├── TransactionAbortedError
     ├── RetryableError              the same transaction may succeed when run again
     │   ├── SerializationError
@@ -223,6 +224,20 @@ class CommitUnknownError(CloudpubError, peewee.OperationalError):
             ConnectionFailedError: when the database cannot be reached; ask again later.
         """
         return "unknown" if self._resolver is None else self._resolver()
+
+
+class PartlyKeptError(CloudpubError, peewee.OperationalError):
+    """Rows of several servers were changed, and the commit failed on one of them after it had succeeded on others.
+
+    Attributes:
+        kept: the URLs, without passwords, of the servers that have kept what was done.
+        failed: that of the server that has failed; the cause of the error says how.
+    """
+
+    def __init__(self, message: str, kept: Iterable[str] = (), failed: str = "") -> None:
+        super().__init__(message)
+        self.kept = tuple(kept)
+        self.failed = failed
 
 
 class TransactionAbortedError(CloudpubError, peewee.InternalError):

@@ -265,6 +265,7 @@ class FunctionLog(Entity):
         searchable = ("message",)
         owner = "function"
         partitioned_by = "timestamp"
+        distributed_by = "function"
         # A function's latest lines, page by page; the level at the end sorts out the others without reading their rows.
         indexes = ((("function", "timestamp", "id", "level"), False),)
 
@@ -290,6 +291,7 @@ class FunctionInvocation(Entity):
         table_name = "function_invocations"
         owner = "function"
         partitioned_by = "timestamp"
+        distributed_by = "function"
         # A function's latest invocations, and all that the statistics count, which need not read the table for it.
         indexes = ((("function", "timestamp", "id", "status", "duration_ms"), False),)
 

@@ -67,6 +67,7 @@ _NAVIGATION = {
         "REPLICAS",
         "PARTITIONS",
         "ARCHIVE",
+        "CELLS",
         "HOW_FAR",
         "SCHEMA",
         "../genindex",

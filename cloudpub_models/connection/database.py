@@ -20,7 +20,7 @@ import peewee
 
 from cloudpub_models.component import PLATFORM, Component, in_order, load_component
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
-from cloudpub_models.connection.opening import open_engine
+from cloudpub_models.connection.opening import Elsewhere, open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
 from cloudpub_models.connection.reading import SOURCES, ReadSource, ReplicaStatus, asking
 from cloudpub_models.connection.retrying import run_repeatedly
@@ -103,6 +103,7 @@ class Database(_PeeweeDatabase):
         self._models: tuple[type[peewee.Model], ...] | None = None
         self._name_components(components, platform)
         self._listeners: Listeners | None = None
+        self._main: Database | None = None
         self._callbacks: list[Callable[[peewee.Database], object]] = []
         # Their forget() is called when this is pointed at another database.
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -246,6 +247,9 @@ class Database(_PeeweeDatabase):
         (True, None, False)
         """
         with self._lock:
+            for server in vars(self).get("history_servers", ()):
+                server.close()
+            vars(self).pop("history_servers", None)
             engine = self._opened()
             if engine is None:
                 return
@@ -297,13 +301,50 @@ class Database(_PeeweeDatabase):
         with self._lock:
             engine = self._opened()
             if engine is None:
-                engine = open_engine(self._known_url(), self._options)
+                engine = open_engine(self._known_url(), self._options, self._elsewhere())
                 if self._options.row_security:
                     _require_held_role(engine)
                 vars(self)["engine"] = engine
                 engine.known_models = partial(_models_of, weakref.ref(self))
                 self._tell_listeners()
             return engine
+
+    @made_on_first_use
+    def history_servers(self) -> tuple[Database, ...]:
+        """The databases that have the rows of logs and invocations, one for each URL of ``history=``.
+
+        Each is a database like any other, for raw SQL, partitions and migrations.
+
+        >>> database.history_servers
+        ()
+        """
+        with self._lock:
+            found: tuple[Database, ...] | None = vars(self).get("history_servers")
+            if found is None:
+                found = vars(self)["history_servers"] = tuple(map(self._server_at, self._options.history))
+                self._tell_listeners()
+            return found
+
+    def _server_at(self, url: DatabaseUrl) -> Database:
+        server = Database(components=self._named_components, platform=self._platform)
+        server._url, server._main = url, self
+        server._options = self._options._replace(history=(), replicas=(), cached_rows=0, require_owner=False)
+        return server
+
+    def _elsewhere(self) -> Elsewhere | None:
+        """Return what other databases have of this one's tables."""
+        if self._main is None and not self._options.history:
+            return None
+        from cloudpub_models.entity.distributed import distribution_key
+
+        names = {model._meta.table_name for model in self.models}
+        distributed = {model._meta.table_name for model in self.models if distribution_key(model) is not None}
+        if self._main is not None:
+            hint = "this is a server of history=, and the main database has those rows: ask there first"
+            return Elsewhere(frozenset(names - distributed), hint)
+        known = " or ".join([f"managers.{name}" for name in sorted(distributed)])
+        hint = f"the servers of history= have its rows: ask {known}, by columns of its own, or database.history_servers"
+        return Elsewhere(frozenset(distributed), hint)
 
     def ping(self) -> bool:
         """Ask the database for a sign of life.
@@ -374,9 +415,12 @@ class Database(_PeeweeDatabase):
 
         self._listeners.slow_query = slow_query
         for server in (engine, *engine.replica_engines()):
-            replica = None if server is engine else server.masked_url
+            replica = None if server is engine and self._main is None else server.masked_url
             wanted = self._listeners.wanted
             server.send_through(ObservedSender(server, self._listeners, replica) if wanted else None)
+        for other in vars(self).get("history_servers", ()):
+            other._listeners = self._listeners
+            other._tell_listeners()
 
     # Units of work
 
@@ -957,7 +1001,8 @@ class Database(_PeeweeDatabase):
         # A migrator that is interrupted keeps neither the connection nor what it has done to its session.
         with Session(self.engine):
             self.engine.expect_changes()
-            return Migrator(self.engine, self.components, afterwards=self.history.keep_current).up(target)
+            with self.engine.with_all_tables():
+                return Migrator(self.engine, self.components, afterwards=self.history.keep_current).up(target)
 
     def _name_components(self, components: Iterable[Component], platform: bool) -> None:
         self._named_components = tuple(components)

@@ -205,6 +205,10 @@ class Engine(peewee.Database, Sender):
     def expect_changes(self) -> None:
         """Have this thread's connection end with its block where what comes changes settings for more than that."""
 
+    def with_all_tables(self) -> AbstractContextManager[None]:
+        """Return a block in which this thread may name tables whose rows another database has, to change the tables."""
+        return nullcontext()
+
     def keeps_connection(self) -> bool:
         """Return whether this thread keeps a connection for a block."""
         return self._threads.current.connection is not None

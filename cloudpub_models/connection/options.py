@@ -39,6 +39,7 @@ class DatabaseOptions(TypedDict, total=False):
     replica_causality: Causality
     primary_share: float
     cached_rows: int
+    history: Sequence[str]
 
 
 class Options(NamedTuple):
@@ -79,6 +80,9 @@ class Options(NamedTuple):
         replica_causality: whose writes a read has to see: those of the whole ``"process"``, or of its own ``"thread"``.
         primary_share: how many of the reads that a replica could answer the primary answers all the same, from 0 to 1.
         cached_rows: how many rows the process keeps in memory for ``session(cached=True)``; 0 keeps none.
+        history: PostgreSQL: the URLs of the servers that have the rows of logs and invocations, as
+            ``managers.cells.initialize()`` has prepared them. Refused together with ``rollups``, ``row_security`` and
+            ``transaction_pooler``. The log of changes is another history.
     """
 
     max_connections: int = 20
@@ -103,6 +107,7 @@ class Options(NamedTuple):
     replica_causality: Causality = "process"
     primary_share: float = 0
     cached_rows: int = 0
+    history: tuple[DatabaseUrl, ...] = ()
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -119,8 +124,8 @@ class Options(NamedTuple):
                 )
             if name == "cursor_key":
                 keywords = keywords | {name: None if value is None else CursorSeal(value)}
-            elif name == "replicas":
-                keywords = keywords | {name: _replica_urls(value)}
+            elif name in ("replicas", "history"):
+                keywords = keywords | {name: _urls(name, value)}
             elif name == "replica_causality":
                 if not isinstance(value, str) or value not in _CAUSALITIES:
                     raise ConfigurationError(
@@ -139,12 +144,17 @@ class Options(NamedTuple):
                 "expected replicas= or transaction_pooler=True; got both: behind a transaction pooler nobody knows "
                 "whether a standby that answers is the one that was asked how far it has come"
             )
+        for name in ("rollups", "row_security", "transaction_pooler") if options.history else ():
+            if getattr(options, name):
+                raise ConfigurationError(
+                    f"expected history= or {name}=True; got both: what that needs is not on the servers of history"
+                )
         return options
 
 
-def _replica_urls(urls: Any) -> tuple[DatabaseUrl, ...]:
+def _urls(name: str, urls: Any) -> tuple[DatabaseUrl, ...]:
     if isinstance(urls, str) or not isinstance(urls, Sequence):
-        raise ConfigurationError(f"expected a list of URLs for the database option replicas; got {shown(urls)}")
+        raise ConfigurationError(f"expected a list of URLs for the database option {name}; got {shown(urls)}")
     return tuple(map(parse_url, urls))
 
 

@@ -104,7 +104,7 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         Whether there is an index is asked each time: it comes and goes while programs run.
         """
         dialect = self.database.engine.sql_dialect
-        plain = all_of(where, _conditions(query, table.columns, _no_words))
+        plain = self._by_parts(query, table, where)
         # What these managers would refuse is refused before an index is asked.
         self._conditions(plain)
         _ = self._statements.present
@@ -119,6 +119,10 @@ class Searching(Finding[M, Filter], Generic[M, Filter]):
         if numbers is not None:
             return all_of({str(table.number): operators.in_(numbers)}, plain)
         return all_of(where, _conditions(query, table.columns, kind.words))
+
+    def _by_parts(self, query: SearchQuery, table: SearchedTable, where: Where) -> Combined:
+        """Return conditions with the one that rows meet which have what is searched for, as no index knows it."""
+        return all_of(where, _conditions(query, table.columns, _no_words))
 
 
 def _conditions(query: SearchQuery, columns: Sequence[str], words: Words) -> Where:

@@ -6,6 +6,7 @@ A manager is made when it is first used, and its module imported then: most work
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,6 +19,7 @@ from cloudpub_models.errors import ConfigurationError, InvalidValueError, Unguar
 from cloudpub_models.sql.identifiers import shown
 
 if TYPE_CHECKING:
+    from cloudpub_models.cells.cells import Cells
     from cloudpub_models.manager.manager import Manager
     from cloudpub_models.manager.scope import Scope
     from cloudpub_models.models import OrganizationMember, User, UserInformation
@@ -49,6 +51,29 @@ _MANAGERS = {
     "function_logs": ("cloudpub_models.platform.logs", "FunctionLogManager"),
     "function_invocations": ("cloudpub_models.platform.invocations", "FunctionInvocationManager"),
 }
+
+
+# The managers of those whose rows may be on several servers, where they are.
+_SCATTERED = {
+    "function_logs": ("cloudpub_models.platform.cells", "ScatteredLogs"),
+    "function_invocations": ("cloudpub_models.platform.cells", "ScatteredInvocations"),
+}
+
+
+class _ScatteredManagers:
+    """Those managers of a registry whose rows may be on several servers, which is asked when they are made."""
+
+    def __init__(self, managers: Managers) -> None:
+        self._managers = managers
+
+    def forget(self) -> None:
+        """Have them made anew where the database that the registry's is pointed at, or was, has its rows elsewhere."""
+        known = self._managers._by_model
+        if "cells" not in self._managers.__dict__ and not self._managers.database.history_servers:
+            return
+        for model in [model for model in known if model._meta.table_name in _SCATTERED]:
+            del known[model]
+            self._managers.__dict__.pop(model._meta.table_name, None)
 
 
 class Managers:
@@ -211,6 +236,29 @@ class Managers:
         self._refuse_scope("archive()")
         return Archive(self.database, self.for_model, directory)
 
+    @cached_property
+    def cells(self) -> Cells:
+        """Which server has the rows of which function, where logs and invocations are on several.
+
+        ``initialize()`` prepares the servers, ``servers()`` tells of them, ``sweep()`` deletes what belonged to
+        functions that are gone.
+
+        >>> managers.cells.servers()
+        Traceback (most recent call last):
+        ...
+        cloudpub_models.errors.ConfigurationError: expected the servers of history; got none: ...
+        """
+        from cloudpub_models.cells.cells import Cells
+
+        self._refuse_scope("cells")
+        return Cells(self.database, self.for_model)
+
+    @property
+    def _is_of_all_rows(self) -> bool:
+        from cloudpub_models.manager.scope import UNRESTRICTED
+
+        return self.scope is None or self.scope is UNRESTRICTED
+
     def _all_rows(self) -> Self:
         from cloudpub_models.manager.scope import UNRESTRICTED
 
@@ -249,5 +297,11 @@ class Managers:
         require_model(model)
         if model in ALL_MODELS and model._meta.table_name in _MANAGERS:
             module, name = _MANAGERS[model._meta.table_name]
+            if model._meta.table_name in _SCATTERED and self._is_of_all_rows:
+                # Whether they are is another matter for the next database that this one is pointed at.
+                self.database._watchers.add(self.__dict__.setdefault("_scattered", _ScatteredManagers(self)))
+                if self.database.history_servers:
+                    module, name = _SCATTERED[model._meta.table_name]
+                    return getattr(import_module(module), name)(self.cells, scope=self.scope)  # type: ignore[no-any-return]
             return getattr(import_module(module), name)(self.database, scope=self.scope)  # type: ignore[no-any-return]
         return Manager(model, self.database, scope=self.scope)

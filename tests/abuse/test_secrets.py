@@ -7,6 +7,7 @@ import pickle
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import peewee
@@ -26,6 +27,7 @@ from cloudpub_models import (
     errors,
     operators,
 )
+from cloudpub_models.cells.together import together
 from cloudpub_models.cli.application import application
 from cloudpub_models.connection.url import mask_password
 from cloudpub_models.dto import UserDto
@@ -93,6 +95,20 @@ def lost_connection(database: Database) -> None:
 
 
 def lost_in_commit(database: Database) -> None:
+    with dying_at_commit(database), database.transaction() as connection:
+        connection.execute("UPDATE users SET password_hash = @hash", {"hash": HASH})
+
+
+def kept_elsewhere(database: Database) -> None:
+    other = Database("sqlite:///:memory:")
+    # The last to begin is the first to end.
+    with closing(other), dying_at_commit(database), together([database, other]):
+        database.raw_execute("UPDATE users SET password_hash = @hash", {"hash": HASH})
+
+
+@contextmanager
+def dying_at_commit(database: Database) -> Iterator[None]:
+    """Have the connection end while a transaction commits that has changed a user."""
     database.raw_execute(
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$"
@@ -102,8 +118,7 @@ def lost_in_commit(database: Database) -> None:
         "FOR EACH ROW EXECUTE FUNCTION die()"
     )
     try:
-        with database.transaction() as connection:
-            connection.execute("UPDATE users SET password_hash = @hash", {"hash": HASH})
+        yield
     finally:
         database.raw_execute("DROP TRIGGER dies ON users")
         database.raw_execute("DROP FUNCTION die")
@@ -299,6 +314,7 @@ ON_POSTGRESQL: list[tuple[type[Exception], Provocation]] = [
     (errors.ConnectionLostError, lost_connection),
     (errors.ReadOnlyServerError, lambda database: sqlstate(database, "25006")),
     (errors.CommitUnknownError, lost_in_commit),
+    (errors.PartlyKeptError, kept_elsewhere),
     (errors.PoolTimeoutError, exhausted),
     (errors.SerializationError, lambda database: sqlstate(database, "40001")),
     (errors.DeadlockError, lambda database: sqlstate(database, "40P01")),

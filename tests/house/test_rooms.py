@@ -20,7 +20,7 @@ FLOORS = [
     ("history", "work"),
     ("connection",),
     ("manager",),
-    ("archive",),
+    ("archive", "cells"),
     ("models", "migrations"),
     ("platform",),
     ("dto",),
@@ -29,7 +29,7 @@ FLOORS = [
     (FACE,),
     ("cli",),
 ]
-KIT = {"errors", "sql", "entity", "component", "schema", "history", "work", "connection", "manager", "archive"}
+KIT = {"errors", "sql", "entity", "component", "schema", "history", "work", "connection", "manager", "archive", "cells"}
 
 FLOORS_OF_SQL = [
     (

@@ -1,0 +1,210 @@
+"""The operations that change rows on several servers.
+
+Inside a transaction of the main database rows wait for its end: they are sent when it has been committed, and never
+where it is rolled back. What has to say what it did is refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import peewee
+
+from cloudpub_models.cells.cells import refused
+from cloudpub_models.cells.routed import Routed
+from cloudpub_models.cells.together import together
+from cloudpub_models.connection import Database
+from cloudpub_models.entity.fields import server_default
+from cloudpub_models.entity.origin import come_from
+from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.errors import NotNullViolationError
+from cloudpub_models.manager.arguments.changes import is_computed
+from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
+from cloudpub_models.manager.batch import in_chunks
+from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.writing import Changes, Data
+from cloudpub_models.sql.values import check_count
+
+if TYPE_CHECKING:
+    from cloudpub_models.manager.batch import OnConflict, Progress
+
+M = TypeVar("M", bound=peewee.Model)
+
+_CHUNK_SIZE = 10_000
+
+
+class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
+    """Changes rows, wherever they are."""
+
+    def insert(self, data: Data) -> M:
+        manager = self._of_new(data)
+        if not self._waits_for_commit():
+            return manager.insert(data)
+        row = self._complete(data)
+        come_from(row, self.origin)
+
+        def send() -> None:
+            row.__data__.update(manager.insert(dict(row.__data__)).__data__)
+
+        self.database.on_commit(send)
+        return row
+
+    def upsert(
+        self, data: Data, conflict_columns: Sequence[str], *, update_columns: Sequence[str] | Changes | None = None
+    ) -> M:
+        self._require_no_transaction("upsert()")
+        if isinstance(update_columns, Mapping):
+            self._refuse_to_move(update_columns)
+        manager = self._of_new(data)
+        if self._on_others(manager, data, conflict_columns) is not None:
+            raise refused(
+                f"{self.table.name}.upsert() of a row that belongs to another {self._key.name}, on another server",
+                "update that, or delete it first",
+            )
+        return manager.upsert(data, conflict_columns, update_columns=update_columns)
+
+    def find_or_insert(self, data: Data, key_columns: Sequence[str]) -> tuple[M, bool]:
+        self._require_no_transaction("find_or_insert()")
+        manager = self._of_new(data)
+        found = self._on_others(manager, data, key_columns)
+        return manager.find_or_insert(data, key_columns) if found is None else (found, False)
+
+    def update(self, data: Changes, where: WhereOf[Filter]) -> list[M]:
+        self._require_no_transaction("update()")
+        # What is malformed is refused before a transaction begins anywhere.
+        self._changes(data)
+        self._bounded(where, "update")
+        self._refuse_to_move(data)
+        parts = self._all_or_none(self._asked(where), lambda manager: manager.update(data, where))
+        return [row for part in parts for row in part]
+
+    def update_by_id(self, id: Any, data: Changes, *, id_column: str = "id") -> M | None:
+        self._one(id_column, id)
+        where: Any = {id_column: id}
+        rows = self.update(data, where)
+        return rows[0] if rows else None
+
+    def delete(self, where: WhereOf[Filter]) -> int:
+        self._require_no_transaction("delete()")
+        self._bounded(where, "delete")
+        return sum(self._all_or_none(self._asked(where), lambda manager: manager.delete(where)))
+
+    def delete_by_id(self, id: Any, *, id_column: str = "id") -> bool:
+        self._one(id_column, id)
+        where: Any = {id_column: id}
+        return self.delete(where) > 0
+
+    def batch_insert(
+        self,
+        rows: Iterable[Data],
+        *,
+        on_conflict: OnConflict | None = None,
+        conflict_columns: Sequence[str] = (),
+        update_columns: Sequence[str] | None = None,
+        returning: bool = False,
+        chunk_size: int = _CHUNK_SIZE,
+        progress: Progress | None = None,
+    ) -> Any:
+        check_count(chunk_size, "chunk_size", smallest=1)
+        self._batch_conflict(on_conflict, conflict_columns, update_columns)
+        rule = {"on_conflict": on_conflict, "conflict_columns": conflict_columns, "update_columns": update_columns}
+        self._require_asked_for()
+        if not self._waits_for_commit():
+            return self._insert_all(rows, rule, chunk_size, progress, returning=returning)
+        if returning or on_conflict is not None:
+            self._require_no_transaction("batch_insert() that returns rows, or whose rows may be there")
+        waiting = [dict(self._complete(row).__data__) for row in rows]
+        self._require_referred([self._key_of(row) for row in waiting])
+        self.database.on_commit(lambda: self._insert_all(waiting, rule, chunk_size, progress))
+        return len(waiting)
+
+    def _insert_all(
+        self,
+        rows: Iterable[Any],
+        rule: Mapping[str, Any],
+        chunk_size: int,
+        progress: Progress | None,
+        *,
+        returning: bool = False,
+    ) -> Any:
+        written = 0
+        instances: list[M] = []
+        with together(self.cells.all_servers()):
+            for chunk in in_chunks(rows, chunk_size):
+                placed: list[tuple[int, M]] = []
+                for server, places in self._parts(chunk).items():
+                    part = [chunk[place] for place in places]
+                    manager: Any = self._on(server)
+                    given = manager.batch_insert(part, returning=returning, chunk_size=chunk_size, **rule)
+                    if isinstance(given, list):
+                        # Fewer, where rows were there already.
+                        placed += zip(places, given, strict=False)
+                    written += len(given) if isinstance(given, list) else given
+                instances += [row for _, row in sorted(placed, key=itemgetter(0))]
+                if progress is not None:
+                    progress(written)
+        return instances if returning else written
+
+    def _parts(self, rows: Sequence[Any]) -> dict[Database, list[int]]:
+        """Return the places of the rows that go to each server."""
+        keys = [self._key_of(row) for row in rows]
+        self._require_referred(keys)
+        parts: dict[Database, list[int]] = {}
+        for place, key in enumerate(keys):
+            parts.setdefault(self._of_key(key).database, []).append(place)
+        return parts
+
+    def _of_new(self, data: Any) -> Manager[M, Any, Any, Any]:
+        """Return the manager that asks the server of a row to insert, whose key is one that main has."""
+        key = self._key_of(data)
+        manager = self._of_key(key)
+        self._require_referred([key])
+        return manager
+
+    def _on_others(self, manager: Manager[M, Any, Any, Any], data: Any, columns: Sequence[str]) -> M | None:
+        """Return the row that has the values of a row to insert in some columns, on another server than that is for."""
+        row = self.table.encode_row({name: value for name, value in data.items() if not is_computed(value)})
+        names = self.table.named(columns, "the columns that rows are told apart by")
+        if any(row.get(name) is None for name in names):
+            return None
+        where: Any = {name: data.get(name, data.get(self.table.columns[name].field.name)) for name in names}
+        others = [other for other in self._asked() if other is not manager]
+        return next((found for other in others if (found := other.find_one(where)) is not None), None)
+
+    def _complete(self, data: Any) -> M:
+        """Return a row that is going to be inserted, with all that it will have but its id.
+
+        Raises:
+            NotNullViolationError: it lacks a value.
+        """
+        row = self.table.encode_row(data)
+        for _, moment in self.table.time_ordered:
+            row.setdefault(moment, self.table.columns[moment].encode(utc_now()))
+        self.table.fill_defaults(row, self.database.engine.sql_dialect)
+        for name, column in self.table.columns.items():
+            field = column.field
+            made = name not in row and (isinstance(field, peewee.AutoField) or server_default(field) is not None)
+            if not field.null and not made and row.get(name) is None:
+                raise NotNullViolationError(
+                    f"expected a value of {self.table.name}.{name}; got none", table=self.table.name, columns=[name]
+                )
+        complete: M = self.model.from_dict(row)  # type: ignore[attr-defined]
+        return complete
+
+    def _refuse_to_move(self, changes: Mapping[str, Any]) -> None:
+        if self._key.column_name in changes or self._key.name in changes:
+            raise refused(
+                f"a change of {self.table.name}.{self._key.column_name}",
+                "the row may belong on another server: insert one there, and delete this one",
+            )
+
+    def _all_or_none(
+        self, asked: Sequence[Manager[M, Any, Any, Any]], call: Callable[[Manager[M, Any, Any, Any]], Any]
+    ) -> list[Any]:
+        """Have all servers do something, or none of them."""
+        if len(asked) == 1:
+            return [call(asked[0])]
+        with together([manager.database for manager in asked]):
+            return [call(manager) for manager in asked]
