@@ -11,6 +11,7 @@ and with a search path of their own.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -115,6 +116,38 @@ AS 'SELECT changes_columns_now(of_table)'
 """,
 )
 
+# What is recorded depends on no setting of the session that writes, and a writer must not fail for a JSON text that JSONB
+# cannot hold: of that, the character 0 becomes the one that stands for what is unknown.
+_DOCUMENT_FUNCTION = r"""
+CREATE OR REPLACE FUNCTION changes_document(of_value anyelement) RETURNS jsonb STABLE LANGUAGE plpgsql
+SET extra_float_digits = 1 SET bytea_output = 'hex' SET intervalstyle = 'postgres'
+AS $document$
+BEGIN
+    RETURN to_jsonb(of_value);
+EXCEPTION WHEN untranslatable_character THEN
+    RETURN regexp_replace(to_json(of_value)::text, $t$(?<!\\)((\\\\)*)\\u0000$t$, $t$\1\\ufffd$t$, 'g')::jsonb;
+END
+$document$
+"""
+
+# Types whose values become the same JSON in every session.
+_STEADY_TYPES = frozenset(
+    (
+        "bigint",
+        "boolean",
+        "character varying",
+        "date",
+        "integer",
+        "jsonb",
+        "numeric",
+        "smallint",
+        "text",
+        "time without time zone",
+        "timestamp without time zone",
+        "uuid",
+    )
+)
+
 _BODY = """{made_for}
 DECLARE
     who text := nullif(current_setting('cloudpub.actor', true), '');
@@ -131,15 +164,14 @@ BEGIN
         about := nullif(current_setting('cloudpub.details', true), '')::jsonb;
     END IF;
     IF TG_OP = 'UPDATE' THEN
-        IF ((CASE WHEN TG_OP IS NULL THEN {table} END) IS NULL)
-            = (changes_columns({table}) IS NOT DISTINCT FROM {columns}) THEN
+        IF {is_made_for_it} THEN
             before := '{{}}';
             after := '{{}}';
             {compared}
             {key_of_old};
         ELSE
-            old_row := to_jsonb(OLD);
-            new_row := to_jsonb(NEW);
+            old_row := changes_document(OLD);
+            new_row := changes_document(NEW);
             SELECT coalesce(jsonb_object_agg(b.key, b.value), '{{}}'),
                 coalesce(jsonb_object_agg(b.key, new_row -> b.key), '{{}}')
             INTO before, after
@@ -156,11 +188,17 @@ BEGIN
         INSERT INTO changes (transaction_id, changed_at, table_name, row_id, row_key, operation, actor, details)
         SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'I', who, about FROM inserted AS r;
     ELSIF TG_OP = 'DELETE' THEN
-        old_row := to_jsonb(OLD);
-        {key_in_row};
+        IF {is_made_for_it} THEN
+            old_row := {whole_row}(OLD){but_secrets};
+            {key_of_old};
+        ELSE
+            old_row := changes_document(OLD);
+            {key_in_row};
+            old_row := old_row{but_secrets};
+        END IF;
         INSERT INTO changes
             (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
-        VALUES (pg_current_xact_id(), moment, {name}, number, key, 'D', old_row - {secrets}, who, about);
+        VALUES (pg_current_xact_id(), moment, {name}, number, key, 'D', old_row, who, about);
     ELSE
         INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
         VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
@@ -168,6 +206,11 @@ BEGIN
     RETURN NULL;
 END
 """
+
+# Whether the table has the columns that its function was made for.
+_IS_MADE_FOR_IT = (
+    "((CASE WHEN TG_OP IS NULL THEN {table} END) IS NULL) = (changes_columns({table}) IS NOT DISTINCT FROM {columns})"
+)
 
 _COMPARED = """
             IF {old} IS DISTINCT FROM {new} THEN
@@ -182,6 +225,9 @@ _SECRET_HIDDEN = """
                 after := after || jsonb_build_object({column}, {hidden});
             END IF;
 """
+
+# A backslash, or a byte by its octal digits.
+_ESCAPED = re.compile(rb"\\(?:\\|([0-7]{3}))")
 
 # Those of partitions are their table's.
 _TRIGGERS = """
@@ -269,7 +315,7 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
             f"{inserted}{each} EXECUTE FUNCTION {function}()"
         ]
-    needed = [*_COLUMNS_FUNCTIONS, _function(database, table)]
+    needed = [*_COLUMNS_FUNCTIONS, _DOCUMENT_FUNCTION, _function(database, table)]
     made[trigger_name(table.name, "insert")][:0] = needed if table.by_number else [_KEY_INDEX, *needed]
     return made
 
@@ -284,7 +330,7 @@ def complete(database: peewee.Database, table: RecordedTable) -> bool:
     kept = _kept_body(database, table.name) or ""
     number, _, columns = kept.partition("\n")[0].removeprefix(_MADE_FOR).partition(" ")
     # Whatever somebody has put in its place is no function of ours.
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, AttributeError):
         return kept == _body(table, _MadeFor(number, columns))
     return False
 
@@ -316,8 +362,10 @@ def computed_columns(database: peewee.Database, table: str) -> frozenset[str]:
 
 
 def blob_from(text: str) -> bytes:
-    """Return the bytes that the log has as a text."""
-    return bytes.fromhex(text.removeprefix("\\x"))
+    """Return the bytes that the log has as a text, in either of PostgreSQL's two ways to write them."""
+    if text.startswith("\\x"):
+        return bytes.fromhex(text[2:])
+    return _ESCAPED.sub(lambda found: bytes([int(found[1] or b"134", 8)]), text.encode())
 
 
 def value_to_restore(value: Any, column_type: str) -> Any:
@@ -398,10 +446,12 @@ def _body(table: RecordedTable, made_for: _MadeFor) -> str:
     number, key = key_expressions("r", table, POSTGRESQL, _ARRAY)
     old_number, old_key = key_expressions("OLD", table, POSTGRESQL, _ARRAY)
     in_row = [f"old_row -> {text_literal(column)}" for column in table.keys]
+    columns = [(column, _is_steady(of_type), is_plain) for column, of_type, is_plain in json.loads(made_for.columns)]
     return _BODY.format(
         made_for=f"{_MADE_FOR}{made_for.number} {made_for.columns}",
-        table=f"{text_literal(made_for.number)}::regclass",
-        columns=text_literal(made_for.columns),
+        is_made_for_it=_IS_MADE_FOR_IT.format(
+            table=f"{text_literal(made_for.number)}::regclass", columns=text_literal(made_for.columns)
+        ),
         name=text_literal(table.name),
         number=number,
         key=key,
@@ -409,26 +459,33 @@ def _body(table: RecordedTable, made_for: _MadeFor) -> str:
         key_in_row=(
             f"number := ({in_row[0]})::bigint" if table.by_number else f"key := {_ARRAY.format(', '.join(in_row))}"
         ),
-        secrets=_texts(table.secrets),
+        whole_row="to_jsonb" if all(is_steady for _, is_steady, _ in columns) else "changes_document",
+        but_secrets=f" - {_texts(table.secrets)}" if table.secrets else "",
         touched=_texts(table.touched),
         compared="".join(
-            _compared(column, is_plain=is_plain, is_secret=column in table.secrets)
-            for column, _, is_plain in json.loads(made_for.columns)
+            _compared(column, is_steady=is_steady, is_plain=is_plain, is_secret=column in table.secrets)
+            for column, is_steady, is_plain in columns
             if column not in table.touched
         ).strip(),
         hidden="".join(_SECRET_HIDDEN.format(column=text_literal(column), hidden=_HIDDEN) for column in table.secrets),
     )
 
 
-def _compared(column: str, *, is_plain: bool, is_secret: bool) -> str:
+def _is_steady(of_type: str) -> bool:
+    """Return whether a type, perhaps with a length, has values that become the same JSON in every session."""
+    return of_type.partition("(")[0] in _STEADY_TYPES
+
+
+def _compared(column: str, *, is_steady: bool, is_plain: bool, is_secret: bool) -> str:
     """Return what records whether a column has changed, and of a secret one nothing else."""
     old, new = (f"{row}.{POSTGRESQL.quote(column)}" for row in ("OLD", "NEW"))
+    old_document, new_document = (value if is_steady else f"changes_document({value})" for value in (old, new))
     return _COMPARED.format(
-        old=old if is_plain else f"to_jsonb({old})",
-        new=new if is_plain else f"to_jsonb({new})",
+        old=old if is_plain else old_document,
+        new=new if is_plain else new_document,
         column=text_literal(column),
-        before=_HIDDEN if is_secret else old,
-        after=_HIDDEN if is_secret else new,
+        before=_HIDDEN if is_secret else old_document,
+        after=_HIDDEN if is_secret else new_document,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from cloudpub_models import ALL_ROWS, Component, Database, Managers, errors
 from cloudpub_models.entity import Entity, UuidField
+from cloudpub_models.history import postgresql
 from cloudpub_models.schema.drift.script import statements_of_database
 from cloudpub_models.sql import POSTGRESQL
 from tests.waiting import wait_until
@@ -213,6 +215,82 @@ def test_values_that_only_their_types_take_for_equal_are_told_apart(managers: Ma
     database.raw_execute(f"UPDATE users SET pause = '24 hours', notes = '[1]', {POSTGRESQL.quote(odd)} = 'y'")
     assert managers.users.history(ada.id)[0].after == {"pause": "24:00:00", "notes": [1], odd: "y"}
     assert database.history.faulty_tables() == ()
+
+
+UNSTEADY = (
+    "share DOUBLE PRECISION DEFAULT 0.30000000000000004",
+    "part REAL DEFAULT 0.1",
+    r"picture BYTEA DEFAULT '\x0041ff5c'",
+    "pause INTERVAL DEFAULT '1 day -02:00'",
+    "shares DOUBLE PRECISION[] DEFAULT '{0.1}'",
+)
+OTHER_SETTINGS = (
+    "SET extra_float_digits = -15",
+    "SET bytea_output = escape",
+    "SET intervalstyle = sql_standard",
+    "SET standard_conforming_strings = off",
+    "SET datestyle = 'German'",
+)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_settings_of_whoever_writes_change_nothing_that_is_recorded(
+    managers: Managers, database_url: str, is_told: bool
+) -> None:
+    database = managers.users.database
+    for column in UNSTEADY:
+        database.raw_execute(f"ALTER TABLE users ADD COLUMN {column}")
+    if is_told:
+        database.history.enable()
+    recorded = []
+    for settings in ((), OTHER_SETTINGS):
+        ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+        foreign = Database(database_url)
+        with foreign.session():
+            for setting in settings:
+                foreign.raw_execute(setting)
+            foreign.raw_execute("UPDATE users SET share = 0.1, part = 0.3, picture = NULL, pause = NULL, shares = NULL")
+            foreign.raw_execute("DELETE FROM users")
+        foreign.close()
+        deleted, updated = managers.users.history(ada.id)[:2]
+        recorded.append((updated.before, updated.after, {name: deleted.before[name] for name in ("share", "part")}))
+    assert recorded[0] == recorded[1]
+    assert recorded[0][0] == {
+        "share": Decimal("0.30000000000000004"),
+        "part": Decimal("0.1"),
+        "picture": r"\x0041ff5c",
+        "pause": "1 day -02:00:00",
+        "shares": [0.1],
+    }
+    assert recorded[0][2] == {"share": Decimal("0.1"), "part": Decimal("0.3")}
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_document_that_the_log_cannot_hold_stops_no_writer(managers: Managers, is_told: bool) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    database.raw_execute("ALTER TABLE users ADD COLUMN notes JSON")
+    if is_told:
+        database.history.enable()
+    with database.session():
+        database.raw_execute("SET standard_conforming_strings = off")
+        for notes in (r'{"a": ["\u0000\u0000x\\u0000\\\u0000"]}', "[1]"):
+            database.raw_execute("UPDATE users SET notes = @notes", {"notes": notes})
+        database.raw_execute("UPDATE users SET notes = @notes", {"notes": r'"\u0000"'})
+        database.raw_execute("DELETE FROM users")
+    deleted, *updated = managers.users.history(ada.id)[:-1]
+    assert [change.after["notes"] for change in updated] == ["\ufffd", [1], {"a": ["\ufffd\ufffdx\\u0000\\\ufffd"]}]
+    assert deleted.before["notes"] == "\ufffd"
+
+
+@pytest.mark.parametrize("output", ["hex", "escape"])
+def test_bytes_are_read_however_they_were_written_down(database: Database, output: str) -> None:
+    value = bytes(range(256)) + rb"\\x\134"
+    with database.session():
+        database.raw_execute(f"SET bytea_output = {output}")
+        written = database.raw_query_single("SELECT CAST(CAST(@value AS BYTEA) AS TEXT) AS text", {"value": value})
+    assert written is not None
+    assert postgresql.blob_from(written["text"]) == value
 
 
 def test_a_function_that_was_tampered_with_is_found(managers: Managers) -> None:
