@@ -22,6 +22,7 @@ from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.history.tables import (
     LOG_COLUMNS,
     SECRET,
+    ChangedRow,
     RecordedTable,
     key_expressions,
     rows,
@@ -116,7 +117,7 @@ AS 'SELECT changes_columns_now(of_table)'
 """,
 )
 
-# What is recorded depends on no setting of the session that writes, and a writer must not fail for a JSON text that JSONB
+# What is recorded depends on no setting of the session that writes, and no writer fails for a JSON text that JSONB
 # cannot hold: of that, the character 0 becomes the one that stands for what is unknown.
 _DOCUMENT_FUNCTION = r"""
 CREATE OR REPLACE FUNCTION changes_document(of_value anyelement) RETURNS jsonb STABLE LANGUAGE plpgsql
@@ -285,6 +286,13 @@ _PAST_ROWS = """
 """
 
 
+_CHANGE_BACK = """
+    UPDATE {table} AS r SET {values}
+    FROM changes AS c CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, c.old_values) AS p
+    WHERE c.id = ANY (%s) AND r.{key} = c.row_id{where_null}
+"""
+
+
 def log(database: peewee.Database) -> list[str]:
     """Return the statements that make the log where it is not there."""
     return list(_LOG)
@@ -372,6 +380,23 @@ def value_to_restore(value: Any, column_type: str) -> Any:
     """Return a value of the log as a statement takes it for a column of a type."""
     is_document = isinstance(value, dict) or column_type.lower() in ("json", "jsonb")
     return json.dumps(value) if is_document and value is not None else value
+
+
+def change_back(
+    database: peewee.Database, table: RecordedTable, rows: Sequence[ChangedRow], only_where_null: bool
+) -> int:
+    """Give some rows of a table the values back that they had, and return how many were changed.
+
+    The values do not leave the server: the log has them as JSON, and the table knows their types.
+    """
+    name, key, *columns = (_quoted_in_statement(part) for part in (table.name, table.keys[0], *rows[0].values))
+    sql = _CHANGE_BACK.format(
+        table=name,
+        key=key,
+        values=", ".join(f"{column} = p.{column}" for column in columns),
+        where_null="".join(f" AND r.{column} IS NULL" for column in columns) if only_where_null else "",
+    )
+    return int(run(database, sql, ([row.change_id for row in rows],)).rowcount)
 
 
 def present_position() -> str:
@@ -491,6 +516,11 @@ def _compared(column: str, *, is_steady: bool, is_plain: bool, is_secret: bool) 
 
 def _function_name(table: str) -> str:
     return name_of_part(table, ["record"], "change")
+
+
+def _quoted_in_statement(name: str) -> str:
+    """Return a name as it stands in a statement with parameters."""
+    return POSTGRESQL.quote(name).replace("%", "%%")
 
 
 def _texts(texts: Iterable[str]) -> str:

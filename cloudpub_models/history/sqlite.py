@@ -21,6 +21,7 @@ from cloudpub_models.entity.fields import UTC_NOW
 from cloudpub_models.history.tables import (
     LOG_COLUMNS,
     SECRET,
+    ChangedRow,
     RecordedTable,
     key_expressions,
     rows,
@@ -217,6 +218,24 @@ def value_to_restore(value: Any, column_type: str) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     return blob_from(value) if is_blob else value
+
+
+def change_back(
+    database: peewee.Database, table: RecordedTable, rows: Sequence[ChangedRow], only_where_null: bool
+) -> int:
+    """Give some rows of a table the values back that they had, and return how many were changed."""
+    name, key, *columns = (SQLITE.quote(part) for part in (table.name, table.keys[0], *rows[0].values))
+    given = ", ".join(f"{column} = v.column{number}" for number, column in enumerate(columns, 2))
+    values = ", ".join([f"(?{', ?' * len(columns)})"] * len(rows))
+    where_null = "".join(f" AND r.{column} IS NULL" for column in columns) if only_where_null else ""
+    return int(
+        run(
+            database,
+            f"UPDATE {name} AS r SET {given} FROM (VALUES {values}) AS v "  # noqa: S608 - names of a table
+            f"WHERE r.{key} = v.column1{where_null}",
+            [value for row in rows for value in (row.row_id, *row.values.values())],
+        ).rowcount
+    )
 
 
 def present_position() -> str:

@@ -59,6 +59,20 @@ class RecordedTable(NamedTuple):
     secrets: tuple[str, ...]
 
 
+class ChangedRow(NamedTuple):
+    """A row of a table whose key is one number, and what it is to get back of one of its changes.
+
+    Attributes:
+        change_id: the number of the change.
+        row_id: the row's.
+        values: column → its value, as a statement takes it.
+    """
+
+    change_id: int
+    row_id: int
+    values: Mapping[str, Any]
+
+
 class Kind(Protocol):
     """What one kind of database does in its own way; see ``postgresql`` and ``sqlite``."""
 
@@ -103,6 +117,18 @@ class Kind(Protocol):
 
     def value_to_restore(self, value: Any, column_type: str) -> Any:
         """Return a value of the log as a statement takes it for a column of a type."""
+
+    def change_back(
+        self, database: peewee.Database, table: RecordedTable, rows: Sequence[ChangedRow], only_where_null: bool
+    ) -> int:
+        """Give some rows of a table the values back that they had, by one statement; return how many it has changed.
+
+        Args:
+            database: the database.
+            table: the table.
+            rows: the rows, each one once, and all with the same columns.
+            only_where_null: leave a row as it is that has a value in one of these columns.
+        """
 
     def present_position(self) -> str:
         """Return the query for the present position in the log, and the life of the server that it is of.

@@ -23,6 +23,7 @@ from cloudpub_models.history.changes import require_recorded
 from cloudpub_models.history.recording import require_recording
 from cloudpub_models.history.tables import (
     SECRET,
+    ChangedRow,
     RecordedTable,
     changes_in,
     has_table,
@@ -258,8 +259,7 @@ class _Restorer:
             if operation == "I":
                 self._take_out(following, force=force)
             elif operation == "U":
-                for _, alike in groupby(following, _what_was_changed):
-                    self._change_back(list(alike), only_where_null)
+                self._change_back(list(following), only_where_null)
             else:
                 self._put_back(following)
                 self._fill_in()
@@ -271,16 +271,53 @@ class _Restorer:
             self.counts[table] += int(touched)
 
     def _change_back(self, changes: Sequence[Any], only_where_null: bool) -> None:
-        """Give rows of a table the values back that all of them had."""
-        name = changes[0].table_name
-        values = self._values(name, changes[0].old_values)
-        if not values:
+        """Give rows the values back that they had."""
+        if len(changes) == 1:
+            self._count(changes[0].table_name, self._change_row_back(changes[0], only_where_null))
             return
+        try:
+            with self.database.atomic():
+                changed = self._change_sets_back(changes, only_where_null)
+        except peewee.IntegrityError:
+            # Where rows have passed a unique value on, each gives it back before the one behind it takes it.
+            changed = Counter()
+            for change in changes:
+                changed[change.table_name] += self._change_row_back(change, only_where_null)
+        for name, count in changed.items():
+            self._count(name, count)
+
+    def _change_sets_back(self, changes: Sequence[Any], only_where_null: bool) -> Counter[str]:
+        """Give rows their values back, those of a table together that get the same columns back."""
+        sets: dict[tuple[int, str, tuple[str, ...]], list[ChangedRow]] = {}
+        changed: Counter[str] = Counter()
+        times: Counter[tuple[str, int]] = Counter()
+        for change in changes:
+            name = change.table_name
+            if not self._recorded(name).by_number:
+                changed[name] += self._change_row_back(change, only_where_null)
+                continue
+            values = self._values(name, change.old_values)
+            if values:
+                # A row that was changed twice gets what it had between its changes first.
+                times[name, change.row_id] += 1
+                of_set = times[name, change.row_id], name, tuple(values)
+                sets.setdefault(of_set, []).append(ChangedRow(change.id, change.row_id, values))
+        for (_, name, columns), rows in sorted(sets.items(), key=lambda item: item[0][0]):
+            for some in _in_parts(rows, _VALUES_AT_ONCE // (len(columns) + 1)):
+                changed[name] += self._kind.change_back(self.database, self._recorded(name), some, only_where_null)
+        return changed
+
+    def _change_row_back(self, change: Any, only_where_null: bool) -> int:
+        """Give one row the values back that it had, and return how many rows that has changed."""
+        name = change.table_name
+        values = self._values(name, change.old_values)
+        if not values:
+            return 0
         table = self._table(name)
-        for condition in self._rows(table, changes):
-            for column in values if only_where_null else ():
-                condition &= getattr(table.c, column).is_null()
-            self._count(name, table.update(_by_column(table, values)).where(condition).execute(self.database))
+        condition = self._same_row(table, change)
+        for column in values if only_where_null else ():
+            condition &= getattr(table.c, column).is_null()
+        return int(table.update(_by_column(table, values)).where(condition).execute(self.database))
 
     def _put_back(self, changes: Iterable[Any]) -> None:
         """Put deleted rows back, after those of the same transaction to which they refer."""
@@ -518,11 +555,6 @@ def _refuse_reference(change: Any, referring: str) -> NoReturn:
         f"expected a row to which nothing refers; got {change.table_name} {row}, to which rows of {referring} have "
         "come to refer: take those back first, or say force=True"
     )
-
-
-def _what_was_changed(change: Any) -> tuple[str, str]:
-    """Return what is equal for updates that are taken back alike; text, since True is no 1 in a document."""
-    return change.table_name, json.dumps(change.old_values, default=str)
 
 
 def _in_parts(items: list[Any], size: int) -> Iterator[list[Any]]:

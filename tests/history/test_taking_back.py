@@ -97,6 +97,18 @@ def update_all(managers: Managers, ada: User) -> None:
     managers.functions.update({"status": "inactive"}, {"user_id": ada.id})
 
 
+def update_each(managers: Managers, ada: User) -> None:
+    """Give each function a name, a status and a document of its own, and some of them twice."""
+    with managers.users.database.transaction():
+        for number, function in enumerate(managers.functions.find_all(order_by="id")):
+            managers.functions.update_by_id(function.id, {"name": f"g{number}", "analysis_result": {"n": number}})
+            managers.functions.update_by_id(function.id, {"status": "inactive" if number % 2 else "failed"})
+            deployment = managers.function_deployments.find_one({"function_id": function.id})
+            assert deployment is not None
+            managers.function_deployments.update_by_id(deployment.id, {"image_tag": f"image:{number}"})
+        managers.functions.update({"name": "other"}, {"name": "g1"})
+
+
 def delete_all(managers: Managers, ada: User) -> None:
     with managers.users.database.transaction():
         for deployment in managers.function_deployments.find_all({"function.name": ["f0", "f2"]}):
@@ -104,7 +116,7 @@ def delete_all(managers: Managers, ada: User) -> None:
         managers.functions.delete({"user_id": ada.id})
 
 
-@pytest.mark.parametrize("change", [None, update_all, delete_all])
+@pytest.mark.parametrize("change", [None, update_all, update_each, delete_all])
 def test_many_rows_are_taken_back_by_few_statements(
     managers: Managers, ada: User, statements: Any, change: Callable[[Managers, User], None] | None
 ) -> None:
@@ -124,6 +136,32 @@ def test_many_rows_are_taken_back_by_few_statements(
             assert counts["functions"] >= count
         managers.functions.delete({"user_id": ada.id})
     assert sent[0] == sent[1]
+
+
+def test_unique_values_that_rows_have_passed_on_come_back(managers: Managers, ada: User) -> None:
+    database = managers.users.database
+    insert_many(managers, ada, 3)
+    before = rows_of(today(managers))
+    ids = managers.functions.values("id", order_by="id")
+    with database.transaction():
+        for id, name in zip([*ids, ids[0]], ("kept for it", "f0", "f1", "f2"), strict=True):
+            managers.functions.update_by_id(id, {"name": name, "status": f"{name} it is"})
+    assert database.undo(last_transaction(managers)).counts == {"functions": 4}
+    assert rows_of(today(managers)) == before
+
+
+def test_where_one_value_cannot_come_back_none_does(managers: Managers, ada: User) -> None:
+    database = managers.users.database
+    insert_many(managers, ada, 3)
+    with database.transaction():
+        for function in managers.functions.find_all(order_by="id"):
+            managers.functions.update_by_id(function.id, {"name": f"other {function.name}"})
+    transaction = last_transaction(managers)
+    managers.functions.insert({"user_id": ada.id, "name": "f1"})
+    before = rows_of(today(managers))
+    with pytest.raises(errors.UniqueViolationError):
+        database.undo(transaction)
+    assert rows_of(today(managers)) == before
 
 
 def test_a_row_that_came_back_with_many_takes_few_statements(managers: Managers, ada: User, statements: Any) -> None:
