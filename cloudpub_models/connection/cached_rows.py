@@ -24,6 +24,7 @@ import peewee
 from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.results import Row
 from cloudpub_models.connection.scopes import ThreadState
+from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.errors import HistoryError
 
 if TYPE_CHECKING:
@@ -252,46 +253,47 @@ class CachedReading:
         cache: its rows.
     """
 
-    __slots__ = ("_cache", "_can", "_engine", "_mark")
+    __slots__ = ("_cache", "_can", "_engine", "_mark", "_mark_of_writes")
 
     def __init__(self, engine: Reader, cache: CachedRows) -> None:
         self._engine = engine
+        self._mark_of_writes = engine.mark_of_writes
         self._cache = cache
         self._can = True
         # What the connection's mark was when the cache was up to date for this unit of work.
         self._mark: object = None
 
-    def look_up(self, sql: str, values: Sequence[Any], table: str, key_position: int) -> list[Row]:
+    def look_up(self, sent: SentStatement) -> list[Row]:
         """Return the row that a lookup finds, from memory where that is known to be right."""
-        mark = self._engine.mark_of_writes() if self._can else None
+        key = sent.sql, sent.values
+        mark = self._mark_of_writes() if self._can else None
         if mark is None:
-            return self._engine.fetch(sql, values)
+            return self._engine.fetch(*key)
         found = self._cache.found
-        key = (sql, values)
         entry = found.get(key)
         if entry is not None and mark != self._mark:
             self._catch_up()
             entry = found.get(key)
         if entry is None:
-            return self._fetch_and_keep(key, table, key_position)
-        rows = entry.rows
+            return self._fetch_and_keep(key, sent)
         try:
             found.move_to_end(key)
         except KeyError:
             # Another thread has just forgotten it; it was right when this unit of work began all the same.
-            return rows
-        return rows
+            return entry.rows
+        return entry.rows
 
     def read(self, way: str, sql: str, values: Any) -> Any:
         """Send a statement of a manager that writes nothing, by an engine's method."""
-        known = self._mark is not None and self._engine.mark_of_writes() == self._mark
+        known = self._mark is not None and self._mark_of_writes() == self._mark
         found = getattr(self._engine, way)(sql, values)
         if known:
-            self._mark = self._engine.mark_of_writes()
+            self._mark = self._mark_of_writes()
         return found
 
-    def _fetch_and_keep(self, key: Key, table: str, key_position: int) -> list[Row]:
+    def _fetch_and_keep(self, key: Key, sent: SentStatement) -> list[Row]:
         cache = self._cache
+        table, key_position = sent.tables[0], cast("int", sent.key_position)
         if not cache.has_begun:
             self._catch_up()
         if not cache.holds(table):
@@ -307,7 +309,7 @@ class CachedReading:
 
     def _catch_up(self) -> None:
         self._can = self._cache.catch_up(self._engine)
-        self._mark = self._engine.mark_of_writes()
+        self._mark = self._mark_of_writes()
 
 
 def _present_position(engine: Reader) -> tuple[Any, str | None]:

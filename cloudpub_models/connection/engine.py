@@ -336,11 +336,10 @@ class Engine(peewee.Database, Sender):
         """Send what a manager sends where more than sending is to be done."""
         cached = self._threads.current.cached
         if cached is not None:
-            sql, values, way, chunk_size, writes, tables, key_position = sent
-            if not writes and chunk_size is None:
-                if key_position is not None:
-                    return cached.look_up(sql, values, tables[0], key_position)
-                return cached.read(way, sql, values)
+            if sent.key_position is not None:
+                return cached.look_up(sent)
+            if not sent.writes and sent.chunk_size is None:
+                return cached.read(sent.way, sent.sql, sent.values)
         if not sent.writes or sent.chunk_size is not None:
             return sent.through(self)
         with self.acting():

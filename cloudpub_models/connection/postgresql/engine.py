@@ -76,6 +76,7 @@ T = TypeVar("T")
 
 # For the transaction only, so that it reaches nobody else through a pooler; the triggers of the change log read it.
 _TELL_ACTOR = "SELECT set_config('cloudpub.actor', %s, true), set_config('cloudpub.details', %s, true)"
+_IDLE = extensions.TRANSACTION_STATUS_IDLE
 _COPY_READ_BYTES = 65_536
 # What the server says of a text that is no single query, when a cursor is to be opened for it.
 _NO_CURSOR = "42P11"
@@ -635,11 +636,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
 
     def mark_of_writes(self) -> object:
         connection: PostgresqlConnection | None = self._threads.current.connection
-        if (
-            connection is None
-            or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-            or connection.aftermath
-        ):
+        if connection is None or connection.get_transaction_status() != _IDLE or connection.aftermath:
             return None
         return connection.asked_at
 
@@ -652,7 +649,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         if connection.closed:
             raise ConnectionLostError("the connection was lost before COMMIT was sent; nothing was kept: run it again")
         status = connection.get_transaction_status()
-        if status == extensions.TRANSACTION_STATUS_IDLE:
+        if status == _IDLE:
             raise TransactionAbortedError(
                 "this transaction was ended by a COMMIT or ROLLBACK inside its block: leave ending it to the block"
             )
@@ -767,4 +764,4 @@ def _opening(name: str, sql: str) -> str:
 
 
 def _has_transaction_to_end(connection: PostgresqlConnection) -> bool:
-    return not connection.closed and connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+    return not connection.closed and connection.get_transaction_status() != _IDLE
