@@ -7,6 +7,7 @@ import time
 import weakref
 from datetime import UTC, datetime, timedelta
 
+import peewee
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from cloudpub_models import (
     Database,
     Function,
     FunctionDeployment,
+    Manager,
     Managers,
     Scope,
     User,
@@ -32,6 +34,7 @@ from cloudpub_models.errors import (
     UnguardedError,
     UnknownColumnError,
 )
+from cloudpub_models.schema import create_all
 from tests.manager.claim_workers import claim_everything
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -200,6 +203,47 @@ def test_a_limit_is_per_parent(managers, platform, statements, backend):
     )
     assert [user.email for user in organizations[0].members] == ["1@b.c"]
     assert managers.functions.find_all({"name": "f0"}, include={"deployments": {"limit": 0}})[0].deployments == []
+
+
+class Box(peewee.Model):
+    class Meta:
+        table_name = "box"
+
+
+class Parent(peewee.Model):
+    """Called what the statement calls the rows that it looks up for, with columns that it has names for, too."""
+
+    box = peewee.ForeignKeyField(Box, backref="parents")
+    key = peewee.CharField()
+    value = peewee.CharField(default="")
+    related = peewee.CharField(default="")
+
+    class Meta:
+        table_name = "parent"
+
+
+class Part(peewee.Model):
+    key = peewee.IntegerField()
+    rowid = peewee.IntegerField()
+    box = peewee.ForeignKeyField(Box, backref="parts")
+
+    class Meta:
+        table_name = "related"
+        primary_key = peewee.CompositeKey("key", "rowid")
+
+
+def test_a_limit_takes_tables_and_columns_of_any_name(database, backend):
+    Part._meta.without_rowid = backend == "sqlite"
+    create_all(database.engine, [Box, Parent, Part])
+    boxes, parents, parts = (Manager(model, database) for model in (Box, Parent, Part))
+    box, other = boxes.insert({}), boxes.insert({})
+    parents.batch_insert([{"box": box.id, "key": key} for key in "cab"])
+    parts.batch_insert([{"box": box.id, "key": 1, "rowid": number} for number in (2, 0, 1)])
+    few = {"parents": {"limit": 2, "order_by": "key"}, "parts": {"limit": 2, "order_by": "rowid"}}
+    found = boxes.find_all(order_by="id", include=few)
+    assert [[parent.key for parent in each.parents] for each in found] == [["a", "b"], []]
+    assert [[part.rowid for part in each.parts] for each in found] == [[0, 1], []]
+    assert found == [box, other]
 
 
 VERSIONS = {

@@ -653,6 +653,14 @@ def test_columns_of_one_name_never_collide_silently(managers, functions):
         managers.functions.execute_query(query)
 
 
+def test_nor_do_those_of_raw_instances(managers, functions):
+    """The id of the user would be the function's."""
+    for columns in ("f.*, u.*", "f.id, f.name, u.id", "f.*, 7 AS id"):
+        sql = f"SELECT {columns} FROM functions f JOIN users u ON u.id = f.user_id"
+        with pytest.raises(InvalidQueryError, match="more than once: give one an alias"):
+            managers.functions.raw(sql)
+
+
 # Relations
 
 

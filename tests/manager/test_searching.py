@@ -14,7 +14,6 @@ from cloudpub_models.entity import AutoField, CharField, Entity, ForeignKey, Int
 from cloudpub_models.errors import InvalidCountError, InvalidCursorError, InvalidQueryError, UnguardedError
 from cloudpub_models.schema import create_all
 from cloudpub_models.schema.search_index import switch_on
-from tests.recordings import KINDS, OPENSTACK, ZOOKEEPER, recording
 
 
 class Shelf(Entity):
@@ -255,44 +254,3 @@ def test_it_finds_what_plain_python_finds(
         assert [book.id for book in books.find_by_text(typed, page_size=200).items] == expected, typed
         found_any += bool(expected)
     assert found_any > queries / 3
-
-
-def query_from(line: str, chance: random.Random) -> tuple[str, list[Term]]:
-    """Return what somebody types who has seen a line, or part of one and something else, and what it means."""
-    words = words_of(line)
-    terms: list[Term] = []
-    for number in range(chance.randint(1, 3)):
-        start = chance.randrange(len(words))
-        sought = words[start : start + chance.randint(1, 4)]
-        if beginning := chance.random() < 0.2:
-            sought = [*sought[:-1], sought[-1][: chance.randint(1, len(sought[-1]))]]
-        terms.append((number > 0 and chance.random() < 0.2, sought, beginning))
-    typed = [
-        ("-" if unwanted else "")
-        + (f'"{" ".join(sought)}"' if chance.random() < 0.5 else chance.choice("-.:/").join(sought))
-        + ("*" if beginning else "")
-        for unwanted, sought, beginning in terms
-    ]
-    return " ".join(typed), terms
-
-
-@pytest.mark.no_cover
-@pytest.mark.parametrize("indexed", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_lines_of_logs_are_found_by_what_stands_in_them(
-    books: Manager[Book], scale: Callable[[int, int], int], kind: str, indexed: bool
-) -> None:
-    """Ids, addresses, paths and times, which a database's own reader of words would take apart in ways of its own."""
-    if indexed:
-        assert switch_on(books.database.engine, [Book]) == ("books",)
-    lines = [
-        line for name in (OPENSTACK, ZOOKEEPER) for line in recording(name, kind).decode().split("\n") if words_of(line)
-    ]
-    added = books.batch_insert([{"text": line} for line in lines], returning=True)
-    texts = {book.id: words_of(book.text) for book in added}
-    chance = random.Random(16)
-    for _ in range(scale(50, 750)):
-        typed, terms = query_from(chance.choice(lines), chance)
-        expected = [id for id, words in texts.items() if all(holds(term, [words]) for term in terms)]
-        found = books.find_by_text(typed, page_size=len(lines)).items
-        assert [book.id for book in found] == expected, typed

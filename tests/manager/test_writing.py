@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, time
 from typing import Any
+from uuid import UUID
 
 import peewee
 import pytest
@@ -154,3 +156,43 @@ def test_a_claim_that_changes_the_primary_key_is_refused(seats: Manager[Seat], s
     with pytest.raises(errors.InvalidValueError, match="expected changes beside the primary key"):
         seats.claim({}, {"id": 7})
     assert statements == []
+
+
+KEYS: dict[str, tuple[Any, list[Any]]] = {
+    "uuid": (peewee.UUIDField, [UUID(int=number) for number in (1, 2, 3)]),
+    "date": (peewee.DateField, [date(2024, 1, day) for day in (1, 2, 3)]),
+    "time": (peewee.TimeField, [time(1, minute, microsecond=5) for minute in (1, 2, 3)]),
+    "bytes": (peewee.BlobField, [b"a", b"b", b"c"]),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_claim_gives_back_all_that_it_has_changed_whatever_their_keys(
+    database: Database, backend: str, kind: str
+) -> None:
+    field, keys = KEYS[kind]
+
+    class Job(peewee.Model):
+        key = field(primary_key=True)
+        state = peewee.CharField()
+
+        class Meta:
+            table_name = "jobs"
+
+    with database.engine.bind_ctx([Job]):
+        Job.create_table()
+        jobs = Manager(Job, database)
+        for key in keys:
+            jobs.insert({"key": key, "state": "pending"})
+        if (backend, kind) == ("sqlite", "bytes"):
+            with pytest.raises(errors.InvalidValueError, match="a list of members can hold on SQLite; got bytes"):
+                jobs.claim({"state": "pending"}, {"state": "running"}, limit=2)
+            assert jobs.count({"state": "pending"}) == 3
+            return
+        taken = [jobs.claim({"state": "pending"}, {"state": "running"}, limit=2, order_by="key") for _ in range(3)]
+        assert [[bytes(job.key) if kind == "bytes" else job.key for job in each] for each in taken] == [
+            keys[:2],
+            keys[2:],
+            [],
+        ]
+        Job.drop_table()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Managers, User, all_of, operators
-from cloudpub_models.errors import UnboundedWriteError
+from cloudpub_models import ALL_ROWS, Function, Managers, User, all_of, any_of, operators
+from cloudpub_models.errors import UnboundedWriteError, UnknownTableError
 
 
 @pytest.fixture
@@ -36,6 +36,34 @@ def test_without_a_condition_nothing_is_written(users: Any) -> None:
         with pytest.raises(UnboundedWriteError):
             users.delete(nothing)
     assert users.count(all_of()) == 4
+
+
+OPERATIONS: dict[str, Any] = {
+    "find_all": lambda users, where: users.find_all(where),
+    "find_one": lambda users, where: users.find_one(where),
+    "iterate": lambda users, where: list(users.iterate(where)),
+    "paginate": lambda users, where: users.paginate(1, 5, where),
+    "paginate_after": lambda users, where: users.paginate_after(None, 5, where),
+    "count": lambda users, where: users.count(where),
+    "exists": lambda users, where: users.exists(where),
+    "values": lambda users, where: users.values("email", where=where),
+    "aggregate": lambda users, where: users.aggregate(where, n=operators.count()),
+    "update": lambda users, where: users.update({"email": "x"}, where),
+    "delete": lambda users, where: users.delete(where),
+    "claim": lambda users, where: users.claim(where, {"email": "x"}),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_columns_of_another_table_are_refused(users: Any, statements: Any, operation: str) -> None:
+    """Without its table each would be taken for the column of that name that every user has."""
+    others = (Function.id == 2, Function.id != 0, (User.id > 0) & (Function.name != "x"), Function.name == User.email)
+    for other in (*others, any_of(others[0], {"id": 1}), all_of({"id": 1}, others[1])):
+        with pytest.raises(
+            UnknownTableError, match="expected a condition on columns of users; got columns of functions"
+        ):
+            OPERATIONS[operation](users, other)
+    assert statements == []
 
 
 @pytest.fixture
