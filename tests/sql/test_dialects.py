@@ -307,3 +307,11 @@ def slow_like(pattern: str, text: str) -> bool:
 @given(st.lists(st.sampled_from(["a", "b", "%", "_", "\\%", "\\_", "\\\\"]), max_size=7), st.text("ab%_\\", max_size=7))
 def test_like_is_what_its_definition_says(parts: list[str], text: str) -> None:
     assert like_matches("".join(parts), text) is slow_like("".join(parts), text)
+
+
+def test_each_operator_is_written_with_as_many_values_as_it_has() -> None:
+    """An operator that no dialect knows, or one with another number of values, would be found out by its rows only."""
+    for dialect in (POSTGRESQL, SQLITE):
+        places = {name: len(set(re.findall(r"{(\d)}", text))) for name, text in dialect.comparisons.items()}
+        assert places == {name: count for name, count in PARAMETER_COUNTS.items() if name in places}
+    assert {*POSTGRESQL.comparisons, *SQLITE.comparisons} == set(PARAMETER_COUNTS)
