@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from cloudpub_models.history.history import History
     from cloudpub_models.history.taking_back import TakenBack
     from cloudpub_models.schema.catalogue.catalogue import Partition
-    from cloudpub_models.schema.partitions.ranges import Width
+    from cloudpub_models.schema.partitions.ranges import Way, Width
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
@@ -670,29 +670,38 @@ class Database(_PeeweeDatabase):
     # Partitions
 
     def partition(
-        self, table: str, width: Width | None = None, *, ahead: timedelta = timedelta(days=14)
+        self,
+        table: str,
+        width: Width | None = None,
+        *,
+        ahead: timedelta = timedelta(days=14),
+        way: Way | None = None,
     ) -> tuple[str, ...]:
         """Have a table consist of partitions by time, while others write; again: make those that are missing.
 
-        The rows that are there, and those of the next day or two, stay together in the first partition; behind it
-        there is one for each day or month, and one for all that is later. Call it from time to time: it makes the
-        partitions of the days to come. A call that was interrupted is made again.
+        Either the table becomes the first partition, so that the rows that are there, and those of the next day or
+        two, stay together; or its rows are copied into partitions of their own time, which also widens ids. Behind that
+        there is one partition for each day or month, and one for all that is later. Call it from time to time: it makes
+        the partitions of the days to come. A call that was interrupted is made again.
 
         Args:
             table: the name of the table, whose model says ``partitioned_by`` in its ``Meta``.
             width: ``"day"`` or ``"month"``, in UTC; when left out, what the partitions have, and days at first.
             ahead: up to how long from now on there are to be partitions.
+            way: ``"attach"`` or ``"move"``, for a table that has none yet; when left out, rows are copied only where
+                the table has ids of 32 bits and its model those of 64.
 
         Returns:
             the names of the partitions of days or months that were made; empty when there was nothing to do.
 
         Raises:
             UnknownTableError: no component has the table.
-            InvalidValueError: ``width`` or ``ahead`` is none.
+            InvalidValueError: ``width``, ``ahead`` or ``way`` is none.
             ConfigurationError: the database is SQLite, where there is nothing to do; the model names no column; the
                 table belongs to another role, is missing, has partitions of another width or kind, or something that a
                 partitioned table cannot have.
-            MigrationError: there are rows of later days, a transaction is open, or another migrator is at work.
+            MigrationError: there are rows of later days, a transaction is open, another migrator is at work, or the
+                table was altered while it was copied.
             LockNotAvailableError: somebody was always at work in the table.
 
         >>> database.partition("function_logs", "day")
@@ -705,7 +714,7 @@ class Database(_PeeweeDatabase):
         model = model_of(self.models, table)
         with Session(self.engine):
             self.engine.expect_changes()
-            return partition(self.engine, model, width, ahead)
+            return partition(self.engine, model, width, ahead, way)
 
     def partitions(self, table: str) -> list[Partition]:
         """Return the partitions of a table, the earliest first; none where it does not consist of any.

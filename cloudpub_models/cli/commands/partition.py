@@ -18,7 +18,7 @@ from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line
 from cloudpub_models.connection import Database
 from cloudpub_models.schema.partitions.partitioning import Plan, plan_for
-from cloudpub_models.schema.partitions.ranges import AHEAD, check_width
+from cloudpub_models.schema.partitions.ranges import AHEAD, check_way, check_width
 
 
 class PartitionWidth(StrEnum):
@@ -26,6 +26,13 @@ class PartitionWidth(StrEnum):
 
     DAY = "day"
     MONTH = "month"
+
+
+class PartitionWay(StrEnum):
+    """How a table gets its partitions."""
+
+    ATTACH = "attach"
+    MOVE = "move"
 
 
 @takes_target()
@@ -42,6 +49,13 @@ def partition(
             parser=length_of_time, metavar="TIME", help="Up to how long from now on; 14d, 8w …", show_default="14d"
         ),
     ] = AHEAD,
+    way: Annotated[
+        PartitionWay | None,
+        typer.Option(
+            help="Keep the rows that are there together, or copy them into partitions of their time.",
+            show_default="attach, but move where ids have 32 bits and are to have 64",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,8 +67,12 @@ def partition(
     model = target.table(table).model
     chosen = check_width(None if width is None else width.value)
     with target.opened() as database:
-        plan = plan_for(database.engine, model, chosen, ahead)
-        made = plan.names if dry_run else database.partition(table, chosen, ahead=ahead)
+        plan = plan_for(database.engine, model, chosen, ahead, check_way(None if way is None else way.value))
+        made = (
+            plan.names
+            if dry_run
+            else database.partition(table, chosen, ahead=ahead, way=check_way(None if way is None else way.value))
+        )
         if as_json:
             print_document(_document(database, plan, made, dry_run=dry_run))
         else:

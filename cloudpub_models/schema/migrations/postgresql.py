@@ -101,9 +101,9 @@ class Session:
             )
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, isolation: str | None = None) -> Iterator[None]:
         """Give a transaction that waits for tables briefly and for statements as long as they take."""
-        with self._database.atomic():
+        with self._database.atomic(isolation):
             self._require_same_session()
             run(self._database, f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'")
             run(self._database, "SET LOCAL statement_timeout = 0")

@@ -48,7 +48,7 @@ class Session(Protocol):
     def release(self) -> None:
         """Let them in again, whatever has happened."""
 
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self, isolation: str | None = None) -> AbstractContextManager[None]:
         """Return a transaction for one migration and its record."""
 
     def no_transaction(self) -> AbstractContextManager[None]:
@@ -128,9 +128,14 @@ class MigrationRun:
         plan = [(script, script.load("down")) for script in scripts]
         return [script.name for script, module in plan if self._run(script, module, "down")]
 
-    def step(self, work: Callable[[], R]) -> R:
-        """Do work of another kind as if it were a script: in a transaction that waits for no table too long."""
-        return self._attempt(work)
+    def step(self, work: Callable[[], R], isolation: str | None = None) -> R:
+        """Do work of another kind as if it were a script: in a transaction that waits for no table too long.
+
+        Args:
+            work: what to do.
+            isolation: the isolation level of the transaction, where it is to be a certain one; SQLite has one only.
+        """
+        return self._attempt(work, isolation)
 
     def step_by_itself(self, work: Callable[[], R]) -> R:
         """Do work that wants no transaction, as a script with ``atomic = False``."""
@@ -189,11 +194,11 @@ class MigrationRun:
             "expected no open transaction behind a script with atomic = False; got one that it has begun: end it there"
         )
 
-    def _attempt(self, step: Callable[[], R]) -> R:
+    def _attempt(self, step: Callable[[], R], isolation: str | None = None) -> R:
         deadline = time.monotonic() + self._lock_timeout
         while True:
             try:
-                with self._session.transaction():
+                with self._session.transaction(isolation):
                     return step()
             except peewee.DatabaseError as error:
                 if not _is_lock_timeout(error) or time.monotonic() >= deadline:

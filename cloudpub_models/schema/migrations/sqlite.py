@@ -41,7 +41,7 @@ class Session:
         """Do nothing."""
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, isolation: str | None = None) -> Iterator[None]:
         """Give a transaction that alone may write, and that leaves no reference to rows that do not exist.
 
         Raises:

@@ -17,10 +17,15 @@ from cloudpub_models.schema.catalogue.read import read_partitions
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
 from cloudpub_models.schema.migrations.run import MigrationRun
 from cloudpub_models.schema.partitions.attaching import attach
+from cloudpub_models.schema.partitions.moving import clear, move
 from cloudpub_models.schema.partitions.ranges import (
+    BACK,
     Range,
+    Way,
     Width,
+    begin_of,
     check_ahead,
+    check_way,
     check_width,
     first_begin,
     ranges_ahead,
@@ -55,6 +60,19 @@ _STATE = """
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
     WHERE c.oid = to_regclass(%s) AND c.relkind IN ('r', 'p')
 """
+# Whether the ids of a table are 32 bits wide, and how much room it takes.
+_SIZE = """
+    SELECT EXISTS (SELECT FROM pg_constraint k
+                   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ALL (k.conkey)
+                   WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.atttypid = 'integer'::regtype),
+           pg_total_relation_size(c.oid)
+    FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+# When the earliest row is of that is to have a partition of its own time.
+_EARLIEST = """
+    SELECT timezone('utc', greatest(min({column})::timestamptz, clock_timestamp() - make_interval(days => %s)))
+    FROM {table} HAVING min({column}) IS NOT NULL
+"""
 
 
 class Plan(NamedTuple):
@@ -62,18 +80,24 @@ class Plan(NamedTuple):
 
     Attributes:
         table: the table.
-        until: up to when the rows that are there, and those of the next days, stay in one partition; ``None`` where the
-            table has partitions already.
+        way: how it gets its partitions; ``None`` where it has some already.
+        until: up to when the rows that are there, and those of the next days, stay in one partition; ``None`` where
+            they do not.
         width: how long the ranges of its partitions are.
         ranges: the ranges of the partitions that are to be made.
         made: the names of those that were made.
+        widens: whether its ids have 64 bits from then on, and had 32 before.
+        bytes: the room that its rows take, and will take twice while they are copied.
     """
 
     table: PartitionedTable
+    way: Way | None
     until: datetime | None
     width: Width
     ranges: tuple[Range, ...]
     made: tuple[str, ...] = ()
+    widens: bool = False
+    bytes: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,15 +119,20 @@ def model_of(models: Sequence[type[peewee.Model]], table: str) -> type[peewee.Mo
 
 
 def partition(
-    database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta
+    database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta, way: Way | None
 ) -> tuple[str, ...]:
     """Give a table partitions, or make those that are missing; see ``Database.partition``."""
     check_width(width)
     check_ahead(ahead)
+    check_way(way)
     table = _partitionable(database, model)
     with MigrationRun(database, AppliedMigrations(database), _LOCK_TIMEOUT_SECONDS) as migration:
         try:
-            plan = _plan(database, table, width, ahead)
+            clear(database, migration, table)
+            plan = _plan(database, model, width, ahead, way)
+            if plan.way == "move":
+                move(database, migration, table, plan.width, plan.ranges, widens=plan.widens)
+                return plan.names
             if plan.until is not None:
                 attach(database, migration, table, plan.until)
             while plan.ranges:
@@ -116,11 +145,14 @@ def partition(
             ) from error
 
 
-def plan_for(database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta) -> Plan:
+def plan_for(
+    database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta, way: Way | None
+) -> Plan:
     """Return what ``partition`` would do; nothing is changed."""
     check_width(width)
     check_ahead(ahead)
-    return _plan(database, _partitionable(database, model), width, ahead)
+    check_way(way)
+    return _plan(database, model, width, ahead, way)
 
 
 def _partitionable(database: peewee.Database, model: type[peewee.Model]) -> PartitionedTable:
@@ -134,12 +166,15 @@ def _partitionable(database: peewee.Database, model: type[peewee.Model]) -> Part
     return table
 
 
-def _plan(database: peewee.Database, table: PartitionedTable, width: Width | None, ahead: timedelta) -> Plan:
+def _plan(
+    database: peewee.Database, model: type[peewee.Model], width: Width | None, ahead: timedelta, way: Way | None
+) -> Plan:
     """Return what is to be done.
 
     Raises:
         ConfigurationError: the table is not there, somebody else's, or has partitions of another kind or width.
     """
+    table = _partitionable(database, model)
     found = fetch(database, _STATE, (table.column, table.quoted))
     if not found:
         raise ConfigurationError(f"expected the table {table.name}; it is missing: migrate")
@@ -151,9 +186,7 @@ def _plan(database: peewee.Database, table: PartitionedTable, width: Width | Non
     ((now,),) = fetch(database, _NOW)
     moment = now.replace(tzinfo=UTC)
     if not is_partitioned:
-        until = first_begin(moment)
-        chosen: Width = width or "day"
-        return Plan(table, until, chosen, tuple(ranges_ahead(until, chosen, max(moment + ahead, until + _SOON))))
+        return _first_plan(database, model, table, moment, width or "day", ahead, way)
     parts = read_partitions(database, table.name)
     if not fits or any(part.begin is None and part.end is None for part in parts):
         raise ConfigurationError(
@@ -165,9 +198,33 @@ def _plan(database: peewee.Database, table: PartitionedTable, width: Width | Non
         raise ConfigurationError(
             f"expected the width that the partitions of {table.name} have, {there!r}; got {width!r}: leave it out"
         )
-    chosen = there or width or "day"
+    chosen: Width = there or width or "day"
     edge = _edge(parts)
-    return Plan(table, None, chosen, tuple(ranges_ahead(edge or first_begin(moment), chosen, moment + ahead)))
+    return Plan(table, None, None, chosen, tuple(ranges_ahead(edge or first_begin(moment), chosen, moment + ahead)))
+
+
+def _first_plan(
+    database: peewee.Database,
+    model: type[peewee.Model],
+    table: PartitionedTable,
+    moment: datetime,
+    width: Width,
+    ahead: timedelta,
+    way: Way | None,
+) -> Plan:
+    """Return what is to be done with a table that has no partitions."""
+    ((is_narrow, size),) = fetch(database, _SIZE, (table.quoted,))
+    is_to_be_widened = is_narrow and isinstance(model._meta.primary_key, (peewee.BigAutoField, peewee.BigIntegerField))
+    chosen: Way = way or ("move" if is_to_be_widened else "attach")
+    if chosen == "attach":
+        until = first_begin(moment)
+        ranges = ranges_ahead(until, width, max(moment + ahead, until + _SOON))
+        return Plan(table, chosen, until, width, tuple(ranges), bytes=size)
+    query = _EARLIEST.format(column=POSTGRESQL.quote(table.column), table=table.quoted)
+    earliest = [found.replace(tzinfo=UTC) for (found,) in fetch(database, query, (BACK[width].days,))]
+    begin = begin_of(min([moment, *earliest]), width)
+    ranges = ranges_ahead(begin, width, max(moment + ahead, begin + _SOON))
+    return Plan(table, chosen, None, width, tuple(ranges), widens=is_to_be_widened, bytes=size)
 
 
 def _edge(parts: Sequence[Partition]) -> datetime | None:

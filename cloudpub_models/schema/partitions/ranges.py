@@ -14,6 +14,13 @@ Width = Literal["day", "month"]
 WIDTHS: tuple[Width, ...] = get_args(Width)
 AHEAD = timedelta(days=14)
 
+Way = Literal["attach", "move"]
+"""How a table gets its partitions: by becoming the first one, or by its rows being copied into them."""
+WAYS: tuple[Way, ...] = get_args(Way)
+
+BACK: dict[Width, timedelta] = {"day": timedelta(days=366), "month": timedelta(days=3660)}
+"""For how long ago there are partitions at most, where rows are copied into them."""
+
 _DAY = timedelta(days=1)
 # Planning takes longer with each partition.
 _FARTHEST = timedelta(days=366)
@@ -36,6 +43,16 @@ def check_width(width: Any) -> Width | None:
     return None
 
 
+def check_way(way: Any) -> Way | None:
+    """Return a way, or None; raise InvalidValueError for anything else."""
+    for each in WAYS:
+        if isinstance(way, str) and way == each:
+            return each
+    if way is not None:
+        raise InvalidValueError(f"expected way to be {' or '.join(map(repr, WAYS))}; got {shown(way)}")
+    return None
+
+
 def check_ahead(ahead: Any) -> None:
     """Raise InvalidValueError unless it says how long ahead of time partitions are to be there."""
     if not isinstance(ahead, timedelta) or not timedelta(0) <= ahead <= _FARTHEST:
@@ -53,6 +70,17 @@ def first_begin(now: datetime) -> datetime:
     '2026-11-30T00:00:00+00:00'
     """
     return datetime.combine(now.date(), time(), now.tzinfo) + 2 * _DAY
+
+
+def begin_of(moment: datetime, width: Width) -> datetime:
+    """Return where the day or month of a moment begins.
+
+    >>> from datetime import UTC
+    >>> begin_of(datetime(2026, 11, 28, 9, 30, tzinfo=UTC), "month").isoformat()
+    '2026-11-01T00:00:00+00:00'
+    """
+    midnight = datetime.combine(moment.date(), time(), moment.tzinfo)
+    return midnight if width == "day" else midnight.replace(day=1)
 
 
 def width_of(parts: Sequence[Partition]) -> Width | None:
@@ -92,9 +120,9 @@ def ranges_ahead(begin: datetime, width: Width, until: datetime) -> Iterator[Ran
 
 def _end_of(begin: datetime, width: Width) -> datetime:
     """Return where the day or month of a moment ends."""
-    midnight = datetime.combine(begin.date(), time(), begin.tzinfo)
-    return midnight + _DAY if width == "day" else (midnight.replace(day=1) + 31 * _DAY).replace(day=1)
+    own = begin_of(begin, width)
+    return own + _DAY if width == "day" else (own + 31 * _DAY).replace(day=1)
 
 
 def _is_begin(moment: datetime, width: Width) -> bool:
-    return moment.time() == time() and (width == "day" or moment.day == 1)
+    return moment == begin_of(moment, width)

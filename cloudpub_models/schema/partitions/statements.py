@@ -27,7 +27,6 @@ _REFERENCED = """
     SELECT DISTINCT confrelid::regclass::text FROM pg_constraint
     WHERE conrelid = to_regclass(%s) AND contype = 'f' AND confrelid <> conrelid ORDER BY 1
 """
-# Columns that the server does not work out itself.
 _WRITTEN_COLUMNS = """
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -85,13 +84,31 @@ def give_to(database: peewee.Database, table: str, owner: str | None) -> None:
 
 
 def create_partition(
-    database: peewee.Database, table: PartitionedTable, label: str, begin: datetime | None, end: datetime | None
+    database: peewee.Database,
+    table: PartitionedTable,
+    label: str,
+    begin: datetime | None,
+    end: datetime | None,
+    *,
+    of: str | None = None,
 ) -> str:
-    """Make a partition and return its name."""
+    """Make a partition and return its name.
+
+    Args:
+        database: the database.
+        table: the table.
+        label: what its name ends with.
+        begin: from when its rows are; ``None`` for those of any time before its end.
+        end: up to when its rows are; ``None`` for those of any time from its begin.
+        of: what the table is called for now, where that is not its name.
+    """
     name = table.partition_name(label)
     first, last = literal(begin) if begin else "MINVALUE", literal(end) if end else "MAXVALUE"
-    quoted = POSTGRESQL.quote(name)
-    run(database, f"CREATE TABLE {quoted} PARTITION OF {table.quoted} FOR VALUES FROM ({first}) TO ({last})")
+    whole = POSTGRESQL.quote(of or table.name)
+    run(
+        database,
+        f"CREATE TABLE {POSTGRESQL.quote(name)} PARTITION OF {whole} FOR VALUES FROM ({first}) TO ({last})",
+    )
     return name
 
 
@@ -110,15 +127,51 @@ def lock(database: peewee.Database, table: PartitionedTable, milliseconds: int =
         LockNotAvailableError: somebody is in it for longer.
     """
     hold_still(database, table)
-    run(database, f"SET LOCAL lock_timeout = '{milliseconds}ms'")
-    for (referenced,) in fetch(database, _REFERENCED, (table.quoted,)):
-        run(database, f"LOCK TABLE {referenced} IN SHARE ROW EXCLUSIVE MODE")
+    allow_no_wait(database, milliseconds)
+    lock_referenced(database, table.name, "SHARE ROW EXCLUSIVE")
     run(database, f"LOCK TABLE {table.quoted} IN ACCESS EXCLUSIVE MODE")
+
+
+def allow_no_wait(database: peewee.Database, milliseconds: int = _LOCK_MILLISECONDS) -> None:
+    """Have a transaction wait for locks no longer than others may wait behind it."""
+    run(database, f"SET LOCAL lock_timeout = '{milliseconds}ms'")
+
+
+def keep_writers_out(database: peewee.Database, table: PartitionedTable) -> None:
+    """Have nobody write a table, if that can be had at once; whoever reads it goes on.
+
+    Raises:
+        LockNotAvailableError: somebody writes it for longer.
+    """
+    hold_still(database, table)
+    allow_no_wait(database)
+    run(database, f"LOCK TABLE {table.quoted} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def lock_referenced(database: peewee.Database, table: str, mode: str) -> None:
+    """Lock the tables to which a table refers.
+
+    Args:
+        database: the database.
+        table: the name of the table.
+        mode: what the server calls the lock.
+
+    Raises:
+        LockNotAvailableError: it is not to be had within the transaction's ``lock_timeout``.
+    """
+    for (referenced,) in fetch(database, _REFERENCED, (POSTGRESQL.quote(table),)):
+        run(database, f"LOCK TABLE {referenced} IN {mode} MODE")
 
 
 def is_empty(database: peewee.Database, table: str) -> bool:
     """Return whether a table has no rows."""
     return not fetch(database, f"SELECT 1 FROM {POSTGRESQL.quote(table)} LIMIT 1")  # noqa: S608 - quoted
+
+
+def written_columns(database: peewee.Database, table: str) -> str:
+    """Return the columns of a table as statements list them, but for those that the server works out itself."""
+    ((columns,),) = fetch(database, _WRITTEN_COLUMNS, (POSTGRESQL.quote(table),))
+    return str(columns)
 
 
 def move_rows(database: peewee.Database, source: str, targets: Sequence[tuple[str, Range | None]], column: str) -> None:
@@ -133,7 +186,7 @@ def move_rows(database: peewee.Database, source: str, targets: Sequence[tuple[st
         column: the column that the ranges are of.
     """
     quoted, name = POSTGRESQL.quote(column), POSTGRESQL.quote(source)
-    ((columns,),) = fetch(database, _WRITTEN_COLUMNS, (name,))
+    columns = written_columns(database, source)
     end = None
     for target, each in targets:
         begins = literal(each.begin) if each else literal(end) if end else None

@@ -1,0 +1,380 @@
+"""A table whose rows are copied into partitions, while others write, until that can take its name.
+
+For tables that cannot simply become a partition, as those whose ids are to have more bits, and for whoever wants the
+rows that are there in partitions of their own time. It takes the room of the table once more, and the time to write it.
+Nobody waits but for the moments in which triggers are made and names are changed.
+
+In this order: an empty table with all that the old one has; triggers that note what is changed (see ``journal``); the
+rows, so many at a time, each time with what was noted since, as of one moment; the references, once the copy is equal
+and kept so; the end of every transaction that is older than that; the names. What an interrupted run has left is
+dropped by the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import peewee
+
+from cloudpub_models.entity.fields import name_of_part
+from cloudpub_models.errors import CloudpubError, ConfigurationError, MigrationError
+from cloudpub_models.schema.catalogue.postgresql import read_partitions
+from cloudpub_models.schema.migrations.run import MigrationRun
+from cloudpub_models.schema.partitions.definition import (
+    constraints_of,
+    indexes_of,
+    keys_of,
+    require_partitionable,
+    rest_of,
+    send,
+    triggers_of,
+)
+from cloudpub_models.schema.partitions.journal import MARK, Journal
+from cloudpub_models.schema.partitions.ranges import Range, Width
+from cloudpub_models.schema.partitions.statements import (
+    FUTURE,
+    PAST,
+    PartitionedTable,
+    allow_no_wait,
+    create_partition,
+    give_to,
+    hold_still,
+    keep_writers_out,
+    label_of,
+    lock,
+    lock_referenced,
+    other_owner,
+    written_columns,
+)
+from cloudpub_models.schema.row_security import POLICY
+from cloudpub_models.schema.statements import fetch, fetch_value, run
+from cloudpub_models.sql.dialects import POSTGRESQL
+
+_ROWS_AT_ONCE = 10_000
+# What is left to be made up for while writers wait.
+_FEW_ROWS = 1_000
+# Each takes some milliseconds, in which writers of another table wait.
+_PARTITIONS_AT_ONCE = 4
+_PATIENCE_SECONDS = 60.0
+
+_SEES_ALL = "REPEATABLE READ"
+_SEES_WHAT_COMES = "READ COMMITTED"
+
+# What more is in the way of copying, or would be lost.
+_HINDRANCES = """
+    SELECT 'a primary key that is not one column of integers' WHERE NOT EXISTS (
+        SELECT FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ALL (k.conkey)
+        WHERE k.conrelid = to_regclass(%(table)s) AND k.contype = 'p'
+          AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype))
+    UNION ALL SELECT format('the policy %%I, which hides rows from who copies them', polname) FROM pg_policy
+    WHERE polrelid = to_regclass(%(table)s) AND row_security_active(polrelid) AND polname <> %(policy)s
+"""
+_COLUMNS = """
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, a.attcollation,
+           pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+_STATISTICS = """
+    SELECT format('DROP STATISTICS %%s', name), pg_get_statisticsobjdef(oid)
+    FROM pg_statistic_ext CROSS JOIN LATERAL format('%%I.%%I', stxnamespace::regnamespace, stxname) AS name
+    WHERE stxrelid = to_regclass(%s)
+"""
+_THERE = "SELECT to_regclass(%s) IS NOT NULL"
+_IS_JOURNAL = "SELECT obj_description(to_regclass(%s), 'pg_class') = %s"
+_HAS_TRIGGERS = "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY (%s::name[])"
+
+
+class _BehindError(Exception):
+    """More was changed meanwhile than can be made up for while others wait."""
+
+
+def move(
+    database: peewee.Database,
+    migration: MigrationRun,
+    table: PartitionedTable,
+    width: Width,
+    ranges: Sequence[Range],
+    *,
+    widens: bool,
+) -> None:
+    """Copy the rows of a table into the partitions of another one, which then takes its name.
+
+    Args:
+        database: the database.
+        migration: holds the lock of a migrator.
+        table: the table; nothing of an earlier run is left of it.
+        width: how long the ranges are.
+        ranges: those of the partitions, between the one of all that is earlier and the one of all that is later.
+        widens: whether its ids are to have 64 bits from then on.
+
+    Raises:
+        ConfigurationError: the table has what a partitioned one cannot have, or what cannot be copied.
+        MigrationError: the table was altered meanwhile, or more is written than can be copied.
+        LockNotAvailableError: the table is never free for the moment that it takes.
+    """
+    _require_movable(database, table)
+    journal = Journal(table, next(key.columns[0] for key in keys_of(database, table) if key.is_primary))
+    old = table.partition_name("old")
+    for name in (journal.name, journal.copy, old):
+        if fetch_value(database, _THERE, (POSTGRESQL.quote(name),)):
+            raise ConfigurationError(
+                f"expected no table {name}, which copying {table.name} needs; got one: give it another name"
+            )
+    definition = _definition(database, table)
+    try:
+        migration.step(partial(_make_copy, database, journal, widens))
+        migration.step(partial(_make_partitions, database, journal, width, ranges))
+        migration.step(partial(_begin_noting, database, journal))
+        _copy(database, migration, journal)
+        # What the server knows of tables it does not have by itself of one with partitions.
+        migration.step_by_itself(partial(run, database, f"VACUUM (ANALYZE) {POSTGRESQL.quote(journal.copy)}"))
+        _catch_up(database, migration, journal, first=True)
+        _add_references(database, migration, journal)
+        while True:
+            migration.step_by_itself(partial(_outwait, database, journal))
+            try:
+                migration.step(
+                    partial(_change_places, database, journal, definition, old, widens), isolation=_SEES_WHAT_COMES
+                )
+                break
+            except _BehindError:
+                # Transactions that are over by now have noted what they changed.
+                _catch_up(database, migration, journal, first=False)
+    except BaseException:
+        with suppress(peewee.PeeweeException, CloudpubError):
+            clear(database, migration, table)
+        raise
+    clear(database, migration, table)
+
+
+def clear(database: peewee.Database, migration: MigrationRun, table: PartitionedTable) -> None:
+    """Drop what a run has made or replaced, as far as it has come, in pieces that nobody waits for long.
+
+    Args:
+        database: the database.
+        migration: holds the lock of a migrator.
+        table: the table.
+
+    Raises:
+        LockNotAvailableError: the table, or one to which it refers, is never free for the moment that it takes.
+    """
+    journal, old = Journal(table, ""), table.partition_name("old")
+    if not is_unfinished(database, table):
+        return
+    names = POSTGRESQL.pack_members(sorted(journal.triggers.values()))
+    if fetch(database, _HAS_TRIGGERS, (table.quoted, names)):
+        migration.step(partial(_end_noting, database, journal))
+    parts = [part.name for part in read_partitions(database, journal.copy)]
+    for name in (*parts, journal.copy, old):
+        if fetch_value(database, _THERE, (POSTGRESQL.quote(name),)):
+            migration.step(partial(_drop, database, name))
+    migration.step(partial(journal.drop, database))
+
+
+def is_unfinished(database: peewee.Database, table: PartitionedTable) -> bool:
+    """Return whether a run for a table has begun, and has not ended."""
+    name = POSTGRESQL.quote(Journal(table, "").name)
+    return bool(fetch_value(database, _IS_JOURNAL, (name, MARK)))
+
+
+def _require_movable(database: peewee.Database, table: PartitionedTable, own_triggers: Iterable[str] = ()) -> None:
+    require_partitionable(database, table, tuple(own_triggers))
+    cursor = database.execute_sql(_HINDRANCES, {"table": table.quoted, "policy": POLICY})  # type: ignore[no-untyped-call]
+    for (hindrance,) in cursor.fetchall():
+        raise ConfigurationError(f"expected a table that can be copied; got {table.name} with {hindrance}")
+
+
+def _definition(database: peewee.Database, table: PartitionedTable) -> tuple[Any, ...]:
+    """Return what a copy has, by which it is known whether the table was altered meanwhile."""
+    columns = fetch(database, _COLUMNS, (table.quoted,))
+    return columns, keys_of(database, table), indexes_of(database, table), constraints_of(database, table)
+
+
+def _make_copy(database: peewee.Database, journal: Journal, widens: bool) -> None:
+    """Make an empty table with all that the old one has but for its references; and the journal."""
+    table, copy = journal.table, POSTGRESQL.quote(journal.copy)
+    journal.make(database)
+    run(
+        database,
+        f"CREATE TABLE {copy} (LIKE {table.quoted} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE "
+        f"INCLUDING COMPRESSION INCLUDING COMMENTS) PARTITION BY RANGE ({POSTGRESQL.quote(table.column)})",
+    )
+    if widens:
+        run(database, f"ALTER TABLE {copy} ALTER COLUMN {POSTGRESQL.quote(journal.key)} TYPE BIGINT")
+    made = [key.statement(copy, name) for key, name in _named(keys_of(database, table), journal.copy)]
+    made += [index.statement(copy, name) for index, name in _named(indexes_of(database, table), journal.copy)]
+    made += [check.statement(copy) for check in constraints_of(database, table) if not check.is_reference]
+    for statement in made:
+        send(database, statement)
+    give_to(database, journal.copy, other_owner(database, table.name))
+
+
+def _named(parts: Sequence[Any], table: str) -> Iterator[tuple[Any, str]]:
+    """Yield keys or indexes with the names that they have while their own are another table's."""
+    for number, part in enumerate(parts):
+        yield part, name_of_part(table, [str(number)], "key" if hasattr(part, "is_primary") else "idx")
+
+
+def _make_partitions(database: peewee.Database, journal: Journal, width: Width, ranges: Sequence[Range]) -> None:
+    table, owner = journal.table, other_owner(database, journal.table.name)
+    limits = [(PAST, None, ranges[0].begin), *((label_of(each.begin, width), *each) for each in ranges)]
+    for label, begin, end in (*limits, (FUTURE, ranges[-1].end, None)):
+        give_to(database, create_partition(database, table, label, begin, end, of=journal.copy), owner)
+
+
+def _begin_noting(database: peewee.Database, journal: Journal) -> None:
+    keep_writers_out(database, journal.table)
+    journal.begin(database)
+
+
+def _end_noting(database: peewee.Database, journal: Journal) -> None:
+    lock(database, journal.table)
+    journal.end(database, journal.table.name)
+
+
+def _copy(database: peewee.Database, migration: MigrationRun, journal: Journal) -> None:
+    """Copy the rows that are there, so many at a time, in the order of their ids; later ones are noted."""
+    key = POSTGRESQL.quote(journal.key)
+    ((last,),) = fetch(database, f"SELECT max({key}) FROM {journal.table.quoted}")  # noqa: S608 - quoted
+    latest = None
+    while last is not None and latest != last:
+        latest = migration.step(partial(_copy_more, database, journal, latest, last), _SEES_ALL)
+
+
+def _copy_more(database: peewee.Database, journal: Journal, latest: int | None, last: int) -> int:
+    """Make up for what was noted, copy the rows behind an id, up to a last one, and return how far that has come.
+
+    All of it as of one moment: but for the rows that are to be copied yet, the copy then has what the table had.
+    """
+    key, table = POSTGRESQL.quote(journal.key), journal.table
+    behind = "true" if latest is None else f"{key} > {latest:d}"
+    to_be_copied = f"{behind} AND {key} <= {last:d}"
+    journal.make_up(database, f"NOT ({to_be_copied})")
+    columns = written_columns(database, table.name)
+    copied = fetch(
+        database,
+        f"WITH copied AS (INSERT INTO {POSTGRESQL.quote(journal.copy)} ({columns}) "  # noqa: S608 - quoted, numbers
+        f"SELECT {columns} FROM {table.quoted} WHERE {to_be_copied} ORDER BY {key} LIMIT {_ROWS_AT_ONCE} "
+        f"RETURNING {key}) SELECT max({key}), count(*) FROM copied".replace("%", "%%"),
+    )
+    ((farthest, number),) = copied
+    return int(farthest) if number == _ROWS_AT_ONCE else last
+
+
+def _catch_up(database: peewee.Database, migration: MigrationRun, journal: Journal, *, first: bool) -> None:
+    """Make the copy equal, from when on, after the first time, it stays so but for what older transactions do.
+
+    Raises:
+        MigrationError: more is written than can be made up for.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            migration.step(partial(_become_equal, database, journal, first), _SEES_WHAT_COMES)
+            return
+        except _BehindError as error:
+            if time.monotonic() >= deadline:
+                raise MigrationError(
+                    f"expected fewer changes of {journal.table.name} than can be made up for within "
+                    f"{_PATIENCE_SECONDS:g} s; got more all the time: do it again when less is written"
+                ) from error
+        migration.step(partial(journal.make_up, database, "true"), _SEES_ALL)
+
+
+def _become_equal(database: peewee.Database, journal: Journal, first: bool) -> None:
+    keep_writers_out(database, journal.table)
+    # Later, while changes are written at once, it is only safe with writers kept out.
+    if first and journal.is_longer_than(database, _FEW_ROWS):
+        raise _BehindError
+    journal.make_up(database, "true")
+    if first:
+        journal.write_at_once(database)
+
+
+def _add_references(database: peewee.Database, migration: MigrationRun, journal: Journal) -> None:
+    """Add the references, without reading rows while others are kept out of the tables to which they refer."""
+    references = [each for each in constraints_of(database, journal.table) if each.is_reference]
+    parts = [POSTGRESQL.quote(part.name) for part in read_partitions(database, journal.copy)]
+    for reference in references:
+        for begin in range(0, len(parts), _PARTITIONS_AT_ONCE):
+            some = parts[begin : begin + _PARTITIONS_AT_ONCE]
+            added = [f"{reference.statement(part)} NOT VALID" for part in some]
+            migration.step(partial(_add, database, journal, added))
+        for part in parts:
+            validate = f"ALTER TABLE {part} VALIDATE CONSTRAINT {POSTGRESQL.quote(reference.name)}"
+            migration.step(partial(run, database, validate))
+        migration.step(partial(_add, database, journal, [reference.statement(POSTGRESQL.quote(journal.copy))]))
+
+
+def _add(database: peewee.Database, journal: Journal, references: Sequence[str]) -> None:
+    allow_no_wait(database)
+    lock_referenced(database, journal.table.name, "SHARE ROW EXCLUSIVE")
+    for statement in references:
+        send(database, statement)
+
+
+def _outwait(database: peewee.Database, journal: Journal) -> None:
+    """Wait until all transactions have ended that see what was there before the copy became equal.
+
+    The server does that before an index that it has made beside others may be used; it is one of a small table.
+    """
+    index = POSTGRESQL.quote(name_of_part(journal.name, [journal.key], "idx"))
+    # It holds up nobody.
+    run(database, "SET lock_timeout = 0")
+    run(database, f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+    run(
+        database,
+        f"CREATE INDEX CONCURRENTLY {index} ON {POSTGRESQL.quote(journal.name)} ({POSTGRESQL.quote(journal.key)})",
+    )
+
+
+def _change_places(
+    database: peewee.Database, journal: Journal, definition: tuple[Any, ...], old: str, widens: bool
+) -> None:
+    """Give the copy the name of the table, and all that goes with the name: in one transaction."""
+    table, copy, quoted_old = journal.table, POSTGRESQL.quote(journal.copy), POSTGRESQL.quote(old)
+    # What the table has is read before others are kept out.
+    hold_still(database, table)
+    own_triggers = frozenset(journal.triggers.values())
+    _require_movable(database, table, own_triggers)
+    if _definition(database, table) != definition:
+        raise MigrationError(
+            f"expected {table.name} to stay as it is while it is copied; its columns, indexes or constraints were "
+            "changed: do it again"
+        )
+    triggers = {name: made for name, made in triggers_of(database, table).items() if name not in own_triggers}
+    rest = rest_of(database, table)
+    statistics = fetch(database, _STATISTICS, (table.quoted,))
+    sequence = fetch_value(database, "SELECT pg_get_serial_sequence(%s, %s)", (table.quoted, journal.key))
+    named = [*_named(keys_of(database, table), journal.copy), *_named(indexes_of(database, table), journal.copy)]
+
+    lock(database, table)
+    if journal.is_longer_than(database, 0):
+        raise _BehindError
+    for number, (part, _) in enumerate(named):
+        renamed = POSTGRESQL.quote(name_of_part(old, [str(number)], "idx"))
+        run(database, f"ALTER INDEX {POSTGRESQL.quote(part.name)} RENAME TO {renamed}")
+    run(database, f"ALTER TABLE {table.quoted} RENAME TO {quoted_old}")
+    journal.end(database, old)
+    for name in triggers:
+        run(database, f"DROP TRIGGER {POSTGRESQL.quote(name)} ON {quoted_old}")
+    run(database, f"ALTER TABLE {copy} RENAME TO {table.quoted}")
+    for part, name in named:
+        run(database, f"ALTER INDEX {POSTGRESQL.quote(name)} RENAME TO {POSTGRESQL.quote(part.name)}")
+    made = [statement for pair in statistics for statement in pair]
+    for statement in [*made, *triggers.values(), *rest]:
+        send(database, statement)
+    if widens and sequence is not None:
+        send(database, f"ALTER SEQUENCE {sequence} AS BIGINT")
+
+
+def _drop(database: peewee.Database, table: str) -> None:
+    """Drop a table, for which nobody may be in those to which it refers."""
+    allow_no_wait(database)
+    lock_referenced(database, table, "ACCESS EXCLUSIVE")
+    run(database, f"DROP TABLE {POSTGRESQL.quote(table)}")
