@@ -61,18 +61,15 @@ def partition(
 ) -> None:
     """Have a table consist of partitions by time, while others write; again: make those of the days to come.
 
-    On PostgreSQL, as the owner of the table. No row is moved: those that are there stay together in the first
-    partition. After Ctrl-C, do it again.
+    On PostgreSQL, as the owner of the table. Its rows stay together in the first partition, or, with --way move, are
+    copied into partitions of their time, which also gives ids of 32 bits 64 of them. After Ctrl-C, do it again.
     """
     model = target.table(table).model
     chosen = check_width(None if width is None else width.value)
+    chosen_way = check_way(None if way is None else way.value)
     with target.opened() as database:
-        plan = plan_for(database.engine, model, chosen, ahead, check_way(None if way is None else way.value))
-        made = (
-            plan.names
-            if dry_run
-            else database.partition(table, chosen, ahead=ahead, way=check_way(None if way is None else way.value))
-        )
+        plan = plan_for(database.engine, model, chosen, ahead, chosen_way)
+        made = plan.names if dry_run else database.partition(table, chosen, ahead=ahead, way=chosen_way)
         if as_json:
             print_document(_document(database, plan, made, dry_run=dry_run))
         else:
@@ -88,6 +85,9 @@ def _print(database: Database, plan: Plan, made: tuple[str, ...], *, dry_run: bo
     if plan.until is not None:
         stay = "would stay" if dry_run else "are"
         print_line(f"rows from before {plan.until:%Y-%m-%d} {stay} together in one partition")
+    if plan.way == "move":
+        copied = "would be copied, which takes" if dry_run else "were copied, of"
+        print_line(f"rows {copied} {plan.bytes / 2**20:,.0f} MB{', and ids of 64 bits' if plan.widens else ''}")
     first, last = plan.ranges[0], plan.ranges[-1]
     number = f"{len(made)} partition{'' if len(made) == 1 else 's'} of {name}, a {plan.width} each"
     done = "would be made; nothing was changed" if dry_run else "made"
@@ -97,6 +97,8 @@ def _print(database: Database, plan: Plan, made: tuple[str, ...], *, dry_run: bo
 def _document(database: Database, plan: Plan, made: tuple[str, ...], *, dry_run: bool) -> dict[str, object]:
     return {
         "table": plan.table.name,
+        "way": plan.way,
+        "widens": plan.widens,
         "width": plan.width,
         "dry_run": dry_run,
         "made": made,

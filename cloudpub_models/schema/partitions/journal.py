@@ -133,7 +133,7 @@ class Journal(NamedTuple):
             "DELETE FROM {copy} AS c USING (SELECT DISTINCT {key}, {moment} FROM {journal}) AS j "
             "WHERE c.{key} = j.{key} AND c.{moment} = j.{moment}".format_map(columns),
         )
-        written = written_columns(database, self.table.name)
+        written = written_columns(database, self.copy)
         send(
             database,
             "INSERT INTO {copy} ({written}) SELECT {written} FROM {table} "  # noqa: S608 - quoted
@@ -150,7 +150,7 @@ class Journal(NamedTuple):
         """
         columns = self._names()
         since = fetch_value(database, "SELECT pg_current_xact_id()::text")
-        written = written_columns(database, self.table.name)
+        written = written_columns(database, self.copy)
         body = _WRITE.format(**columns, since=since, columns=written, note=_NOTE.format_map(columns))
         self._make_function(database, body)
 

@@ -21,7 +21,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.fields import name_of_part
-from cloudpub_models.errors import CloudpubError, ConfigurationError, MigrationError
+from cloudpub_models.errors import CloudpubError, ConfigurationError, MigrationError, RefusedQueryError
 from cloudpub_models.schema.catalogue.postgresql import read_partitions
 from cloudpub_models.schema.migrations.run import MigrationRun
 from cloudpub_models.schema.partitions.definition import (
@@ -70,6 +70,8 @@ _HINDRANCES = """
         SELECT FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ALL (k.conkey)
         WHERE k.conrelid = to_regclass(%(table)s) AND k.contype = 'p'
           AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype))
+    UNION ALL SELECT 'rows that the server loses when it crashes (UNLOGGED)' FROM pg_class
+    WHERE oid = to_regclass(%(table)s) AND relpersistence <> 'p'
     UNION ALL SELECT format('the policy %%I, which hides rows from who copies them', polname) FROM pg_policy
     WHERE polrelid = to_regclass(%(table)s) AND row_security_active(polrelid) AND polname <> %(policy)s
 """
@@ -145,9 +147,11 @@ def move(
             except _BehindError:
                 # Transactions that are over by now have noted what they changed.
                 _catch_up(database, migration, journal, first=False)
-    except BaseException:
+    except BaseException as error:
         with suppress(peewee.PeeweeException, CloudpubError):
             clear(database, migration, table)
+        if isinstance(error, RefusedQueryError):
+            _require_unchanged(database, table, definition)
         raise
     clear(database, migration, table)
 
@@ -193,6 +197,14 @@ def _definition(database: peewee.Database, table: PartitionedTable) -> tuple[Any
     """Return what a copy has, by which it is known whether the table was altered meanwhile."""
     columns = fetch(database, _COLUMNS, (table.quoted,))
     return columns, keys_of(database, table), indexes_of(database, table), constraints_of(database, table)
+
+
+def _require_unchanged(database: peewee.Database, table: PartitionedTable, definition: tuple[Any, ...]) -> None:
+    if _definition(database, table) != definition:
+        raise MigrationError(
+            f"expected {table.name} to stay as it is while it is copied; its columns, indexes or constraints were "
+            "changed: do it again"
+        )
 
 
 def _make_copy(database: peewee.Database, journal: Journal, widens: bool) -> None:
@@ -255,7 +267,7 @@ def _copy_more(database: peewee.Database, journal: Journal, latest: int | None, 
     behind = "true" if latest is None else f"{key} > {latest:d}"
     to_be_copied = f"{behind} AND {key} <= {last:d}"
     journal.make_up(database, f"NOT ({to_be_copied})")
-    columns = written_columns(database, table.name)
+    columns = written_columns(database, journal.copy)
     copied = fetch(
         database,
         f"WITH copied AS (INSERT INTO {POSTGRESQL.quote(journal.copy)} ({columns}) "  # noqa: S608 - quoted, numbers
@@ -342,11 +354,7 @@ def _change_places(
     hold_still(database, table)
     own_triggers = frozenset(journal.triggers.values())
     _require_movable(database, table, own_triggers)
-    if _definition(database, table) != definition:
-        raise MigrationError(
-            f"expected {table.name} to stay as it is while it is copied; its columns, indexes or constraints were "
-            "changed: do it again"
-        )
+    _require_unchanged(database, table, definition)
     triggers = {name: made for name, made in triggers_of(database, table).items() if name not in own_triggers}
     rest = rest_of(database, table)
     statistics = fetch(database, _STATISTICS, (table.quoted,))

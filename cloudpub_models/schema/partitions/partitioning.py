@@ -68,10 +68,10 @@ _SIZE = """
            pg_total_relation_size(c.oid)
     FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
-# When the earliest row is of that is to have a partition of its own time.
+# When the earliest of the rows is of that are to have partitions of their own time.
 _EARLIEST = """
-    SELECT timezone('utc', greatest(min({column})::timestamptz, clock_timestamp() - make_interval(days => %s)))
-    FROM {table} HAVING min({column}) IS NOT NULL
+    SELECT timezone('utc', min({column})::timestamptz) FROM {table}
+    WHERE {column}::timestamptz > now() - make_interval(days => %s) HAVING min({column}) IS NOT NULL
 """
 
 

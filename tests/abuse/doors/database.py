@@ -69,6 +69,11 @@ def _(world: World, given: str) -> Any:
         world.database.partition(given)
 
 
+@DOORS.door("Database.partition(way)", harmless=(), accepts=never)
+def _(world: World, given: Any) -> Any:
+    world.database.partition("function_logs", way=given)
+
+
 @DOORS.door("Database.partition(width)", harmless=(), accepts=never)
 def _(world: World, given: str) -> Any:
     world.database.partition("function_logs", given)

@@ -35,6 +35,25 @@ def test_first_said_then_done_then_nothing_to_do(run: Run, url: str) -> None:
     database.close()
 
 
+def test_a_table_that_is_copied(run: Run, url: str) -> None:
+    database = Database(url)
+    database.raw_execute("ALTER TABLE function_logs ALTER COLUMN id TYPE INTEGER")
+    first = run("partition", "function_logs", "--width", "month", "--dry-run", "--database", url)
+    assert re.fullmatch(
+        r"rows would be copied, which takes 0 MB, and ids of 64 bits\n"
+        r"\d partitions? of function_logs, a month each, from ....-..-01 to ....-..-01: would be made; "
+        r"nothing was changed\n",
+        first.stdout,
+    )
+    kept = run("partition", "function_logs", "--way", "attach", "--dry-run", "--database", url)
+    assert "together in one partition" in kept.stdout
+    assert database.partitions("function_logs") == []
+    done = json.loads(run("partition", "function_logs", "--width", "month", "--json", "--database", url).stdout)
+    assert (done["way"], done["widens"]) == ("move", True)
+    assert len(database.partitions("function_logs")) == len(done["made"]) + 2
+    database.close()
+
+
 def test_for_programs(run: Run, url: str) -> None:
     options = ("--json", "--width", "month", "--database", url)
     told = json.loads(run("partition", "function_logs", "--dry-run", *options).stdout)
@@ -53,6 +72,7 @@ def test_for_programs(run: Run, url: str) -> None:
         (("functions",), "got functions: say partitioned_by"),
         (("function_log",), "did you mean 'function_logs'"),
         (("function_logs", "--width", "week"), "'week' is not one of"),
+        (("function_logs", "--way", "copy"), "'copy' is not one of"),
         (("function_logs", "--ahead", "soon"), "expected a time as 14d"),
         (("function_logs", "--ahead", "999999999w"), "expected a time as 14d"),
         (("function_logs", "--ahead", "53w"), "expected ahead to be a timedelta of 0 to 366 days"),

@@ -34,6 +34,21 @@ PARTS = """
     UNION ALL SELECT 'comment', col_description(to_regclass(@name), 5)
     ORDER BY 1, 2
 """
+# What a table may have of its own, beside what its model gives it.
+EVERYTHING = (
+    "CREATE INDEX levels ON function_logs (lower(level)) WHERE level <> 'in''fo%'",
+    "ALTER TABLE function_logs ADD CONSTRAINT levels CHECK (level <> '100%')",
+    "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TRIGGER each_row BEFORE UPDATE ON function_logs FOR EACH ROW EXECUTE FUNCTION seen()",
+    "CREATE TRIGGER at_once AFTER INSERT ON function_logs REFERENCING NEW TABLE AS added "
+    "FOR EACH STATEMENT EXECUTE FUNCTION seen()",
+    "GRANT SELECT, INSERT ON function_logs TO pg_monitor WITH GRANT OPTION",
+    "GRANT UPDATE (level) ON function_logs TO PUBLIC",
+    "ALTER TABLE function_logs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    "CREATE POLICY mine ON function_logs FOR SELECT TO pg_monitor USING (level = 'info')",
+    "COMMENT ON TABLE function_logs IS 'what they''ve said: 100%'",
+    "COMMENT ON COLUMN function_logs.message IS 'a text'",
+)
 
 
 def parts_of(database: Database, table: str) -> list[dict[str, Any]]:
@@ -45,20 +60,7 @@ def is_partitioned(database: Database, table: str = "function_logs") -> bool:
 
 
 def test_all_that_a_table_has_it_still_has(lines: Managers, database: Database, resize: Function) -> None:
-    for statement in (
-        "CREATE INDEX levels ON function_logs (lower(level)) WHERE level <> 'in''fo%'",
-        "ALTER TABLE function_logs ADD CONSTRAINT levels CHECK (level <> '100%')",
-        "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-        "CREATE TRIGGER each_row BEFORE UPDATE ON function_logs FOR EACH ROW EXECUTE FUNCTION seen()",
-        "CREATE TRIGGER at_once AFTER INSERT ON function_logs REFERENCING NEW TABLE AS added "
-        "FOR EACH STATEMENT EXECUTE FUNCTION seen()",
-        "GRANT SELECT, INSERT ON function_logs TO pg_monitor WITH GRANT OPTION",
-        "GRANT UPDATE (level) ON function_logs TO PUBLIC",
-        "ALTER TABLE function_logs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        "CREATE POLICY mine ON function_logs FOR SELECT TO pg_monitor USING (level = 'info')",
-        "COMMENT ON TABLE function_logs IS 'what they''ve said: 100%'",
-        "COMMENT ON COLUMN function_logs.message IS 'a text'",
-    ):
+    for statement in EVERYTHING:
         database.raw_execute(statement)
     before, columns = parts_of(database, "function_logs"), database.raw_query_all(COLUMNS, {"name": "function_logs"})
     rows = lines.function_logs.find_all(order_by="id")

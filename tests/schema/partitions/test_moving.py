@@ -1,4 +1,4 @@
-"""A table whose rows are copied into partitions: nothing is lost, doubled or back again, whoever does what beside it."""
+"""A table whose rows are copied into partitions: nothing is lost, doubled or undead, whoever does what beside it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Function, Managers, QueryEvent, errors, operators
+from cloudpub_models import Database, Function, Managers, QueryEvent, User, errors, operators
+from cloudpub_models.schema import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.partitions import moving, partitioning
-from tests.schema.partitions.test_attaching import COLUMNS, parts_of
+from cloudpub_models.schema.row_security import switch_on as guard
+from tests.schema.partitions.test_attaching import COLUMNS, EVERYTHING, parts_of
+from tests.schema.roles import owned_by_program
 from tests.waiting import wait_until
 
 DAY = timedelta(days=1)
@@ -70,6 +73,8 @@ class Work:
             while not self._done.is_set():
                 step(Managers(database))
                 self._rounds[name] += 1
+                # Else nobody else has the processor.
+                time.sleep(0.03)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
             self.failures.append(error)
         finally:
@@ -295,7 +300,7 @@ database = Database({database_url!r})
 database.on_query(lambda query: {words!r} in query.sql and os.kill(os.getpid(), signal.SIGKILL))
 database.partition("function_logs", "month")
 """
-    finished = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 - our own
+    finished = subprocess.run([sys.executable, "-c", program], check=False)
     assert finished.returncode == -signal.SIGKILL
     assert narrow.function_logs.count() == 100
     narrow.function_logs.delete_by_id(1)
@@ -390,3 +395,296 @@ def when_committed(database: Database, words: str, do: Callable[[], object]) -> 
         assert done, f"no statement with {words}"
 
     return end
+
+
+@pytest.mark.parametrize("step", ["the triggers", "some rows", "a copy that stays equal", "references that hold"])
+def test_a_table_that_is_emptied(
+    narrow: Managers, database: Database, database_url: str, resize: Function, step: str
+) -> None:
+    other = Managers(Database(database_url))
+
+    def change() -> None:
+        other.database.raw_execute("TRUNCATE function_logs")
+        other.function_logs.append(resize, "info", "the first again")
+
+    end = when_committed(database, STEPS[step], change)
+    database.partition("function_logs", "month")
+    end()
+    assert [line.message for line in narrow.function_logs.find_all()] == ["the first again"]
+    other.database.close()
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("begun", ["before it", "the triggers", "what was noted", "a copy that stays equal"])
+def test_a_transaction_that_has_long_been_open(
+    narrow: Managers, database: Database, database_url: str, resize: Function, isolation: Any, begun: str
+) -> None:
+    """It sees the rows that it saw, and changes them, once the copy is equal: the names wait for its end."""
+    other, told = Managers(Database(database_url)), []
+    began, change = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with other.database.transaction(isolation=isolation):
+            assert other.users.count() == 1
+            began.set()
+            assert change.wait(60)
+            assert other.function_logs.count() == 100
+            assert (
+                other.function_logs.update_by_id(7, {"message": "changed", "timestamp": datetime.now(UTC)}) is not None
+            )
+            assert other.function_logs.delete_by_id(8)
+            other.database.raw_execute("UPDATE function_logs SET id = 1009 WHERE id = 9")
+            told.append(other.function_logs.append(resize, "info", "added").id)
+            assert other.function_logs.count() == 100
+        other.database.close()
+
+    thread = threading.Thread(target=work)
+
+    def begin() -> None:
+        thread.start()
+        assert began.wait(60)
+
+    ends = [when_committed(database, STEPS["references that hold"], change.set)]
+    if begun == "before it":
+        begin()
+    else:
+        ends.append(when_committed(database, STEPS[begun], begin))
+    database.partition("function_logs", "month")
+    thread.join()
+    for end in ends:
+        end()
+    found = {line.id: line.message for line in narrow.function_logs.find_all()}
+    expected = {n: f"line {n - 1}" for n in range(1, 101)} | {7: "changed", told[0]: "added", 1009: "line 8"}
+    assert found == {number: message for number, message in expected.items() if number not in (8, 9)}
+    assert narrow.function_logs.count() == len(found)
+
+
+def test_what_a_transaction_does_not_see_it_does_not_change(
+    narrow: Managers, database: Database, database_url: str
+) -> None:
+    """A row that an older transaction changed is made up for again, which one that began meanwhile does not see."""
+    older, younger = Managers(Database(database_url)), Managers(Database(database_url))
+    told: list[str] = []
+
+    with older.database.transaction(isolation="REPEATABLE READ"):
+        assert older.users.count() == 1
+        thread = threading.Thread(target=database.partition, args=("function_logs", "month"))
+        thread.start()
+        wait_until(lambda: database.raw_query_all("SELECT 1 FROM pg_index WHERE NOT indisvalid"))
+        # Seen by those that begin from now on, in the table but not yet in the copy.
+        assert older.function_logs.update_by_id(7, {"message": "changed"}) is not None
+    with suppress(errors.SerializationError), younger.database.transaction(isolation="REPEATABLE READ"):
+        line = younger.function_logs.get_by_id(7)
+        told.append(line.message)
+        assert younger.function_logs.update_by_id(7, {"message": "and again"}) is not None
+    thread.join()
+    assert told == ["changed"]
+    assert narrow.function_logs.get_by_id(7).message in ("changed", "and again")
+    assert narrow.function_logs.count() == 100
+    for managers in (older, younger):
+        managers.database.close()
+
+
+def test_all_that_a_table_has_it_still_has(narrow: Managers, database: Database, resize: Function) -> None:
+    for statement in EVERYTHING:
+        database.raw_execute(statement)
+    for statement in (
+        "CREATE STATISTICS together ON level, message FROM function_logs",
+        "ALTER TABLE function_logs ADD shout TEXT GENERATED ALWAYS AS (upper(level)) STORED",
+        "COMMENT ON INDEX levels IS 'an index'",
+        "COMMENT ON CONSTRAINT levels ON function_logs IS 'a check'",
+        "COMMENT ON TRIGGER at_once ON function_logs IS 'a trigger'",
+        "CREATE TRIGGER when_named BEFORE UPDATE OF id ON function_logs FOR EACH ROW WHEN (NEW.id > 7) "
+        "EXECUTE FUNCTION seen()",
+    ):
+        database.raw_execute(statement)
+    comments = "SELECT description FROM pg_description WHERE description IN ('an index', 'a check', 'a trigger')"
+    told = [
+        *database.raw_query_all(comments),
+        *database.raw_query_all("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext"),
+    ]
+    before, columns = parts_of(database, "function_logs"), database.raw_query_all(COLUMNS, {"name": "function_logs"})
+    rows = narrow.function_logs.find_all(order_by="id")
+    database.partition("function_logs")
+    assert parts_of(database, "function_logs") == before
+    assert database.raw_query_all(COLUMNS, {"name": "function_logs"}) == columns
+    assert narrow.function_logs.find_all(order_by="id") == rows
+    again = [
+        *database.raw_query_all(comments),
+        *database.raw_query_all("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext"),
+    ]
+    assert again == told
+    # The numbers go on where they were, and beyond 32 bits.
+    assert narrow.function_logs.append(resize, "info", "one more").id == 101
+    row = database.raw_query_single("SELECT pg_get_serial_sequence('function_logs', 'id') AS name")
+    assert row == {"name": "public.function_logs_id_seq"}
+    database.raw_query_all("SELECT setval('function_logs_id_seq', 2147483647)")
+    assert narrow.function_logs.append(resize, "info", "beyond").id == 2**31
+
+
+def test_rows_are_in_partitions_of_their_time(narrow: Managers, database: Database, resize: Function) -> None:
+    for moment in (datetime(1, 1, 1, tzinfo=UTC), datetime.now(UTC) - 500 * DAY, datetime(9999, 1, 1, tzinfo=UTC)):
+        narrow.function_logs.insert(row(resize, "info", "m", timestamp=moment))
+    made = database.partition("function_logs", "month", ahead=timedelta(0))
+    count = "SELECT count(*) AS n FROM {}"
+    rows = {
+        part.name: database.raw_query_all(count.format(part.name))[0]["n"]
+        for part in database.partitions("function_logs")
+    }
+    assert (rows["function_logs_p_past"], rows["function_logs_p_future"]) == (1, 1)
+    assert rows[made[0]] == 1
+    assert sum(rows.values()) == 103
+    assert len(made) == len(rows) - 2 >= 17
+    assert narrow.function_logs.prune(datetime.now(UTC) - 400 * DAY) == 2
+
+
+def test_which_way(narrow: Managers, lines: Managers, database: Database) -> None:
+    """Rows are copied where that widens their ids, or where somebody says so."""
+    database.partition("function_logs", "month", way="attach")
+    assert types_of_ids(database) == {"integer"}
+    database.partition("function_invocations", "month")
+    assert "function_invocations_p_past" in {part.name for part in database.partitions("function_invocations")}
+    with pytest.raises(errors.InvalidValueError, match="expected way to be 'attach' or 'move'; got 'copy'"):
+        database.partition("function_logs", way="copy")  # type: ignore[arg-type]
+
+
+def types_of_ids(database: Database) -> set[str]:
+    return {read_catalogue(database.engine).tables["function_logs"].columns["id"].type}
+
+
+def test_rows_with_wide_ids_are_copied_too(lines: Managers, database: Database) -> None:
+    before = lines.function_logs.find_all(order_by="id")
+    made = database.partition("function_logs", "day", way="move")
+    assert lines.function_logs.find_all(order_by="id") == before
+    assert database.raw_query_all(f"SELECT 1 AS n FROM {made[0]} LIMIT 1") == [{"n": 1}]
+    assert find_drift(database.engine, database.models) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("CREATE VIEW loud AS SELECT upper(message) FROM function_logs", "loud, which reads it"),
+        ("CREATE PUBLICATION news FOR TABLE function_logs", "the publication news, which has it"),
+        (
+            "CREATE FUNCTION latest() RETURNS SETOF function_logs LANGUAGE sql AS 'SELECT * FROM function_logs'",
+            r"the function latest\(\), which depends on it",
+        ),
+        ("CREATE TABLE kept (line function_logs)", "the column line of table kept, which depends on it"),
+        ("CREATE TABLE notes (log_id INTEGER REFERENCES function_logs (id))", "the reference notes_log_id_fkey of"),
+        (
+            "ALTER TABLE function_logs DROP CONSTRAINT function_logs_pkey, ADD PRIMARY KEY (id, uuid)",
+            "a primary key that is not one column of integers",
+        ),
+        (
+            "ALTER TABLE function_logs ADD CONSTRAINT no_x CHECK (message <> 'x') NOT VALID",
+            "the constraint no_x, which was not validated",
+        ),
+        ("ALTER TABLE function_logs SET UNLOGGED", "rows that the server loses when it crashes"),
+    ],
+)
+def test_what_is_in_the_way(narrow: Managers, database: Database, statement: str, told: str) -> None:
+    database.raw_execute(statement)
+    with pytest.raises(errors.ConfigurationError, match=f"got function_logs with {told}"):
+        database.partition("function_logs", way="move")
+    assert (left(database), database.partitions("function_logs")) == ([], [])
+    database.raw_execute("DROP PUBLICATION IF EXISTS news")
+
+
+def test_a_policy_that_hides_rows(narrow: Managers, database: Database, database_url: str) -> None:
+    program = Database(owned_by_program(database_url))
+    for statement in (
+        "ALTER TABLE function_logs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY mine ON function_logs USING (level = 'error')",
+    ):
+        program.raw_execute(statement)
+    with pytest.raises(errors.ConfigurationError, match="the policy mine, which hides rows from who copies them"):
+        program.partition("function_logs")
+    # Who is not held by it copies all of them.
+    database.partition("function_logs", "month")
+    assert narrow.function_logs.count() == 100
+    program.close()
+
+
+def test_rows_that_are_held_to_their_owners(narrow: Managers, database: Database, database_url: str) -> None:
+    program = Database(owned_by_program(database_url), row_security=True)
+    guard(program.engine, program.models, User)
+    program.partition("function_logs", "month")
+    assert program.raw_query_all("SELECT count(*) AS n FROM function_logs") == [{"n": 0}]
+    ada = narrow.users.find_one()
+    assert ada is not None
+    assert Managers(program).owned_by(ada).function_logs.count() == 100
+    assert find_drift(database.engine, database.models) == []
+    program.close()
+
+
+def test_another_table_of_a_name_that_it_takes(narrow: Managers, database: Database) -> None:
+    for name in ("new", "old", "journal"):
+        database.raw_execute(f"CREATE TABLE function_logs_p_{name} (id INTEGER)")
+        with pytest.raises(errors.ConfigurationError, match=f"expected no table function_logs_p_{name}, which copying"):
+            database.partition("function_logs")
+        database.raw_execute(f"DROP TABLE function_logs_p_{name}")
+    assert left(database) == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["ADD more TEXT", "DROP COLUMN message", "DROP CONSTRAINT function_logs_uuid_key"]
+)
+def test_a_table_that_is_altered_meanwhile(
+    narrow: Managers, database: Database, database_url: str, statement: str
+) -> None:
+    other = Database(database_url)
+    end = when_committed(database, "VACUUM", lambda: other.raw_execute(f"ALTER TABLE function_logs {statement}"))
+    with pytest.raises(errors.MigrationError, match="expected function_logs to stay as it is while it is copied"):
+        database.partition("function_logs", "month")
+    end()
+    assert (left(database), narrow.function_logs.count()) == ([], 100)
+    database.partition("function_logs", "month")
+    assert narrow.function_logs.count() == 100
+    other.close()
+
+
+def test_changes_go_on_being_recorded(narrow: Managers, database: Database, resize: Function) -> None:
+    database.history.enable(also=["function_logs"])
+    end = when_committed(database, "VACUUM", lambda: None)
+    database.partition("function_logs", "month")
+    end()
+    assert database.history.faulty_tables() == ()
+    # Copying is no change of a row.
+    assert narrow.function_logs.history(1) == []
+    assert narrow.function_logs.update_by_id(1, {"message": "second"}) is not None
+    assert [change.operation for change in narrow.function_logs.history(1)] == ["update"]
+
+
+def test_statements_that_were_prepared_go_on(narrow: Managers, database: Database, database_url: str) -> None:
+    other = Managers(Database(database_url))
+    logs = other.function_logs
+    before = logs.get_by_id(1)
+    assert logs.count({"id": operators.lt(50)}) == 49
+    with other.database.session():
+        logs.update_by_id(1, {"message": "m"})
+        database.partition("function_logs", "month")
+        assert logs.get_by_id(1).uuid == before.uuid
+        assert logs.count({"id": operators.lt(50)}) == 49
+        assert logs.update_by_id(1, {"message": before.message}) == before
+        database.raw_execute("UPDATE function_logs SET id = 3000000000 WHERE id = 2")
+        assert logs.get_by_id(3_000_000_000).message == "line 1"
+    other.database.close()
+
+
+@pytest.mark.alone
+def test_nobody_is_kept_out_for_long(narrow: Managers, database: Database, scale: Callable[[int, int], int]) -> None:
+    """From a lock that keeps writers or readers out to the commit; each of them in a soak."""
+    locked: list[float] = []
+    held: list[float] = []
+
+    def watch(query: QueryEvent) -> None:
+        if query.sql.endswith(("IN ACCESS EXCLUSIVE MODE", "IN SHARE ROW EXCLUSIVE MODE")) and not locked:
+            locked.append(time.perf_counter())
+        elif query.sql in ("COMMIT", "ROLLBACK") and locked:
+            held.append(time.perf_counter() - locked.pop())
+
+    stop = database.on_query(watch)
+    database.partition("function_logs", ahead=timedelta(days=60))
+    stop()
+    assert len(held) >= 18
+    assert sorted(held)[scale(len(held) // 2, -1)] <= 0.1

@@ -8,6 +8,7 @@ from datetime import timedelta
 from cloudpub_models.cli.commands.doctor.verdicts import Verdict, error, ok, warning
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.schema.partitions.moving import is_unfinished
 from cloudpub_models.schema.partitions.statements import PartitionedTable, is_empty
 
 # Time to notice that nobody makes any more.
@@ -63,6 +64,13 @@ def unfinished(database: Database) -> Iterator[Verdict]:
                 f"cloudpub partition {row['table']} was interrupted: rows are refused but for {row['condition']}",
                 f"cloudpub partition {row['table']}, again",
             )
+    for model in database.models:
+        name = model._meta.table_name
+        if is_unfinished(database.engine, PartitionedTable(name, "")):
+            yield error(
+                f"cloudpub partition {name} was interrupted: what is changed in it is noted, and takes room",
+                f"cloudpub partition {name}, again",
+            )
     for row in database.raw_query_all(_PENDING):
         yield warning(
             f"{row['part']} is half detached from {row['table']}: nobody sees its rows, and no other partition can be",
@@ -75,11 +83,13 @@ def numbers(database: Database) -> Iterator[Verdict]:
     found = [row for row in database.raw_query_all(_NUMBERS) if row["used"] is not None]
     spent = [row for row in found if row["used"] > 0.5]
     quote = database.engine.sql_dialect.quote
+    copied = {model._meta.table_name for model in database.models if getattr(model._meta, "partitioned_by", None)}
     for row in spent:
+        beside_others = f"cloudpub partition {row['table']}, while others write, or " if row["table"] in copied else ""
         yield warning(
             f"{row['table']}.{row['column']} ({row['type']}) has used up {row['used']:.0%} of its numbers",
-            f"ALTER TABLE {quote(row['table'])} ALTER COLUMN {quote(row['column'])} TYPE BIGINT; in a quiet "
-            "hour, since it writes the table anew; its sequence and what refers to it as well",
+            f"{beside_others}ALTER TABLE {quote(row['table'])} ALTER COLUMN {quote(row['column'])} TYPE BIGINT; in a "
+            "quiet hour, since it writes the table anew; its sequence and what refers to it as well",
         )
     if found and not spent:
         yield ok("every column that counts has more than half of its numbers left")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloudpub_models import Database, Managers
+from cloudpub_models.schema.partitions.journal import Journal
+from cloudpub_models.schema.partitions.statements import PartitionedTable
 from tests.cli.conftest import Run
 
 Found = Callable[[str], list[tuple[str, str, str]]]
@@ -68,6 +70,15 @@ def test_a_check_that_was_left_behind(database: Database, found: Found) -> None:
     assert "2999-01-01" in told
 
 
+def test_a_copy_that_was_left_behind(database: Database, found: Found) -> None:
+    Journal(PartitionedTable("function_logs", "timestamp"), "id").make(database.engine)
+    ((level, told, advice),) = found("partitions")
+    assert (level, advice) == ("error", "cloudpub partition function_logs, again")
+    assert told.startswith("cloudpub partition function_logs was interrupted: what is changed in it is noted")
+    assert database.partition("function_logs")
+    assert "interrupted" not in str(found("partitions"))
+
+
 def test_a_partition_that_is_half_detached(database: Database, found: Found) -> None:
     database.partition("function_logs", "day")
     part = database.partitions("function_logs")[1].name
@@ -88,6 +99,12 @@ def test_numbers_that_run_out(database: Database, found: Found) -> None:
     ((level, told, advice),) = found("numbers")
     assert (level, told) == ("warning", "functions.id (integer) has used up 88% of its numbers")
     assert advice.startswith("ALTER TABLE functions ALTER COLUMN id TYPE BIGINT;")
+    # Ids that copying widens.
+    database.raw_execute("ALTER TABLE function_logs ALTER COLUMN id TYPE INTEGER")
+    database.raw_query_all("SELECT setval('function_logs_id_seq', 1900000000)")
+    ((_, _, advice),) = [each for each in found("numbers") if each[1].startswith("function_logs.id")]
+    assert advice.startswith("cloudpub partition function_logs, while others write, or ALTER TABLE")
+    database.partition("function_logs", "month")
     # A wider column whose sequence is wider too has numbers enough.
     database.raw_execute("ALTER TABLE functions ALTER COLUMN id TYPE BIGINT")
     database.raw_execute("ALTER SEQUENCE functions_id_seq AS BIGINT")
