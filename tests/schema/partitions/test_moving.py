@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from cloudpub_models.schema import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.partitions import moving, partitioning
 from cloudpub_models.schema.row_security import switch_on as guard
+from tests.conftest import SOAK_VARIABLE
 from tests.schema.partitions.test_attaching import COLUMNS, EVERYTHING, parts_of
 from tests.schema.roles import owned_by_program
 from tests.waiting import wait_until
@@ -273,7 +275,21 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+SOME_STEPS = (
+    "the triggers",
+    "some rows",
+    "a copy that stays equal",
+    "references that hold",
+    "half of the names",
+    "a table that goes",
+)
+in_a_soak = (pytest.mark.soak, pytest.mark.skipif(SOAK_VARIABLE not in os.environ, reason="one of many steps"))
+each_step = pytest.mark.parametrize(
+    "step", [step if step in SOME_STEPS else pytest.param(step, marks=in_a_soak) for step in STEPS]
+)
+
+
+@each_step
 def test_an_interrupted_run_is_run_again(
     narrow: Managers, database: Database, interrupt: Callable[[str], None], step: str, resize: Function
 ) -> None:
@@ -291,7 +307,13 @@ def test_an_interrupted_run_is_run_again(
     assert find_drift(database.engine, database.models) == []
 
 
-@pytest.mark.parametrize("words", ["WITH copied AS", "VACUUM", "RENAME TO function_logs_p_old"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "WITH copied AS",
+        *(pytest.param(words, marks=in_a_soak) for words in ("VACUUM", "RENAME TO function_logs_p_old")),
+    ],
+)
 def test_a_program_that_is_killed(narrow: Managers, database: Database, database_url: str, words: str) -> None:
     program = f"""
 import os, signal
@@ -340,7 +362,7 @@ def test_a_second_runner_is_refused(
     other.close()
 
 
-@pytest.mark.parametrize("step", STEPS)
+@each_step
 def test_what_is_changed_between_two_steps(
     narrow: Managers, database: Database, database_url: str, resize: Function, step: str
 ) -> None:
@@ -397,7 +419,7 @@ def when_committed(database: Database, words: str, do: Callable[[], object]) -> 
     return end
 
 
-@pytest.mark.parametrize("step", ["the triggers", "some rows", "a copy that stays equal", "references that hold"])
+@pytest.mark.parametrize("step", ["some rows", "references that hold"])
 def test_a_table_that_is_emptied(
     narrow: Managers, database: Database, database_url: str, resize: Function, step: str
 ) -> None:
@@ -414,7 +436,9 @@ def test_a_table_that_is_emptied(
     other.database.close()
 
 
-@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize(
+    "isolation", ["READ COMMITTED", "REPEATABLE READ", pytest.param("SERIALIZABLE", marks=in_a_soak)]
+)
 @pytest.mark.parametrize("begun", ["before it", "the triggers", "what was noted", "a copy that stays equal"])
 def test_a_transaction_that_has_long_been_open(
     narrow: Managers, database: Database, database_url: str, resize: Function, isolation: Any, begun: str
