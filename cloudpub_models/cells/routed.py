@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -53,6 +53,11 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
     def _managers(self) -> dict[Database, Manager[M, Any, Any, Any]]:
         return {}
 
+    @cached_property
+    def _named_key(self) -> tuple[str, str, Callable[[Any], Any]]:
+        """The names by which a row may give its key, and what checks it."""
+        return self._key.column_name, self._key.name, self._key_column.encode
+
     def _on(self, server: Database) -> Manager[M, Any, Any, Any]:
         """Return the manager that asks a server; its rows come from the main database, as far as they know."""
         manager = self._managers.get(server)
@@ -96,10 +101,10 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _key_of(self, row: Mapping[str, Any]) -> int | None:
         """Return the key, checked, of a row to insert; ``None`` where it names none."""
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             self.table.encode_row(row)  # refuses it
-        value = row.get(self._key.column_name, row.get(self._key.name))
-        key: int | None = self._key_column.encode(value)
+        name, field_name, encode = self._named_key
+        key: int | None = encode(row[name] if name in row else row.get(field_name))
         return key
 
     def _tree(self, include: Include) -> Tree:

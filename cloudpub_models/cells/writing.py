@@ -147,14 +147,19 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
                     progress(written)
         return instances if returning else written
 
-    def _parts(self, rows: Sequence[Any]) -> dict[Database, list[int]]:
+    def _parts(self, rows: Sequence[Any]) -> dict[Database, Sequence[int]]:
         """Return the places of the rows that go to each server."""
         keys = [self._key_of(row) for row in rows]
-        self._require_referred(keys)
-        parts: dict[Database, list[int]] = {}
+        # Few keys come again and again.
+        server_of = {key: self._of_key(key).database for key in dict.fromkeys(keys)}
+        self._require_referred(server_of)
+        if len(set(server_of.values())) == 1:
+            return dict.fromkeys(server_of.values(), range(len(rows)))
+        parts: dict[Database, list[int]] = {server: [] for server in server_of.values()}
+        add = {key: parts[server].append for key, server in server_of.items()}
         for place, key in enumerate(keys):
-            parts.setdefault(self._of_key(key).database, []).append(place)
-        return parts
+            add[key](place)
+        return {**parts}
 
     def _of_new(self, data: Any) -> Manager[M, Any, Any, Any]:
         """Return the manager that asks the server of a row to insert, whose key is one that main has."""

@@ -1,4 +1,4 @@
-"""The managers of logs and invocations whose rows are on several servers; how those are found is in ``cells``."""
+"""The managers of logs and invocations on several servers, and of their functions; the way there is in ``cells``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.models import FunctionInvocation, FunctionLog
+from cloudpub_models.platform.functions import FunctionManager
 from cloudpub_models.platform.invocations import FunctionInvocationManager
 from cloudpub_models.platform.logs import FunctionLogManager
 from cloudpub_models.platform.periods import TimeZone, moment
@@ -111,6 +112,19 @@ class ScatteredLogs(
         manager = self._of_key(key)
         assert isinstance(manager, FunctionLogManager)
         return manager
+
+
+class ScatteredFunctions(FunctionManager):
+    """The operations on ``functions``, whose logs are on several servers.
+
+    Args:
+        cells: which of them has what.
+        scope: all rows, where they have been asked for.
+    """
+
+    def __init__(self, cells: Cells, *, scope: Scope | None = None) -> None:
+        super().__init__(cells.database, scope=scope)
+        self._logs = ScatteredLogs(cells, scope=scope)
 
 
 class ScatteredInvocations(

@@ -53,15 +53,16 @@ _MANAGERS = {
 }
 
 
-# The managers of those whose rows may be on several servers, where they are.
+# The managers of those whose rows may be on several servers, or that ask for such rows, where they are.
 _SCATTERED = {
+    "functions": ("cloudpub_models.platform.cells", "ScatteredFunctions"),
     "function_logs": ("cloudpub_models.platform.cells", "ScatteredLogs"),
     "function_invocations": ("cloudpub_models.platform.cells", "ScatteredInvocations"),
 }
 
 
 class _ScatteredManagers:
-    """Those managers of a registry whose rows may be on several servers, which is asked when they are made."""
+    """Those managers of a registry that may ask several servers, which is decided when they are made."""
 
     def __init__(self, managers: Managers) -> None:
         self._managers = managers

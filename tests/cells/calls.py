@@ -11,6 +11,8 @@ from uuid import UUID
 from cloudpub_models import Function, FunctionInvocation, FunctionLog, Managers, any_of, errors, none_of, operators
 
 BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
+# No function has this id, however many a test has made.
+NOBODY = 2**31 - 1
 Call = Callable[[Any], Any]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from cloudpub_models import Database, Function, FunctionLog, Managers, QueryEvent, all_of, any_of, errors, operators
 from cloudpub_models.cells import routed
+from tests.cells.calls import NOBODY
 
 LINE = {"level": "info", "message": "x"}
 
@@ -83,15 +84,19 @@ def test_what_is_referred_to_is_asked_for_once_a_minute(
 
 def test_what_is_not_there_is_refused(scattered: Managers, functions: list[Function], sent: list[str]) -> None:
     logs = scattered.function_logs
-    with pytest.raises(errors.NotFoundError, match="expected an existing function; there is none with the id 99"):
-        logs.append(99, "info", "x")
-    for call in (
-        lambda: logs.insert({"function_id": 99, **LINE}),
-        lambda: logs.batch_insert([{"function": functions[0], **LINE}, {"function_id": 99, **LINE}]),
-        lambda: logs.upsert({"function_id": 99, **LINE}, ["uuid"]),
-        lambda: logs.find_or_insert({"function_id": 99, **LINE}, ["uuid"]),
+    with pytest.raises(
+        errors.NotFoundError, match="expected an existing function; there is none with the id 2147483647"
     ):
-        with pytest.raises(errors.ForeignKeyViolationError, match="to refer to a row of functions; got 99") as raised:
+        logs.append(NOBODY, "info", "x")
+    for call in (
+        lambda: logs.insert({"function_id": NOBODY, **LINE}),
+        lambda: logs.batch_insert([{"function": functions[0], **LINE}, {"function_id": NOBODY, **LINE}]),
+        lambda: logs.upsert({"function_id": NOBODY, **LINE}, ["uuid"]),
+        lambda: logs.find_or_insert({"function_id": NOBODY, **LINE}, ["uuid"]),
+    ):
+        with pytest.raises(
+            errors.ForeignKeyViolationError, match="to refer to a row of functions; got 2147483647"
+        ) as raised:
             call()
         assert (raised.value.table, raised.value.columns) == ("function_logs", ("function_id",))
     assert logs.count() == 0

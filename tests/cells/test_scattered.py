@@ -161,7 +161,6 @@ def test_it_is_refused_before_anything_is_sent(
     [
         lambda managers, function: managers.functions.find_all({"logs.level": "error"}),
         lambda managers, function: managers.functions.find_all(include=("logs",)),
-        lambda managers, function: managers.functions.get_function_details(function.uuid),
         lambda managers, function: managers.functions.has_many("function_logs", "function_id", function.id),
         lambda managers, function: managers.functions.join_query(
             "function_logs", "functions.id = function_logs.function_id"
@@ -192,6 +191,15 @@ def test_what_asks_the_main_database_for_the_rows_is_refused(
     ):
         call(scattered, function)
     assert [sql for sql in sent if "function_logs" in sql or "function_invocations" in sql] == []
+
+
+def test_the_details_of_a_function_have_its_latest_lines(scattered: Managers, functions: list[Function]) -> None:
+    for message in ("first", "second", "third"):
+        scattered.function_logs.append(functions[0], "info", message)
+    details = scattered.functions.get_function_details(functions[0].uuid, log_limit=2)
+    assert details is not None
+    assert [line.message for line in details.logs] == ["third", "second"]
+    assert details.logs[0].function is details.function
 
 
 def test_all_else_is_on_the_main_database(

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from cloudpub_models import ALL_ROWS, Database, Function, Managers, errors
-from tests.cells.calls import Calls, both, named, outcome, rows_of
+from tests.cells.calls import NOBODY, Calls, both, named, outcome, rows_of
 from tests.conftest import GROWING_TABLES
 
 Ask = Callable[[str], list[list[dict[str, Any]]]]
@@ -78,7 +78,7 @@ def test_nothing_of_a_batch_is_kept_where_one_row_is_refused(
     uuid = uuid4()
     good = [{"function_id": function.id, **LINE} for function in functions]
     twice = [{"function_id": functions[0].id, "uuid": uuid, **LINE}] * 2
-    for bad in (twice, [{**good[0], "level": "x" * 30}], [{**good[0], "stauts": 1}], [{"function_id": 99, **LINE}]):
+    for bad in (twice, [{**good[0], "level": "x" * 30}], [{**good[0], "stauts": 1}], [{"function_id": NOBODY, **LINE}]):
         with pytest.raises((errors.ConstraintError, errors.InvalidValueError, errors.UnknownColumnError)):
             scattered.function_logs.batch_insert([*good, *bad], chunk_size=4)
         assert scattered.function_logs.count() == 0
@@ -120,7 +120,7 @@ def test_a_row_that_another_server_has_is_found_and_not_doubled(scattered: Manag
     logs = scattered.function_logs
     one, other = (
         functions[0],
-        next(f for f in functions if scattered.cells.server_of(f.id) != scattered.cells.server_of(1)),
+        next(f for f in functions if scattered.cells.server_of(f.id) != scattered.cells.server_of(functions[0].id)),
     )
     line = logs.insert({"function_id": one.id, **LINE})
     again = {"function": other, "uuid": line.uuid, **LINE}
@@ -174,12 +174,15 @@ def test_rows_of_what_is_rolled_back_are_never_sent(
 def test_rows_are_checked_when_the_call_is_made(scattered: Managers, main: Database, functions: list[Function]) -> None:
     logs, own = scattered.function_logs, {"function_id": functions[0].id}
     bad: list[tuple[Callable[[], Any], type[Exception]]] = [
-        (lambda: logs.append(99, "info", "x"), errors.NotFoundError),
+        (lambda: logs.append(NOBODY, "info", "x"), errors.NotFoundError),
         (lambda: logs.insert({**own, "level": "info"}), errors.NotNullViolationError),
         (lambda: logs.insert({**own, **LINE, "message": None}), errors.NotNullViolationError),
         (lambda: logs.insert(LINE), errors.NotNullViolationError),
         (lambda: logs.append(functions[0], "x" * 21, "x"), errors.InvalidValueError),
-        (lambda: logs.batch_insert([{**own, **LINE}, {"function_id": 99, **LINE}]), errors.ForeignKeyViolationError),
+        (
+            lambda: logs.batch_insert([{**own, **LINE}, {"function_id": NOBODY, **LINE}]),
+            errors.ForeignKeyViolationError,
+        ),
         (lambda: logs.batch_insert([{**own, "level": "info"}]), errors.NotNullViolationError),
         (lambda: logs.batch_insert([{**own, **LINE, "stauts": 1}]), errors.UnknownColumnError),
     ]

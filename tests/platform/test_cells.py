@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from cloudpub_models import Database, Managers, errors
-from cloudpub_models.platform.cells import ScatteredInvocations, ScatteredLogs
+from cloudpub_models.platform.cells import ScatteredFunctions, ScatteredInvocations, ScatteredLogs
+from cloudpub_models.platform.functions import FunctionManager
 from cloudpub_models.platform.invocations import FunctionInvocationManager
 from cloudpub_models.platform.logs import FunctionLogManager
 from tests.conftest import DatabaseMaker
@@ -30,6 +31,7 @@ def test_a_registry_goes_with_its_database(urls: list[str]) -> None:
     database.initialize(urls[0], history=urls[1:])
     assert type(managers.function_logs) is ScatteredLogs
     assert type(managers.function_invocations) is ScatteredInvocations
+    assert type(managers.functions) is ScatteredFunctions
     assert type(managers.unrestricted("a test").function_logs) is ScatteredLogs
     assert managers.for_model(plain.model) is managers.function_logs
     assert managers.cells.initialize() is True
@@ -46,6 +48,7 @@ def test_a_registry_goes_with_its_database(urls: list[str]) -> None:
     database.initialize("sqlite:///:memory:")
     database.migrate()
     assert type(managers.function_logs) is FunctionLogManager
+    assert type(managers.functions) is FunctionManager
     assert managers.function_logs.count() == 0
     database.close()
 
