@@ -20,10 +20,7 @@ import peewee
 
 from cloudpub_models.component import PLATFORM, Component, in_order, load_component
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
-from cloudpub_models.connection.opening import Elsewhere, open_engine
 from cloudpub_models.connection.options import DatabaseOptions, Options
-from cloudpub_models.connection.reading import SOURCES, ReadSource, ReplicaStatus, asking
-from cloudpub_models.connection.retrying import run_repeatedly
 from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.connection.transactions import (
@@ -43,6 +40,8 @@ from cloudpub_models.sql.values import check_count, check_text, json_to_text
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.listeners import Callback, Listeners
+    from cloudpub_models.connection.opening import Elsewhere
+    from cloudpub_models.connection.reading import ReadSource, ReplicaStatus
     from cloudpub_models.history.changes import Change
     from cloudpub_models.history.feed.outbox import Message
     from cloudpub_models.history.feed.positions import Source, Start
@@ -301,6 +300,8 @@ class Database(_PeeweeDatabase):
         with self._lock:
             engine = self._opened()
             if engine is None:
+                from cloudpub_models.connection.opening import open_engine
+
                 engine = open_engine(self._known_url(), self._options, self._elsewhere())
                 if self._options.row_security:
                     _require_held_role(engine)
@@ -335,6 +336,7 @@ class Database(_PeeweeDatabase):
         """Return what other databases have of this one's tables."""
         if self._main is None and not self._options.history:
             return None
+        from cloudpub_models.connection.opening import Elsewhere
         from cloudpub_models.entity.distributed import distribution_key
 
         names = {model._meta.table_name for model in self.models}
@@ -507,6 +509,8 @@ class Database(_PeeweeDatabase):
         >>> database.run_transaction(lambda connection: connection.execute("SELECT name FROM functions"))
         [{'name': 'resize'}]
         """
+        from cloudpub_models.connection.retrying import run_repeatedly
+
         check_count(retries, "retries")
         try:
             if self.engine.scopes():
@@ -633,6 +637,8 @@ class Database(_PeeweeDatabase):
         ...     managers.functions.count()
         1
         """
+        from cloudpub_models.connection.reading import asking
+
         engine = self.engine
         with asking(engine.masked_url, token=engine.read_token(token)):
             yield
@@ -651,6 +657,8 @@ class Database(_PeeweeDatabase):
         ...     managers.functions.count()
         1
         """
+        from cloudpub_models.connection.reading import SOURCES, asking
+
         if not isinstance(source, str) or source not in SOURCES:
             raise InvalidValueError(f"expected 'primary' or 'replica' to read from; got {shown(source)}")
         with asking(self.engine.masked_url, source=source):

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import peewee
 
-from cloudpub_models.connection.cursor_seal import seal_from_environment
 from cloudpub_models.connection.options import Options
-from cloudpub_models.connection.reading import ReplicaStatus
 from cloudpub_models.connection.results import Row as Row
 from cloudpub_models.connection.results import by_name, decoded
 from cloudpub_models.connection.scopes import (
@@ -39,6 +37,7 @@ from cloudpub_models.sql.text.parameters import parse
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.cached_rows import CachedRows
+    from cloudpub_models.connection.reading import ReplicaStatus
 
 F = TypeVar("F", bound=Callable[[], object])
 
@@ -93,6 +92,8 @@ class Engine(peewee.Database, Sender):
                 cls.__name__ = base.__name__
 
     def __init__(self, target: str, masked_url: str, options: Options, **driver_options: Any) -> None:
+        from cloudpub_models.connection.cursor_seal import seal_from_environment
+
         self.masked_url = masked_url
         self.options = options
         self.cursor_seal = options.cursor_key or seal_from_environment()

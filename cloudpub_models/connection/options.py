@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, get_args
 
-from cloudpub_models.connection.cursor_seal import CursorSeal
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
+
+if TYPE_CHECKING:
+    from cloudpub_models.connection.cursor_seal import CursorSeal
 
 Causality = Literal["process", "thread"]
 _CAUSALITIES = get_args(Causality)
@@ -123,7 +125,7 @@ class Options(NamedTuple):
                     f"expected an option of a database; got {shown(name)}: {did_you_mean(name, defaults)}"
                 )
             if name == "cursor_key":
-                keywords = keywords | {name: None if value is None else CursorSeal(value)}
+                keywords = keywords | {name: None if value is None else _cursor_seal(value)}
             elif name in ("replicas", "history"):
                 keywords = keywords | {name: _urls(name, value)}
             elif name == "replica_causality":
@@ -150,6 +152,12 @@ class Options(NamedTuple):
                     f"expected history= or {name}=True; got both: what that needs is not on the servers of history"
                 )
         return options
+
+
+def _cursor_seal(keys: Any) -> CursorSeal:
+    from cloudpub_models.connection.cursor_seal import CursorSeal
+
+    return CursorSeal(keys)
 
 
 def _urls(name: str, urls: Any) -> tuple[DatabaseUrl, ...]:

@@ -23,7 +23,7 @@ _EXPECTED = "expected 'sqlite:///file.db', 'sqlite:///:memory:' or 'postgresql:/
 _AFTER_USER = r"[^@?]*(\?([a-z_]{4,}=[^&]*(&|\Z))*)?"
 _QUERY_ITEM = r"(?P<mark>[?&])(?P<key>[^=&?]+)=[^&]*"
 _KEYWORD = r"(?s)\b(?P<key>\w++)(?P<equals>\s*+=\s*+)(?:'(?:[^'\\]|\\.)*+'?|[^\s&]++)"
-_SECRET_KEYS = re.compile(r"pass|pwd|\Apw\Z|secret|token|scram", re.IGNORECASE)
+_SECRET_KEY = r"(?i)pass|pwd|\Apw\Z|secret|token|scram"
 # Behind a host without a user in front of it: a port, or what was meant for a password.
 _HOST_OR_PORT = r"\[[^][]*+\]|:[^,\[\]]*+"
 
@@ -108,7 +108,7 @@ def _masked(url: str) -> str:
 
 
 def _masked_item(item: re.Match[str]) -> str:
-    return f"{item['mark']}{item['key']}=***" if _SECRET_KEYS.search(unquote(item["key"])) else item.group()
+    return f"{item['mark']}{item['key']}=***" if re.search(_SECRET_KEY, unquote(item["key"])) else item.group()
 
 
 def _masked_port(part: re.Match[str]) -> str:
@@ -119,7 +119,7 @@ def _without_keywords(text: str) -> str:
     """Return text without the passwords of a ``keyword=value`` string of libpq in it."""
     return re.sub(
         _KEYWORD,
-        lambda item: f"{item['key']}{item['equals']}***" if _SECRET_KEYS.search(item["key"]) else item[0],
+        lambda item: f"{item['key']}{item['equals']}***" if re.search(_SECRET_KEY, item["key"]) else item[0],
         text,
     )
 

@@ -13,9 +13,6 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
 
 from cloudpub_models.sql.values import number_or_text
 
-ADD_DECIMALS = "cloudpub_add_decimals"
-SUM_DECIMALS = "cloudpub_sum_decimals"
-
 Stored = int | float | str | None
 
 # Enough for what PostgreSQL holds in a numeric column of the largest size that one can declare.

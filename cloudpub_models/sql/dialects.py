@@ -16,9 +16,14 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
-from cloudpub_models.sql.decimals import ADD_DECIMALS, SUM_DECIMALS
-from cloudpub_models.sql.documents import DOCUMENT_FUNCTION, DOCUMENTS_FUNCTION
-from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION
+
+# The functions of ours that connections to SQLite have; what they do stands in `patterns`, `documents` and `decimals`.
+LIKE_FUNCTION = "cloudpub_like"
+ILIKE_FUNCTION = "cloudpub_ilike"
+DOCUMENT_FUNCTION = "cloudpub_document"
+DOCUMENTS_FUNCTION = "cloudpub_documents"
+ADD_DECIMALS = "cloudpub_add_decimals"
+SUM_DECIMALS = "cloudpub_sum_decimals"
 
 DialectName = Literal["postgresql", "sqlite"]
 # Columns whose values do not compare as the forms do in which they are stored or sent: numbers of 32 bits, documents.

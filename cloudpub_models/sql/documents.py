@@ -13,9 +13,6 @@ import json
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
-DOCUMENT_FUNCTION = "cloudpub_document"
-DOCUMENTS_FUNCTION = "cloudpub_documents"
-
 # Whatever the program's context is: no digit is rounded away.
 _exact = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 

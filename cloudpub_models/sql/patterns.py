@@ -15,9 +15,6 @@ from typing import Any
 from cloudpub_models.errors import InvalidValueError
 from cloudpub_models.sql.remembering import Remembered
 
-LIKE_FUNCTION = "cloudpub_like"
-ILIKE_FUNCTION = "cloudpub_ilike"
-
 
 def like_matches(pattern: Any, text: Any) -> bool | None:
     r"""Return whether ``text`` matches the LIKE ``pattern``, case-sensitively; ``None`` where either is ``None``.

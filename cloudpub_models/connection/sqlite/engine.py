@@ -47,14 +47,20 @@ from cloudpub_models.errors import (
 )
 from cloudpub_models.sql import SQLITE
 from cloudpub_models.sql.blobs import BLOB_FUNCTION, stored_blob
-from cloudpub_models.sql.decimals import ADD_DECIMALS, SUM_DECIMALS, DecimalSum, add_decimals
-from cloudpub_models.sql.documents import (
+from cloudpub_models.sql.decimals import DecimalSum, add_decimals
+from cloudpub_models.sql.dialects import (
+    ADD_DECIMALS,
     DOCUMENT_FUNCTION,
     DOCUMENTS_FUNCTION,
+    ILIKE_FUNCTION,
+    LIKE_FUNCTION,
+    SUM_DECIMALS,
+)
+from cloudpub_models.sql.documents import (
     comparable_document,
     comparable_documents,
 )
-from cloudpub_models.sql.patterns import ILIKE_FUNCTION, LIKE_FUNCTION, ilike_matches, like_matches
+from cloudpub_models.sql.patterns import ilike_matches, like_matches
 from cloudpub_models.sql.text.parameters import parse
 from cloudpub_models.sql.text.statements import PRAGMAS_THAT_ASK, aftermaths
 from cloudpub_models.sql.text.tokens import tokens
