@@ -5,13 +5,13 @@ A large log stands behind what is read, so that whatever goes through it shows.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from benchmarks.databases import Dialect, postgresql_database, sqlite_database
 from benchmarks.measuring import first_quartile
+from benchmarks.side_by_side import options_of, show
 from cloudpub_models import Database, Managers
 
 _BATCH = 1_000
@@ -19,16 +19,10 @@ _BATCH = 1_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.feeds", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser = options_of("feeds", __doc__, rounds=200)
     parser.add_argument("--changes", type=int, default=100_000, help="how many changes there are")
-    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
     options = parser.parse_args(arguments)
-    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: measured(kind, options.rounds, options.changes) for kind in kinds}
-    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
-    for name in columns[kinds[0]]:
-        print(f"| {name} | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    show(options.database, lambda kind: measured(kind, options.rounds, options.changes))
     return 0
 
 

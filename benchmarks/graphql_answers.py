@@ -6,7 +6,6 @@ is what stands between the rows and the answer. A library that is not installed 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from graphql import GraphQLResolveInfo, build_schema, execute_sync, parse, valid
 
 from benchmarks.databases import Dialect, postgresql_database, sqlite_database
 from benchmarks.measuring import Contestant, measure
+from benchmarks.side_by_side import options_of, show
 from cloudpub_models import Database, Managers
 from cloudpub_models.graphql import answer
 
@@ -38,15 +38,8 @@ Rows = Callable[[], list[Any]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.graphql_answers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
-    options = parser.parse_args(arguments)
-    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: ratios(kind, options.rounds) for kind in kinds}
-    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
-    for name in columns[kinds[0]]:
-        print(f"| {name} | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    options = options_of("graphql_answers", __doc__, rounds=60).parse_args(arguments)
+    show(options.database, lambda kind: ratios(kind, options.rounds))
     return 0
 
 

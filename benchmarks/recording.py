@@ -7,15 +7,15 @@ log differ by more than 2 %, the measurement is void.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.databases import Dialect, postgresql_database, session_clock, sqlite_database
+from benchmarks.databases import Dialect, session_clock
 from benchmarks.measuring import Contestant, measure
-from cloudpub_models import ALL_ROWS, Database, Managers, operators
+from benchmarks.side_by_side import options_of, show, three_databases
+from cloudpub_models import ALL_ROWS, Managers, operators
 
 # Of the functions that there are to delete: so many are in a batch, and so many go at once.
 _IN_A_BATCH, _AT_ONCE = 1 / 8, 1 / 40
@@ -23,31 +23,17 @@ _IN_A_BATCH, _AT_ONCE = 1 / 8, 1 / 40
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.recording", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser = options_of("recording", __doc__, rounds=60)
     parser.add_argument("--rows", type=int, default=40_000, help="how many functions there are to delete")
-    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
     options = parser.parse_args(arguments)
-    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: ratios(kind, options.rounds, options.rows) for kind in kinds}
-    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
-    for name in OPERATIONS:
-        print(f"| `{name}` | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    show(options.database, lambda kind: ratios(kind, options.rounds, options.rows))
     return 0
 
 
 def ratios(kind: Dialect, rounds: int, rows: int) -> dict[str, str]:
     """Return how many times longer each operation takes with the log, on one kind of database."""
     found = {}
-    with ExitStack() as opened:
-        if kind == "sqlite":
-            targets = [opened.enter_context(sqlite_database()) for _ in range(3)]
-        else:
-            first = opened.enter_context(postgresql_database(None, "off"))
-            targets = [first, *(opened.enter_context(postgresql_database(first.target, "off")) for _ in range(2))]
-        databases = [Database(target.url) for target in targets]
-        for database in databases:
-            opened.callback(database.close)
+    with three_databases(kind) as databases, ExitStack() as opened:
         databases[-1].history.enable()
         for database in databases:
             opened.enter_context(database.session())
@@ -59,7 +45,7 @@ def ratios(kind: Dialect, rounds: int, rows: int) -> dict[str, str]:
             ]
             of_many = name in ("batch_insert", "delete")
             measured = measure(control, again, recorded, min(rounds, 6) if of_many else rounds, 3, lambda: None)
-            found[name] = f"{measured.ratio:.2f}{'' if measured.valid else ' (void)'}"
+            found[f"`{name}`"] = f"{measured.ratio:.2f}{'' if measured.valid else ' (void)'}"
             for database in databases:
                 Managers(database).users.delete(ALL_ROWS)
     return found

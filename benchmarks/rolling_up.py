@@ -7,22 +7,21 @@ measurement is void.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
 from typing import Any
 
-from benchmarks.databases import Dialect, postgresql_database, sqlite_database
+from benchmarks.databases import Dialect
 from benchmarks.measuring import Contestant, measure
 from benchmarks.searching import seconds
-from cloudpub_models import Database, Function, Managers
+from benchmarks.side_by_side import options_of, show, three_databases
+from cloudpub_models import Function, Managers
 
 _DAYS = 60
 _CALLS_AN_HOUR = 100_000
@@ -47,32 +46,18 @@ _SPANS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rolling_up", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=21)
+    parser = options_of("rolling_up", __doc__, rounds=21)
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many invocations there are, of 60 days")
     parser.add_argument("--days", type=int, default=365, help="how long the year is of the function that is busy")
-    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
     options = parser.parse_args(arguments)
-    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: measured(kind, options.rounds, options.rows, options.days) for kind in kinds}
-    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
-    for name in columns[kinds[0]]:
-        print(f"| {name} | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    show(options.database, lambda kind: measured(kind, options.rounds, options.rows, options.days))
     return 0
 
 
 def measured(kind: Dialect, rounds: int, count: int, days: int) -> dict[str, str]:
     """Return what was found on one kind of database, by what it is."""
     found: dict[str, str] = {}
-    with ExitStack() as opened:
-        if kind == "sqlite":
-            targets = [opened.enter_context(sqlite_database()) for _ in range(3)]
-        else:
-            first = opened.enter_context(postgresql_database(None, "off"))
-            targets = [first, *(opened.enter_context(postgresql_database(first.target, "off")) for _ in range(2))]
-        databases = [Database(target.url) for target in targets]
-        for database in databases:
-            opened.callback(database.close)
+    with three_databases(kind) as databases:
         managers = [Managers(database) for database in databases]
         functions = [_function(each) for each in managers]
         rolled, function = managers[-1], functions[-1]

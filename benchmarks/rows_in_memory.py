@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from contextlib import ExitStack
 
 from benchmarks.databases import Dialect, postgresql_database, sqlite_database
 from benchmarks.measuring import first_quartile
+from benchmarks.side_by_side import options_of, show
 from cloudpub_models import Database, Managers
 
 _CALLS = 50
@@ -21,15 +21,8 @@ Call = Callable[[], object]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rows_in_memory", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
-    options = parser.parse_args(arguments)
-    kinds: tuple[Dialect, ...] = ("postgresql", "sqlite") if options.database == "both" else (options.database,)
-    columns = {kind: measured(kind, options.rounds) for kind in kinds}
-    print("| | " + " | ".join(kinds) + " |\n|---|" + "---:|" * len(kinds))
-    for name in columns[kinds[0]]:
-        print(f"| {name} | " + " | ".join(columns[kind][name] for kind in kinds) + " |")
+    options = options_of("rows_in_memory", __doc__, rounds=200).parse_args(arguments)
+    show(options.database, lambda kind: measured(kind, options.rounds))
     return 0
 
 
