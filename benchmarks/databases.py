@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg2
 
-from benchmarks.measuring import processor_clock
+from benchmarks.measuring import processor_clock, server_clock
 
 if TYPE_CHECKING:
     from cloudpub_models import Database
@@ -144,12 +144,18 @@ def _administer(uri: str, command: str) -> None:
     connection.close()
 
 
-def session_clock(database: Database) -> Callable[[], float]:
-    """Return what tells how long this thread and the server's process for its session have computed, in seconds."""
+def session_clock(database: Database, *, server_alone: bool = False) -> Callable[[], float]:
+    """Return what tells how long this thread and the server's process for its session have computed, in seconds.
+
+    Args:
+        database: whose session this thread keeps.
+        server_alone: leave this thread out, on PostgreSQL.
+    """
     if database.dialect == "sqlite":
         return processor_clock([])
     # Not asked in SQL, after which the session would count as one that somebody has changed.
-    return processor_clock([database.engine.connection().get_backend_pid()])
+    processes = [database.engine.connection().get_backend_pid()]
+    return server_clock(processes) if server_alone else processor_clock(processes)
 
 
 def _migrate(database: BenchmarkDatabase) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth_plans import GROWING_TABLES
+from benchmarks.growth_promises import Figure
 
 BEGIN, END = "<!-- growth -->", "<!-- end of growth -->"
+PROMISES_BEGIN, PROMISES_END = "<!-- promises -->", "<!-- end of promises -->"
 STATISTICS_MILLISECONDS = 50
 BIG_TABLES = ("function_logs", "function_invocations")
 _SPREAD = ("median", "p99", "maximum")
@@ -17,11 +19,41 @@ Results = dict[str, Any]
 
 def show_in(results: Results, page: Path) -> None:
     """Put the report into a page, between its two markers."""
-    head, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected {BEGIN} and {END} in {page}; one is missing: add them where the report belongs")
-    page.write_text(f"{head}{begin}\n{markdown(results)}{end}{tail}", encoding="utf-8")
+    _show_between(BEGIN, END, markdown(results), page)
+
+
+def show_promises_in(results: Results, page: Path) -> None:
+    """Put what was measured of promises into a page, between its two markers."""
+    _show_between(PROMISES_BEGIN, PROMISES_END, promises(results), page)
+
+
+def _show_between(begin: str, end: str, text: str, page: Path) -> None:
+    head, found_begin, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found_end, tail = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"expected {begin} and {end} in {page}; one is missing: add them where the report belongs")
+    page.write_text(f"{head}{begin}\n{text}{end}{tail}", encoding="utf-8")
+
+
+def promises(results: Results) -> str:
+    """Return a table of what was measured of each promise."""
+    lines = [["", "", "measured", "promised", ""], ["---", "---", "---:", "---:", "---"]]
+    for name, found in results.items():
+        for figure in (Figure(**each) for each in found["figures"]):
+            limit = f"{'≥' if figure.at_least else '≤'} {_amount(figure.limit, figure.unit)}"
+            mark = ("✓" if figure.kept else "✗") if figure.valid else "void"
+            lines.append([name, figure.name, _amount(figure.value, figure.unit), limit, mark])
+    return _table(lines)
+
+
+def are_kept(found: Results) -> bool:
+    """Return whether all that was measured of a promise keeps it."""
+    return all(Figure(**each).kept for each in found["figures"])
+
+
+def _amount(value: float, unit: str) -> str:
+    digits = 0 if value >= 1_000 or value == round(value) else 2 if value < 10 else 1
+    return f"{value:,.{digits}f} {unit}"
 
 
 def markdown(results: Results) -> str:

@@ -71,6 +71,12 @@ class Measurement:
         return abs(self.control_deviation) <= LARGEST_CONTROL_DEVIATION
 
 
+def server_clock(processes: Sequence[int]) -> Callable[[], float]:
+    """Return what tells how long the server's processes have computed (Linux), in seconds; see ``processor_clock``."""
+    computed = [Path(f"/proc/{process}/schedstat") for process in processes]
+    return lambda: sum(int(each.read_bytes().split()[0]) for each in computed) / 1e9
+
+
 def processor_clock(processes: Sequence[int]) -> Callable[[], float]:
     """Return what tells how long this thread has computed, and the server's processes beside it (Linux), in seconds.
 
@@ -82,8 +88,8 @@ def processor_clock(processes: Sequence[int]) -> Callable[[], float]:
     """
     if not processes:
         return time.thread_time
-    computed = [Path(f"/proc/{process}/schedstat") for process in processes]
-    return lambda: time.thread_time() + sum(int(each.read_bytes().split()[0]) for each in computed) / 1e9
+    of_server = server_clock(processes)
+    return lambda: time.thread_time() + of_server()
 
 
 def measure(

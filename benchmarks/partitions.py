@@ -56,7 +56,7 @@ def measured(kind: str, rows: int, days: int, rounds: int) -> dict[str, str]:
         database, invocations = managers.database, managers.function_invocations
         begin = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - days * _DAY
         if kind == _DAYS:
-            _give_days(database, begin, days)
+            give_days(database, _TABLE, begin, days)
         function = managers.functions.find_one(order_by="id")
         assert function is not None
         started, position = time.perf_counter(), _position(database)
@@ -133,15 +133,16 @@ def _managers() -> Iterator[Managers]:
         database.close()
 
 
-def _give_days(database: Database, begin: datetime, days: int) -> None:
+def give_days(database: Database, table: str, begin: datetime, days: int, ahead: int = 14) -> None:
     """Give an empty table the partitions that it would have, had it been given some so many days ago."""
-    database.partition(_TABLE, "day", ahead=_DAY)
-    for part in database.partitions(_TABLE):
+    database.partition(table, "day", ahead=_DAY)
+    for part in database.partitions(table):
         database.raw_execute(f"DROP TABLE {part.name}")
-    limits = ["MINVALUE", *(f"'{begin + number * _DAY:%Y-%m-%d}'" for number in range(days + 3)), "MAXVALUE"]
+    days += 1 + ahead
+    limits = ["MINVALUE", *(f"'{begin + number * _DAY:%Y-%m-%d}'" for number in range(days + 1)), "MAXVALUE"]
     for number, (first, last) in enumerate(pairwise(limits)):
         database.raw_execute(
-            f"CREATE TABLE {_TABLE}_p_{number} PARTITION OF {_TABLE} FOR VALUES FROM ({first}) TO ({last})"
+            f"CREATE TABLE {table}_p_{number} PARTITION OF {table} FOR VALUES FROM ({first}) TO ({last})"
         )
 
 

@@ -59,7 +59,7 @@ def measured(kind: Dialect, rounds: int, count: int, days: int) -> dict[str, str
     found: dict[str, str] = {}
     with three_databases(kind) as databases:
         managers = [Managers(database) for database in databases]
-        functions = [_function(each) for each in managers]
+        functions = [function_of(each) for each in managers]
         rolled, function = managers[-1], functions[-1]
         rolled.function_invocations.batch_insert(invocations(function, count))
         rolled.database.raw_execute("ANALYZE")
@@ -73,7 +73,7 @@ def measured(kind: Dialect, rounds: int, count: int, days: int) -> dict[str, str
         for name, span in _SPANS.items():
             counted = _statistics(rolled, function, span, rounds)
             found[f"statistics of {name}: rows / rollups"] = f"{from_rows[name] * 1e3:.1f} / {counted * 1e3:.1f} ms"
-        year = _a_year(rolled, days)
+        year = a_year(rolled, days)
         hour, whole = (_statistics(rolled, year, span, rounds) for span in (timedelta(hours=2), timedelta(365)))
         found["a year of 876,000,000: rollups"] = f"{whole * 1e3:.1f} ms, {whole / hour:.1f} times two hours of it"
         found["`record()`, with rollups / without"] = _compared(managers, functions, rounds * 20, 1)
@@ -94,7 +94,8 @@ def invocations(function: Function, count: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _function(managers: Managers, name: str = "resize") -> Function:
+def function_of(managers: Managers, name: str = "resize") -> Function:
+    """Return a function of that name, of a user who is made where there is none."""
     ada, _ = managers.users.find_or_insert({"email": "ada@example.com", "password_hash": "…"}, ["email"])
     return managers.functions.insert({"user_id": ada.id, "name": name})
 
@@ -103,9 +104,9 @@ def _statistics(managers: Managers, function: Function, span: timedelta, rounds:
     return seconds(lambda: managers.function_invocations.get_function_stats(function, span), rounds)
 
 
-def _a_year(managers: Managers, days: int) -> Function:
+def a_year(managers: Managers, days: int) -> Function:
     """Make the rollups of a year of another function, as counting would have made them, and return the function."""
-    function = _function(managers, "busy")
+    function = function_of(managers, "busy")
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [now - timedelta(hours=ago) for ago in range(1, days * 24 + 1)]
     midnights = {hour.replace(hour=0) for hour in hours}

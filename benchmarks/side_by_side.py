@@ -34,14 +34,22 @@ def show(chosen: str, measured: Callable[[Dialect], Mapping[str, str]]) -> None:
 
 
 @contextmanager
-def three_databases(kind: Dialect) -> Iterator[list[Database]]:
-    """Yield databases on one server or disk: two to be compared with each other, and one to be compared with them."""
+def three_databases(kind: Dialect, server: str | None = None) -> Iterator[list[Database]]:
+    """Yield databases on one server or disk: two to be compared with each other, and one to be compared with them.
+
+    Args:
+        kind: which kind of databases.
+        server: a PostgreSQL server to use, instead of starting one.
+    """
     with ExitStack() as opened:
         if kind == "sqlite":
             targets = [opened.enter_context(sqlite_database()) for _ in range(3)]
         else:
-            first = opened.enter_context(postgresql_database(None, "off"))
-            targets = [first, *(opened.enter_context(postgresql_database(first.target, "off")) for _ in range(2))]
+            first = opened.enter_context(postgresql_database(server, "off"))
+            targets = [
+                first,
+                *(opened.enter_context(postgresql_database(server or first.target, "off")) for _ in range(2)),
+            ]
         databases = [Database(target.url) for target in targets]
         for database in databases:
             opened.callback(database.close)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from cloudpub_models.platform.default import managers as managers
     from cloudpub_models.platform.functions import FunctionWithRelations as FunctionWithRelations
     from cloudpub_models.platform.organizations import OrganizationWithMembers as OrganizationWithMembers
+    from cloudpub_models.platform.pruning import PrunedManager as PrunedManager
     from cloudpub_models.platform.registry import Managers as Managers
     from cloudpub_models.platform.row_types import FunctionDeploymentInsert as FunctionDeploymentInsert
     from cloudpub_models.platform.row_types import FunctionDeploymentUpdate as FunctionDeploymentUpdate
@@ -145,6 +146,7 @@ _NAMES_OF = {
     "cloudpub_models.platform.default": ("managers",),
     "cloudpub_models.platform.functions": ("FunctionWithRelations",),
     "cloudpub_models.platform.organizations": ("OrganizationWithMembers",),
+    "cloudpub_models.platform.pruning": ("PrunedManager",),
     "cloudpub_models.platform.registry": ("Managers",),
     "cloudpub_models.platform.row_types": (
         "FunctionDeploymentInsert",

@@ -1,7 +1,7 @@
 """Old rows of a table that only grows, thrown away: the managers of such tables are made with it.
 
 Partitions whose time is over are emptied as a whole, other rows deleted in batches. Each batch finds its rows through
-the index on ``timestamp``, from where the one before it ended: what has been deleted stays in PostgreSQL's index until
+the index on their moment, from where the one before it ended: what has been deleted stays in PostgreSQL's index until
 a vacuum that may have to wait for others, and would be passed again by every batch.
 """
 
@@ -14,11 +14,15 @@ from uuid import UUID
 
 import peewee
 
+from cloudpub_models.connection import Database
+from cloudpub_models.entity.base import loaded_values
+from cloudpub_models.entity.partitioned import partition_column
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.entity.time_ordered import time_of
 from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
+from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import require_value
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.platform.periods import moment
@@ -30,15 +34,20 @@ M = TypeVar("M", bound=peewee.Model)
 _WINDOWS_DAYS = (2, 16, 128)
 # Clocks differ, and a row may be of another moment than its UUID.
 _AROUND = timedelta(hours=1)
-_BEFORE: Shape = (("timestamp", "<"),)
-_BETWEEN: Shape = (("timestamp", ">="), ("timestamp", "<"))
 
 
 class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
-    """The operations on a table with a ``timestamp``, whose old rows are thrown away."""
+    """The operations on a table whose old rows are thrown away, by the moment that its model names.
+
+    ``Managers`` has one for each model that says ``partitioned_by`` in its ``Meta``, with partitions or without.
+    """
 
     # Triggers that need not see rows go, since what they do for that is done before.
     _triggers_told: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, model: type[M], database: Database | None = None, *, scope: Scope | None = None) -> None:
+        super().__init__(model, database, scope=scope)
+        self._moment = partition_column(model)
 
     def prune(
         self,
@@ -77,18 +86,17 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         ORDER BY timestamp LIMIT @param_1 FOR UPDATE SKIP LOCKED)) RETURNING timestamp``, once for each batch
         """
         check_count(batch_size, "batch_size", smallest=1)
-        timestamp = self.table.columns["timestamp"]
+        name, encode = self._moment, self.table.columns[self._moment].encode
         before = self._pruned_before(moment(older_than, "older_than"))
         partitioned = self._is_partitioned
         # The rows of one owner are in all partitions.
         deleted = self._empty_partitions(before, progress) if partitioned and self.scope is None else 0
-        cutoff = timestamp.encode(before)
-        shape, values = _BEFORE, [cutoff]
+        cutoff = encode(before)
+        shape: Shape = ((name, "<"),)
+        values = [cutoff]
 
         def delete(_connection: object) -> list[Any]:
-            return self._delete_first(
-                (shape, values), (("timestamp", "ASC"),), batch_size, ("timestamp",), partitioned=partitioned
-            )
+            return self._delete_first((shape, values), ((name, "ASC"),), batch_size, (name,), partitioned=partitioned)
 
         while True:
             rows = self.database.run_transaction(delete)
@@ -97,7 +105,8 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
                 progress(deleted)
             if len(rows) < batch_size:
                 return deleted
-            shape, values = _BETWEEN, [timestamp.encode(max(row.timestamp for row in rows)), cutoff]
+            latest = max(loaded_values(row)[name] for row in rows)
+            shape, values = ((name, ">="), (name, "<")), [encode(latest), cutoff]
 
     def _pruned_before(self, cutoff: datetime) -> datetime:
         """Return before when rows may go where those before a moment are to."""
@@ -116,13 +125,15 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         True
         """
         require_value(uuid, "uuid")
-        began = time_of(UUID(self.table.columns["uuid"].encode(uuid)))
-        if began is not None and self._is_partitioned:
-            around = operators.between(began - _AROUND, began + _AROUND)
-            where: Any = {"uuid": uuid, "timestamp": around}
-            found = self.find_all(where, limit=1)
-            if found:
-                return found[0]
+        column = self.table.columns.get("uuid")
+        if column is not None and getattr(column.field, "time_from", None) == self._moment:
+            began = time_of(UUID(column.encode(uuid)))
+            if began is not None and self._is_partitioned:
+                around = operators.between(began - _AROUND, began + _AROUND)
+                where: Any = {"uuid": uuid, self._moment: around}
+                found = self.find_all(where, limit=1)
+                if found:
+                    return found[0]
         return super().find_by_uuid(uuid)
 
     def get_by_uuid(self, uuid: UUID | str) -> M:
@@ -161,5 +172,5 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         from cloudpub_models.schema.partitions.dropping import empty_before
         from cloudpub_models.schema.partitions.statements import PartitionedTable
 
-        table = PartitionedTable(self.table.name, "timestamp")
+        table = PartitionedTable(self.table.name, self._moment)
         return empty_before(self.database.engine, table, before, told=self._triggers_told, progress=progress)

@@ -305,4 +305,8 @@ class Managers:
                     module, name = _SCATTERED[model._meta.table_name]
                     return getattr(import_module(module), name)(self.cells, scope=self.scope)  # type: ignore[no-any-return]
             return getattr(import_module(module), name)(self.database, scope=self.scope)  # type: ignore[no-any-return]
+        if getattr(model._meta, "partitioned_by", None) is not None:
+            from cloudpub_models.platform.pruning import PrunedManager
+
+            return PrunedManager(model, self.database, scope=self.scope)
         return Manager(model, self.database, scope=self.scope)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import growth, growth_report
+from benchmarks import growth, growth_cost, growth_picture, growth_report
 from benchmarks.growth_patterns import PATTERNS
+from benchmarks.growth_promises import PROMISES, Figure
 
 ROOT = Path(__file__).parents[2]
+PERFORMANCE = ROOT / "docs" / "performance"
 ROWS = 2_000
 
 
@@ -41,6 +44,51 @@ def test_the_command_measures_everything(tmp_path: Path, postgresql_server: str)
     assert written.endswith("\nafter\n")
     assert growth_report.markdown(results) in written
     assert "\nold\n" not in written
+
+
+def test_a_promise_is_measured_by_itself(
+    tmp_path: Path, postgresql_server: str, scale: Callable[[int, int], int]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{growth_report.PROMISES_BEGIN}\n{growth_report.PROMISES_END}\n", encoding="utf-8")
+    names = ["U2", "A1", "P3", "P4", "P5", "U3", "I1"][: scale(1, 7)]
+    options = ["--rows", "200", "--rounds", "1", "--server", postgresql_server]
+    # Whether so little keeps what is promised of much is not asked.
+    growth.main(["--only", *names, *options, "--output", str(tmp_path), "--page", str(page)])
+    results = json.loads((tmp_path / growth.PROMISES_FILE).read_text(encoding="utf-8"))
+    assert sorted(results) == sorted(names)
+    assert all(figure["value"] > 0 for found in results.values() for figure in found["figures"])
+    assert growth_report.promises(results) in page.read_text(encoding="utf-8")
+
+
+def test_a_promise_is_kept_at_most_or_at_least() -> None:
+    figure = Figure("a call", 2.0, "ms", 3.0)
+    assert figure.kept
+    assert not figure._replace(value=3.1).kept
+    assert not figure._replace(at_least=True).kept
+    found = {"figures": [figure._asdict(), figure._replace(value=4.0, valid=False)._asdict()]}
+    assert growth_report.promises({"P0": found}).splitlines()[2:] == [
+        "| P0 | a call | 2 ms | ≤ 3 ms | ✓ |",
+        "| P0 | a call | 4 ms | ≤ 3 ms | void |",
+    ]
+    assert not growth_report.are_kept(found)
+
+
+def test_the_picture_has_a_line_for_each_call() -> None:
+    results = json.loads((PERFORMANCE / growth.COST_FILE).read_text(encoding="utf-8"))
+    drawn = growth_picture.svg(results)
+    assert (PERFORMANCE / growth.COST_FILE).with_suffix(".svg").read_text(encoding="utf-8") == drawn
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter() if text.tag.endswith("}text")]
+    assert set(growth_cost.CALLS) < set(texts)
+    assert {"1,000,000", "1 ms", "rows in one table"} < set(texts)
+
+
+def test_the_page_shows_the_promises_that_were_measured() -> None:
+    results = json.loads((PERFORMANCE / growth.PROMISES_FILE).read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "PERFORMANCE.md").read_text(encoding="utf-8")
+    shown = page.partition(growth_report.PROMISES_BEGIN + "\n")[2].partition(growth_report.PROMISES_END)[0]
+    assert shown == growth_report.promises(results)
+    assert list(results) == list(PROMISES)
 
 
 def test_a_sequential_scan_fails_the_command(tmp_path: Path) -> None:
