@@ -18,6 +18,7 @@ from cloudpub_models import (
     Lease,
     Manager,
     Managers,
+    PrunedManager,
     QueryBuilder,
     Scope,
     Statement,
@@ -181,7 +182,7 @@ def test_every_result_is_known_to_this_test():
     exported = {getattr(cloudpub_models, name) for name in cloudpub_models.__all__}
     classes = {cls for cls in exported if isinstance(cls, type) and cls.__module__.startswith(rooms)}
     classes = {cls for cls in classes if not is_typeddict(cls)}
-    assert classes == {*RESULTS, Lease, Manager, Managers, Scope}
+    assert classes == {*RESULTS, Lease, Manager, Managers, PrunedManager, Scope}
 
 
 @pytest.mark.parametrize("name", dto.__all__)

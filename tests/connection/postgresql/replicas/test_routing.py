@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
+from types import FrameType
 from typing import Any
 from uuid import uuid4
 
@@ -646,3 +649,24 @@ def test_rows_in_memory_are_the_primarys(opened: Opened, standby: Standby) -> No
                     assert users.get_by_id(ada.id).email.endswith(".org")
     finally:
         database.history.disable()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_without_replicas_nothing_of_this_is_run(database: Database) -> None:
+    called: set[str] = set()
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            called.add(frame.f_code.co_filename)
+
+    ada = insert_user(database)
+    sys.setprofile(note)
+    try:
+        for read in READS.values():
+            read(Managers(database), ada)
+        with database.transaction():
+            Managers(database).users.update_by_id(ada.id, {"password_hash": "…"})
+    finally:
+        sys.setprofile(None)
+    assert any("cloudpub_models/connection/postgresql/engine.py" in Path(file).as_posix() for file in called)
+    assert not any("cloudpub_models/connection/postgresql/replicas" in Path(file).as_posix() for file in called)
