@@ -16,6 +16,7 @@ from cloudpub_models.connection.transactions import IsolationLevel
 from cloudpub_models.errors import LockNotAvailableError
 from cloudpub_models.platform.rollups import counting
 from tests.platform.rollups.conftest import BEGIN, Insert
+from tests.schema.partitions.days import DAY, with_days
 from tests.waiting import LONG_ENOUGH
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
@@ -263,3 +264,36 @@ def test_who_may_only_write_invocations_leaves_marks(
     finally:
         rolled.database.raw_execute(f"DROP OWNED BY {role}")
         rolled.database.raw_execute(f"DROP ROLE {role}")
+
+
+def test_rows_that_change_in_and_between_partitions_are_counted_again(
+    managers: Managers, resize: Function, statements: Any
+) -> None:
+    invocations = managers.function_invocations
+    begin = with_days(managers.database, "function_invocations", 4)
+    invocations.enable_rollups()
+    managers.database.reads_rollups = True
+    rows = [
+        {"function_id": resize.id, "status": "success", "duration_ms": number, "timestamp": begin + number * DAY / 6}
+        for number in range(24)
+    ]
+    made = invocations.batch_insert(rows, returning=True)
+    invocations.rollup(begin + 4 * DAY)
+
+    def by_day() -> list[int]:
+        return [day.total for day in invocations.get_daily_stats(resize, 4, until=begin + 4 * DAY - DAY / 2)]
+
+    assert by_day() == [6, 6, 6, 6]
+    invocations.update_by_id(made[0].id, {"timestamp": begin + 3 * DAY + DAY / 3})
+    assert by_day() == [5, 6, 6, 7]
+    invocations.batch_insert(rows[::6])
+    assert by_day() == [6, 7, 7, 8]
+    invocations.delete({"id": [made[7].id, made[13].id]})
+    assert by_day() == [6, 6, 6, 8]
+    statements.clear()
+    invocations.rollup(begin + 4 * DAY)
+    assert by_day() == [6, 6, 6, 8]
+    assert invocations.prune(begin + 2 * DAY) == 12
+    assert any("TRUNCATE" in sql for sql in statements.sql)
+    assert by_day() == [6, 6, 6, 8]
+    assert invocations.get_function_stats(resize, begin).total == 26
