@@ -99,6 +99,7 @@ class CachedRows:
         self.found: OrderedDict[Key, _Entry] = OrderedDict()
         self._keys: dict[str, dict[Any, set[Key]]] = {}
         self._fills: dict[Key, _Fill] = {}
+        self._kind: Kind | None = None
         self._recorded: frozenset[str] = frozenset()
         self._position: Any = None
         self._life: str | None = None
@@ -144,7 +145,9 @@ class CachedRows:
                         self._empty()
                         continue
                     self._known.add(connection)
-            found = engine.fetch(*_kind_of(engine).changed_rows(position, _MOST_CHANGES + 1))
+            if self._kind is None:
+                self._kind = _kind_of(engine)
+            found = engine.fetch(*self._kind.changed_rows(position, _MOST_CHANGES + 1))
             changes = [change for change in found if change[-1] is not None]
             with self._lock:
                 if beginning != self._beginnings:

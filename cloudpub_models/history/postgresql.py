@@ -36,6 +36,7 @@ from cloudpub_models.sql.values import text_literal
 
 json_separators = (", ", ": ")
 events = ("insert", "update", "delete", "truncate")
+migrations_take_triggers = False
 _ARRAY = "jsonb_build_array({})::text"
 
 _LOG = (

@@ -125,7 +125,9 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
     A tracked table that the migration has made is recorded from here on; one that it has renamed keeps its changes.
     """
     kind = kind_of(database)
-    for old, name in _renamed(database).items():
+    renamed = _renamed(database)
+    whole = tables_with_triggers(database) | set(renamed.values())
+    for old, name in renamed.items():
         for statement in kind.without_triggers(old):
             send(database, statement)
         log = log_of(database)
@@ -136,6 +138,10 @@ def keep_current(database: peewee.Database, models: Iterable[type[peewee.Model]]
         if not kind.current(database, table):
             _make_triggers(database, table)
         if table.name not in begun:
+            kind.note(database, BEGINS, table.name)
+        elif table.name not in whole and not kind.migrations_take_triggers:
+            # Somebody has taken its triggers away meanwhile: what was written since is not known.
+            kind.note(database, ENDS, table.name)
             kind.note(database, BEGINS, table.name)
 
 

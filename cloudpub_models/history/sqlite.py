@@ -34,6 +34,7 @@ from cloudpub_models.sql.values import text_literal
 
 json_separators = (",", ":")
 events = ("insert", "update", "delete")
+migrations_take_triggers = True
 _ARRAY = "json_array({})"
 
 _LOG = (

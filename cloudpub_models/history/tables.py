@@ -82,6 +82,9 @@ class Kind(Protocol):
     events: tuple[str, ...]
     """What there is a trigger for on each recorded table."""
 
+    migrations_take_triggers: bool
+    """Whether a migration may take triggers of a table away that it alters, so that others had no time to write."""
+
     def log(self, database: peewee.Database) -> list[str]:
         """Return the statements that make the log where it is not there."""
 

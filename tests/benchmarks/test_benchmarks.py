@@ -200,4 +200,4 @@ def test_what_rows_take_that_come_from_memory_is_measured(capsys):
     from benchmarks import rows_in_memory
 
     assert rows_in_memory.main(["--rounds", "2", "--database", "sqlite"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 6

@@ -12,6 +12,7 @@ import pytest
 from cloudpub_models import Change, Database, Managers, User, errors
 from cloudpub_models.history.feed.positions import Key
 from cloudpub_models.history.feed.reading import _whole_transactions
+from tests.history.test_changes import later_than_all_changes
 from tests.waiting import LONG_ENOUGH
 
 
@@ -271,6 +272,24 @@ def test_what_was_written_while_a_trigger_was_gone_is_a_gap(recorded: Database) 
     recorded.history.move_consumer("a", "now")
     with recorded.feed("a") as batch:
         assert batch == []
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_migration_that_makes_a_trigger_again_leaves_a_gap(recorded: Database) -> None:
+    users = Managers(recorded).users
+    ada = users.insert({"email": "ada@example.com", "password_hash": "…"})
+    before = later_than_all_changes()
+    with recorded.feed("a") as batch:
+        assert len(batch) == 1
+    recorded.history.keep_current()
+    assert recorded.raw_query_all("SELECT 1 FROM changes WHERE operation = 'E'") == []
+    recorded.raw_execute("DROP TRIGGER users_record_update ON users")
+    users.update_by_id(ada.id, {"email": "unseen@e.org"})
+    recorded.history.keep_current()
+    with pytest.raises(errors.FeedGapError, match="got the end of the recording of users"), recorded.feed("a"):
+        pass
+    with pytest.raises(errors.HistoryError):
+        users.as_of(before).find_by_id(ada.id)
 
 
 def test_one_cannot_begin_where_nothing_is_recorded(database: Database) -> None:
