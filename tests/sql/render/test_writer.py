@@ -246,6 +246,8 @@ def test_a_shape_is_rendered_once() -> None:
 def test_values_counted() -> None:
     tree = Group.all(Comparison(A, "BETWEEN"), Group.all(Comparison(B, "IN"), RawCondition("x = @y")))
     assert parameter_count(tree) == 3
+    several = PositionalCondition(("x > ", " OR y = ", "")), RowComparison((A, B), ">"), Negation(Comparison(A, "="))
+    assert [parameter_count(condition) for condition in (*several, Group.all(*several))] == [2, 2, 1, 5]
     with pytest.raises(InvalidQueryError, match="expected one of the operators"):
         parameter_count(Comparison(A, "LIKE ANY"))
 
