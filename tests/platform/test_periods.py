@@ -176,3 +176,19 @@ def test_a_series_of_too_many_slots_is_refused_by_name():
     assert len(days) == 40_000
     assert days.of_slot(0) == 0
     assert len(last_days(100_000, datetime(2026, 1, 1, tzinfo=UTC), UTC)) == 100_000
+
+
+def test_the_most_slots_are_as_many_as_the_most_days_have_quarters_of_an_hour() -> None:
+    """A clock is moved by quarters of an hour at the least, so that no series of today's zones is refused."""
+    begin, second = datetime(2024, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+    most = 100_000 * 24 * 4
+    assert Buckets([begin, begin + second, begin + most * second], UTC).slot_seconds == 1
+    with pytest.raises(InvalidQueryError, match="ahead of UTC by whole minutes"):
+        Buckets([begin, begin + second, begin + (most + 1) * second], UTC)
+
+
+def test_a_slot_lies_in_the_bucket_that_begins_with_it() -> None:
+    begin = datetime(2024, 1, 1, tzinfo=UTC)
+    buckets = Buckets([begin + timedelta(hours=hours) for hours in (0, 2, 3, 5)], UTC)
+    assert buckets.slot_seconds == 3600
+    assert [buckets.of_slot(slot) for slot in range(5)] == [0, 0, 1, 2, 2]
