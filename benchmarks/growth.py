@@ -33,7 +33,10 @@ PROMISES_FILE, COST_FILE = "promises.json", "cost.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, or take an earlier run's figures, and write the report."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.only and options.page is not None and options.output is None:
+        parser.error("expected --output beside --page: the page shows what earlier runs have left there, too")
     # Told to end, leave as from an error: with the server stopped and the database gone.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     if options.only:

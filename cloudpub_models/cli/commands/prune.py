@@ -1,11 +1,10 @@
-"""``cloudpub prune``: old log lines and invocations deleted in batches, so that nobody who writes has to wait."""
+"""``cloudpub prune``: old rows of a table that only grows, deleted so that nobody who writes has to wait."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +13,8 @@ from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
 from cloudpub_models.cli.shown.terminal import print_line, print_note
+from cloudpub_models.entity.partitioned import partition_column
+from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.registry import Managers
 from cloudpub_models.sql import operators
 
@@ -21,13 +22,7 @@ from cloudpub_models.sql import operators
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")
 _ASKED_BELOW = timedelta(days=1)
-
-
-class Prunable(StrEnum):
-    """What can be pruned."""
-
-    LOGS = "logs"
-    INVOCATIONS = "invocations"
+_SHORT = {"logs": "function_logs", "invocations": "function_invocations"}
 
 
 def length_of_time(text: str | timedelta) -> timedelta:
@@ -86,7 +81,9 @@ def moment_before(text: str | datetime) -> datetime:
 @takes_target()
 def prune(
     target: Target,
-    what: Annotated[Prunable, typer.Argument(metavar="WHAT", help="logs or invocations.")],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="logs, invocations, or a table whose model says partitioned_by.")
+    ],
     older_than: Annotated[
         datetime,
         typer.Option(
@@ -101,20 +98,20 @@ def prune(
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows a transaction deletes.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete log lines or invocations from before a moment, the oldest first.
+    """Delete log lines, invocations or what else only grows, from before a moment, the oldest first.
 
     It asks first where the moment is less than a day ago.
 
     Each batch is a transaction of its own: what is deleted stays deleted when the command is interrupted, and the same
     command goes on.
     """
+    table = target.table(_SHORT.get(what, what)).name
+    moment = partition_column(target.models[table])
     watch = Stopwatch()
     deleted = 0
     with target.opened() as database:
-        managers = Managers(database)
-        manager = managers.function_logs if what is Prunable.LOGS else managers.function_invocations
-        table = manager.model._meta.table_name
-        found = manager.count({"timestamp": operators.lt(older_than)})
+        manager: PrunedManager[Any] = getattr(Managers(database), table)
+        found = manager.count({moment: operators.lt(older_than)})
         if not dry_run:
             if found and older_than > datetime.now(UTC) - _ASKED_BELOW:
                 print_note(f"{found:,} of the {manager.count():,} rows of {table} would go, also of the last day")

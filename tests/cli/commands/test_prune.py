@@ -133,3 +133,23 @@ def test_an_interrupted_run_says_how_far_it_came(
     assert result.exit_code != 0
     assert "4 of 6 rows are deleted" in result.stderr
     assert counts(managers) == (6, 10)
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "told"),
+    [
+        ("lines", 2, "expected a table; got 'lines'"),
+        ("functions", 1, "expected a table whose model says by which column it is partitioned; got functions"),
+    ],
+)
+def test_what_has_no_old_rows_is_named(run: Run, url: str, managers: Managers, what: str, code: int, told: str) -> None:
+    result = run("prune", what, "--older-than", "4d", "--database", url)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert told in " ".join(result.stderr.split())
+    assert counts(managers) == (10, 10)
+
+
+def test_a_table_by_its_own_name(run: Run, url: str, managers: Managers) -> None:
+    result = run("prune", "function_logs", "--older-than", "4d", "--database", url)
+    assert result.stdout.startswith("deleted 6 rows of function_logs in ")
+    assert counts(managers) == (4, 10)
