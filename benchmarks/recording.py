@@ -3,19 +3,25 @@
 Both databases are of one kind, on one server or disk, and are written in turn in one run. What counts is the processor
 time of this process and of the server's for its session (Linux), which waits for nobody. Where two databases without a
 log differ by more than 2 %, the measurement is void.
+
+With ``--writers`` so many threads commit at once to PostgreSQL, which waits for the disk; what counts then is how many
+commits a second there are, by turns where the log is off and where it is on.
 """
 
 from __future__ import annotations
 
 import itertools
+import statistics
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.databases import Dialect, session_clock
+from benchmarks.databases import Dialect, postgresql_database, session_clock
 from benchmarks.measuring import Contestant, measure
 from benchmarks.side_by_side import options_of, show, three_databases
-from cloudpub_models import ALL_ROWS, Managers, operators
+from cloudpub_models import ALL_ROWS, Database, Managers, operators
 
 # Of the functions that there are to delete: so many are in a batch, and so many go at once.
 _IN_A_BATCH, _AT_ONCE = 1 / 8, 1 / 40
@@ -25,7 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
     parser = options_of("recording", __doc__, rounds=60)
     parser.add_argument("--rows", type=int, default=40_000, help="how many functions there are to delete")
+    parser.add_argument("--writers", type=int, default=0, help="how many commit at once")
     options = parser.parse_args(arguments)
+    if options.writers:
+        ratio = commits(options.writers, options.rounds)
+        print(f"commits a second where the log is on, times those where it is off: {ratio:.2f}")
+        return 0
     show(options.database, lambda kind: ratios(kind, options.rounds, options.rows))
     return 0
 
@@ -49,6 +60,44 @@ def ratios(kind: Dialect, rounds: int, rows: int) -> dict[str, str]:
             for database in databases:
                 Managers(database).users.delete(ALL_ROWS)
     return found
+
+
+def commits(writers: int, rounds: int) -> float:
+    """Return how many commits of PostgreSQL there are where the log is on, as a multiple of those where it is off."""
+    ratios = []
+    with ExitStack() as opened:
+        first = opened.enter_context(postgresql_database(None, "on"))
+        targets = [first, opened.enter_context(postgresql_database(first.target, "on"))]
+        databases = [Database(target.url, max_connections=writers) for target in targets]
+        for database in databases:
+            opened.callback(database.close)
+        databases[-1].history.enable()
+        ids = [_functions(Managers(database), writers) for database in databases]
+        for _ in range(rounds):
+            off, on = (
+                _commits_of_a_second(Managers(each), of_each) for each, of_each in zip(databases, ids, strict=True)
+            )
+            ratios.append(on / off)
+    return statistics.median(ratios)
+
+
+def _commits_of_a_second(managers: Managers, ids: Sequence[int]) -> int:
+    """Have a thread for each of some functions give it one name after the other, and return how often all have."""
+    counts = [0] * len(ids)
+    ends = time.monotonic() + 1
+
+    def write(place: int) -> None:
+        with managers.users.database.session():
+            while time.monotonic() < ends:
+                managers.functions.update_by_id(ids[place], {"name": f"{place}: {counts[place]}"})
+                counts[place] += 1
+
+    threads = [threading.Thread(target=write, args=(place,)) for place in range(len(ids))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts)
 
 
 Operation = tuple[Callable[[Any], Any], Iterator[Any]]
