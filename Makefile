@@ -12,8 +12,8 @@ hooks:  # have git run "make check" before each commit
 	.venv/bin/pip install pre-commit && .venv/bin/pre-commit install
 
 test:  # all tests, as fast as two cores go
-	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not alone'
 	.venv/bin/python -m pytest -m alone
+	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not alone'
 
 soak:  # the long versions of the tests that have one
 	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak

@@ -92,8 +92,8 @@ def test_ci_installs_and_tests_as_the_readme_says():
     # Whoever runs the one command runs what CI runs in two parts.
     parts = [line.removeprefix(test) for line in script if line.startswith(test.removesuffix(" --cov"))]
     assert re.findall(r" -m ('not alone' --cov|alone)$", "\n".join(parts), re.MULTILINE) == [
-        "'not alone' --cov",
         "alone",
+        "'not alone' --cov",
     ]
 
 

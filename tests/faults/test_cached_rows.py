@@ -149,7 +149,6 @@ def primary() -> Iterator[Server]:
     server.remove()
 
 
-@pytest.mark.alone
 def test_a_server_that_forgets_its_last_transactions(primary: Server) -> None:
     """It gives their numbers to others, which no position would notice."""
     primary.execute("ALTER SYSTEM SET synchronous_commit = off")
@@ -173,7 +172,6 @@ def test_a_server_that_forgets_its_last_transactions(primary: Server) -> None:
     database.close()
 
 
-@pytest.mark.alone
 def test_a_standby_keeps_nothing_and_when_it_is_promoted_all_begins_anew(primary: Server) -> None:
     standby = Standby(primary)
     try:

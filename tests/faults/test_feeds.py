@@ -163,7 +163,6 @@ def consume(_number: int, url: str, folder: str, until: float) -> None:
     database.close()
 
 
-@pytest.mark.alone
 def test_consumers_that_are_killed_leave_every_effect_once(
     bank_url: str, tmp_path: Path, start_workers: Callable[..., Any], scale: Callable[[int, int], int]
 ) -> None:
@@ -206,7 +205,6 @@ def standby(primary: Server) -> Iterator[Standby]:
     server.remove()
 
 
-@pytest.mark.alone
 def test_a_standby_refuses_and_goes_on_when_it_is_promoted(primary: Server, standby: Standby, tmp_path: Path) -> None:
     primary.execute("CREATE DATABASE bank")
     database = open_bank(primary.url_at(primary.port, "bank"), str(tmp_path))
@@ -239,7 +237,6 @@ def test_a_standby_refuses_and_goes_on_when_it_is_promoted(primary: Server, stan
     replica.close()
 
 
-@pytest.mark.alone
 def test_what_was_restored_from_another_server_is_found(primary: Server, tmp_path: Path) -> None:
     """A dump brings numbers of transactions that its new server has yet to give out, and positions among them."""
     other = Server()

@@ -20,7 +20,7 @@ import pytest
 from cloudpub_models import Component, Database, Managers
 from cloudpub_models.errors import ForeignKeyViolationError
 from cloudpub_models.schema import Migrator
-from tests.waiting import wait_until
+from tests.waiting import LONG_ENOUGH, wait_until
 
 # What the interpreter lets a handler interrupt: a function as it begins, and what comes after a function of C.
 MOMENTS = ("call", "c_return")
@@ -395,10 +395,11 @@ def test_real_signals_at_random_lose_no_work_that_was_acknowledged(shop, scale, 
         acknowledged.append(name)
 
     before = signal.signal(signal.SIGALRM, expire)
-    until = time.monotonic() + scale(4, 120)
+    until = time.monotonic() + scale(2, 120)
     numbers = itertools.count()
     try:
-        while time.monotonic() < until:
+        while time.monotonic() < until or min(interrupts, len(acknowledged)) <= 100:
+            assert time.monotonic() < until + LONG_ENOUGH
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, chance.choice((4e-3, 4e-2))))
                 # Not for ever: in a finalizer the interpreter swallows what a handler raises.
@@ -411,6 +412,4 @@ def test_real_signals_at_random_lose_no_work_that_was_acknowledged(shop, scale, 
         signal.signal(signal.SIGALRM, before)
     require_nothing_is_left(database, observer)
     assert set(acknowledged) <= observer.names()
-    assert interrupts > 100
-    assert len(acknowledged) > 100
     print(f"{interrupts} interrupts, {len(acknowledged)} units of work acknowledged, all of them there")

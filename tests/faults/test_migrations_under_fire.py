@@ -14,8 +14,6 @@ from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.migrations.postgresql import Session
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 STEPS = 50
 LOCKED = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory'"
 

@@ -37,6 +37,22 @@ def standby(primary: Server) -> Iterator[Standby]:
     server.remove()
 
 
+@pytest.fixture(scope="module")
+def lasting_primary() -> Iterator[Server]:
+    """One that no test ends."""
+    server = migrated_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def lasting_standby(lasting_primary: Server) -> Iterator[Standby]:
+    """Its standby, whose replay each test leaves going on."""
+    server = Standby(lasting_primary)
+    yield server
+    server.remove()
+
+
 class Reader(threading.Thread):
     """Writes a user's row again and again, and reads it back by its own managers or by another program's."""
 
@@ -65,18 +81,18 @@ class Reader(threading.Thread):
 
 
 def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
-    scale: Scale, primary: Server, standby: Standby
+    scale: Scale, lasting_primary: Server, lasting_standby: Standby
 ) -> None:
-    writer, other = (Database(primary.url, replicas=[standby.url]) for _ in range(2))
+    writer, other = (Database(lasting_primary.url, replicas=[lasting_standby.url]) for _ in range(2))
     over = threading.Event()
     readers = [Reader(writer, reader, over, by_token=reader is not writer) for reader in (writer, writer, other, other)]
     for reader in readers:
         reader.start()
     until = time.monotonic() + scale(3, 60)
     while time.monotonic() < until:
-        standby.execute("SELECT pg_wal_replay_pause()")
+        lasting_standby.execute("SELECT pg_wal_replay_pause()")
         time.sleep(0.4)
-        standby.execute("SELECT pg_wal_replay_resume()")
+        lasting_standby.execute("SELECT pg_wal_replay_resume()")
         time.sleep(0.6)
     over.set()
     for reader in readers:
@@ -91,18 +107,18 @@ def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
 
 
 def test_any_sequence_of_calls_is_as_on_one_server(
-    scale: Scale, primary: Server, standby: Standby, monkeypatch: pytest.MonkeyPatch
+    scale: Scale, lasting_primary: Server, lasting_standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Managers against a dict, beside a standby whose replay stops and goes on; it is asked after each write."""
     monkeypatch.setattr(floors, "_SOON_SECONDS", 0.0)
-    database = Database(primary.url, replicas=[standby.url])
+    database = Database(lasting_primary.url, replicas=[lasting_standby.url])
     over = threading.Event()
 
     def stop_and_go() -> None:
         while not over.wait(0.1):
-            standby.execute("SELECT pg_wal_replay_pause()")
+            lasting_standby.execute("SELECT pg_wal_replay_pause()")
             over.wait(0.05)
-            standby.execute("SELECT pg_wal_replay_resume()")
+            lasting_standby.execute("SELECT pg_wal_replay_resume()")
 
     thread = threading.Thread(target=stop_and_go)
     thread.start()
@@ -115,8 +131,10 @@ def test_any_sequence_of_calls_is_as_on_one_server(
     database.close()
 
 
-def test_what_choosing_costs_is_measured(primary: Server, standby: Standby, capsys: pytest.CaptureFixture[str]) -> None:
-    assert replicas.main([primary.url, standby.url, "--rounds", "1"]) == 0
+def test_what_choosing_costs_is_measured(
+    lasting_primary: Server, lasting_standby: Standby, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replicas.main([lasting_primary.url, lasting_standby.url, "--rounds", "1"]) == 0
     assert "find_by_id, " in capsys.readouterr().out
 
 

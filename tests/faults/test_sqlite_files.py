@@ -16,8 +16,6 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.errors import ConnectionFailedError, InvalidQueryError, LockNotAvailableError, StorageError
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def url(tmp_path):
@@ -41,6 +39,7 @@ def increment(number, url, count):
     return longest
 
 
+@pytest.mark.alone
 def test_read_modify_writes_of_eight_processes_are_exact(url, start_workers, scale):
     database = Database(url)
     database.raw_execute("CREATE TABLE counters (value INT)")
@@ -63,6 +62,7 @@ def open_and_write(number, url, at):
     database.close()
 
 
+@pytest.mark.alone
 def test_a_new_file_may_be_opened_by_many_at_once(tmp_path, start_workers):
     for attempt in range(5):
         url = f"sqlite:///{tmp_path}/new-{attempt}.db"
@@ -235,6 +235,7 @@ def read_and_write(number, database):
     return seen, "written"
 
 
+@pytest.mark.alone
 def test_a_forked_child_does_not_use_its_parents_handle(url, start_workers):
     database = Database(url, busy_timeout=0.3)
     database.raw_execute("CREATE TABLE rows (n INT)")

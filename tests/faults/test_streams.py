@@ -6,8 +6,6 @@ from cloudpub_models import Database, Managers
 from cloudpub_models.errors import ConnectionLostError
 from tests.faults.servers import terminate_backends
 
-pytestmark = pytest.mark.alone
-
 LOGS = """
     INSERT INTO function_logs (function_id, level, message)
     SELECT @function, 'info', 'line ' || n FROM generate_series(1, @count) AS n
