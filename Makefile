@@ -1,5 +1,9 @@
 # The everyday commands; `make` alone says which there are.
 
+# Rooms whose tests read and write rows of logs and invocations, and test no schema.
+ROWS = tests/manager tests/platform tests/connection tests/history tests/work tests/graphql tests/archive tests/cells \
+	tests/entity tests/dto tests/test_*.py
+
 .PHONY: help install hooks test soak partitioned distributed refusing check format pages pictures bounds ci
 
 help:  # what there is
@@ -18,8 +22,8 @@ test:  # all tests, as fast as two cores go
 soak:  # the long versions of the tests that have one
 	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak
 
-partitioned:  # the tests of managers and the platform on partitioned tables
-	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform
+partitioned:  # the tests of all that reads and writes rows on partitioned tables
+	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql -m 'not alone' $(ROWS)
 
 distributed:  # the tests of managers and the platform on tables as Citus allows them
 	CLOUDPUB_DISTRIBUTED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform

@@ -87,3 +87,28 @@ def lookups(managers: Managers, function: Function) -> dict[str, Callable[[], ob
 
 def between(begin: datetime) -> Any:
     return operators.between(begin, begin + DAY - timedelta(microseconds=1))
+
+
+def test_by_id_alone_in_many_partitions(
+    managers: Managers, database_url: str, scale: Callable[[int, int], int]
+) -> None:
+    """Each of them is asked; which they are is found out once for a statement that is prepared."""
+    days = scale(60, 367)
+    with_days(managers.database, "function_logs", days)
+    fill(managers, days)
+    database = Database(database_url, prepared=True)
+    logs = Managers(database).function_logs
+    with database.session():
+        for number in range(1, 21):
+            assert logs.get_by_id(number).message == f"line {number - 1}"
+        ((planned, not_planned),) = database.engine.fetch(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements "
+            "WHERE statement LIKE '%FROM function_logs WHERE id = $1%'",
+            None,
+        )
+        read, tables = pages(database, lambda: logs.get_by_id(20))
+    assert planned <= 5
+    assert not_planned >= 15
+    assert tables == {part.name for part in database.partitions("function_logs")}
+    assert read <= 3 * len(tables)
+    database.close()

@@ -76,7 +76,7 @@ def attach(database: peewee.Database, migration: MigrationRun, table: Partitione
     migration.step(partial(_drop_check, database, table, check))
     require_partitionable(database, table)
     keys = keys_of(database, table)
-    _require_none_from(database, table, until)
+    migration.step(partial(_require_none_from, database, table, until))
     try:
         for key in keys:
             migration.step_by_itself(partial(_make_index, database, table, key))

@@ -128,8 +128,8 @@ def partition(
     table = _partitionable(database, model)
     with MigrationRun(database, AppliedMigrations(database), _LOCK_TIMEOUT_SECONDS) as migration:
         try:
+            plan = migration.step(partial(_plan, database, model, width, ahead, way))
             clear(database, migration, table)
-            plan = _plan(database, model, width, ahead, way)
             if plan.way == "move":
                 move(database, migration, table, plan.width, plan.ranges, widens=plan.widens)
                 return plan.names
