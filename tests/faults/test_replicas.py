@@ -16,7 +16,7 @@ from cloudpub_models.connection.postgresql.replicas import floors
 from cloudpub_models.errors import CloudpubError, CommitUnknownError, ConnectionFailedError, ConnectionLostError
 from tests.abuse.test_model_machine import run
 from tests.faults.servers import Server, Standby, migrated_server
-from tests.waiting import wait_until
+from tests.waiting import LONG_ENOUGH, wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -123,11 +123,14 @@ def test_any_sequence_of_calls_is_as_on_one_server(
     thread = threading.Thread(target=stop_and_go)
     thread.start()
     try:
-        run(Managers(database), scale(15, 500), 40)
+        # On a machine that has much else to do the standby may be behind each time that it is asked.
+        until = time.monotonic() + LONG_ENOUGH
+        while not database.replicas()[0].reads:
+            assert time.monotonic() < until
+            run(Managers(database), scale(15, 500), 40)
     finally:
         over.set()
         thread.join()
-    assert database.replicas()[0].reads > 0
     database.close()
 
 
