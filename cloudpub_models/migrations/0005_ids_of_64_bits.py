@@ -2,9 +2,8 @@
 
 On PostgreSQL a wider id means that the table is written anew while nobody can read or write it. So a table of up to
 64 MB, which takes less than a second, is changed; a larger one keeps its ids, which work as before until two thousand
-million rows have been written, and a warning says so. ``cloudpub partition`` widens them while others write, by copying
-the table into partitions; ``cloudpub migrate check`` tells such a table for as long as it is there, with the statements
-for a quiet hour. A view, a policy or a trigger that names the id stands in the way as well.
+million rows have been written, and a warning says what widening them takes. ``cloudpub migrate check`` tells such a
+table for as long as it is there. A view, a policy or a trigger that names the id stands in the way as well.
 
 The rows that are there keep their UUIDs. SQLite's ids have 64 bits already, and its default stays as it is: there, what
 is written past the managers has a random UUID.
@@ -100,8 +99,8 @@ def what_it_takes(table: str, found: State) -> str:
     why = "a view, a policy or a trigger names them" if found.is_named else f"widening them writes {size} anew"
     how = "drop that first" if found.is_named else "nobody can read or write the table meanwhile"
     return (
-        f"the ids of {table} stay INTEGER, since {why}: {how}; 'cloudpub partition {table}' widens them while others "
-        "write, and the statements for a quiet hour are in 'cloudpub migrate check'"
+        f"the ids of {table} stay INTEGER, since {why}: {how}; the statements for a quiet hour are in "
+        "'cloudpub migrate check'"
     )
 
 
