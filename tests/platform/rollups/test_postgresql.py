@@ -266,6 +266,7 @@ def test_who_may_only_write_invocations_leaves_marks(
         rolled.database.raw_execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_rows_that_change_in_and_between_partitions_are_counted_again(
     managers: Managers, resize: Function, statements: Any
 ) -> None:
