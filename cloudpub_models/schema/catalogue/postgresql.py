@@ -218,6 +218,8 @@ def read_partitions(database: peewee.Database, table: str) -> list[Partition]:
     """
     found = []
     for name, bound, rows, size in fetch(database, _PARTITIONS, (POSTGRESQL.quote(table),)):
+        if bound is None:
+            continue  # Somebody has dropped it since this statement began.
         limits = _RANGE.fullmatch(bound)
         begin, end = map(_moment, limits.groups()) if limits else (None, None)
         found.append(Partition(name, begin, end, rows, size))

@@ -207,6 +207,17 @@ def test_several_prune_at_once(old: Old, database_url: str) -> None:
     assert old.managers.function_logs.count() == 2 * EACH
 
 
+def test_one_that_is_dropped_while_partitions_are_listed_is_none_of_them(old: Old, another: Database) -> None:
+    names = old.names()
+    with another.transaction(isolation="REPEATABLE READ"):
+        another.raw_query_all("SELECT 1")
+        old.database.raw_execute(f"DROP TABLE {names[1]}")
+        # What the transaction sees is from before, what the server tells of it is not.
+        (seen,) = another.raw_query_all("SELECT 1 AS there FROM pg_class WHERE relname = @name", {"name": names[1]})
+        assert seen["there"]
+        assert [part.name for part in another.partitions("function_logs")] == [names[0], *names[2:]]
+
+
 def test_rollups_keep_the_statistics_of_what_goes(managers: Managers, resize: Function) -> None:
     begin = with_days(managers.database, "function_invocations", 4)
     invocations = managers.function_invocations
