@@ -80,7 +80,7 @@ OPERATIONS: dict[str, Operation] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.owners", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=240)
+    parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--functions", type=int, default=10, help="how many functions each of 50 users has")
     parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
     options = parser.parse_args(arguments)
