@@ -722,7 +722,9 @@ class Database(_PeeweeDatabase):
         model = model_of(self.models, table)
         with Session(self.engine):
             self.engine.expect_changes()
-            return partition(self.engine, model, width, ahead, way)
+            made = partition(self.engine, model, width, ahead, way)
+            self.engine.forget_partitions()
+            return made
 
     def partitions(self, table: str) -> list[Partition]:
         """Return the partitions of a table, the earliest first; none where it does not consist of any.

@@ -206,6 +206,9 @@ class Engine(peewee.Database, Sender):
     def expect_changes(self) -> None:
         """Have this thread's connection end with its block where what comes changes settings for more than that."""
 
+    def forget_partitions(self) -> None:
+        """Ask the database again which tables have partitions."""
+
     def with_all_tables(self) -> AbstractContextManager[None]:
         """Return a block in which this thread may name tables whose rows another database has, to change the tables."""
         return nullcontext()

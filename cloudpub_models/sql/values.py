@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from time import time_ns
 from typing import Any
 from uuid import UUID
@@ -43,13 +44,15 @@ def _json_writer() -> Callable[[object], str]:
     make, text = json.encoder.c_make_encoder, json.encoder.encode_basestring  # type: ignore[attr-defined]
     if make is None:
         return encoder.encode
-    write = make(None, encoder.default, text, None, encoder.key_separator, encoder.item_separator, False, False, False)
+    separators = encoder.key_separator, encoder.item_separator
+    try:
+        write = make(None, encoder.default, text, None, *separators, False, False, False)
+    except TypeError:  # it is Python's own business what that part takes
+        return encoder.encode
     return lambda value: "".join(write(value, 0))
 
 
 _write_json = _json_writer()
-# A second, as the moments in it begin.
-_written_second = (0, "")
 
 
 class Members(list[Any]):
@@ -302,13 +305,14 @@ def moment_to_text(moment: datetime) -> str:
 
 def now_to_text() -> str:
     """Return the present moment as ``moment_to_text`` would; what is the same for a second is written once."""
-    global _written_second  # replaced whole: no thread sees half of it
     seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
-    second, beginning = _written_second
-    if second != seconds:
-        beginning = moment_to_text(datetime.fromtimestamp(seconds, UTC))[:-6]
-        _written_second = seconds, beginning
-    return f"{beginning}{nanoseconds // 1000:06}"
+    return f"{_beginning_of(seconds)}{nanoseconds // 1000:06}"
+
+
+@lru_cache(maxsize=1)
+def _beginning_of(seconds: int) -> str:
+    """Return what the moments of a second begin with, up to their microseconds."""
+    return moment_to_text(datetime.fromtimestamp(seconds, UTC))[:-6]
 
 
 def _encode_time(value: time) -> str:

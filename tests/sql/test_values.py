@@ -170,10 +170,13 @@ def test_a_document_is_what_the_standard_library_writes(monkeypatch: pytest.Monk
     documents = [{"a": [1, 2.5, None, True, 'é\n"\\'], "b": {}}, [], "text", 5, 0.1, False, {"é": {"a": [[1]]}}]
     expected = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in documents]
     assert [json_to_text(one) for one in documents] == expected
-    # As where Python has no such part in C.
-    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
-    monkeypatch.setattr(sql_values, "_write_json", sql_values._json_writer())
-    assert [json_to_text(one) for one in documents] == expected
+    # As where Python has no such part in C, or one that takes something else.
+    for part_in_c in (None, lambda: None):
+        with monkeypatch.context() as patch:
+            patch.setattr(json.encoder, "c_make_encoder", part_in_c)
+            writer = sql_values._json_writer()
+        monkeypatch.setattr(sql_values, "_write_json", writer)
+        assert [json_to_text(one) for one in documents] == expected
 
 
 def test_the_present_moment_is_written_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:

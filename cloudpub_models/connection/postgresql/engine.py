@@ -328,6 +328,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             self._partitions_known[table] = asked_again
         return asked_again == math.inf
 
+    def forget_partitions(self) -> None:
+        self._partitions_known.clear()
+
     def continue_ids(self, table: str, column: str) -> None:
         quoted = POSTGRESQL.quote(table)
         sequence = "pg_get_serial_sequence(@table, @column)::regclass"

@@ -272,7 +272,6 @@ def test_rows_that_change_in_and_between_partitions_are_counted_again(
 ) -> None:
     invocations = managers.function_invocations
     begin = with_days(managers.database, "function_invocations", 4)
-    managers.database.close()  # An engine that has asked already would not know of partitions for a minute.
     invocations.enable_rollups()
     managers.database.reads_rollups = True
     rows = [

@@ -31,6 +31,12 @@ def bounds(partitions: list[Partition]) -> list[tuple[datetime | None, datetime 
     return [(part.begin, part.end) for part in partitions]
 
 
+def test_whoever_gives_a_table_partitions_knows_of_them_at_once(database: Database) -> None:
+    assert not database.engine.is_partitioned("function_logs")
+    database.partition("function_logs", "day")
+    assert database.engine.is_partitioned("function_logs")
+
+
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 def test_a_plain_table_has_none(database: Database) -> None:
     assert database.partitions("function_logs") == []
