@@ -84,7 +84,7 @@ class Cells:
         servers = self._named_servers()
         platform, is_new = self._as_a_step(self.database, lambda: self._begun(tables))
         done = [self._prepared(server, platform, tables) for server in servers]
-        if not self._of_bucket_on_main():
+        if not book.buckets_in(self.database):
             numbers = sorted(self._verified(platform, servers))
             self._as_a_step(self.database, lambda: book.give_buckets(self.database, spread(numbers)))
             is_new = True
@@ -158,7 +158,7 @@ class Cells:
         if self._known is None or self._known[0] is not engine:
             servers = self._named_servers()
             of_main = book.servers_in(self.database)
-            of_bucket = self._of_bucket_on_main() if of_main else []
+            of_bucket = book.buckets_in(self.database) if of_main else []
             if len(of_bucket) != BUCKETS:
                 raise ConfigurationError(
                     f"expected {self.database.url} to say which server has what; it does not: call "
@@ -166,9 +166,6 @@ class Cells:
                 )
             self._known = engine, _Layout(self._verified(of_main[book.MAIN], servers, set(of_bucket)), of_bucket)
         return self._known[1]
-
-    def _of_bucket_on_main(self) -> list[int]:
-        return book.buckets_in(self.database)
 
     def _verified(
         self, platform: UUID, servers: Sequence[Database], needed: Collection[int] = ()
@@ -178,20 +175,24 @@ class Cells:
         for server in servers:
             own = book.servers_in(server)
             if set(own.values()) != {platform}:
+                what = (
+                    "one of another platform: name another" if own else "not prepared: call managers.cells.initialize()"
+                )
                 raise ConfigurationError(
-                    f"expected a server of the history of {self.database.url}; got {server.url}, which is "
-                    f"{'one of another platform' if own else 'not prepared: call managers.cells.initialize()'}"
+                    f"expected a server of the history of {self.database.url}; got {server.url}, which is {what}"
                 )
             number = min(own)  # of all that it knows, itself
             if number in found or number == book.MAIN:
                 again = "which is the main database" if number == book.MAIN else "again"
-                raise ConfigurationError(f"expected each server of history= once; got {server.url}, {again}")
+                raise ConfigurationError(
+                    f"expected each server of history= once; got {server.url}, {again}: leave it out"
+                )
             found[number] = server
         missing = set(needed) - found.keys()
         if missing:
             raise ConfigurationError(
                 f"expected all servers in history= that have rows; number {', '.join(map(str, sorted(missing)))} is "
-                "missing"
+                "missing: name it as well"
             )
         return found
 

@@ -190,7 +190,9 @@ def _require_movable(database: peewee.Database, table: PartitionedTable, own_tri
     require_partitionable(database, table, tuple(own_triggers))
     cursor = database.execute_sql(_HINDRANCES, {"table": table.quoted, "policy": POLICY})  # type: ignore[no-untyped-call]
     for (hindrance,) in cursor.fetchall():
-        raise ConfigurationError(f"expected a table that can be copied; got {table.name} with {hindrance}")
+        raise ConfigurationError(
+            f"expected a table that can be copied; got {table.name} with {hindrance}: change that first"
+        )
 
 
 def _definition(database: peewee.Database, table: PartitionedTable) -> tuple[Any, ...]:
