@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cloudpub_models.component import Component as Component
     from cloudpub_models.connection.database import Database as Database
     from cloudpub_models.connection.default import database as database
+    from cloudpub_models.connection.keywords import DatabaseOptions as DatabaseOptions
     from cloudpub_models.connection.listeners import QueryEvent as QueryEvent
-    from cloudpub_models.connection.options import DatabaseOptions as DatabaseOptions
     from cloudpub_models.connection.reading import ReplicaStatus as ReplicaStatus
     from cloudpub_models.connection.transactions import Connection as Connection
     from cloudpub_models.dto import FunctionDeploymentDto as FunctionDeploymentDto
@@ -104,8 +104,8 @@ _NAMES_OF = {
     "cloudpub_models.component": ("Component",),
     "cloudpub_models.connection.database": ("Database",),
     "cloudpub_models.connection.default": ("database",),
+    "cloudpub_models.connection.keywords": ("DatabaseOptions",),
     "cloudpub_models.connection.listeners": ("QueryEvent",),
-    "cloudpub_models.connection.options": ("DatabaseOptions",),
     "cloudpub_models.connection.reading": ("ReplicaStatus",),
     "cloudpub_models.connection.transactions": ("Connection",),
     "cloudpub_models.dto": (

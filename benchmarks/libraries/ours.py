@@ -13,7 +13,7 @@ from benchmarks.data import Batch
 from benchmarks.databases import SQLITE_PRAGMAS
 from benchmarks.library import Library
 from cloudpub_models import Database, Managers, any_of, operators
-from cloudpub_models.connection.options import DatabaseOptions
+from cloudpub_models.connection.keywords import DatabaseOptions
 
 _COUNT_RELATED = """SELECT COUNT(*) AS count FROM functions INNER JOIN users ON users.id = functions.user_id
     WHERE users.email = @email"""

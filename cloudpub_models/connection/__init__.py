@@ -6,7 +6,6 @@ room.
 """
 
 from cloudpub_models.connection.database import Database
-from cloudpub_models.connection.options import DatabaseOptions
 from cloudpub_models.connection.transactions import Connection, Transaction
 
-__all__ = ["Connection", "Database", "DatabaseOptions", "Transaction"]
+__all__ = ["Connection", "Database", "Transaction"]

@@ -20,7 +20,7 @@ import peewee
 
 from cloudpub_models.component import PLATFORM, Component, in_order, load_component
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE, Engine
-from cloudpub_models.connection.options import DatabaseOptions, Options
+from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.scopes import Actor
 from cloudpub_models.connection.sessions import Session
 from cloudpub_models.connection.transactions import (
@@ -39,6 +39,7 @@ from cloudpub_models.sql.remembering import made_on_first_use
 from cloudpub_models.sql.values import check_count, check_text, json_to_text
 
 if TYPE_CHECKING:
+    from cloudpub_models.connection.keywords import DatabaseOptions
     from cloudpub_models.connection.listeners import Callback, Listeners
     from cloudpub_models.connection.opening import Elsewhere
     from cloudpub_models.connection.reading import ReadSource, ReplicaStatus
@@ -329,7 +330,7 @@ class Database(_PeeweeDatabase):
     def _server_at(self, url: DatabaseUrl) -> Database:
         server = Database(components=self._named_components, platform=self._platform)
         server._url, server._main = url, self
-        server._options = self._options._replace(history=(), replicas=(), cached_rows=0, require_owner=False)
+        server._options = self._options.changed(history=(), replicas=(), cached_rows=0, require_owner=False)
         return server
 
     def _elsewhere(self) -> Elsewhere | None:

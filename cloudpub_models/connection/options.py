@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.sql.identifiers import shown
+from cloudpub_models.sql.records import Record
 
 if TYPE_CHECKING:
     from cloudpub_models.connection.cursor_seal import CursorSeal
@@ -16,35 +17,7 @@ Causality = Literal["process", "thread"]
 _CAUSALITIES = get_args(Causality)
 
 
-class DatabaseOptions(TypedDict, total=False):
-    """The keyword arguments of ``Database`` and ``Database.initialize``, for type checkers."""
-
-    max_connections: int
-    pool_timeout: float
-    connect_timeout: float
-    statement_timeout: float
-    lock_timeout: float
-    idle_in_transaction_timeout: float
-    tcp_user_timeout: float
-    busy_timeout: float
-    application_name: str
-    transaction_pooler: bool
-    slow_query: float | None
-    prepared: bool
-    cursor_key: str | Sequence[str] | None
-    require_owner: bool
-    row_security: bool
-    rollups: bool
-    replicas: Sequence[str]
-    replica_max_lag: float | None
-    replica_wait: float
-    replica_causality: Causality
-    primary_share: float
-    cached_rows: int
-    history: Sequence[str]
-
-
-class Options(NamedTuple):
+class Options(Record):
     """How a database is opened and how long it may take; all times are seconds, and 0 means no limit.
 
     Attributes:
@@ -118,11 +91,10 @@ class Options(NamedTuple):
         Raises:
             ConfigurationError: an option is unknown or its value out of range.
         """
-        defaults = cls._field_defaults
         for name, value in keywords.items():
-            if name not in defaults:
+            if name not in cls._fields:
                 raise ConfigurationError(
-                    f"expected an option of a database; got {shown(name)}: {did_you_mean(name, defaults)}"
+                    f"expected an option of a database; got {shown(name)}: {did_you_mean(name, cls._fields)}"
                 )
             if name == "cursor_key":
                 keywords = keywords | {name: None if value is None else _cursor_seal(value)}
@@ -134,7 +106,7 @@ class Options(NamedTuple):
                         f"expected 'process' or 'thread' for the database option {name}; got {shown(value)}"
                     )
             else:
-                _check_option(name, value, defaults[name])
+                _check_option(name, value, getattr(cls, name))
         options = cls(**keywords)
         if options.prepared and options.transaction_pooler:
             raise ConfigurationError(

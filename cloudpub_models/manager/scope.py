@@ -17,7 +17,7 @@ from cloudpub_models.manager.arguments.conditions import ALL_ROWS, AllRows, Comb
 from cloudpub_models.manager.arguments.dotted import is_dotted
 from cloudpub_models.manager.relations import Link
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 
 # What may stand in an expression of a closed scope, beside names, values and numbers.
 _FUNCTIONS = ("ABS", "COALESCE", "LENGTH", "LOWER", "NULLIF", "ROUND", "UPPER")

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql import values
+from cloudpub_models.sql.records import Record
 
 # The functions of ours that connections to SQLite have; what they do stands in `patterns`, `documents` and `decimals`.
 LIKE_FUNCTION = "cloudpub_like"
@@ -145,7 +146,9 @@ class ComparedAs(NamedTuple):
     members: str
 
 
-class _Differences(NamedTuple):
+class Dialect(Record):
+    """One of the two databases' ways to write SQL. There are exactly two, ``POSTGRESQL`` and ``SQLITE``."""
+
     name: DialectName
     placeholder: Literal["%s", "?"]
     identifier_quote: str
@@ -230,13 +233,10 @@ class _Differences(NamedTuple):
     name_quotes: str
     carriage_return_ends_line: bool
 
-
-class Dialect(_Differences):
-    """One of the two databases' ways to write SQL. There are exactly two, ``POSTGRESQL`` and ``SQLITE``."""
-
-    __slots__ = ()
-
     # By identity, since they are in the keys of caches.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def part_of(self, parts: Any) -> Any:
         """Return this dialect's part of a value that has one for each, as attributes of their names.
 
@@ -245,9 +245,6 @@ class Dialect(_Differences):
         'CURRENT_TIMESTAMP'
         """
         return getattr(parts, self.name)
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
 
     def quote(self, identifier: str) -> str:
         """Return ``identifier`` as it stands in SQL, in quotes only where it must be.

@@ -22,8 +22,8 @@ from cloudpub_models.sql.dialects import PATTERN_OPERATORS
 from cloudpub_models.sql.identifiers import exact, shown, surrogate_in
 from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.nodes.expressions import Raw
-from cloudpub_models.sql.nodes.records import Record
 from cloudpub_models.sql.patterns import check_pattern
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.statement import Statement
 from cloudpub_models.sql.values import Members

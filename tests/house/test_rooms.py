@@ -41,6 +41,7 @@ FLOORS_OF_SQL = [
         "blobs",
         "documents",
         "remembering",
+        "records",
         "dialects",
         "statement",
     ),

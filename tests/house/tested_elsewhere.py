@@ -58,7 +58,7 @@ TESTED_ELSEWHERE = {
         "schema.statements"
     ),
     "sql/builder/test_builder.py": "sql.builder.arguments sql.builder.language sql.operators",
-    "sql/builder/test_shapes.py": "sql.nodes.conditions sql.nodes.expressions sql.nodes.query sql.nodes.records",
+    "sql/builder/test_shapes.py": "sql.nodes.conditions sql.nodes.expressions sql.nodes.query sql.records",
     "sql/render/test_writer.py": "sql.render.checks sql.statement",
     "sql/test_dialects.py": "sql.identifiers sql.patterns",
     "test_component.py": "platform.component",

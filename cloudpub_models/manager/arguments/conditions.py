@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import peewee
 
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 
 
 class AllRows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from cloudpub_models.errors import InvalidQueryError, ParameterError
 from cloudpub_models.sql.identifiers import exact
 from cloudpub_models.sql.nodes.expressions import Column, Expression, NamedTable, check_raw
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.text.parameters import check_names, parse
 
 Connector: TypeAlias = Literal["AND", "OR"]

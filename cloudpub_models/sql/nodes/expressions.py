@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.sql.identifiers import exact, shown
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.text.parameters import parse
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from cloudpub_models.sql.dialects import Lock
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS, Comparison, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column, Expression, Having, NamedTable, Raw
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 
 Kind: TypeAlias = Literal["select", "count", "exists", "insert", "update", "delete", "copy"]
 JOIN_TYPES = ("INNER", "LEFT", "RIGHT", "FULL")

@@ -14,7 +14,7 @@ from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError
 from cloudpub_models.sql import POSTGRESQL, QueryBuilder, raw
 from cloudpub_models.sql.nodes import expressions
 from cloudpub_models.sql.nodes.conditions import Comparison, Group
-from cloudpub_models.sql.nodes.records import Record
+from cloudpub_models.sql.records import Record
 from cloudpub_models.sql.remembering import remembered
 from cloudpub_models.sql.render.writer import render
 

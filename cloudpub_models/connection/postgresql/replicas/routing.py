@@ -70,7 +70,7 @@ class RoutingEngine(PostgresqlEngine):
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES_A_LAG * int(1 + (lag or 0)))
         self._next_sample_at = float("inf") if lag is None else 0.0
         self._turns = itertools.count()
-        own = options._replace(replicas=(), cached_rows=0)
+        own = options.changed(replicas=(), cached_rows=0)
         kind = PreparingEngine if options.prepared else PostgresqlEngine
         self._standbys = [Standby(kind(url.target, url.masked, own), self._asked_home) for url in options.replicas]
 
