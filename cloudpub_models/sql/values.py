@@ -414,6 +414,14 @@ def _check_members(value: object) -> None:
     seen: set[int] = set()
     remaining: list[Any] = [value]
     for item in remaining:  # which grows
+        if isinstance(item, int):
+            if not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+                # Most readers of JSON take such a number for a float (https://www.rfc-editor.org/rfc/rfc8259#section-6).
+                raise InvalidValueError(
+                    f"expected JSON with integers of at most 64 bits; got one of {item.bit_length()} bits: "
+                    "store it as text"
+                )
+            continue
         if isinstance(item, dict):
             for key in item:
                 # json.dumps turns the keys 1, None and True into text in silence.
@@ -425,16 +433,13 @@ def _check_members(value: object) -> None:
         elif isinstance(item, (list, tuple)):
             members = item
         else:
-            if isinstance(item, int) and not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
-                # Most readers of JSON take such a number for a float (https://www.rfc-editor.org/rfc/rfc8259#section-6).
-                raise InvalidValueError(
-                    f"expected JSON with integers of at most 64 bits; got one of {item.bit_length()} bits: "
-                    "store it as text"
-                )
             continue
         if id(item) not in seen:
             seen.add(id(item))
-            remaining += [member for member in members if type(member) not in _HARMLESS_IN_JSON]
+            for member in members:
+                # By a comprehension each list and dict would take one more Python call.
+                if type(member) not in _HARMLESS_IN_JSON:
+                    remaining.append(member)
 
 
 def _encode_bytes(value: bytearray | memoryview) -> bytes:

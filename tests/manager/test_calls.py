@@ -58,7 +58,7 @@ CALLS: dict[str, tuple[Callable[[Managers], object], int]] = {
         lambda m: m.functions.upsert(
             {"user_id": 1, "name": "function 1", "analysis_result": {"a": [1]}}, ["user_id", "name"]
         ),
-        20,
+        18,
     ),
     "count": (lambda m: m.functions.count({"status": "active"}), 6),
     "count by a related row's column": (lambda m: m.functions.count({"user.email": "ada@example.com"}), 19),
