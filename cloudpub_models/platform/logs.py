@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
+from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 _NEWEST_OF_ONE = ("function_id", "timestamp", "id")
+# Clocks differ.
+_SOON = timedelta(hours=1)
 
 
 class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges", "FunctionLogConditions"]):
@@ -90,13 +93,18 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         """
         check_count(limit, "limit")
         wanted = self._lines_of(function, level)
-        lines: list[FunctionLog] = []
+        find = partial(self.find_all, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
         for since in self._windows():
-            where = wanted if since is None else wanted | {"timestamp": operators.ge(since)}
-            lines = self.find_all(where, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
-            if len(lines) >= limit:
+            if since is None:
                 break
-        return lines
+            # Without an end all partitions of the days to come would be planned, which are empty.
+            soon = utc_now() + _SOON
+            lines = find(wanted | {"timestamp": operators.between(since, soon)})
+            if len(lines) >= limit:
+                if self.exists(wanted | {"timestamp": operators.gt(soon)}):
+                    lines = find(wanted | {"timestamp": operators.ge(since)})
+                return lines
+        return find(wanted)
 
     def search(
         self,

@@ -8,7 +8,8 @@ a vacuum that may have to wait for others, and would be passed again by every ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -23,17 +24,19 @@ from cloudpub_models.manager.arguments.conditions import Filter
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
-from cloudpub_models.manager.sending import require_value
+from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.platform.periods import moment
-from cloudpub_models.sql import operators
-from cloudpub_models.sql.values import check_count
+from cloudpub_models.sql.nodes.conditions import During
+from cloudpub_models.sql.nodes.expressions import Column
+from cloudpub_models.sql.values import check_count, moment_to_text
 
 M = TypeVar("M", bound=peewee.Model)
 
 _WINDOWS_DAYS = (2, 16, 128)
 # Clocks differ, and a row may be of another moment than its UUID.
 _AROUND = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
@@ -127,13 +130,12 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         require_value(uuid, "uuid")
         column = self.table.columns.get("uuid")
         if column is not None and getattr(column.field, "time_from", None) == self._moment:
-            began = time_of(UUID(column.encode(uuid)))
-            if began is not None and self._is_partitioned:
-                around = operators.between(began - _AROUND, began + _AROUND)
-                where: Any = {"uuid": uuid, self._moment: around}
-                found = self.find_all(where, limit=1)
-                if found:
-                    return found[0]
+            encoded = column.encode(uuid)
+            days = _days_around(time_of(UUID(encoded)), self._moment)
+            if days is not None and self._is_partitioned:
+                found = self._find_during(days, "uuid", encoded)
+                if found is not None:
+                    return found
         return super().find_by_uuid(uuid)
 
     def get_by_uuid(self, uuid: UUID | str) -> M:
@@ -150,6 +152,14 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         As ``find_by_uuid``
         """
         return self._required(self.find_by_uuid(uuid), {"uuid": uuid})
+
+    def _find_during(self, days: During, name: str, encoded: Any) -> M | None:
+        """Return the row of some days with a value in a column, as it is stored."""
+        statements = self._statements.present
+        own, values = self._held_to_one()
+        query = statements.select_held(name, (days, *own))
+        rows = query.load(send(self.database, query, (encoded, *values)))
+        return rows[0] if rows else None
 
     @property
     def _is_partitioned(self) -> bool:
@@ -174,3 +184,20 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
 
         table = PartitionedTable(self.table.name, self._moment)
         return empty_before(self.database.engine, table, before, told=self._triggers_told, progress=progress)
+
+
+def _days_around(moment: datetime | None, column: str) -> During | None:
+    """Return the days in which a moment and the hours beside it are; ``None`` where there are no such days."""
+    if moment is None:
+        return None
+    try:
+        return _days((moment - _AROUND).toordinal(), (moment + _AROUND).toordinal(), column)
+    except OverflowError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _days(first: int, last: int, column: str) -> During:
+    """Return that a column has a moment from one day to another one, in UTC, whole days, so that few SQLs differ."""
+    begin, end = datetime.fromordinal(first), datetime.fromordinal(last) + _DAY
+    return During(Column(None, column), *[moment_to_text(each.replace(tzinfo=UTC)) for each in (begin, end)])

@@ -194,7 +194,8 @@ def test_the_latest_lines_are_looked_for_in_few_partitions(
         logs.tail(resize, limit)
         statements.clear()
         assert logs.tail(resize, limit) == plain[:limit]
-        assert len(statements) == windows
+        # Where the time of a window has enough, it is asked whether there are lines of the future as well.
+        assert len(statements) == windows + (windows < 4)
     statements.clear()
     assert [line.message for line in logs.search("line", function=resize, limit=1).items] == ["line 0"]
     assert sum("timestamp >=" in sql for sql in statements.sql) == len(statements) - 1
@@ -202,6 +203,26 @@ def test_the_latest_lines_are_looked_for_in_few_partitions(
     rest = logs.search("line", function=resize, limit=3, cursor=first.next_cursor)
     assert first.items + rest.items == plain
     assert rest.next_cursor is None
+
+
+@pytest.mark.parametrize("future", [timedelta(minutes=30), timedelta(hours=30), timedelta(days=400)])
+@pytest.mark.usefixtures("session_locks")
+def test_lines_of_the_future_are_the_latest(
+    managers: Managers, resize: Function, future: timedelta, backend: str
+) -> None:
+    now, logs = datetime.now(UTC), managers.function_logs
+    if backend == "postgresql":
+        managers.database.partition("function_logs", "day")
+        managers.database.close()
+    lines = [
+        logs.insert({"function_id": resize.id, "level": "info", "message": "m", "timestamp": now + when})
+        for when in (future, future - timedelta(minutes=1), -timedelta(minutes=1), -timedelta(days=3))
+    ]
+    other = managers.functions.insert({"user_id": resize.user_id, "name": "crop"})
+    logs.insert({"function_id": other.id, "level": "warn", "message": "m", "timestamp": now + future})
+    for limit in range(6):
+        assert logs.tail(resize, limit) == lines[:limit]
+        assert logs.tail(resize, limit, "info") == lines[:limit]
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
@@ -226,9 +247,13 @@ def test_a_uuid_is_looked_for_around_its_time_first(managers: Managers, resize: 
             statements.clear()
             assert logs.find_by_uuid(given) == row
             assert len(statements) == sent
-            assert ("timestamp BETWEEN" in statements.sql[0]) == (row is not random)
+            # The days stand in the SQL, so that one that is prepared is planned for them alone.
+            assert (" AND timestamp >= '" in statements.sql[0]) == (row is not random)
         assert logs.get_by_uuid(row.uuid) == row
     assert logs.find_by_uuid(uuid7()) is None
+    # The last moment that a datetime has room for, and one beyond.
+    for last in ("e677d21f-dbff-7000-8000-000000000000", "ffffffff-ffff-7000-8000-000000000000"):
+        assert logs.find_by_uuid(last) is None
     with pytest.raises(NotFoundError):
         logs.get_by_uuid(uuid7())
     for bad in ("no uuid", "", 7, None):

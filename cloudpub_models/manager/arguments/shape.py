@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cloudpub_models.sql.nodes.conditions import NO_CONDITIONS as NO_GROUP
-from cloudpub_models.sql.nodes.conditions import Comparison, Condition, DocumentComparison, Group, Negation, Related
+from cloudpub_models.sql.nodes.conditions import (
+    Comparison,
+    Condition,
+    DocumentComparison,
+    During,
+    Group,
+    Negation,
+    Related,
+)
 from cloudpub_models.sql.nodes.expressions import Column
 
 # A column and an operator, or a condition of another kind.
@@ -43,6 +51,7 @@ def _qualified(condition: Condition, table: str) -> Condition:
         return Group(tuple([(connector, _qualified(item, table)) for connector, item in condition.items]))
     if isinstance(condition, Negation):
         return Negation(_qualified(condition.condition, table))
-    if isinstance(condition, Comparison | DocumentComparison | Related) and isinstance(condition.column, Column):
+    of_a_column = Comparison | DocumentComparison | During | Related
+    if isinstance(condition, of_a_column) and isinstance(condition.column, Column):
         return condition.changed(column=Column(condition.column.table or table, condition.column.name))
     return condition

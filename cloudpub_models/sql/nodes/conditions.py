@@ -46,6 +46,22 @@ class RowComparison(Record):
     operator: Literal["<", ">"]
 
 
+class During(Record):
+    """That a column has a moment from one on and up to another one, both of which stand in the SQL.
+
+    As parameters of a prepared statement the server would not know them when it plans, and plan for all partitions.
+
+    Attributes:
+        column: the column.
+        begin: the moment from which on, as it is stored.
+        end: the one up to which.
+    """
+
+    column: Column
+    begin: str
+    end: str
+
+
 class RawCondition(Record):
     """SQL that is a condition, its ``@name`` parameters named by whoever wrote it."""
 
@@ -116,6 +132,7 @@ Condition: TypeAlias = (
     Comparison
     | RowComparison
     | DocumentComparison
+    | During
     | RawCondition
     | PositionalCondition
     | Group

@@ -30,6 +30,7 @@ from cloudpub_models.sql.nodes.conditions import (
     Comparison,
     Condition,
     DocumentComparison,
+    During,
     Group,
     Negation,
     Never,
@@ -68,6 +69,7 @@ from cloudpub_models.sql.nodes.query import (
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
 from cloudpub_models.sql.text.parameters import ParsedSql, parse
+from cloudpub_models.sql.values import text_literal
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -513,6 +515,8 @@ class _Writer:
             return self.document_comparison(condition)
         if isinstance(condition, Related):
             return self.related(condition)
+        if isinstance(condition, During):
+            return self.during(condition)
         if isinstance(condition, Negation):
             return self.negation(condition.condition)
         if isinstance(condition, Never):
@@ -539,6 +543,11 @@ class _Writer:
         text = self.dialect.comparison(self.expression(column), condition.operator, _TWO_PLACES, kind)
         self.places += (None,) * PARAMETER_COUNTS[condition.operator]
         return text
+
+    def during(self, condition: During) -> str:
+        column = condition.column
+        name = self.expression(Column(column.table or self.qualifier, column.name))
+        return f"{name} >= {text_literal(condition.begin)} AND {name} < {text_literal(condition.end)}"
 
     def document_comparison(self, condition: DocumentComparison) -> str:
         column = self.expression(condition.column)
