@@ -13,6 +13,7 @@ from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError, 
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.models import Function, FunctionLog
+from cloudpub_models.platform.days import days_until_now
 from cloudpub_models.platform.periods import moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 
 _NEWEST_OF_ONE = ("function_id", "timestamp", "id")
-# Clocks differ.
-_SOON = timedelta(hours=1)
+_LATEST_OF_ONE = tuple([(column, "DESC") for column in _NEWEST_OF_ONE])
 
 
 class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "FunctionLogChanges", "FunctionLogConditions"]):
@@ -93,15 +93,15 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         """
         check_count(limit, "limit")
         wanted = self._lines_of(function, level)
-        find = partial(self.find_all, order_by=_NEWEST_OF_ONE, order_direction="DESC", limit=limit)
+        find = partial(self.find_all, order_by=_LATEST_OF_ONE, limit=limit)
         for since in self._windows():
             if since is None:
                 break
-            # Without an end all partitions of the days to come would be planned, which are empty.
-            soon = utc_now() + _SOON
-            lines = find(wanted | {"timestamp": operators.between(since, soon)})
+            days = days_until_now(since, utc_now(), self._moment)
+            lines = self._find_first_during(days, wanted, _LATEST_OF_ONE, limit)
             if len(lines) >= limit:
-                if self.exists(wanted | {"timestamp": operators.gt(soon)}):
+                # Of any function, which is planned in half the time.
+                if self.exists({"timestamp": operators.ge(days.end)}):
                     lines = find(wanted | {"timestamp": operators.ge(since)})
                 return lines
         return find(wanted)

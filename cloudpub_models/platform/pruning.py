@@ -7,9 +7,8 @@ a vacuum that may have to wait for others, and would be passed again by every ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -20,23 +19,21 @@ from cloudpub_models.entity.base import loaded_values
 from cloudpub_models.entity.partitioned import partition_column
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.entity.time_ordered import time_of
-from cloudpub_models.manager.arguments.conditions import Filter
+from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
+from cloudpub_models.manager.arguments.order import Order
 from cloudpub_models.manager.arguments.shape import Shape
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import require_value, send
 from cloudpub_models.manager.writing import Changes, Data
+from cloudpub_models.platform.days import KnownDays, days_around
 from cloudpub_models.platform.periods import moment
 from cloudpub_models.sql.nodes.conditions import During
-from cloudpub_models.sql.nodes.expressions import Column
-from cloudpub_models.sql.values import check_count, moment_to_text
+from cloudpub_models.sql.values import check_count
 
 M = TypeVar("M", bound=peewee.Model)
 
 _WINDOWS_DAYS = (2, 16, 128)
-# Clocks differ, and a row may be of another moment than its UUID.
-_AROUND = timedelta(hours=1)
-_DAY = timedelta(days=1)
 
 
 class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
@@ -51,6 +48,7 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
     def __init__(self, model: type[M], database: Database | None = None, *, scope: Scope | None = None) -> None:
         super().__init__(model, database, scope=scope)
         self._moment = partition_column(model)
+        self._known_days = KnownDays(self._moment)
 
     def prune(
         self,
@@ -115,6 +113,58 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         """Return before when rows may go where those before a moment are to."""
         return cutoff
 
+    def find_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M | None:
+        """Return the row with this id, or ``None``; as in every table.
+
+        Where there are partitions, an id is looked for first in the days in which rows of such ids were found before.
+
+        Args:
+            id: the internal id; for a public one see ``find_by_uuid``.
+            id_column: the column to look in, one that is unique.
+            select: the columns to load; all of them when left out.
+
+        Raises:
+            InvalidValueError: the id does not fit the column, as a UUID does not fit an integer one.
+
+        >>> line = managers.function_logs.append(resize, "info", "request")
+        >>> managers.function_logs.find_by_id(line.id) == line
+        True
+        """
+        if (
+            type(id) is not int
+            or (id_column,) != self.table.key_names
+            or select is not None
+            or not self._is_partitioned
+        ):
+            return super().find_by_id(id, id_column=id_column, select=select)
+        days = self._known_days.of(id)
+        found = None if days is None else self._find_during(days, id_column, self.table.columns[id_column].encode(id))
+        if found is None:
+            found = super().find_by_id(id, id_column=id_column)
+            if found is not None:
+                self._known_days.note(id, loaded_values(found)[self._moment])
+        return found
+
+    def get_by_id(self, id: Any, *, id_column: str = "id", select: Sequence[str] | None = None) -> M:
+        """Return the row with this id, where there has to be one.
+
+        Args:
+            id: as for ``find_by_id``.
+            id_column: as for ``find_by_id``.
+            select: as for ``find_by_id``.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidValueError: the id does not fit the column.
+
+        >>> line = managers.function_logs.append(resize, "info", "request")
+        >>> managers.function_logs.get_by_id(line.id) == line
+        True
+
+        As ``find_by_id``
+        """
+        return self._required(self.find_by_id(id, id_column=id_column, select=select), {id_column: id})
+
     def find_by_uuid(self, uuid: UUID | str) -> M | None:
         """Return the row with this public UUID, or ``None``; as in every table.
 
@@ -131,7 +181,8 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         column = self.table.columns.get("uuid")
         if column is not None and getattr(column.field, "time_from", None) == self._moment:
             encoded = column.encode(uuid)
-            days = _days_around(time_of(UUID(encoded)), self._moment)
+            began = time_of(UUID(encoded))
+            days = None if began is None else days_around(began, self._moment)
             if days is not None and self._is_partitioned:
                 found = self._find_during(days, "uuid", encoded)
                 if found is not None:
@@ -161,6 +212,12 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
         rows = query.load(send(self.database, query, (encoded, *values)))
         return rows[0] if rows else None
 
+    def _find_first_during(self, days: During, where: WhereOf[Filter], order: Order, limit: int) -> list[M]:
+        """Return the first rows of some days that meet conditions, so many at most."""
+        shape, values = self._conditions(where)
+        query = self._statements.present.select_during(days, shape, order)
+        return query.load(send(self.database, query, [*values, limit]))
+
     @property
     def _is_partitioned(self) -> bool:
         # What these managers would refuse is refused before the table is asked about.
@@ -184,20 +241,3 @@ class PrunedManager(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes,
 
         table = PartitionedTable(self.table.name, self._moment)
         return empty_before(self.database.engine, table, before, told=self._triggers_told, progress=progress)
-
-
-def _days_around(moment: datetime | None, column: str) -> During | None:
-    """Return the days in which a moment and the hours beside it are; ``None`` where there are no such days."""
-    if moment is None:
-        return None
-    try:
-        return _days((moment - _AROUND).toordinal(), (moment + _AROUND).toordinal(), column)
-    except OverflowError:
-        return None
-
-
-@lru_cache(maxsize=1024)
-def _days(first: int, last: int, column: str) -> During:
-    """Return that a column has a moment from one day to another one, in UTC, whole days, so that few SQLs differ."""
-    begin, end = datetime.fromordinal(first), datetime.fromordinal(last) + _DAY
-    return During(Column(None, column), *[moment_to_text(each.replace(tzinfo=UTC)) for each in (begin, end)])

@@ -100,15 +100,47 @@ def test_by_id_alone_in_many_partitions(
     logs = Managers(database).function_logs
     with database.session():
         for number in range(1, 21):
-            assert logs.get_by_id(number).message == f"line {number - 1}"
+            assert logs.get_by_id(number, select=["message"]).message == f"line {number - 1}"
         ((planned, not_planned),) = database.engine.fetch(
             "SELECT custom_plans, generic_plans FROM pg_prepared_statements "
             "WHERE statement LIKE '%FROM function_logs WHERE id = $1%'",
             None,
         )
-        read, tables = pages(database, lambda: logs.get_by_id(20))
+        read, tables = pages(database, lambda: logs.get_by_id(20, select=["message"]))
     assert planned <= 5
     assert not_planned >= 15
     assert tables == {part.name for part in database.partitions("function_logs")}
     assert read <= 3 * len(tables)
+    database.close()
+
+
+def test_by_id_where_ids_of_that_time_are_known(managers: Managers, scale: Callable[[int, int], int]) -> None:
+    days = scale(60, 367)
+    with_days(managers.database, "function_logs", days)
+    fill(managers, days)
+    logs, last = managers.function_logs, days * LINES_A_DAY
+    for number in (1, LINES_A_DAY, last // 2, last):
+        assert logs.get_by_id(number).message == f"line {number - 1}"
+    for number in (2, LINES_A_DAY - 1, LINES_A_DAY + 1, last // 2 + 1, last - 1):
+        read, tables = pages(managers.database, lambda: logs.find_by_id(number))  # noqa: B023 - called at once
+        assert len(tables) <= 4
+        assert read <= 4 * len(tables)
+
+
+def test_a_prepared_lookup_by_uuid_knows_its_days(managers: Managers, database_url: str) -> None:
+    with_days(managers.database, "function_logs", 60)
+    fill(managers, 60)
+    database = Database(database_url, prepared=True)
+    logs = Managers(database).function_logs
+    lines = logs.find_all({"timestamp": between(today() - 9 * DAY)}, order_by="timestamp")[5:-5]
+    with database.session():
+        for line in lines:
+            assert logs.find_by_uuid(line.uuid) == line
+        found = database.engine.fetch(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%uuid = $1%'", None
+        )
+        assert found == [(5, len(lines) - 5)]
+        read, tables = pages(database, lambda: logs.find_by_uuid(lines[0].uuid))
+    assert len(tables) == 1
+    assert read <= 4
     database.close()

@@ -33,7 +33,7 @@ from cloudpub_models.manager.rows.instances import Loader, make_loader
 from cloudpub_models.manager.rows.values import ReadValues, make_values_reader
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
-from cloudpub_models.sql.nodes.conditions import Comparison, Group, RawCondition
+from cloudpub_models.sql.nodes.conditions import Comparison, During, Group, RawCondition
 from cloudpub_models.sql.nodes.expressions import Assignment, Column
 from cloudpub_models.sql.nodes.query import FirstOfEach, Kind
 from cloudpub_models.sql.operators import Aggregate
@@ -208,6 +208,7 @@ class Statements(Generic[M]):
         self._selects = Remembered(self._make_select, _length)
         self._selects_held = Remembered(self._make_select_held, _length)
         self._keys_held = Remembered(self._make_keys_held, _length)
+        self._selects_during = Remembered(self._make_select_during, _length)
         self._selects_for_each = Remembered(self._make_select_for_each, _length)
         self._selects_connected = Remembered(self._make_select_connected, _length)
         self._selects_of_values = Remembered(self._make_select_of_values, _length)
@@ -262,6 +263,20 @@ class Statements(Generic[M]):
     def _make_select_held(self, name: str, held: Shape, columns: tuple[str, ...] | None) -> Select[M]:
         made = self.select(((name, "="), *held), columns=columns)
         return made._replace(sql=self._lookup_sql(name, held, made.sql))
+
+    def select_during(self, days: During, conditions: Shape, order: Order) -> Select[M]:
+        """Return the SELECT of the first rows of some days, with a parameter for how many.
+
+        Args:
+            days: when the rows are of.
+            conditions: what every row has to meet.
+            order: in which order the rows come, one that an index has.
+        """
+        return self._selects_during[days, conditions, order]
+
+    def _make_select_during(self, days: During, conditions: Shape, order: Order) -> Select[M]:
+        made = self.select((*conditions, days), order=order, limit=True)
+        return made._replace(sql=LookupSql(made.sql) if isinstance(made.sql, PreparableSql) else made.sql)
 
     def _make_select(
         self,

@@ -10,6 +10,7 @@ Not for: values (``operators``) and SQL (``render``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from cloudpub_models.errors import InvalidQueryError, ParameterError
@@ -53,13 +54,13 @@ class During(Record):
 
     Attributes:
         column: the column.
-        begin: the moment from which on, as it is stored.
+        begin: the moment from which on, aware.
         end: the one up to which.
     """
 
     column: Column
-    begin: str
-    end: str
+    begin: datetime
+    end: datetime
 
 
 class RawCondition(Record):

@@ -69,7 +69,7 @@ from cloudpub_models.sql.nodes.query import (
 from cloudpub_models.sql.remembering import remembered_if_short
 from cloudpub_models.sql.render.checks import names_of_tables, unknown_table, unused_name
 from cloudpub_models.sql.text.parameters import ParsedSql, parse
-from cloudpub_models.sql.values import text_literal
+from cloudpub_models.sql.values import moment_to_text, text_literal
 
 # SQLite refuses expressions nested more than 1000 deep, and `a OR b OR c` nests with every term; longer chains are put
 # into parentheses by this many.
@@ -547,7 +547,8 @@ class _Writer:
     def during(self, condition: During) -> str:
         column = condition.column
         name = self.expression(Column(column.table or self.qualifier, column.name))
-        return f"{name} >= {text_literal(condition.begin)} AND {name} < {text_literal(condition.end)}"
+        begin, end = [text_literal(moment_to_text(moment)) for moment in (condition.begin, condition.end)]
+        return f"{name} >= {begin} AND {name} < {end}"
 
     def document_comparison(self, condition: DocumentComparison) -> str:
         column = self.expression(condition.column)

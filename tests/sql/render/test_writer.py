@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, Pa
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, SQLITE, Conflict, Join, NamedTable, OrderBy, Query, raw
 from cloudpub_models.sql.nodes.conditions import (
     Comparison,
+    During,
     Group,
     Negation,
     PositionalCondition,
@@ -29,6 +31,7 @@ def column(text: str) -> Column:
 
 
 A, B, ID = (column(name) for name in ("a", "b", "id"))
+NOON, DAY = datetime(2024, 5, 1, 12, tzinfo=UTC), timedelta(days=1)
 T, USERS = NamedTable("t"), NamedTable("users")
 BY_ID = Group.all(Comparison(ID, "="))
 
@@ -206,6 +209,12 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         Query("insert", T, insert_columns=("batch_position",), array_types=("integer",)),
         "INSERT INTO t (batch_position) SELECT batch_position FROM unnest(@param_0::integer[]) "
         "WITH ORDINALITY AS batch (batch_position, batch_position_) ORDER BY batch_position_",
+        None,
+    ),
+    (
+        Query("select", USERS, columns=(ID,), conditions=Group.all(Comparison(A, "="), During(B, NOON, NOON + DAY))),
+        "SELECT id FROM users WHERE a = @param_0 AND b >= '2024-05-01 12:00:00.000000' "
+        "AND b < '2024-05-02 12:00:00.000000'",
         None,
     ),
     (
