@@ -85,7 +85,7 @@ def test_rows_are_found_wherever_they_are(managers: Managers, resize: Function, 
     """Ids that have nothing to do with the time, and rows that were moved meanwhile."""
     logs, chance = managers.function_logs, random.Random(seed)
     if backend == "postgresql":
-        managers.database.partition("function_logs", "day", ahead=timedelta(days=3))
+        managers.database.partition("function_logs")
         managers.database.close()
     rows = [
         logs.insert(

@@ -212,7 +212,7 @@ def test_lines_of_the_future_are_the_latest(
 ) -> None:
     now, logs = datetime.now(UTC), managers.function_logs
     if backend == "postgresql":
-        managers.database.partition("function_logs", "day")
+        managers.database.partition("function_logs")
         managers.database.close()
     lines = [
         logs.insert({"function_id": resize.id, "level": "info", "message": "m", "timestamp": now + when})
