@@ -145,7 +145,13 @@ def _(world: World, given: str) -> Any:
     return [] if found is None else [found.id]
 
 
-@DOORS.door("Manager.get_one(where)", "Manager.get_by_id(id)", **VALUE, expects=matching)
+@DOORS.door(
+    "Manager.get_one(where)",
+    "Manager.get_by_id(id)",
+    "FunctionInvocationManager.get_by_id(id)",
+    **VALUE,
+    expects=matching,
+)
 def _(world: World, given: str) -> Any:
     found = [
         _got(lambda: world.logs.get_one({"message": given})),

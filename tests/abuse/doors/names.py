@@ -53,6 +53,7 @@ _refused_name(
     "Manager.find_by_id(select)",
     lambda world, given: world.logs.find_by_id(-1, select=[given]),
     "Manager.find_by_id(select)",
+    "FunctionInvocationManager.find_by_id(select)",
 )
 _refused_name(
     "Manager.find_all(order_by)", lambda world, given: world.logs.find_all(order_by=given), "Manager.find_all(order_by)"
@@ -74,6 +75,7 @@ _refused_name(
     "Manager.get_by_id(select)",
     lambda world, given: world.logs.get_by_id(next(iter(world.ids.values())), select=[given]),
     "Manager.get_by_id(select)",
+    "FunctionInvocationManager.get_by_id(select)",
 )
 _refused_name(
     "Manager.delete_preview(where)",
@@ -122,6 +124,9 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.delete(where)": lambda world, given: world.logs.delete({given: "x"}),
     "Manager.delete_by_id(id_column)": lambda world, given: world.logs.delete_by_id("x", id_column=given),
     "Manager.find_by_id(id_column)": lambda world, given: world.logs.find_by_id("x", id_column=given),
+    "FunctionInvocationManager.find_by_id(id_column)": lambda world, given: (
+        world.managers.function_invocations.find_by_id("x", id_column=given)
+    ),
     "Manager.lease(where)": lambda world, given: world.logs.lease({given: "x"}, seconds=60),
     "Manager.lease(order_by)": lambda world, given: world.logs.lease({"id": -1}, seconds=60, order_by=given),
     "Manager.lease(at_most)": lambda world, given: world.logs.lease({"id": -1}, seconds=60, at_most=given),
@@ -169,6 +174,9 @@ _NAMES_OF_WRITES: dict[str, Call] = {
     "Manager.find_one(include)": lambda world, given: world.logs.find_one(include={given: {}}),
     "Manager.get_one(include)": lambda world, given: world.logs.get_one(include=[given]),
     "Manager.get_by_id(id_column)": lambda world, given: world.logs.get_by_id("x", id_column=given),
+    "FunctionInvocationManager.get_by_id(id_column)": lambda world, given: (
+        world.managers.function_invocations.get_by_id("x", id_column=given)
+    ),
     "Manager.paginate(include)": lambda world, given: world.logs.paginate(1, 1, include=[f"function.{given}"]),
     "Manager.paginate_after(include)": lambda world, given: world.logs.paginate_after(include=[f"{given}.function"]),
     "Manager.iterate(include)": lambda world, given: next(world.logs.iterate(include=[given])),

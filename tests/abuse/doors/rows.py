@@ -32,7 +32,7 @@ def log_line(world: World, given: str) -> dict[str, Any]:
     return {"function_id": world.function.id, "level": "written", "message": given}
 
 
-@DOORS.door("Manager.find_by_id(id)", **VALUE, expects=matching)
+@DOORS.door("Manager.find_by_id(id)", "FunctionInvocationManager.find_by_id(id)", **VALUE, expects=matching)
 def _(world: World, given: str) -> Any:
     found = world.logs.find_by_id(given, id_column="message")
     return [] if found is None else [found.id]
