@@ -1,9 +1,9 @@
 """How PostgreSQL records: a function for each table, made for the columns that it has, which sees others too.
 
-INSERT is recorded for a statement at once, from its transition table, so that COPY costs little; UPDATE and DELETE row
-by row: joining the old rows of a statement to its new ones has no statistics to go by, and a deletion has each table
-that refers to the row delete what is mostly nothing. A row's columns are compared one by one, which takes half as long
-as comparing them as JSON. Where a table was altered since and nobody has told, they are compared as JSON, whatever they
+INSERT and DELETE are recorded for a statement at once, from its transition table, so that many rows cost little; UPDATE
+row by row, since joining the old rows of a statement to its new ones has no statistics to go by. What a deletion deletes
+by references counts to its statement, in each table once. A row's columns are compared one by one, which takes half as
+long as comparing them as JSON. Where a table was altered since and nobody has told, they are compared as JSON, whatever they
 are by now. A log written by one who may not touch it: the functions run with the rights of who switched recording on,
 and with a search path of their own.
 """
@@ -37,6 +37,7 @@ from cloudpub_models.sql.values import text_literal
 json_separators = (", ", ": ")
 events = ("insert", "update", "delete", "truncate")
 migrations_take_triggers = False
+_REFERENCING = {"insert": "REFERENCING NEW TABLE AS inserted ", "delete": "REFERENCING OLD TABLE AS deleted "}
 _ARRAY = "jsonb_build_array({})::text"
 
 _LOG = (
@@ -191,16 +192,18 @@ BEGIN
         SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'I', who, about FROM inserted AS r;
     ELSIF TG_OP = 'DELETE' THEN
         IF {is_made_for_it} THEN
-            old_row := {whole_row}(OLD){but_secrets};
-            {key_of_old};
+            INSERT INTO changes
+                (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
+            SELECT pg_current_xact_id(), moment, {name}, {number}, {key}, 'D', {whole_row}(r){but_secrets}, who, about
+            FROM deleted AS r;
         ELSE
-            old_row := changes_document(OLD);
-            {key_in_row};
-            old_row := old_row{but_secrets};
+            FOR old_row IN SELECT changes_document(r) FROM deleted AS r LOOP
+                {key_in_row};
+                INSERT INTO changes
+                    (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
+                VALUES (pg_current_xact_id(), moment, {name}, number, key, 'D', old_row{but_secrets}, who, about);
+            END LOOP;
         END IF;
-        INSERT INTO changes
-            (transaction_id, changed_at, table_name, row_id, row_key, operation, old_values, actor, details)
-        VALUES (pg_current_xact_id(), moment, {name}, number, key, 'D', old_row, who, about);
     ELSE
         INSERT INTO changes (transaction_id, changed_at, table_name, operation, actor, details)
         VALUES (pg_current_xact_id(), moment, {name}, 'T', who, about);
@@ -317,12 +320,11 @@ def triggers(database: peewee.Database, table: RecordedTable) -> dict[str, list[
     made = {}
     for event in events:
         name = trigger_name(table.name, event)
-        inserted = "REFERENCING NEW TABLE AS inserted " if event == "insert" else ""
         # No WHEN: the function compares the rows, and PostgreSQL would read such a condition anew for each statement.
-        each = "FOR EACH ROW" if event in ("update", "delete") else "FOR EACH STATEMENT"
+        each = "FOR EACH ROW" if event == "update" else f"{_REFERENCING.get(event, '')}FOR EACH STATEMENT"
         made[name] = [
             f"CREATE OR REPLACE TRIGGER {POSTGRESQL.quote(name)} AFTER {event.upper()} ON {quoted} "
-            f"{inserted}{each} EXECUTE FUNCTION {function}()"
+            f"{each} EXECUTE FUNCTION {function}()"
         ]
     needed = [*_COLUMNS_FUNCTIONS, _DOCUMENT_FUNCTION, _function(database, table)]
     made[trigger_name(table.name, "insert")][:0] = needed if table.by_number else [_KEY_INDEX, *needed]

@@ -161,23 +161,34 @@ def test_a_row_does_not_come_back_under_another_key(things: Manager[Thing]) -> N
     assert things.count() == 0
 
 
-def test_a_preview_counts_rows_of_the_same_table_that_go_along(database_url: str) -> None:
+def test_rows_of_the_same_table_that_go_along_are_counted_and_recorded_once(database_url: str) -> None:
     class Branch(Entity):
         id = AutoField()
         parent = ForeignKey("self", null=True, backref="branches", on_delete="CASCADE")
 
         class Meta:
             table_name = "branches"
+            tracked = True
 
     database = Database(database_url, components=(Component("branches", [Branch]),), platform=False)
     with database.bind_ctx([Branch]):
         database.create_tables([Branch])
+    database.history.enable()
     branches = Managers(database).for_model(Branch)
     root = branches.insert({})
     twig = branches.insert({"parent_id": root.id})
-    branches.insert({"parent_id": twig.id})
-    assert branches.delete_preview({"id": root.id}) == {"branches": 3}
-    assert branches.delete_preview({"id": [root.id, twig.id]}) == {"branches": 3}
+    leaves = [branches.insert({"parent_id": twig.id}) for _ in range(3)]
+    assert branches.delete_preview({"id": root.id}) == {"branches": 5}
+    assert branches.delete_preview({"id": [root.id, twig.id]}) == {"branches": 5}
+    there = branches.find_all(order_by="id")
+    for gone in ({"id": root.id}, {"id": [root.id, leaves[1].id]}):
+        branches.delete(gone)
+        recorded = database.history.of_transaction(branches.history(root.id)[0].transaction_id)
+        assert sorted((change.operation, change.row_id) for change in recorded) == [
+            ("delete", each.id) for each in (root, twig, *leaves)
+        ]
+        assert branches.undelete(root.id).counts == {"branches": 5}
+        assert branches.find_all(order_by="id") == there
     database.close()
 
 

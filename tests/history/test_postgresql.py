@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -307,6 +308,57 @@ def test_a_function_that_was_tampered_with_is_found(managers: Managers) -> None:
         assert database.history.faulty_tables() == ("users",)
     database.history.enable()
     assert database.history.faulty_tables() == ()
+
+
+def test_a_deletion_is_recorded_for_a_statement_at_once(managers: Managers) -> None:
+    database = managers.users.database
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    functions = [managers.functions.insert({"user_id": ada.id, "name": f"f{number}"}) for number in range(20)]
+    for function in functions:
+        managers.function_deployments.deploy(function, "image", "key")
+    calls = "SELECT funcname, calls::int FROM pg_stat_xact_user_functions WHERE funcname LIKE '%_record_change'"
+    with database.transaction():
+        database.raw_execute("SET LOCAL track_functions = 'all'")
+        database.raw_execute("DELETE FROM users")
+        called = {row["funcname"]: row["calls"] for row in database.raw_query_all(calls)}
+        assert set(called.values()) == {1}
+        assert {"users_record_change", "functions_record_change", "function_deployments_record_change"} <= set(called)
+    recorded = database.history.of_transaction(managers.users.history(ada.id)[0].transaction_id)
+    assert Counter(change.table for change in recorded) == {"users": 1, "functions": 20, "function_deployments": 20}
+    assert sorted(change.row_id for change in recorded if change.table == "functions") == [each.id for each in functions]
+
+
+def test_a_deletion_from_an_altered_table_has_all_that_rows_had(managers: Managers) -> None:
+    database = managers.users.database
+    for name in ("ada", "grace"):
+        managers.users.insert({"email": f"{name}@example.com", "password_hash": "…"})
+    database.raw_execute("ALTER TABLE users ADD COLUMN share DOUBLE PRECISION DEFAULT 0.1, DROP COLUMN created_at")
+    ids = managers.users.values("id", order_by="id")
+    with database.session():
+        database.raw_execute("SET extra_float_digits = -15")
+        database.raw_execute("DELETE FROM users")
+    for id, name in zip(ids, ("ada", "grace"), strict=True):
+        before = managers.users.history(id)[0].before
+        assert (before["id"], before["email"], before["share"]) == (id, f"{name}@example.com", Decimal("0.1"))
+        assert before.keys().isdisjoint(("password_hash", "created_at"))
+
+
+def test_triggers_that_were_made_otherwise_are_made_anew(managers: Managers) -> None:
+    database = managers.users.database
+    (made,) = database.raw_query_all("SELECT prosrc FROM pg_proc WHERE proname = 'users_record_change'")
+    row_by_row = made["prosrc"].replace("deleted AS r", "(SELECT OLD.*) AS r")
+    for statement in (
+        f"CREATE OR REPLACE FUNCTION users_record_change() RETURNS trigger LANGUAGE plpgsql AS $body${row_by_row}$body$",
+        "CREATE OR REPLACE TRIGGER users_record_delete AFTER DELETE ON users FOR EACH ROW "
+        "EXECUTE FUNCTION users_record_change()",
+    ):
+        database.engine.execute_sql(statement.replace("%", "%%"))
+    assert database.history.faulty_tables() == ("users",)
+    assert database.history.enable() == ()
+    assert database.history.faulty_tables() == ()
+    ada = managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
+    managers.users.delete_by_id(ada.id)
+    assert [change.operation for change in managers.users.history(ada.id)] == ["delete", "insert"]
 
 
 class Voucher(Entity):
