@@ -1,8 +1,9 @@
-"""``python -m benchmarks.recording``: what writes take where the log of changes is on, as ratios to where it is off.
+"""``python -m benchmarks.recording``: what writes take where changes are recorded, as ratios to where they never were.
 
-Both databases are of one kind, on one server or disk, and are written in turn in one run. What counts is the processor
-time of this process and of the server's for its session (Linux), which waits for nobody. Where two databases without a
-log differ by more than 2 %, the measurement is void.
+The same writes are measured where recording was switched on and off again, so that the log is there and nothing comes
+into it: that should cost nothing. The databases are of one kind, on one server or disk, and are written in turn in one
+run. What counts is the processor time of this process and of the server's for its session (Linux), which waits for
+nobody. Where two databases that have never recorded differ by more than 2 %, the measurement is void.
 
 With ``--writers`` so many threads commit at once to PostgreSQL, which waits for the disk; what counts then is how many
 commits a second there are, by turns where the log is off and where it is on.
@@ -14,7 +15,7 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -42,21 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def ratios(kind: Dialect, rounds: int, rows: int) -> dict[str, str]:
-    """Return how many times longer each operation takes with the log, on one kind of database."""
+    """Return how many times longer operations take on one kind of database with the log, and with it off again."""
+    return _ratios(kind, OPERATIONS, rounds, rows) | _ratios(kind, WRITES, rounds, rows, is_off_again=True)
+
+
+def _ratios(
+    kind: Dialect, operations: Mapping[str, Operate], rounds: int, rows: int, *, is_off_again: bool = False
+) -> dict[str, str]:
     found = {}
     with three_databases(kind) as databases, ExitStack() as opened:
         databases[-1].history.enable()
+        if is_off_again:
+            databases[-1].history.disable()
         for database in databases:
             opened.enter_context(database.session())
         clocks = [session_clock(database) for database in databases]
-        for name, operation in OPERATIONS.items():
+        for name, operation in operations.items():
             control, again, recorded = [
                 Contestant(*operation(Managers(database), rows), clock)
                 for database, clock in zip(databases, clocks, strict=True)
             ]
             of_many = name in ("batch_insert", "delete")
             measured = measure(control, again, recorded, min(rounds, 6) if of_many else rounds, 3, lambda: None)
-            found[f"`{name}`"] = f"{measured.ratio:.2f}{'' if measured.valid else ' (void)'}"
+            found[f"`{name}`{', off again' if is_off_again else ''}"] = (
+                f"{measured.ratio:.2f}{'' if measured.valid else ' (void)'}"
+            )
             for database in databases:
                 Managers(database).users.delete(ALL_ROWS)
     return found
@@ -101,6 +112,7 @@ def _commits_of_a_second(managers: Managers, ids: Sequence[int]) -> int:
 
 
 Operation = tuple[Callable[[Any], Any], Iterator[Any]]
+Operate = Callable[[Managers, int], Operation]
 
 
 def insert(managers: Managers, _: int) -> Operation:
@@ -152,14 +164,14 @@ def _functions(managers: Managers, count: int = 500) -> list[int]:
     return managers.functions.values("id", {"user_id": user.id}, order_by="id")
 
 
-OPERATIONS: dict[str, Callable[[Managers, int], Operation]] = {
-    "lookup": lookup,
+WRITES: dict[str, Operate] = {
     "insert": insert,
     "update_by_id": update_by_id,
     "delete_by_id": delete_by_id,
     "batch_insert": batch_insert,
     "delete": delete,
 }
+OPERATIONS: dict[str, Operate] = {"lookup": lookup, **WRITES}
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from uuid import UUID
 
 import peewee
 
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 # Going through more changes than these takes longer than to read rows again.
 _MOST_CHANGES = 1_000
-# Of other values two instances would share what each may change.
-_UNCHANGEABLE = frozenset((type(None), bool, int, float, str, bytes, Decimal, date, datetime, time, timedelta))
+UNCHANGEABLE = frozenset((type(None), bool, int, float, str, bytes, Decimal, UUID, date, datetime, time, timedelta))
+"""The types of values that instances may share; of others each could change what the next one gets."""
+
 _CHANGES = frozenset("IUDT")
 
 Key = tuple[str, Sequence[Any]]
@@ -60,10 +62,24 @@ class Reader(Protocol):
         ...
 
 
-class _Entry(NamedTuple):
-    """What a lookup has found: a list of one row, and which row that is."""
+class KeptRow(list[Row]):
+    """What a lookup has found: a list of one row.
 
-    rows: list[Row]
+    Attributes:
+        decoded: a loader, and what it has made of the row's values where instances may share them.
+    """
+
+    __slots__ = ("decoded",)
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        super().__init__(rows)
+        self.decoded: tuple[object, dict[str, Any] | None] = (None, None)
+
+
+class _Entry(NamedTuple):
+    """A row, and which one of its table it is."""
+
+    rows: KeptRow
     table: str
     row_id: Any
 
@@ -189,8 +205,8 @@ class CachedRows:
                 self._drop(key)
                 return
             fill.rows = rows
-            if len(rows) == 1 and _UNCHANGEABLE.issuperset(map(type, rows[0])):
-                self._keep(key, _Entry(rows, table, rows[0][key_position]))
+            if len(rows) == 1 and UNCHANGEABLE.issuperset(map(type, rows[0])):
+                self._keep(key, _Entry(KeptRow(rows), table, rows[0][key_position]))
 
     def _keep(self, key: Key, entry: _Entry) -> None:
         self.found[key] = entry

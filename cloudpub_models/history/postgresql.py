@@ -1,11 +1,11 @@
 """How PostgreSQL records: a function for each table, made for the columns that it has, which sees others too.
 
 INSERT and DELETE are recorded for a statement at once, from its transition table, so that many rows cost little; UPDATE
-row by row, since joining the old rows of a statement to its new ones has no statistics to go by. What a deletion deletes
-by references counts to its statement, in each table once. A row's columns are compared one by one, which takes half as
-long as comparing them as JSON. Where a table was altered since and nobody has told, they are compared as JSON, whatever they
-are by now. A log written by one who may not touch it: the functions run with the rights of who switched recording on,
-and with a search path of their own.
+row by row, since joining the old rows of a statement to its new ones has no statistics to go by. What a deletion
+deletes by references counts to its statement, in each table once. A row's columns are compared one by one, which takes
+half as long as comparing them as JSON. Where a table was altered since and nobody has told, they are compared as JSON,
+whatever they are by now. A log written by one who may not touch it: the functions run with the rights of who switched
+recording on, and with a search path of their own.
 """
 
 from __future__ import annotations

@@ -180,7 +180,9 @@ class _PresentStatements(Generic[M]):
             raise unowned()
         # Else what was made for the database of before could be kept after forget() was called for the next.
         with self._database._lock:
-            found = Statements(self._model, self._table, self._database.engine.sql_dialect, self._origin)
+            engine = self._database.engine
+            keeps_rows = engine.cached_rows is not None
+            found = Statements(self._model, self._table, engine.sql_dialect, self._origin, keeps_rows=keeps_rows)
             vars(self)["present"] = found
         return found
 

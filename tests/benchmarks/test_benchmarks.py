@@ -133,7 +133,10 @@ def test_what_recording_costs_is_measured(capsys):
 
     assert recording.main(["--rounds", "1", "--rows", "8000", "--database", "sqlite"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("`")[1] for line in lines[2:]] == list(recording.OPERATIONS)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        *(f"`{name}`" for name in recording.OPERATIONS),
+        *(f"`{name}`, off again" for name in recording.WRITES),
+    ]
     assert all(re.search(r"\d\.\d\d", line) for line in lines[2:])
 
 

@@ -325,7 +325,9 @@ def test_a_deletion_is_recorded_for_a_statement_at_once(managers: Managers) -> N
         assert {"users_record_change", "functions_record_change", "function_deployments_record_change"} <= set(called)
     recorded = database.history.of_transaction(managers.users.history(ada.id)[0].transaction_id)
     assert Counter(change.table for change in recorded) == {"users": 1, "functions": 20, "function_deployments": 20}
-    assert sorted(change.row_id for change in recorded if change.table == "functions") == [each.id for each in functions]
+    assert sorted(change.row_id for change in recorded if change.table == "functions") == [
+        each.id for each in functions
+    ]
 
 
 def test_a_deletion_from_an_altered_table_has_all_that_rows_had(managers: Managers) -> None:
@@ -348,7 +350,8 @@ def test_triggers_that_were_made_otherwise_are_made_anew(managers: Managers) -> 
     (made,) = database.raw_query_all("SELECT prosrc FROM pg_proc WHERE proname = 'users_record_change'")
     row_by_row = made["prosrc"].replace("deleted AS r", "(SELECT OLD.*) AS r")
     for statement in (
-        f"CREATE OR REPLACE FUNCTION users_record_change() RETURNS trigger LANGUAGE plpgsql AS $body${row_by_row}$body$",
+        "CREATE OR REPLACE FUNCTION users_record_change() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $body${row_by_row}$body$",
         "CREATE OR REPLACE TRIGGER users_record_delete AFTER DELETE ON users FOR EACH ROW "
         "EXECUTE FUNCTION users_record_change()",
     ):

@@ -29,9 +29,16 @@ def shop() -> Any:
 
 
 def calls(work: Callable[..., object], *arguments: object) -> int:
-    """Return how many Python functions a call passes through when it has been made a few times before."""
+    """Return how many Python functions a call passes through when it has been made a few times before.
+
+    It is the least of three, since a call may be the first of a second, or the one at which garbage is collected.
+    """
     for _ in range(3):
         work(*arguments)
+    return min(_calls_once(work, *arguments) for _ in range(3))
+
+
+def _calls_once(work: Callable[..., object], *arguments: object) -> int:
     entered = 0
 
     def count(_frame: FrameType, event: str, _argument: object) -> None:

@@ -32,8 +32,8 @@ def test_no_statements_of_the_database_before_are_kept(monkeypatch: pytest.Monke
     class Statements(sending.Statements):
         """The first ones are made while another thread points the database elsewhere."""
 
-        def __init__(self, model, table, dialect, origin=None) -> None:
-            super().__init__(model, table, dialect, origin)
+        def __init__(self, model, table, dialect, origin=None, **options) -> None:
+            super().__init__(model, table, dialect, origin, **options)
             made.append(dialect)
             if len(made) == 1:
                 elsewhere.start()

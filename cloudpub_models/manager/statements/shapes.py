@@ -30,6 +30,7 @@ from cloudpub_models.manager.columns.decoding import decoder_for
 from cloudpub_models.manager.columns.encoding import Encoder
 from cloudpub_models.manager.columns.table import Table, models_by_table, table_of
 from cloudpub_models.manager.rows.instances import Loader, make_loader
+from cloudpub_models.manager.rows.kept import loader_of_kept
 from cloudpub_models.manager.rows.values import ReadValues, make_values_reader
 from cloudpub_models.sql import PARAMETER, POSTGRESQL, Conflict, Dialect, Join, Query
 from cloudpub_models.sql.dialects import ComparedKind, Lock
@@ -187,6 +188,7 @@ class Statements(Generic[M]):
         table: the table.
         dialect: the dialect.
         origin: where the rows are from, if not from the default database.
+        keeps_rows: whether rows that were looked up may come from memory.
 
     Attributes:
         lookups: the SELECT of a row by one column, by the column's name; ``lookup`` makes it.
@@ -194,7 +196,15 @@ class Statements(Generic[M]):
         existences: the SELECT that gives a row of no columns where there is any, by what it has to meet.
     """
 
-    def __init__(self, model: type[M], table: Table, dialect: Dialect, origin: Origin | None = None) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        table: Table,
+        dialect: Dialect,
+        origin: Origin | None = None,
+        *,
+        keeps_rows: bool = False,
+    ) -> None:
         self._model = model
         self.table = table
         self._dialect = dialect
@@ -202,6 +212,7 @@ class Statements(Generic[M]):
         self._columns = {name: Column(None, name) for name in table.column_names}
         self._all_columns = tuple(self._columns.values())
         self.load: Loader[M] = self._loader(table.column_names, partial=False)
+        self._load_looked_up = loader_of_kept(model, self.load, origin) if keeps_rows else self.load
         self.lookups: dict[str, Lookup[M]] = {}
         self.counts = Remembered(partial(self._make_select_of_nothing, "count"), _length)
         self.existences = Remembered(partial(self._make_select_of_nothing, "exists"), _length)
@@ -225,7 +236,8 @@ class Statements(Generic[M]):
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
         column = self.table.column(name)
         key_position = self.table.key_position if column.is_unique else None
-        found = self.lookups[name] = Lookup(column.encode, *self.select(((column.name, "="),)), key_position)
+        select = self.select(((column.name, "="),))._replace(load=self._load_looked_up)
+        found = self.lookups[name] = Lookup(column.encode, *select, key_position)
         return found
 
     def select(
