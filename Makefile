@@ -3,6 +3,8 @@
 # Rooms whose tests read and write rows of logs and invocations, and test no schema.
 ROWS = tests/manager tests/platform tests/connection tests/history tests/work tests/graphql tests/archive tests/cells \
 	tests/entity tests/dto tests/test_*.py
+# Rooms whose tests ask what partitions are made of, or meet them on their way.
+WHOLE = tests/cli tests/examples tests/faults tests/migrations tests/plugin tests/schema
 
 .PHONY: help install hooks test soak partitioned distributed refusing check format pages pictures bounds ci
 
@@ -22,8 +24,8 @@ test:  # all tests, as fast as two cores go
 soak:  # the long versions of the tests that have one
 	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak
 
-partitioned:  # the tests of all that reads and writes rows on partitioned tables
-	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql -m 'not alone' $(ROWS)
+partitioned:  # the tests of all that meets tables on partitioned ones
+	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql -m 'not alone' $(ROWS) $(WHOLE)
 
 distributed:  # the tests of managers and the platform on tables as Citus allows them
 	CLOUDPUB_DISTRIBUTED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform

@@ -145,7 +145,6 @@ def load(managers: Managers, path: Path) -> int:
                 for call in read_trace(path)
             ),
             on_conflict="ignore",
-            conflict_columns=["uuid"],
         )
 
 

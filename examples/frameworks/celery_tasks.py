@@ -8,7 +8,7 @@ A message may be delivered twice, and a task run again after it failed; all of t
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Celery
@@ -31,10 +31,13 @@ PASSING = (ConnectionFailedError, ConnectionLostError, PoolTimeoutError, Retryab
 
 
 @app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
-def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: int | None = None) -> bool:
+def record_invocation(
+    uuid: str, called_at: str, function_uuid: str, status: str, duration_ms: int | None = None
+) -> bool:
     """Record an invocation once, however often this is run; return whether it was recorded now.
 
-    The caller makes the invocation's uuid, so that it is the same whenever the message is delivered.
+    The caller makes the invocation's uuid and says when it was (ISO 8601, with an offset), so that both are the same
+    whenever the message is delivered.
     """
     with database.session():  # one unit of work: one connection, known to be alive when it begins
         function = managers.functions.get_by_uuid(function_uuid)
@@ -43,8 +46,10 @@ def record_invocation(uuid: str, function_uuid: str, status: str, duration_ms: i
             "function_id": function.id,
             "status": status,
             "duration_ms": duration_ms,
+            "timestamp": datetime.fromisoformat(called_at),
         }
-        return managers.function_invocations.batch_insert([row], on_conflict="ignore", conflict_columns=["uuid"]) == 1
+        # What is unique in a table with partitions is so together with the moment; so no column is named.
+        return managers.function_invocations.batch_insert([row], on_conflict="ignore") == 1
 
 
 @app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)

@@ -193,6 +193,9 @@ def test_the_prefork_worker_ends_when_told(url: str, managers: Managers, resize:
 # Celery
 
 
+CALLED_AT = "2026-11-28T12:00:00+00:00"
+
+
 @pytest.fixture(scope="module")
 def celery_tasks() -> ModuleType:
     module = load("celery_tasks")
@@ -201,11 +204,18 @@ def celery_tasks() -> ModuleType:
 
 
 def test_a_celery_task_records_once(celery_tasks: ModuleType, managers: Managers, resize: Function) -> None:
-    message = {"uuid": str(uuid4()), "function_uuid": str(resize.uuid), "status": "success", "duration_ms": 12}
+    message: dict[str, Any] = {
+        "uuid": str(uuid4()),
+        "called_at": CALLED_AT,
+        "function_uuid": str(resize.uuid),
+        "status": "success",
+    }
+    message["duration_ms"] = 12
     assert celery_tasks.record_invocation.delay(**message).get() is True
     assert celery_tasks.record_invocation.delay(**message).get() is False
-    recorded = managers.function_invocations.find_all()
-    assert [(str(row.uuid), row.function_id, row.duration_ms) for row in recorded] == [(message["uuid"], resize.id, 12)]
+    (recorded,) = managers.function_invocations.find_all()
+    assert (str(recorded.uuid), recorded.function_id, recorded.duration_ms) == (message["uuid"], resize.id, 12)
+    assert recorded.timestamp.isoformat() == CALLED_AT
 
 
 def test_a_celery_task_runs_again_when_the_database_was_the_reason(
@@ -221,14 +231,14 @@ def test_a_celery_task_runs_again_when_the_database_was_the_reason(
         return session()
 
     monkeypatch.setattr(default_database, "session", lost_at_first)
-    assert celery_tasks.record_invocation.delay(str(uuid4()), str(resize.uuid), "success").get() is True
+    assert celery_tasks.record_invocation.delay(str(uuid4()), CALLED_AT, str(resize.uuid), "success").get() is True
     assert len(tried) == 3
     assert managers.function_invocations.count() == 1
 
 
 def test_a_celery_task_fails_at_once_where_waiting_does_not_help(celery_tasks: ModuleType, managers: Managers) -> None:
     with pytest.raises(NotFoundError):
-        celery_tasks.record_invocation.delay(str(uuid4()), str(uuid4()), "success").get()
+        celery_tasks.record_invocation.delay(str(uuid4()), CALLED_AT, str(uuid4()), "success").get()
 
 
 def test_a_celery_task_deploys_once_for_each_message(

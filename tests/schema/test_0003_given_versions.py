@@ -36,6 +36,7 @@ def test_what_is_there_counts(managers: Managers, given: dict[int, int]) -> None
         assert managers.function_deployments.deploy(function, "i", "k").version == version + 1
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_the_models_make_the_same_table(migrated: peewee.Database) -> None:
     by_migration = read_catalogue(migrated).tables[TABLE]
     Migrator(migrated, component).down("0001_initial")

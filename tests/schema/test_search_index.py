@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -71,7 +72,8 @@ def test_rare_words_are_found_by_it(lines: Managers, database: Database, stateme
         assert list(values)[1:] == ["%memory%", "'memory'", 7]
         explained = f"EXPLAIN {sql % ('@since', '@like', '@query', '7')}"
         plan = database.raw_query_all(explained, dict(zip(("since", "like", "query"), values[:3], strict=True)))
-        assert any("Bitmap Index Scan on function_logs_message_search" in row["QUERY PLAN"] for row in plan)
+        used = re.compile(r"Bitmap Index Scan on function_logs(_p_past)?_message_search ")
+        assert any(used.search(row["QUERY PLAN"]) for row in plan)
 
 
 def test_writes_keep_it_current(lines: Managers, database: Database, resize: Function) -> None:

@@ -235,6 +235,7 @@ def own_tables(catalogue: Catalogue) -> dict[str, Table]:
     return {name: table for name, table in catalogue.tables.items() if name not in BESIDE}
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_the_migrated_schema_is_the_specification(migrated: peewee.Database) -> None:
     catalogue = read_catalogue(migrated)
     tables = own_tables(catalogue)
@@ -251,6 +252,7 @@ def test_no_constraint_has_an_index_beside_its_own(migrated: peewee.Database) ->
         assert not {unique.columns for unique in table.uniques} & {index.columns for index in table.indexes}
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_the_models_own_ddl_is_the_migrated_schema(migrated: peewee.Database) -> None:
     by_migrations = own_tables(read_catalogue(migrated))
     Migrator(migrated, component).down("0001_initial")
@@ -262,6 +264,7 @@ def test_the_models_own_ddl_is_the_migrated_schema(migrated: peewee.Database) ->
     assert by_models == by_migrations
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_peewees_create_tables_gives_the_same(migrated: peewee.Database) -> None:
     from cloudpub_models.entity.binding import current_database
 
@@ -272,6 +275,7 @@ def test_peewees_create_tables_gives_the_same(migrated: peewee.Database) -> None
     assert own_tables(read_catalogue(migrated)) == by_migrations
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_what_the_models_are_expected_to_give_is_what_they_give(migrated: peewee.Database) -> None:
     assert expected_catalogue(sql_dialect_of(migrated), component.models).tables == own_tables(read_catalogue(migrated))
     assert find_drift(migrated, component.models) == []

@@ -74,9 +74,9 @@ POSTGRESQL_CHANGES = [
         False,
     ),
     (
-        "ALTER TABLE function_logs DROP CONSTRAINT function_logs_pkey",
+        "ALTER TABLE user_information DROP CONSTRAINT user_information_pkey",
         "primary key",
-        "function_logs.id: primary key: expected (id); got ()",
+        "user_information.id: primary key: expected (id); got ()",
         False,
     ),
     (

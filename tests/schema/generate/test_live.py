@@ -31,6 +31,7 @@ class Bill(entity.Entity):
         table_name = "bills"
 
 
+@pytest.mark.usefixtures("keys_of_models")
 def test_what_a_database_has_is_what_its_models_say(migrated: peewee.Database) -> None:
     create_all(migrated, [Everything])
     models = [*platform.models, Everything]

@@ -38,6 +38,7 @@ def test_whoever_gives_a_table_partitions_knows_of_them_at_once(database: Databa
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.usefixtures("keys_of_models")
 def test_a_plain_table_has_none(database: Database) -> None:
     assert database.partitions("function_logs") == []
     for ask in (database.partitions, database.partition):

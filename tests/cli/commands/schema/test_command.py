@@ -77,6 +77,7 @@ def test_a_sqlite_database_named_gives_its_types(run: Run, workplace: Path) -> N
 
 
 @pytest.mark.parametrize("format", ["mermaid", "dot", "svg", "markdown"])
+@pytest.mark.usefixtures("keys_of_models")
 def test_models_and_migrated_database_are_drawn_alike(run: Run, url: str, format: str) -> None:
     options = ("--format", format, "--database", url)
     of_models, of_database = run("schema", *options), run("schema", "--from", "database", *options)
