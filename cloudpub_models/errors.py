@@ -33,7 +33,8 @@
     ├── RetryableError              the same transaction may succeed when run again
     │   ├── SerializationError
     │   ├── DeadlockError
-    │   └── PreparedStatementError
+    │   ├── PreparedStatementError
+    │   └── OutdatedMapError        rows are on another server by now, or on their way
     ├── LockNotAvailableError
     ├── QueryTimeoutError
     ├── StorageError                disk full, file read-only
@@ -258,6 +259,10 @@ class DeadlockError(RetryableError):
 
 class PreparedStatementError(RetryableError):
     """A prepared statement was found gone or out of date inside a transaction."""
+
+
+class OutdatedMapError(RetryableError):
+    """A server of history refused a call, since rows have been moved; it was made again, for as long as one waits."""
 
 
 class LockNotAvailableError(CloudpubError, peewee.OperationalError):

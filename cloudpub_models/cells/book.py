@@ -2,6 +2,11 @@
 
 Both have a table ``cell_servers``, with the UUID of the platform. On main it names all servers that are known, main
 itself as number 0; on a server only that one. ``cell_deletions`` has the keys of rows of main that were deleted.
+
+The table ``cells`` on main is the map: of each bucket the server that has it; while it is moved, the step of that, and
+the other server, where none of its rows are to be read. Each change gives the map a higher version. A server knows, in
+the sequence ``cell_map``, of which version it was told last; it admits nothing by an older one. A sequence, since all
+see its number at once, whatever their snapshot.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from uuid import UUID
 
 from cloudpub_models.cells.buckets import first_id
 from cloudpub_models.connection import Database
+from cloudpub_models.errors import MigrationError
 from cloudpub_models.manager.sending import send_command, send_query
 from cloudpub_models.sql.render.handwritten import put_together
 
@@ -19,11 +25,19 @@ MAIN: Final = 0
 
 _IS_THERE = "SELECT TO_REGCLASS('cell_servers') IS NOT NULL AS is_there"
 _SERVERS = "SELECT platform, server FROM cell_servers ORDER BY server"
-_BUCKETS = "SELECT bucket, server FROM cells ORDER BY bucket"
+_MAP = "SELECT bucket, server, other, step, version FROM cells ORDER BY bucket"
 _TABLE_OF_SERVERS = "CREATE TABLE cell_servers (platform UUID NOT NULL, server INTEGER PRIMARY KEY)"
 _NAME_SERVER = "INSERT INTO cell_servers (platform, server) VALUES (@platform, @server)"
 _TABLES_OF_MAIN = (
-    "CREATE TABLE cells (bucket INTEGER PRIMARY KEY, server INTEGER NOT NULL)",
+    """
+    CREATE TABLE cells (
+        bucket INTEGER PRIMARY KEY,
+        server INTEGER NOT NULL,
+        other INTEGER,
+        step VARCHAR,
+        version BIGINT NOT NULL DEFAULT 1
+    )
+    """,
     """
     CREATE TABLE cell_deletions (
         id BIGSERIAL PRIMARY KEY,
@@ -36,6 +50,54 @@ _TABLES_OF_MAIN = (
 _GIVE_BUCKETS = """
     INSERT INTO cells (bucket, server) SELECT number - 1, CAST(server AS INTEGER)
     FROM UNNEST(STRING_TO_ARRAY(@servers, ',')) WITH ORDINALITY AS given(server, number)
+"""
+
+# Several at once may not take the same version.
+_KEEP_MAP = "LOCK TABLE cells IN SHARE ROW EXCLUSIVE MODE"
+_VERSION = "SELECT MAX(version) AS version FROM cells"
+_PUBLISH = """
+    UPDATE cells SET server = @server, other = @other, step = @step, version = @version
+    WHERE bucket IN @buckets
+"""
+
+# What a server needs to know by which map it is asked. The lock's first number is theirs alone; the second is the
+# version that was told when it was taken, so that whoever tells of another waits for nobody who comes later.
+_LOCK_CLASS: Final = 0x63656C6C
+_ADMITTING = (
+    "CREATE SEQUENCE cell_map",
+    """
+    CREATE FUNCTION cells_bucket(key BIGINT) RETURNS INTEGER LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT CAST(((key * 2654435761) % 4294967296) >> 22 AS INTEGER) $$
+    """,
+    """
+    CREATE FUNCTION cells_admit(version BIGINT, writes BOOLEAN) RETURNS VOID LANGUAGE plpgsql AS $admit$
+    DECLARE told BIGINT;
+    BEGIN
+        LOOP
+            SELECT last_value INTO told FROM cell_map;
+            IF version < told THEN
+                RAISE EXCEPTION 'expected a call by map % of who has which rows; got one by map %', told, version
+                    USING ERRCODE = 'CP001';
+            END IF;
+            EXIT WHEN NOT writes;
+            PERFORM pg_advisory_xact_lock_shared({lock_class}, CAST(told AS INTEGER));
+            EXIT WHEN told = (SELECT last_value FROM cell_map);
+        END LOOP;
+        IF writes THEN
+            PERFORM set_config('cloudpub.cells', CAST(version AS TEXT), true);
+        END IF;
+    END
+    $admit$
+    """,
+    "CREATE TABLE cell_changes (id BIGSERIAL PRIMARY KEY, table_name VARCHAR NOT NULL, key BIGINT NOT NULL)",
+)
+_TELL = "SELECT SETVAL('cell_map', GREATEST(@version, (SELECT last_value FROM cell_map))) AS told"
+_HAS_OLDER_WRITERS = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {lock_class} AND objsubid = 2 AND granted
+        AND objid <> CAST(@version AS oid)
+        AND database = (SELECT oid FROM pg_database WHERE datname = CURRENT_DATABASE())
+    ) AS has_writers
 """
 
 _SCHEMA = "SELECT QUOTE_IDENT(CURRENT_SCHEMA()) AS name"
@@ -53,16 +115,20 @@ _NOTING = """
     CREATE OR REPLACE TRIGGER cell_deletions_note AFTER DELETE ON {table}
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION cell_deletions_note()
 """
+# Who was admitted knows whose rows they are; what goes with a row of main that is deleted is swept elsewhere.
 _REFUSE_ROWS = """
     CREATE OR REPLACE FUNCTION cells_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$
     BEGIN
+        IF pg_trigger_depth() > 1 OR CURRENT_SETTING('cloudpub.cells', true) <> '' THEN
+            RETURN NULL;
+        END IF;
         RAISE EXCEPTION 'the rows of % are on other servers: open the database with history=', TG_TABLE_NAME
             USING ERRCODE = 'feature_not_supported';
     END
     $refuse$
 """
 _REFUSING = """
-    CREATE OR REPLACE TRIGGER cells_refuse BEFORE INSERT ON {table}
+    CREATE OR REPLACE TRIGGER cells_refuse BEFORE INSERT OR UPDATE OR DELETE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION cells_refuse()
 """
 
@@ -70,6 +136,10 @@ _HAS_ROWS = "SELECT EXISTS (SELECT 1 FROM {table}) AS has_rows"
 _REFERENCES = """
     SELECT QUOTE_IDENT(conname) AS name FROM pg_constraint
     WHERE conrelid = TO_REGCLASS(@table) AND contype = 'f' AND conparentid = 0
+"""
+_TRIGGERS = """
+    SELECT CAST(tgname AS TEXT) AS name FROM pg_trigger
+    WHERE tgrelid = TO_REGCLASS(@table) AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
 """
 _DROP_REFERENCE = "ALTER TABLE {table} DROP CONSTRAINT {name}"
 _GIVE_IDS = "SELECT SETVAL(PG_GET_SERIAL_SEQUENCE(@table, @column), @first, false) AS first"
@@ -95,18 +165,36 @@ class Deletion(NamedTuple):
     key: int
 
 
+class Cell(NamedTuple):
+    """What the map says of a bucket.
+
+    Attributes:
+        server: the number of the server that has it.
+        other: that of the one where none of its rows are to be read; ``None`` where all are where they belong.
+        step: how far its move has come; ``None`` for one that is not moved.
+        version: that of the map when this was written down.
+    """
+
+    server: int
+    other: int | None
+    step: str | None
+    version: int
+
+
 class DistributedTable(NamedTuple):
     """A table whose rows are on the servers, by names as statements have them.
 
     Attributes:
         name: its name.
         id: its column of ids.
+        key: its column by which it is distributed.
         referred: the table that it refers to by the column by which it is distributed.
         referred_key: what it refers to there.
     """
 
     name: str
     id: str
+    key: str
     referred: str
     referred_key: str
 
@@ -118,9 +206,48 @@ def servers_in(database: Database) -> dict[int, UUID]:
     return {row["server"]: row["platform"] for row in send_query(database, _SERVERS)}
 
 
-def buckets_in(database: Database) -> list[int]:
-    """Return the number of the server of each bucket."""
-    return [row["server"] for row in send_query(database, _BUCKETS)]
+def map_in(database: Database) -> list[Cell]:
+    """Return what the map says of each bucket."""
+    return [Cell(row["server"], row["other"], row["step"], row["version"]) for row in send_query(database, _MAP)]
+
+
+def publish(
+    database: Database, known: int, buckets: Sequence[int], server: int, other: int | None, step: str | None
+) -> int:
+    """Change the map, in a transaction, and return its version from then on.
+
+    Args:
+        database: the main database.
+        known: the version that is changed.
+        buckets: the buckets that are changed.
+        server: see ``Cell``.
+        other: see ``Cell``.
+        step: see ``Cell``.
+
+    Raises:
+        MigrationError: somebody else has changed it.
+    """
+    send_command(database, _KEEP_MAP)
+    version: int = send_query(database, _VERSION, writes=True)[0]["version"]
+    if version != known:
+        raise MigrationError(
+            f"expected nobody else to move buckets; got map {version} instead of {known}: look for who does, and do it "
+            "again"
+        )
+    values = {"server": server, "other": other, "step": step, "version": version + 1, "buckets": tuple(buckets)}
+    send_command(database, _PUBLISH, values)
+    return version + 1
+
+
+def tell(server: Database, version: int) -> None:
+    """Have a server admit nothing any more that is sent by a map from before a version."""
+    send_query(server, _TELL, {"version": version}, writes=True)
+
+
+def has_older_writers(server: Database, version: int) -> bool:
+    """Return whether something is under way that was admitted before a server was told of a version, and may write."""
+    asked = put_together(_HAS_OLDER_WRITERS, lock_class=str(_LOCK_CLASS))
+    return bool(send_query(server, asked, {"version": version})[0]["has_writers"])
 
 
 def has_rows(database: Database, table: DistributedTable) -> bool:
@@ -128,19 +255,35 @@ def has_rows(database: Database, table: DistributedTable) -> bool:
     return bool(send_query(database, put_together(_HAS_ROWS, table=table.name))[0]["has_rows"])
 
 
+def triggers_of(database: Database, table: DistributedTable) -> list[str]:
+    """Return the names of the triggers of a table."""
+    return [row["name"] for row in send_query(database, _TRIGGERS, {"table": table.name})]
+
+
 def begin_book(database: Database, platform: UUID, tables: Sequence[DistributedTable]) -> None:
-    """Make the tables of the main database, and what notes deletions there and refuses rows."""
+    """Make the tables of the main database, and what notes deletions there."""
     send_command(database, _TABLE_OF_SERVERS)
     name_server(database, platform, MAIN)
     schema = send_query(database, _SCHEMA)[0]["name"]
     referred = {table.referred: table.referred_key for table in tables}
     (key,) = set(referred.values())
-    for statement in (*_TABLES_OF_MAIN, put_together(_NOTE_DELETIONS, schema=schema, key=key), _REFUSE_ROWS):
+    for statement in (*_TABLES_OF_MAIN, put_together(_NOTE_DELETIONS, schema=schema, key=key)):
         send_command(database, statement)
     for name in referred:
         send_command(database, put_together(_NOTING, table=name))
+    _begin_admitting(database)
+
+
+def refuse_rows(database: Database, tables: Sequence[DistributedTable]) -> None:
+    """Have the main database refuse programs that do not know that rows are on other servers."""
+    send_command(database, _REFUSE_ROWS)
     for table in tables:
         send_command(database, put_together(_REFUSING, table=table.name))
+
+
+def _begin_admitting(database: Database) -> None:
+    for statement in _ADMITTING:
+        send_command(database, put_together(statement, lock_class=str(_LOCK_CLASS)))
 
 
 def name_server(database: Database, platform: UUID, server: int) -> None:
@@ -161,6 +304,7 @@ def prepare_server(database: Database, platform: UUID, server: int, tables: Sequ
         send_query(
             database, _GIVE_IDS, {"table": table.name, "column": table.id, "first": first_id(server)}, writes=True
         )
+    _begin_admitting(database)
     send_command(database, _TABLE_OF_SERVERS)
     name_server(database, platform, server)
 

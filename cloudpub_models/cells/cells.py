@@ -1,27 +1,45 @@
-"""``managers.cells``: which of the servers of ``history=`` has the rows of what, and what prepares them for that."""
+"""``managers.cells``: which of the servers of ``history=`` has the rows of what, and what prepares and moves them.
+
+What is done by the map that a process knows is done again by another one where a server has refused it.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import peewee
 
 from cloudpub_models.cells import book
-from cloudpub_models.cells.book import DistributedTable
+from cloudpub_models.cells.book import Cell, DistributedTable
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of, spread
+from cloudpub_models.cells.moving import HELD, Mover
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
-from cloudpub_models.errors import ConfigurationError, InvalidQueryError
+from cloudpub_models.errors import (
+    CloudpubError,
+    ConfigurationError,
+    InvalidQueryError,
+    InvalidValueError,
+    OutdatedMapError,
+)
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
 from cloudpub_models.schema.migrations.run import MigrationRun
+from cloudpub_models.sql.identifiers import shown
 
 R = TypeVar("R")
 
 _LOCK_TIMEOUT_SECONDS = 60.0
 _DELETIONS_AT_ONCE = 1000
+# For so long a call waits for buckets that are moved, and then looks whether somebody is moving them still.
+_PATIENCE_SECONDS = 60.0
+_SUSPICIOUS_SECONDS = 3.0
+_PAUSE_SECONDS = 0.01
 
 
 class CellServer(NamedTuple):
@@ -38,16 +56,34 @@ class CellServer(NamedTuple):
     buckets: int
 
 
-class _Layout(NamedTuple):
-    """Who has what.
+class Layout(NamedTuple):
+    """Who has what, by one version of the map.
 
     Attributes:
+        version: the version.
         servers: the servers by their numbers.
         of_bucket: the number of the server of each bucket.
+        unread: number of a server → the buckets of which no rows are to be read there.
+        held: the buckets to which nobody writes.
     """
 
+    version: int
     servers: Mapping[int, Database]
     of_bucket: Sequence[int]
+    unread: Mapping[int, Sequence[int]]
+    held: frozenset[int]
+
+    def all_numbers(self) -> list[int]:
+        """Return the numbers of the servers that have rows."""
+        return sorted(set(self.of_bucket))
+
+    def numbers_of(self, keys: Iterable[int]) -> list[int]:
+        """Return the numbers of the servers that have rows which belong to some keys, each once."""
+        return list(dict.fromkeys([self.of_bucket[bucket_of(key)] for key in keys]))
+
+    def holds(self, keys: Iterable[int] | None) -> bool:
+        """Return whether nobody writes to rows that belong to some keys; to any rows, of no keys in particular."""
+        return bool(self.held) and (keys is None or any(bucket_of(key) in self.held for key in keys))
 
 
 class Cells:
@@ -61,7 +97,7 @@ class Cells:
     def __init__(self, database: Database, manager_of: Callable[[type[Any]], Manager[Any]]) -> None:
         self.database = database
         self._manager_of = manager_of
-        self._known: tuple[object, _Layout] | None = None
+        self._known: tuple[object, Layout] | None = None
 
     def __repr__(self) -> str:
         return f"Cells({self.database!r})"
@@ -69,24 +105,24 @@ class Cells:
     def initialize(self) -> bool:
         """Prepare the servers that are not yet, and give out the buckets where nobody has any.
 
-        A server is migrated, its tables lose their references to others and get ids of their own. A call that was
-        interrupted is made again.
+        A server is migrated, its tables lose their references to others and get ids of their own. Where the main
+        database has rows, it keeps all buckets until they are moved. A call that was interrupted is made again.
 
         Returns:
             whether there was anything to do.
 
         Raises:
-            ConfigurationError: no servers are named; one belongs to another platform, or is named twice; or a table
-                that is to be distributed has rows.
+            ConfigurationError: no servers are named; one belongs to another platform, is named twice, or has rows; or
+                the rows of the main database are recorded or counted there.
             MigrationError: another migrator is at work, or this thread has a transaction open.
         """
         tables = [_distributed(model) for model in self._models]
         servers = self._named_servers()
         platform, is_new = self._as_a_step(self.database, lambda: self._begun(tables))
         done = [self._prepared(server, platform, tables) for server in servers]
-        if not book.buckets_in(self.database):
+        if not book.map_in(self.database):
             numbers = sorted(self._verified(platform, servers))
-            self._as_a_step(self.database, lambda: book.give_buckets(self.database, spread(numbers)))
+            self._as_a_step(self.database, lambda: self._give_buckets(numbers, tables))
             is_new = True
         self._known = None
         return is_new or any(done)
@@ -101,6 +137,58 @@ class Cells:
         return [
             CellServer(server.url, number, layout.of_bucket.count(number)) for number, server in layout.servers.items()
         ]
+
+    def buckets_of(self, server: int) -> list[int]:
+        """Return the buckets that a server has.
+
+        Args:
+            server: its number.
+
+        Raises:
+            ConfigurationError: no servers are named, or they are not those that were prepared.
+        """
+        return [bucket for bucket, number in enumerate(self._layout.of_bucket) if number == server]
+
+    def move(self, buckets: Iterable[int], server: int, *, progress: Callable[[int], object] | None = None) -> int:
+        """Move buckets to a server, with their rows, while programs read and write; return how many rows that were.
+
+        Who writes to one of them waits for a moment. What a call that has ended left half-done is undone or done
+        first, whichever buckets are named; of none it is that alone.
+
+        Args:
+            buckets: their numbers, from 0 to 1,023. Those that the server has already stay.
+            server: its number, as ``servers()`` tells.
+            progress: called with the number of rows that have been copied so far.
+
+        Raises:
+            ConfigurationError: no servers are named, or they are not those that were prepared.
+            InvalidValueError: there is no such bucket, or no such server; or it is the main database.
+            MigrationError: somebody else moves buckets, or a transaction writes for too long; nothing is half-moved.
+        """
+        wanted = sorted({self._bucket(bucket) for bucket in buckets})
+        layout = self._layout_of_now(self._named_servers())
+        if server == book.MAIN or server not in layout.servers:
+            raise InvalidValueError(
+                f"expected the number of a server of history=; got {shown(server)}: managers.cells.servers() tells them"
+            )
+        tables = [_distributed(model) for model in self._models]
+        mover = Mover(self.database._as_server, layout.servers, tables, _LOCK_TIMEOUT_SECONDS)
+        moved = 0
+        with mover.at_work():
+            mover.settle()
+            of_source: dict[int, list[int]] = defaultdict(list)
+            cells = book.map_in(self.database._as_server)
+            for bucket in wanted:
+                if cells[bucket].server != server:
+                    of_source[cells[bucket].server].append(bucket)
+            for source, some in sorted(of_source.items()):
+
+                def told(copied: int, moved: int = moved) -> None:
+                    if progress is not None:
+                        progress(moved + copied)
+
+                moved += mover.move(some, source, server, told)
+        return moved
 
     def sweep(self) -> int:
         """Delete the rows that belonged to what has been deleted on the main database, and return how many there were.
@@ -129,16 +217,52 @@ class Cells:
     def all_servers(self) -> list[Database]:
         """Return the servers that have rows."""
         layout = self._layout
-        return [layout.servers[number] for number in sorted(set(layout.of_bucket))]
+        return [layout.servers[number] for number in layout.all_numbers()]
 
     def server_of(self, key: int) -> Database:
         """Return the server that has the rows which belong to a key."""
         layout = self._layout
         return layout.servers[layout.of_bucket[bucket_of(key)]]
 
-    def servers_of(self, keys: Iterable[int]) -> list[Database]:
-        """Return the servers that have rows which belong to some keys, each once."""
-        return list(dict.fromkeys(map(self.server_of, keys)))
+    def by_map(self, work: Callable[[Layout], R], *, writes_to: Iterable[int] | None = ()) -> R:
+        """Do something by the map that this process knows; again by another one, where a server refuses it.
+
+        Args:
+            work: what to do.
+            writes_to: the keys to whose rows it writes, which waits while these are held; ``None`` for any.
+
+        Raises:
+            OutdatedMapError: the rows are on their way for longer than one waits.
+        """
+        began = looked = time.monotonic()
+        while True:
+            layout = self._layout
+            if not layout.holds(writes_to):
+                try:
+                    return work(layout)
+                except OutdatedMapError:
+                    if time.monotonic() - began > _PATIENCE_SECONDS:
+                        raise
+            elif time.monotonic() - began > _PATIENCE_SECONDS:
+                raise OutdatedMapError(
+                    f"expected rows to be moved within {_PATIENCE_SECONDS:g} s; got none that may be written: do it "
+                    "again, or end the move by managers.cells.move()"
+                )
+            else:
+                time.sleep(_PAUSE_SECONDS)
+            if self._known is not None and self._known[1] is layout:
+                self._known = None
+            if time.monotonic() - looked > _SUSPICIOUS_SECONDS:
+                looked = time.monotonic()
+                self._lift_fence(layout)
+
+    def _lift_fence(self, layout: Layout) -> None:
+        """Have rows written again that somebody held who has ended meanwhile."""
+        tables = [_distributed(model) for model in self._models]
+        mover = Mover(self.database._as_server, layout.servers, tables, 0)
+        # Where somebody is at work there is nothing to do.
+        with suppress(CloudpubError), mover.at_work():
+            mover.lift_fence()
 
     @property
     def _models(self) -> list[type[peewee.Model]]:
@@ -153,19 +277,27 @@ class Cells:
         return servers
 
     @property
-    def _layout(self) -> _Layout:
-        engine = self.database.engine
-        if self._known is None or self._known[0] is not engine:
-            servers = self._named_servers()
-            of_main = book.servers_in(self.database)
-            of_bucket = book.buckets_in(self.database) if of_main else []
-            if len(of_bucket) != BUCKETS:
-                raise ConfigurationError(
-                    f"expected {self.database.url} to say which server has what; it does not: call "
-                    "managers.cells.initialize() once"
-                )
-            self._known = engine, _Layout(self._verified(of_main[book.MAIN], servers, set(of_bucket)), of_bucket)
-        return self._known[1]
+    def _layout(self) -> Layout:
+        engine, known = self.database.engine, self._known
+        if known is None or known[0] is not engine:
+            # It is read outside of this thread's transaction, which may not see what others have changed.
+            known = self._known = engine, self._layout_of_now(self._named_servers())
+        return known[1]
+
+    def _layout_of_now(self, servers: Sequence[Database]) -> Layout:
+        main = self.database._as_server
+        of_main = book.servers_in(main)
+        cells = book.map_in(main) if of_main else []
+        if len(cells) != BUCKETS:
+            raise ConfigurationError(
+                f"expected {self.database.url} to say which server has what; it does not: call "
+                "managers.cells.initialize() once"
+            )
+        needed = {cell.server for cell in cells} | {cell.other for cell in cells if cell.other is not None}
+        found = dict(self._verified(of_main[book.MAIN], servers, needed - {book.MAIN}))
+        if book.MAIN in needed:
+            found[book.MAIN] = main
+        return _layout(cells, found)
 
     def _verified(
         self, platform: UUID, servers: Sequence[Database], needed: Collection[int] = ()
@@ -200,7 +332,7 @@ class Cells:
         known = book.servers_in(self.database)
         if known:
             return known[book.MAIN], False
-        self._refuse_rows(self.database, tables)
+        self._refuse_triggers(tables)
         platform = uuid4()
         book.begin_book(self.database, platform, tables)
         return platform, True
@@ -223,9 +355,29 @@ class Cells:
         self._as_a_step(server, lambda: book.prepare_server(server, platform, number, tables))
         return True
 
+    def _give_buckets(self, numbers: Sequence[int], tables: Sequence[DistributedTable]) -> None:
+        """Give all buckets to the main database where that has rows, else to each server as many."""
+        if any(book.has_rows(self.database, table) for table in tables):
+            numbers = [book.MAIN]
+        else:
+            book.refuse_rows(self.database, tables)
+        book.give_buckets(self.database, spread(numbers))
+
+    def _refuse_triggers(self, tables: Sequence[DistributedTable]) -> None:
+        told = [f"{name} of {table.name}" for table in tables for name in book.triggers_of(self.database, table)]
+        if told:
+            raise ConfigurationError(
+                "expected tables whose rows nobody records or counts, to have them on several servers; got the trigger "
+                f"{told[0]}: switch off what made it (disable_rollups(), history.disable())"
+            )
+
+    def _bucket(self, bucket: Any) -> int:
+        if type(bucket) is not int or not 0 <= bucket < BUCKETS:
+            raise InvalidValueError(f"expected the number of a bucket, from 0 to {BUCKETS - 1}; got {shown(bucket)}")
+        return bucket
+
     def _refuse_rows(self, database: Database, tables: Sequence[DistributedTable]) -> None:
-        with database.engine.with_all_tables():
-            full = [table.name for table in tables if book.has_rows(database, table)]
+        full = [table.name for table in tables if book.has_rows(database, table)]
         if full:
             raise ConfigurationError(
                 f"expected empty tables, to have their rows on several servers; got rows in {' and '.join(full)} of "
@@ -241,11 +393,25 @@ class Cells:
             return run.step(step)
 
 
+def _layout(cells: Sequence[Cell], servers: Mapping[int, Database]) -> Layout:
+    unread: dict[int, list[int]] = defaultdict(list)
+    for bucket, cell in enumerate(cells):
+        if cell.other is not None:
+            unread[cell.other].append(bucket)
+    held = frozenset(bucket for bucket, cell in enumerate(cells) if cell.step in HELD)
+    return Layout(max(cell.version for cell in cells), servers, [cell.server for cell in cells], unread, held)
+
+
 def _distributed(model: type[peewee.Model]) -> DistributedTable:
     key: Any = distribution_key(model)
     meta: Any = model._meta
-    referred = key.rel_model._meta.table_name
-    return DistributedTable(meta.table_name, meta.primary_key.column_name, referred, key.rel_field.column_name)
+    return DistributedTable(
+        meta.table_name,
+        meta.primary_key.column_name,
+        key.column_name,
+        key.rel_model._meta.table_name,
+        key.rel_field.column_name,
+    )
 
 
 def refused(what: str, instead: str) -> InvalidQueryError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
@@ -12,7 +12,7 @@ import peewee
 
 from cloudpub_models.cells.cells import refused
 from cloudpub_models.cells.merging import require_mergeable, sort_key
-from cloudpub_models.cells.routed import Routed
+from cloudpub_models.cells.routed import Part, Routed
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
 from cloudpub_models.manager.arguments.conditions import Combined, Filter, Where, WhereOf
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
@@ -35,14 +35,22 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         return self._look_up("uuid", uuid)
 
     def _look_up(self, name: str, value: Any, select: Sequence[str] | None = None) -> M | None:
-        for manager in self._asked({name: value} if isinstance(name, str) else None):
-            if name == "uuid" and select is None:
+        def find(manager: Any, where: Any) -> M | None:
+            found: M | None
+            if not isinstance(where, Mapping):
+                found = next(iter(manager.find_all(where, limit=1, select=select)), None)
+            elif name == "uuid" and select is None:
                 found = manager.find_by_uuid(value)
             else:
                 found = manager.find_by_id(value, id_column=name, select=select)
-            if found is not None:
-                return found
-        return None
+            return found
+
+        def look(parts: list[Part]) -> M | None:
+            return next((found for part in parts if (found := part.ask(find)) is not None), None)
+
+        self._one(name, value)
+        where: Any = {name: value}
+        return self._read(where, look)
 
     def find_all(
         self,
@@ -56,29 +64,35 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         include: Include = (),
     ) -> list[M]:
         tree = self._tree(include)
-        asked = self._asked(where)
-        if len(asked) == 1:
-            rows = asked[0].find_all(
-                where, order_by=order_by, order_direction=order_direction, limit=limit, offset=offset, select=select
-            )
-        else:
+
+        def find(parts: list[Part]) -> list[M]:
+            options: dict[str, Any] = {"order_by": order_by, "order_direction": order_direction, "select": select}
+            if len(parts) == 1:
+                return parts[0].ask(
+                    lambda manager, where: manager.find_all(where, limit=limit, offset=offset, **options)
+                )
             order = parse_order(order_by, order_direction, self.table, self.database.engine)
             require_mergeable(order, self.table, select)
             skipped = 0 if offset is None else check_count(offset, "offset")
             most = None if limit is None else skipped + check_count(limit, "limit")
-            parts = [manager.find_all(where, order_by=order or None, limit=most, select=select) for manager in asked]
-            rows = list(chain.from_iterable(parts))
+            rows: list[M] = []
+            for part in parts:
+                rows += part.ask(lambda manager, where: manager.find_all(where, limit=most, **options))
             if order:
                 rows.sort(key=sort_key(order, self.table))
-            rows = rows[skipped:most]
+            return rows[skipped:most]
+
+        rows = self._read(where, find)
         load_included(rows, tree, self._related)
         return rows
 
     def count(self, where: WhereOf[Filter] = None) -> int:
-        return sum([manager.count(where) for manager in self._asked(where)])
+        return sum(self._each(where, lambda manager, where: manager.count(where)))
 
     def exists(self, where: WhereOf[Filter] = None) -> bool:
-        return any(manager.exists(where) for manager in self._asked(where))
+        return self._read(
+            where, lambda parts: any(part.ask(lambda manager, where: manager.exists(where)) for part in parts)
+        )
 
     def paginate_after(
         self,
@@ -90,19 +104,25 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         order_direction: Direction = "ASC",
         include: Include = (),
     ) -> CursorPage[M]:
-        tree = self._tree(include)
-        asked, engine = self._asked(where), self.database.engine
+        tree, engine = self._tree(include), self.database.engine
         order = complete_order(order_by, order_direction, self.table, engine)
-        if len(asked) > 1:
-            require_mergeable(order, self.table)
-        pages = [manager.paginate_after(cursor, page_size, where, order_by=order) for manager in asked]
-        page = pages[0]
-        if len(pages) > 1:
+
+        def find(parts: list[Part]) -> CursorPage[M]:
+            if len(parts) > 1:
+                require_mergeable(order, self.table)
+            pages: list[CursorPage[M]] = [
+                part.ask(lambda manager, where: manager.paginate_after(cursor, page_size, where, order_by=order))
+                for part in parts
+            ]
+            if len(pages) == 1:
+                return pages[0]
             rows = sorted(chain.from_iterable([each.items for each in pages]), key=sort_key(order, self.table))
             items = rows[:page_size]
             is_last = len(rows) <= page_size and all(each.next_cursor is None for each in pages)
             last = None if is_last else encode_cursor(items[-1], order, self.table, engine.cursor_seal)
-            page = CursorPage(items, last)
+            return CursorPage(items, last)
+
+        page = self._read(where, find)
         load_included(page.items, tree, self._related)
         return page
 
@@ -115,14 +135,42 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         include: Include = (),
     ) -> Iterator[M]:
         tree = self._tree(include)
-        asked = self._asked(where)
         order = parse_order(order_by, "ASC", self.table, self.database.engine)
-        if len(asked) > 1:
-            require_mergeable(order, self.table)
         check_count(chunk_size, "chunk_size", smallest=1)
-        streams = [manager.iterate(where, order_by=order_by, chunk_size=chunk_size) for manager in asked]
-        rows = merge(*streams, key=sort_key(order, self.table)) if order and len(streams) > 1 else chain(*streams)
+
+        def check(parts: list[Part]) -> None:
+            if len(parts) > 1:
+                require_mergeable(order, self.table)
+            # What is malformed is refused when the call is made; nothing is sent before a row is asked for.
+            for part in parts:
+                part.ask(lambda manager, where: manager.iterate(where, order_by=order_by, chunk_size=chunk_size))
+
+        def begin(parts: list[Part]) -> Iterator[M]:
+            check(parts)
+            streams: list[Iterator[M]] = []
+            try:
+                for part in parts:
+                    streams.append(
+                        part.ask(
+                            lambda manager, where: _begun(
+                                manager.iterate(where, order_by=order_by, chunk_size=chunk_size)
+                            )
+                        )
+                    )
+            except BaseException:
+                for stream in streams:
+                    stream.close()  # type: ignore[attr-defined]
+                raise
+            if order and len(streams) > 1:
+                return merge(*streams, key=sort_key(order, self.table))
+            return chain.from_iterable(streams)
+
+        self._read(where, check)
+        rows = self._begun_late(lambda: self._read(where, begin))
         return self._with_included(rows, tree, chunk_size) if tree else rows
+
+    def _begun_late(self, begin: Callable[[], Iterator[M]]) -> Iterator[M]:
+        yield from begin()
 
     def _with_included(self, rows: Iterator[M], tree: Tree, chunk_size: int) -> Iterator[M]:
         while chunk := list(islice(rows, chunk_size)):
@@ -141,20 +189,17 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         include: Include = (),
     ) -> CursorPage[M]:
         tree = self._tree(include)
-        asked = self._asked(where)
-        if len(asked) > 1:
-            return super().find_by_text(
-                text,
-                where,
-                cursor=cursor,
-                page_size=page_size,
-                order_by=order_by,
-                order_direction=order_direction,
-                include=include,
+        options: dict[str, Any] = {"order_by": order_by, "order_direction": order_direction}
+        of_several = super().find_by_text
+
+        def find(parts: list[Part]) -> CursorPage[M]:
+            if len(parts) > 1:
+                return of_several(text, where, cursor=cursor, page_size=page_size, **options)
+            return parts[0].ask(
+                lambda manager, where: manager.find_by_text(text, where, cursor=cursor, page_size=page_size, **options)
             )
-        page = asked[0].find_by_text(
-            text, where, cursor=cursor, page_size=page_size, order_by=order_by, order_direction=order_direction
-        )
+
+        page = self._read(where, find)
         load_included(page.items, tree, self._related)
         return page
 
@@ -173,15 +218,18 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         offset: int | None = None,
         distinct: bool = False,
     ) -> list[Any]:
-        manager: Any = self._the_one("values()", where)
-        found: list[Any] = manager.values(
-            columns,
+        found: list[Any] = self._of_the_one(
+            "values()",
             where,
-            order_by=order_by,
-            order_direction=order_direction,
-            limit=limit,
-            offset=offset,
-            distinct=distinct,
+            lambda manager, where: manager.values(
+                columns,
+                where,
+                order_by=order_by,
+                order_direction=order_direction,
+                limit=limit,
+                offset=offset,
+                distinct=distinct,
+            ),
         )
         return found
 
@@ -197,24 +245,46 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         offset: int | None = None,
         **results: Aggregate,
     ) -> Any:
-        manager: Any = self._the_one("aggregate()", where)
-        return manager.aggregate(
+        return self._of_the_one(
+            "aggregate()",
             where,
-            group_by=group_by,
-            having=having,
-            order_by=order_by,
-            order_direction=order_direction,
-            limit=limit,
-            offset=offset,
-            **results,
+            lambda manager, where: manager.aggregate(
+                where,
+                group_by=group_by,
+                having=having,
+                order_by=order_by,
+                order_direction=order_direction,
+                limit=limit,
+                offset=offset,
+                **results,
+            ),
         )
 
-    def _the_one(self, call: str, where: Where) -> Any:
-        """Return the manager that asks the only server which has rows that meet conditions."""
-        asked = self._asked(where)
-        if len(asked) > 1:
-            raise refused(
-                f"{self.table.name}.{call} over several",
-                f"name one {self._key.column_name} in the conditions, and put together what each gives",
-            )
-        return asked[0]
+    def _of_the_one(self, call: str, where: Where, work: Callable[[Any, Any], Any]) -> Any:
+        """Ask the only server which has rows that meet conditions."""
+
+        def ask(parts: list[Part]) -> Any:
+            if len(parts) > 1:
+                raise refused(
+                    f"{self.table.name}.{call} over several",
+                    f"name one {self._key.column_name} in the conditions, and put together what each gives",
+                )
+            return parts[0].ask(work)
+
+        return self._read(where, ask)
+
+
+def _begun(rows: Iterator[M]) -> Iterator[M]:
+    """Have the first rows fetched, so that which ones there are is settled, and return the iterator over all."""
+    # Not chained, so that giving it up ends the statement at once.
+    begun = _from_the_first(rows)
+    next(begun)
+    return begun  # type: ignore[return-value]
+
+
+def _from_the_first(rows: Iterator[M]) -> Iterator[M | None]:
+    first = next(rows, None)
+    yield None
+    if first is not None:
+        yield first
+        yield from rows

@@ -6,15 +6,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import peewee
 
-from cloudpub_models.cells.cells import Cells, refused
+from cloudpub_models.cells.cells import Cells, Layout, refused
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
 from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError
-from cloudpub_models.manager.arguments.conditions import Combined, Filter, Where
+from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Combined, Filter, Where, all_of
 from cloudpub_models.manager.columns.table import Column
 from cloudpub_models.manager.included import Include, Tree, parse_include
 from cloudpub_models.manager.manager import Manager
@@ -22,11 +22,38 @@ from cloudpub_models.manager.scope import unowned
 from cloudpub_models.manager.writing import Changes, Data
 
 M = TypeVar("M", bound=peewee.Model)
+R = TypeVar("R")
 
 _LISTS = (list, tuple, set, frozenset)
 # For so long a row of main is taken to be there after it has been.
 _SECONDS_KNOWN = 60.0
 _MOST_KNOWN = 100_000
+
+
+class Part(NamedTuple):
+    """What one server is asked.
+
+    Attributes:
+        manager: what asks it.
+        where: the conditions there: the call's, but for rows that are to be read on another server.
+        is_whole: whether those are the call's.
+        version: that of the map by which it is asked.
+    """
+
+    manager: Manager[Any, Any, Any, Any]
+    where: Any
+    is_whole: bool
+    version: int
+
+    @property
+    def server(self) -> Database:
+        """The server."""
+        return self.manager.database
+
+    def ask(self, call: Callable[[Any, Any], R]) -> R:
+        """Have the manager do something with the conditions."""
+        with self.server.engine.under_map(self.version):
+            return call(self.manager, self.where)
 
 
 class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
@@ -68,17 +95,49 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
             self._managers[server] = manager
         return manager
 
-    def _of_key(self, key: int | None) -> Manager[M, Any, Any, Any]:
-        """Return the manager that asks the server of a key; any one for none, which every server refuses alike."""
-        self._require_asked_for()
-        return self._on(self.cells.all_servers()[0] if key is None else self.cells.server_of(key))
-
-    def _asked(self, where: Where = None) -> list[Manager[M, Any, Any, Any]]:
-        """Return the managers that ask all servers which may have rows that meet conditions; one at least."""
+    def _read(self, where: Where, work: Callable[[list[Part]], R]) -> R:
+        """Ask all servers that may have rows which meet conditions; one at least."""
         self._require_asked_for()
         keys = self._keys_in(where)
-        servers = self.cells.servers_of(keys) if keys else self.cells.all_servers()
-        return [self._on(server) for server in (servers[:1] if keys is not None and not keys else servers)]
+        return self.cells.by_map(lambda layout: work(self._parts(layout, keys, where)))
+
+    def _read_of(self, key: int, call: Callable[[Any], R]) -> R:
+        """Ask the server that has the rows of a key."""
+        self._require_asked_for()
+        return self.cells.by_map(lambda layout: self._part_of(layout, key).ask(lambda manager, _: call(manager)))
+
+    def _each(self, where: Where, call: Callable[[Any, Any], R]) -> list[R]:
+        """Return what each server gives that may have rows which meet conditions."""
+        return self._read(where, lambda parts: [part.ask(call) for part in parts])
+
+    def _change(self, where: Where, work: Callable[[list[Part]], R]) -> R:
+        """Ask all servers that may have rows which meet conditions, once those may be changed."""
+        self._require_asked_for()
+        keys = self._keys_in(where)
+        return self.cells.by_map(lambda layout: work(self._parts(layout, keys, where)), writes_to=keys)
+
+    def _change_of(self, key: int | None, work: Callable[[Layout, Part], R]) -> R:
+        """Ask the server that has the rows of a key, once those may be changed."""
+        keys = () if key is None else (key,)
+        return self.cells.by_map(lambda layout: work(layout, self._part_of(layout, key)), writes_to=keys)
+
+    def _part_of(self, layout: Layout, key: int | None) -> Part:
+        """Return what the server of a key is asked; any one for none, which every server refuses alike."""
+        number = layout.all_numbers()[0] if key is None else layout.numbers_of([key])[0]
+        return Part(self._on(layout.servers[number]), None, True, layout.version)
+
+    def _parts(self, layout: Layout, keys: Collection[int] | None, where: Where) -> list[Part]:
+        numbers = layout.numbers_of(keys) if keys else layout.all_numbers()
+        if keys is not None and not keys:
+            numbers = numbers[:1]
+        return [self._part(layout, number, where) for number in numbers]
+
+    def _part(self, layout: Layout, number: int, where: Where) -> Part:
+        unread, manager = layout.unread.get(number), self._on(layout.servers[number])
+        if unread:
+            read = peewee.fn.cells_bucket(self._key).not_in(list(unread))
+            where = read if where is ALL_ROWS or not where else all_of(where, read)
+        return Part(manager, where, not unread, layout.version)
 
     def _require_asked_for(self) -> None:
         if self._access is None and self.database.requires_owner:

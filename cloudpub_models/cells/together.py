@@ -10,16 +10,22 @@ from cloudpub_models.errors import CloudpubError, PartlyKeptError
 
 
 @contextmanager
-def together(servers: Iterable[Database]) -> Iterator[None]:
+def together(servers: Iterable[Database], version: int) -> Iterator[None]:
     """Return a block that is a transaction on each of some servers.
 
+    Args:
+        servers: the servers.
+        version: that of the map by which they are asked.
+
     Raises:
+        OutdatedMapError: one of them was told of a later map; nothing has begun.
         PartlyKeptError: a commit failed after that of another server had been done.
     """
     kept: list[str] = []
     with ExitStack() as stack:
         for server in servers:
-            stack.enter_context(_noted(server, kept))
+            with server.engine.under_map(version):
+                stack.enter_context(_noted(server, kept))
         yield
 
 

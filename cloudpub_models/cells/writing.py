@@ -7,13 +7,14 @@ where it is rolled back. What has to say what it did is refused there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import peewee
 
-from cloudpub_models.cells.cells import refused
-from cloudpub_models.cells.routed import Routed
+from cloudpub_models.cells.cells import Layout, refused
+from cloudpub_models.cells.routed import Part, Routed
 from cloudpub_models.cells.together import together
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import server_default
@@ -21,9 +22,8 @@ from cloudpub_models.entity.origin import come_from
 from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import NotNullViolationError
 from cloudpub_models.manager.arguments.changes import is_computed
-from cloudpub_models.manager.arguments.conditions import Filter, WhereOf
+from cloudpub_models.manager.arguments.conditions import Filter, Where, WhereOf
 from cloudpub_models.manager.batch import in_chunks
-from cloudpub_models.manager.manager import Manager
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.sql.values import check_count
 
@@ -39,14 +39,17 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
     """Changes rows, wherever they are."""
 
     def insert(self, data: Data) -> M:
-        manager = self._of_new(data)
+        key = self._key_of_new(data)
         if not self._waits_for_commit():
-            return manager.insert(data)
+            made: M = self._change_of(key, lambda _, part: part.ask(lambda manager, _: manager.insert(data)))
+            return made
         row = self._complete(data)
         come_from(row, self.origin)
 
         def send() -> None:
-            row.__data__.update(manager.insert(dict(row.__data__)).__data__)
+            sent: Any = dict(row.__data__)
+            added = self._change_of(key, lambda _, part: part.ask(lambda manager, _: manager.insert(sent)))
+            row.__data__.update(added.__data__)
 
         self.database.on_commit(send)
         return row
@@ -57,19 +60,29 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         self._require_no_transaction("upsert()")
         if isinstance(update_columns, Mapping):
             self._refuse_to_move(update_columns)
-        manager = self._of_new(data)
-        if self._on_others(manager, data, conflict_columns) is not None:
-            raise refused(
-                f"{self.table.name}.upsert() of a row that belongs to another {self._key.name}, on another server",
-                "update that, or delete it first",
-            )
-        return manager.upsert(data, conflict_columns, update_columns=update_columns)
+
+        def upsert(layout: Layout, part: Part) -> M:
+            if self._on_others(layout, part, data, conflict_columns) is not None:
+                raise refused(
+                    f"{self.table.name}.upsert() of a row that belongs to another {self._key.name}, on another server",
+                    "update that, or delete it first",
+                )
+            made: M = part.ask(lambda manager, _: manager.upsert(data, conflict_columns, update_columns=update_columns))
+            return made
+
+        return self._change_of(self._key_of_new(data), upsert)
 
     def find_or_insert(self, data: Data, key_columns: Sequence[str]) -> tuple[M, bool]:
         self._require_no_transaction("find_or_insert()")
-        manager = self._of_new(data)
-        found = self._on_others(manager, data, key_columns)
-        return manager.find_or_insert(data, key_columns) if found is None else (found, False)
+
+        def find(layout: Layout, part: Part) -> tuple[M, bool]:
+            found = self._on_others(layout, part, data, key_columns)
+            if found is not None:
+                return found, False
+            made: tuple[M, bool] = part.ask(lambda manager, _: manager.find_or_insert(data, key_columns))
+            return made
+
+        return self._change_of(self._key_of_new(data), find)
 
     def update(self, data: Changes, where: WhereOf[Filter]) -> list[M]:
         self._require_no_transaction("update()")
@@ -77,7 +90,7 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         self._changes(data)
         self._bounded(where, "update")
         self._refuse_to_move(data)
-        parts = self._all_or_none(self._asked(where), lambda manager: manager.update(data, where))
+        parts = self._all_or_none(where, lambda manager, where: manager.update(data, where))
         return [row for part in parts for row in part]
 
     def update_by_id(self, id: Any, data: Changes, *, id_column: str = "id") -> M | None:
@@ -89,7 +102,7 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
     def delete(self, where: WhereOf[Filter]) -> int:
         self._require_no_transaction("delete()")
         self._bounded(where, "delete")
-        return sum(self._all_or_none(self._asked(where), lambda manager: manager.delete(where)))
+        return sum(self._all_or_none(where, lambda manager, where: manager.delete(where)))
 
     def delete_by_id(self, id: Any, *, id_column: str = "id") -> bool:
         self._one(id_column, id)
@@ -131,10 +144,18 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
     ) -> Any:
         written = 0
         instances: list[M] = []
-        with together(self.cells.all_servers()):
+        with ExitStack() as stack:
+
+            def begin(layout: Layout) -> Layout:
+                # From here on the map stays as it is: whoever moves buckets waits for those who write.
+                servers = [layout.servers[number] for number in layout.all_numbers()]
+                stack.enter_context(together(servers, layout.version))
+                return layout
+
+            layout = self.cells.by_map(begin, writes_to=None)
             for chunk in in_chunks(rows, chunk_size):
                 placed: list[tuple[int, M]] = []
-                for server, places in self._parts(chunk).items():
+                for server, places in self._places(layout, chunk).items():
                     part = [chunk[place] for place in places]
                     manager: Any = self._on(server)
                     given = manager.batch_insert(part, returning=returning, chunk_size=chunk_size, **rule)
@@ -147,11 +168,11 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
                     progress(written)
         return instances if returning else written
 
-    def _parts(self, rows: Sequence[Any]) -> dict[Database, Sequence[int]]:
+    def _places(self, layout: Layout, rows: Sequence[Any]) -> dict[Database, Sequence[int]]:
         """Return the places of the rows that go to each server."""
         keys = [self._key_of(row) for row in rows]
         # Few keys come again and again.
-        server_of = {key: self._of_key(key).database for key in dict.fromkeys(keys)}
+        server_of = {key: self._part_of(layout, key).server for key in dict.fromkeys(keys)}
         self._require_referred(server_of)
         if len(set(server_of.values())) == 1:
             return dict.fromkeys(server_of.values(), range(len(rows)))
@@ -161,22 +182,23 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
             add[key](place)
         return {**parts}
 
-    def _of_new(self, data: Any) -> Manager[M, Any, Any, Any]:
-        """Return the manager that asks the server of a row to insert, whose key is one that main has."""
+    def _key_of_new(self, data: Any) -> int | None:
+        """Return the key of a row to insert, which is one that main has."""
         key = self._key_of(data)
-        manager = self._of_key(key)
+        self._require_asked_for()
         self._require_referred([key])
-        return manager
+        return key
 
-    def _on_others(self, manager: Manager[M, Any, Any, Any], data: Any, columns: Sequence[str]) -> M | None:
+    def _on_others(self, layout: Layout, own: Part, data: Any, columns: Sequence[str]) -> M | None:
         """Return the row that has the values of a row to insert in some columns, on another server than that is for."""
         row = self.table.encode_row({name: value for name, value in data.items() if not is_computed(value)})
         names = self.table.named(columns, "the columns that rows are told apart by")
         if any(row.get(name) is None for name in names):
             return None
         where: Any = {name: data.get(name, data.get(self.table.columns[name].field.name)) for name in names}
-        others = [other for other in self._asked() if other is not manager]
-        return next((found for other in others if (found := other.find_one(where)) is not None), None)
+        others = [part for part in self._parts(layout, None, where) if part.manager is not own.manager]
+        found = (part.ask(lambda manager, where: manager.find_one(where)) for part in others)
+        return next((row for row in found if row is not None), None)
 
     def _complete(self, data: Any) -> M:
         """Return a row that is going to be inserted, with all that it will have but its id.
@@ -205,11 +227,13 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
                 "the row may belong on another server: insert one there, and delete this one",
             )
 
-    def _all_or_none(
-        self, asked: Sequence[Manager[M, Any, Any, Any]], call: Callable[[Manager[M, Any, Any, Any]], Any]
-    ) -> list[Any]:
-        """Have all servers do something, or none of them."""
-        if len(asked) == 1:
-            return [call(asked[0])]
-        with together([manager.database for manager in asked]):
-            return [call(manager) for manager in asked]
+    def _all_or_none(self, where: Where, call: Callable[[Any, Any], Any]) -> list[Any]:
+        """Have all servers do something that may have rows which meet conditions, or none of them."""
+
+        def do(parts: list[Part]) -> list[Any]:
+            if len(parts) == 1:
+                return [parts[0].ask(call)]
+            with together([part.server for part in parts], parts[0].version):
+                return [part.ask(call) for part in parts]
+
+        return self._change(where, do)

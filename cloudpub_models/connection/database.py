@@ -247,9 +247,10 @@ class Database(_PeeweeDatabase):
         (True, None, False)
         """
         with self._lock:
-            for server in vars(self).get("history_servers", ()):
+            for server in self._opened_servers():
                 server.close()
             vars(self).pop("history_servers", None)
+            vars(self).pop("_as_server", None)
             engine = self._opened()
             if engine is None:
                 return
@@ -327,10 +328,30 @@ class Database(_PeeweeDatabase):
                 self._tell_listeners()
             return found
 
+    @made_on_first_use
+    def _as_server(self) -> Database:
+        """The same database as one of the servers that have the rows of logs and invocations, with a pool of its own.
+
+        What is read there is outside of the transactions here.
+        """
+        with self._lock:
+            found: Database | None = vars(self).get("_as_server")
+            if found is None:
+                found = vars(self)["_as_server"] = self._server_at(self._known_url())
+                self._tell_listeners()
+            return found
+
+    def _opened_servers(self) -> tuple[Database, ...]:
+        opened = vars(self)
+        return (*opened.get("history_servers", ()), *((opened["_as_server"],) if "_as_server" in opened else ()))
+
     def _server_at(self, url: DatabaseUrl) -> Database:
         server = Database(components=self._named_components, platform=self._platform)
         server._url, server._main = url, self
-        server._options = self._options.changed(history=(), replicas=(), cached_rows=0, require_owner=False)
+        # What asks for admission first is several statements, which cannot be prepared as one.
+        server._options = self._options.changed(
+            history=(), replicas=(), cached_rows=0, require_owner=False, prepared=False
+        )
         return server
 
     def _elsewhere(self) -> Elsewhere | None:
@@ -344,7 +365,7 @@ class Database(_PeeweeDatabase):
         distributed = {model._meta.table_name for model in self.models if distribution_key(model) is not None}
         if self._main is not None:
             hint = "this is a server of history=, and the main database has those rows: ask there first"
-            return Elsewhere(frozenset(names - distributed), hint)
+            return Elsewhere(frozenset(names - distributed), hint, is_server=True)
         known = " or ".join([f"managers.{name}" for name in sorted(distributed)])
         hint = f"the servers of history= have its rows: ask {known}, by columns of its own, or database.history_servers"
         return Elsewhere(frozenset(distributed), hint)
@@ -421,7 +442,7 @@ class Database(_PeeweeDatabase):
             replica = None if server is engine and self._main is None else server.masked_url
             wanted = self._listeners.wanted
             server.send_through(ObservedSender(server, self._listeners, replica) if wanted else None)
-        for other in vars(self).get("history_servers", ()):
+        for other in self._opened_servers():
             other._listeners = self._listeners
             other._tell_listeners()
 

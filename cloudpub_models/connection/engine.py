@@ -213,6 +213,14 @@ class Engine(peewee.Database, Sender):
         """Return a block in which this thread may name tables whose rows another database has, to change the tables."""
         return nullcontext()
 
+    def under_map(self, version: int) -> AbstractContextManager[None]:
+        """Return a block in which this thread sends to a server of several by a map of who has which rows.
+
+        Args:
+            version: the map's, by which the server refuses what is sent by an older one than it was told of.
+        """
+        return nullcontext()
+
     def keeps_connection(self) -> bool:
         """Return whether this thread keeps a connection for a block."""
         return self._threads.current.connection is not None

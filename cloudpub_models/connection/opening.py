@@ -16,10 +16,12 @@ class Elsewhere(NamedTuple):
     Attributes:
         tables: their names.
         hint: what to do to have the rows, as the end of a message.
+        is_server: whether this is one of several databases that have rows of some tables, each some of them.
     """
 
     tables: frozenset[str]
     hint: str
+    is_server: bool = False
 
 
 def open_engine(url: DatabaseUrl, options: Options, elsewhere: Elsewhere | None = None) -> Engine:

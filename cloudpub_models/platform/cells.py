@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import peewee
 
 from cloudpub_models.cells.cells import Cells
+from cloudpub_models.cells.routed import Part
 from cloudpub_models.cells.scattered import Scattered
 from cloudpub_models.connection import Database
-from cloudpub_models.manager.arguments.conditions import Filter
+from cloudpub_models.entity.partitioned import partition_column
+from cloudpub_models.manager.arguments.conditions import Filter, all_of
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.manager.writing import Changes, Data
@@ -23,7 +26,9 @@ from cloudpub_models.platform.periods import TimeZone, moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket
+from cloudpub_models.sql import operators
 from cloudpub_models.sql.search import SearchQuery
+from cloudpub_models.sql.values import check_count
 
 if TYPE_CHECKING:
     from cloudpub_models.platform.row_types import (  # noqa: F401 - named by the classes
@@ -57,12 +62,25 @@ class ScatteredPruned(
         progress: Callable[[int], object] | None = None,
     ) -> int:
         self._require_no_transaction("prune()")
+        check_count(batch_size, "batch_size", smallest=1)
         cutoff, deleted = moment(older_than, "older_than"), 0
-        for manager in self._asked():
-            assert isinstance(manager, PrunedManager)
-            before = deleted
-            told = None if progress is None else lambda number, before=before: progress(before + number)
-            deleted += manager.prune(cutoff, batch_size, progress=told)
+
+        def prune_parts(parts: list[Part]) -> None:
+            for part in parts:
+                before = deleted
+
+                def told(number: int, before: int = before) -> None:
+                    # Also where it is refused later on, and done again by another map.
+                    nonlocal deleted
+                    deleted = before + number
+                    if progress is not None:
+                        progress(deleted)
+
+                # What partitions have of buckets that are to be read elsewhere would be counted, too.
+                prune = _prune_all if part.is_whole else _prune_some
+                part.ask(partial(prune, cutoff=cutoff, batch_size=batch_size, progress=told))
+
+        self._change(None, prune_parts)
         return deleted
 
     @property
@@ -91,7 +109,7 @@ class ScatteredLogs(
         self, function: FunctionReference, limit: int = 100, level: str | Sequence[str] | None = None
     ) -> list[FunctionLog]:
         key = function_key(function, self)
-        return self._of(key).tail(key, limit, level)
+        return self._read_of(key, lambda manager: manager.tail(key, limit, level))
 
     def search(
         self,
@@ -106,12 +124,10 @@ class ScatteredLogs(
         if function is None:
             return super().search(text, since=since, level=level, limit=limit, cursor=cursor)
         key = function_key(function, self)
-        return self._of(key).search(text, function=key, since=since, level=level, limit=limit, cursor=cursor)
-
-    def _of(self, key: int) -> FunctionLogManager:
-        manager = self._of_key(key)
-        assert isinstance(manager, FunctionLogManager)
-        return manager
+        return self._read_of(
+            key,
+            lambda manager: manager.search(text, function=key, since=since, level=level, limit=limit, cursor=cursor),
+        )
 
 
 class ScatteredFunctions(FunctionManager):
@@ -149,7 +165,8 @@ class ScatteredInvocations(
 
     def get_function_stats(self, function_id: FunctionReference, since: timedelta | datetime = _MONTH) -> FunctionStats:
         key = function_key(function_id, self)
-        return self._of(key).get_function_stats(key, since)
+        found: FunctionStats = self._read_of(key, lambda manager: manager.get_function_stats(key, since))
+        return found
 
     def get_hourly_stats(
         self,
@@ -160,7 +177,7 @@ class ScatteredInvocations(
         timezone: TimeZone = None,
     ) -> list[InvocationBucket]:
         key = function_key(function_id, self)
-        return self._of(key).get_hourly_stats(key, hours, until=until, timezone=timezone)
+        return self._read_of(key, lambda manager: manager.get_hourly_stats(key, hours, until=until, timezone=timezone))
 
     def get_daily_stats(
         self,
@@ -171,7 +188,7 @@ class ScatteredInvocations(
         timezone: TimeZone = None,
     ) -> list[InvocationBucket]:
         key = function_key(function_id, self)
-        return self._of(key).get_daily_stats(key, days, until=until, timezone=timezone)
+        return self._read_of(key, lambda manager: manager.get_daily_stats(key, days, until=until, timezone=timezone))
 
     def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> NoReturn:
         raise self._refused("get_user_overview()", _EACH_FUNCTION)
@@ -194,7 +211,15 @@ class ScatteredInvocations(
     def disable_rollups(self) -> NoReturn:
         raise self._refused("disable_rollups()", _NO_ROLLUPS)
 
-    def _of(self, key: int) -> FunctionInvocationManager:
-        manager = self._of_key(key)
-        assert isinstance(manager, FunctionInvocationManager)
-        return manager
+
+def _prune_all(manager: Any, _: Any, cutoff: datetime, batch_size: int, progress: Callable[[int], object]) -> None:
+    manager.prune(cutoff, batch_size, progress=progress)
+
+
+def _prune_some(manager: Any, where: Any, cutoff: datetime, batch_size: int, progress: Callable[[int], object]) -> None:
+    """Delete old rows of a server but for those that are to be read on another one."""
+    key, when, deleted = manager.model._meta.primary_key.column_name, partition_column(manager.model), 0
+    old = all_of({when: operators.lt(cutoff)}, where)
+    while ids := manager.values(key, old, order_by=when, limit=batch_size):
+        deleted += manager.delete(all_of({key: ids}, where))
+        progress(deleted)

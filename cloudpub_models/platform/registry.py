@@ -241,8 +241,8 @@ class Managers:
     def cells(self) -> Cells:
         """Which server has the rows of which function, where logs and invocations are on several.
 
-        ``initialize()`` prepares the servers, ``servers()`` tells of them, ``sweep()`` deletes what belonged to
-        functions that are gone.
+        ``initialize()`` prepares the servers, ``servers()`` tells of them, ``move()`` moves rows from one to another,
+        ``sweep()`` deletes what belonged to functions that are gone.
 
         >>> managers.cells.servers()
         Traceback (most recent call last):

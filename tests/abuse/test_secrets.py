@@ -102,7 +102,7 @@ def lost_in_commit(database: Database) -> None:
 def kept_elsewhere(database: Database) -> None:
     other = Database("sqlite:///:memory:")
     # The last to begin is the first to end.
-    with closing(other), dying_at_commit(database), together([database, other]):
+    with closing(other), dying_at_commit(database), together([database, other], 1):
         database.raw_execute("UPDATE users SET password_hash = @hash", {"hash": HASH})
 
 
@@ -319,6 +319,7 @@ ON_POSTGRESQL: list[tuple[type[Exception], Provocation]] = [
     (errors.SerializationError, lambda database: sqlstate(database, "40001")),
     (errors.DeadlockError, lambda database: sqlstate(database, "40P01")),
     (errors.PreparedStatementError, out_of_date),
+    (errors.OutdatedMapError, lambda database: sqlstate(database, "CP001")),
     (errors.LockNotAvailableError, lambda database: sqlstate(database, "55P03")),
     (errors.QueryTimeoutError, lambda database: sqlstate(database, "57014")),
     (errors.StorageError, lambda database: sqlstate(database, "53100")),

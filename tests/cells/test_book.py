@@ -15,7 +15,7 @@ def test_main_knows_all_servers_and_each_server_itself(main: Database) -> None:
     assert len(set(known.values())) == 1
     for number, server in enumerate(main.history_servers, start=1):
         assert book.servers_in(server) == {number: known[book.MAIN]}
-    assert book.buckets_in(main) == [1] * (BUCKETS // 2) + [2] * (BUCKETS // 2)
+    assert [cell.server for cell in book.map_in(main)] == [1] * (BUCKETS // 2) + [2] * (BUCKETS // 2)
 
 
 def test_a_database_that_has_no_book_knows_nobody(shared_postgresql_url: str) -> None:
@@ -39,7 +39,7 @@ def test_deletions_are_read_behind_each_other(main: Database, scattered: Manager
 
 def test_a_server_is_named_once(shared_postgresql_url: str) -> None:
     database = Database(shared_postgresql_url)
-    table = book.DistributedTable("function_logs", "id", "functions", "id")
+    table = book.DistributedTable("function_logs", "id", "function_id", "functions", "id")
     assert not book.has_rows(database, table)
     with database.transaction():
         book.prepare_server(database, platform := uuid4(), 7, [table])

@@ -36,13 +36,13 @@ def add(servers: tuple[Database, ...], level: str) -> None:
 
 
 def test_all_is_kept(main: Database, on_server: Ask) -> None:
-    with together(main.history_servers):
+    with together(main.history_servers, 1):
         add(main.history_servers, "info")
     assert on_server(_COUNT) == [[{"number": 1}], [{"number": 1}]]
 
 
 def test_nothing_is_kept_where_the_block_fails(main: Database, on_server: Ask) -> None:
-    with pytest.raises(ZeroDivisionError), together(main.history_servers):
+    with pytest.raises(ZeroDivisionError), together(main.history_servers, 1):
         add(main.history_servers, "info")
         raise ZeroDivisionError
     assert on_server(_COUNT) == [[{"number": 0}], [{"number": 0}]]
@@ -52,14 +52,14 @@ def test_nothing_is_kept_where_the_first_commit_fails(
     main: Database, refuses_to_commit: Database, on_server: Ask
 ) -> None:
     # The last to begin is the first to end.
-    with pytest.raises(errors.DatabaseError, match="not today"), together(main.history_servers):
+    with pytest.raises(errors.DatabaseError, match="not today"), together(main.history_servers, 1):
         add(main.history_servers, "error")
     assert on_server(_COUNT) == [[{"number": 0}], [{"number": 0}]]
 
 
 def test_half_a_commit_is_told_of(main: Database, refuses_to_commit: Database, on_server: Ask) -> None:
     first, second = main.history_servers
-    with pytest.raises(errors.PartlyKeptError, match="not today") as raised, together((second, first)):
+    with pytest.raises(errors.PartlyKeptError, match="not today") as raised, together((second, first), 1):
         add(main.history_servers, "error")
     assert raised.value.kept == (first.url,)
     assert raised.value.failed == second.url

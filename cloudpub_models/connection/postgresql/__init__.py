@@ -45,6 +45,10 @@ def open_engine(url: DatabaseUrl, options: Options, elsewhere: Elsewhere | None 
         return kind(url.target, url.masked, options)
     from cloudpub_models.connection.postgresql.elsewhere import kept_apart
 
+    if elsewhere.is_server:
+        from cloudpub_models.connection.postgresql.admission import admitted
+
+        kind = admitted(kind)
     engine = kept_apart(kind)(url.target, url.masked, options)
     engine.elsewhere = elsewhere
     return engine

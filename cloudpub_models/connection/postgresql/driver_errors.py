@@ -36,6 +36,8 @@ _SQLSTATES: dict[str, type[errors.CloudpubError]] = {
     "53100": errors.StorageError,
     "58030": errors.StorageError,
     "54000": errors.InvalidValueError,
+    # The library's own, of a server of history that was told of a later map of buckets.
+    "CP001": errors.OutdatedMapError,
 }
 _SQLSTATE_CLASSES: dict[str, type[errors.CloudpubError]] = {
     "08": errors.ConnectionLostError,

@@ -37,7 +37,8 @@ _HARMLESS = """
     with within
     bit bpchar char character decimal dec float interval nchar numeric time timestamp timestamptz timetz varbit
     varchar varying
-    abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil ceiling char_length coalesce
+    abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil ceiling cells_admit cells_bucket
+    char_length coalesce
     concat concat_ws corr count cume_dist current_schema date date_bin date_part date_trunc dense_rank every exp extract
     first_value floor format gen_random_uuid generate_series greatest hex ifnull iif initcap instr json_agg
     json_array_elements json_array_length json_build_object json_each json_extract json_object_agg json_typeof
@@ -243,7 +244,7 @@ def aftermath_of(words: Sequence[str], dialect: Dialect) -> Aftermath:
     if command == "declare" and "hold" not in words and "for" in words:
         # It ends with its transaction; what its query does may stay.
         return aftermath_of(words[words.index("for") + 1 :], dialect)
-    if command in _OF_A_CURSOR:
+    if command in _OF_A_CURSOR or list(words[position : position + 2]) == ["set", "transaction"]:
         return Aftermath.NONE
     into = command == "select" and "into" in words
     return Aftermath.RESET if command not in _ROWS or into or _calls_others(words) else Aftermath.NONE
