@@ -64,7 +64,9 @@ def _ratios(
                 for database, clock in zip(databases, clocks, strict=True)
             ]
             of_many = name in ("batch_insert", "delete")
-            measured = measure(control, again, recorded, min(rounds, 6) if of_many else rounds, 3, lambda: None)
+            # Once more in vain would be one more round than were asked for.
+            attempts = min(rounds, 3)
+            measured = measure(control, again, recorded, min(rounds, 6) if of_many else rounds, attempts, lambda: None)
             found[f"`{name}`{', off again' if is_off_again else ''}"] = (
                 f"{measured.ratio:.2f}{'' if measured.valid else ' (void)'}"
             )

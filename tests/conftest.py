@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.pool import Pool
 from typing import Any
@@ -42,9 +42,13 @@ settings.load_profile("soak" if os.environ.get(SOAK_VARIABLE) else "every day")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have coverage measured a few times for each test and kind of database, whatever other arguments it has."""
+    """Skip what a soak alone runs, and have coverage measured a few times for each test and kind of database."""
+    is_soak = bool(os.environ.get(SOAK_VARIABLE))
     measured = Counter[object]()
     for item in items:
+        if item.get_closest_marker("soak") and not is_soak:
+            # Here, before a server is started for it.
+            item.add_marker(pytest.mark.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers"))
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         test = (item.nodeid.partition("[")[0], parameters.get("backend"))
         measured[test] += 1
@@ -54,6 +58,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what was collected: half a million objects, a fifth of a second for each look."""
+    _spare_collector()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Spare the garbage collector what the tests of a folder have left, as the trees of all code that is read."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is not None and nextitem.path.parent != item.path.parent:
+            _spare_collector()
+
+
+def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
 
@@ -75,8 +93,6 @@ def _heed_interrupts() -> Iterator[None]:
 def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Chooses between a bounded number and the full one, which runs where ``CLOUDPUB_SOAK`` is set."""
     full = request.param == "full"
-    if full and not os.environ.get(SOAK_VARIABLE):
-        pytest.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers")
     return lambda bounded, all_of_it: all_of_it if full else bounded
 
 

@@ -1,8 +1,7 @@
-"""A world for each kind of database, and how much of a long test to run."""
+"""A world for each kind of database."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +9,6 @@ import pytest
 
 from cloudpub_models import Database
 from tests.abuse.world import World
-from tests.conftest import SOAK_VARIABLE
-
-
-@pytest.fixture
-def long_run() -> None:
-    """What a test marked ``soak`` asks for."""
-    if not os.environ.get(SOAK_VARIABLE):
-        pytest.skip(f"set {SOAK_VARIABLE}=1 to run it")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -102,7 +102,7 @@ def test_payloads(world: World, door: Door) -> None:
 
 
 @pytest.mark.soak
-def test_every_payload_through_every_door(world: World, long_run: None) -> None:
+def test_every_payload_through_every_door(world: World) -> None:
     for door in DOORS:
         for text in EVERY:
             push(world, door, text)
@@ -124,7 +124,7 @@ def test_generated(world: World) -> None:
 
 
 @pytest.mark.soak
-def test_generated_for_long(world: World, long_run: None) -> None:
+def test_generated_for_long(world: World) -> None:
     generated(world, 40_000)
 
 

@@ -396,5 +396,5 @@ def test_managers_against_a_dict(managers: Managers) -> None:
 
 
 @pytest.mark.soak
-def test_managers_against_a_dict_for_long(managers: Managers, long_run: None) -> None:
+def test_managers_against_a_dict_for_long(managers: Managers) -> None:
     run(managers, 1_500, 60)

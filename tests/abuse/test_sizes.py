@@ -197,6 +197,6 @@ def test_a_batch_of_50_000_rows_from_a_generator(backend: str, request: pytest.F
 @pytest.mark.soak
 @pytest.mark.parametrize("way", ["plain", "conflict"])
 def test_a_batch_of_1_000_000_rows_from_a_generator(
-    backend: str, request: pytest.FixtureRequest, tmp_path: Any, long_run: None, way: str
+    backend: str, request: pytest.FixtureRequest, tmp_path: Any, way: str
 ) -> None:
     assert_batch_is_bounded(backend, request, tmp_path, 1_000_000, way)

@@ -377,7 +377,7 @@ def test_generated_values(worlds: Any) -> None:
 
 
 @pytest.mark.soak
-def test_generated_values_for_long(worlds: Any, long_run: None) -> None:
+def test_generated_values_for_long(worlds: Any) -> None:
     generated(worlds, 20_000)
 
 

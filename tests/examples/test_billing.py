@@ -132,6 +132,8 @@ class Environment:
                 *offline,
                 "--ignore-installed",
                 "--no-warn-script-location",
+                # What is imported is compiled then; the rest need not be.
+                "--no-compile",
                 *made,
             ]
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -12,7 +11,6 @@ import pytest
 from benchmarks.databases import BenchmarkDatabase
 from benchmarks.growth_measuring import prune_a_month
 from benchmarks.growth_patterns import PATTERNS, Visitor
-from tests.conftest import SOAK_VARIABLE
 from tests.growth.plan_checks import require_indexes
 from tests.growth.platform_of_a_year import grown
 
@@ -23,8 +21,6 @@ SOAK_ROWS = {"postgresql": 5_000_000, "sqlite": 500_000}
 
 @pytest.fixture(scope="module")
 def visitor_of_millions(module_url: str) -> Iterator[Visitor]:
-    if not os.environ.get(SOAK_VARIABLE):
-        pytest.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers")
     with grown(module_url, SOAK_ROWS) as visitor:
         yield visitor
 

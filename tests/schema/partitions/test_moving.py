@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import signal
 import subprocess
@@ -22,7 +21,6 @@ from cloudpub_models.schema import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.partitions import moving, partitioning
 from cloudpub_models.schema.row_security import switch_on as guard
-from tests.conftest import SOAK_VARIABLE
 from tests.schema.partitions.test_attaching import COLUMNS, EVERYTHING, parts_of
 from tests.schema.roles import owned_by_program
 from tests.waiting import wait_until
@@ -283,9 +281,8 @@ SOME_STEPS = (
     "half of the names",
     "a table that goes",
 )
-in_a_soak = (pytest.mark.soak, pytest.mark.skipif(SOAK_VARIABLE not in os.environ, reason="one of many steps"))
 each_step = pytest.mark.parametrize(
-    "step", [step if step in SOME_STEPS else pytest.param(step, marks=in_a_soak) for step in STEPS]
+    "step", [step if step in SOME_STEPS else pytest.param(step, marks=pytest.mark.soak) for step in STEPS]
 )
 
 
@@ -311,7 +308,7 @@ def test_an_interrupted_run_is_run_again(
     "words",
     [
         "WITH copied AS",
-        *(pytest.param(words, marks=in_a_soak) for words in ("VACUUM", "RENAME TO function_logs_p_old")),
+        *(pytest.param(words, marks=pytest.mark.soak) for words in ("VACUUM", "RENAME TO function_logs_p_old")),
     ],
 )
 def test_a_program_that_is_killed(narrow: Managers, database: Database, database_url: str, words: str) -> None:
@@ -437,7 +434,7 @@ def test_a_table_that_is_emptied(
 
 
 @pytest.mark.parametrize(
-    "isolation", ["READ COMMITTED", "REPEATABLE READ", pytest.param("SERIALIZABLE", marks=in_a_soak)]
+    "isolation", ["READ COMMITTED", "REPEATABLE READ", pytest.param("SERIALIZABLE", marks=pytest.mark.soak)]
 )
 @pytest.mark.parametrize("begun", ["before it", "the triggers", "what was noted", "a copy that stays equal"])
 def test_a_transaction_that_has_long_been_open(
