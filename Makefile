@@ -18,7 +18,7 @@ hooks:  # have git run "make check" before each commit
 	.venv/bin/pip install pre-commit && .venv/bin/pre-commit install
 
 test:  # all tests, as fast as two cores go
-	grep --recursive --files-with-matches --include '*.py' 'mark\.alone' tests | xargs .venv/bin/python -m pytest -m alone
+	.venv/bin/python -m pytest $$(grep --recursive --files-with-matches --include '*.py' 'mark\.alone' tests) -m alone
 	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not alone'
 
 soak:  # the long versions of the tests that have one
