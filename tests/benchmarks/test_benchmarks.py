@@ -131,7 +131,7 @@ def test_the_clock_of_processors_has_what_the_server_computes(postgresql_url):
 def test_what_recording_costs_is_measured(capsys):
     from benchmarks import recording
 
-    assert recording.main(["--rounds", "1", "--rows", "2000", "--database", "sqlite"]) == 0
+    assert recording.main(["--rounds", "1", "--rows", "4000", "--database", "sqlite"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
         *(f"`{name}`" for name in recording.OPERATIONS),
