@@ -30,6 +30,8 @@ _SAID_OTHERWISE = {
     "call database.migrate()": "run 'cloudpub migrate up'",
     "run `migrate adopt`": "run 'cloudpub migrate adopt'",
     "run `migrate up`": "run 'cloudpub migrate up'",
+    "call history.enable(), or run cloudpub history on": "run 'cloudpub history on'",
+    "say force=True": "say --force",
 }
 
 

@@ -88,11 +88,7 @@ def changes_of_transaction(
     database: peewee.Database, models: Iterable[type[peewee.Model]], transaction_id: int
 ) -> list[Change]:
     """Return the changes that a transaction has made, in their order."""
-    if not kind_of(database).has_log(database):
-        raise HistoryError(
-            "expected a database that records changes; got one that never did: call history.enable(), or run cloudpub "
-            "history on"
-        )
+    require_log(database)
     log = log_of(database)
     query = changes_in(log).where(log.transaction_id == transaction_id, log.operation.in_(list(_OPERATIONS)))
     return read(database, query.order_by(log.id), models)
@@ -157,6 +153,15 @@ def forget_row(database: peewee.Database, model: type[peewee.Model], key: Any) -
         # What has values from afterwards has those from before as well.
         log.update(new_values={}).where(its_changes, log.new_values.is_null(False)).execute()
         return int(log.update(old_values={}).where(its_changes, log.old_values.is_null(False)).execute())
+
+
+def require_log(database: peewee.Database) -> None:
+    """Raise HistoryError unless a database records changes, or did so before recording was switched off."""
+    if not kind_of(database).has_log(database):
+        raise HistoryError(
+            "expected a database that records changes; got one that never did: call history.enable(), or run cloudpub "
+            "history on"
+        )
 
 
 def _require_in_log(database: peewee.Database, table: str) -> None:

@@ -139,6 +139,7 @@ class History:
             how many went.
 
         Raises:
+            HistoryError: the database has never recorded changes.
             InvalidValueError: that is no length of time, or no source.
         """
         if not isinstance(older_than, timedelta) or older_than < timedelta(0):

@@ -11,6 +11,7 @@ from typing import Any
 import peewee
 
 from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.history.changes import require_log
 from cloudpub_models.history.feed.outbox import outbox_of
 from cloudpub_models.history.feed.positions import Source, all_positions, has_positions, kind_of
 from cloudpub_models.history.recording import BEGINS, ENDS, recorded_since
@@ -22,6 +23,7 @@ _BATCH = 5_000
 
 def prune(database: peewee.Database, source: Source, older_than: timedelta) -> int:
     """Delete old changes or messages; see ``History.prune``."""
+    require_log(database)
     try:
         cutoff = utc_now() - older_than
     except OverflowError:  # before the year 1

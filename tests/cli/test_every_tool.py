@@ -235,6 +235,7 @@ def test_every_tool(walk: Walk, cli_database_url: str, workplace: Path, monkeypa
     assert "index" in walk("history", "consumers")
     walk("history", "move-consumer", "index", "oldest", "--yes")
     walk("history", "remove-consumer", "index", "--yes")
+    assert "emptied" in walk("history", "forget", "charges", "A-1", "--yes")
     assert "deleted" in walk("history", "prune", "--older-than", "0s", "--yes")
     assert "charges" in walk("history", "off")
 

@@ -67,6 +67,7 @@ COMMANDS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("history", "undo"): [(str(CHANGED_BY),), (str(CHANGED_BY), "--yes"), (str(CHANGED_BY), "--yes", "--json")],
     ("history", "undelete"): [("functions", "1"), ("functions", "3"), ("functions", "3", "--yes", "--json")],
     ("history", "prune"): [("--older-than", "0d", "--yes"), ("--older-than", HOSTILE)],
+    ("history", "forget"): [("functions", "2"), ("functions", "2", "--yes", "--json"), ("functions", HOSTILE, "--yes")],
     ("history", "consumers"): [(), ("--json",)],
     ("history", "move-consumer"): [(HOSTILE, "now", "--yes"), ("reader", HOSTILE)],
     ("history", "remove-consumer"): [(HOSTILE, "--yes"), (HOSTILE, "--yes", "--json")],

@@ -6,6 +6,7 @@ The work is in the room ``history``; what is taken back is shown before it is as
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ from cloudpub_models.history.feed.positions import Source, Start
 from cloudpub_models.history.taking_back import TakenBack
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
+
+_PREVIEWED = 20
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The row's public UUID, or its internal id.")]
 TransactionArgument = Annotated[
@@ -106,8 +109,8 @@ def undo(
     with target.opened() as database:
         changes = database.history.of_transaction(transaction)
         if changes and not yes:
-            _print_changes(changes, as_json=False)
-            require_consent(f"Take back {len(changes):,} {'change' if len(changes) == 1 else 'changes'}?", yes=yes)
+            _print_preview(changes)
+            require_consent(f"Take back {_counted(len(changes), 'change')}?", yes=yes)
         _print_taken_back(database.undo(transaction, force=force), as_json)
 
 
@@ -127,7 +130,7 @@ def undelete(
         latest = database.history.of_row(known.name, row_id, limit=1)
         if latest and latest[0].operation == "delete" and not yes:
             print_note(f"deleted at {latest[0].at:%Y-%m-%d %H:%M:%S} UTC by {latest[0].actor or 'nobody who said so'}")
-            _print_changes(database.history.of_transaction(latest[0].transaction_id), as_json=False)
+            _print_preview(database.history.of_transaction(latest[0].transaction_id))
             require_consent("Bring back what of this belongs to the row?", yes=yes)
         _print_taken_back(database.history.undelete(known.name, row_id), as_json)
 
@@ -150,17 +153,39 @@ def prune(
 
     What a consumer has yet to read is kept.
     """
-    what = "messages" if source == "outbox" else "changes"
+    what = "message" if source == "outbox" else "change"
     with target.opened() as database:
-        require_consent(f"Delete the {what} from before {older_than:%Y-%m-%d %H:%M} UTC?", yes=yes)
+        require_consent(f"Delete the {what}s from before {older_than:%Y-%m-%d %H:%M} UTC?", yes=yes)
         deleted = database.history.prune(datetime.now(UTC) - older_than, source=source)
         waiting = [one for one in database.history.consumers() if one.source == source and one.waiting]
     if as_json:
         print_document({"before": older_than, "deleted": deleted})
     else:
-        print_line(f"deleted {deleted:,} {what}")
+        print_line(f"deleted {_counted(deleted, what)}")
     for one in waiting:
-        print_note(f"{one.name} has yet to read {one.waiting:,} {what}, which are kept")
+        kept = "is" if one.waiting == 1 else "are"
+        print_note(f"{one.name} has yet to read {_counted(one.waiting, what)}, which {kept} kept")
+
+
+@history.command(epilog="Example: cloudpub history forget users 17")
+@takes_target()
+def forget(
+    target: Target, table: TableArgument, key: KeyArgument, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Empty the values of all changes of a row, as for a person who wants to be forgotten. It asks first.
+
+    The row stays as it is. One that was deleted cannot be brought back any more.
+    """
+    known = target.table(table)
+    with target.opened() as database:
+        row_id = _row_id(database, known, key)
+        changes = len(database.history.of_row(known.name, row_id))
+        require_consent(f"Empty the values of {_counted(changes, 'change')} of {known.name} {row_id}?", yes=yes)
+        emptied = database.history.forget(known.name, row_id)
+    if as_json:
+        print_document({"table": known.name, "row_id": row_id, "emptied": emptied})
+    else:
+        print_line(f"emptied {_counted(emptied, 'change')}")
 
 
 @history.command(epilog="Example: cloudpub history consumers --json")
@@ -242,6 +267,19 @@ def _row_id(database: Database, table: Table, key: str) -> Any:
         raise InvalidValueError(
             f"expected a uuid or an id of {table.name}; got {key!r}: 'cloudpub show' has them by a row's name"
         ) from None
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _print_preview(changes: Sequence[Change]) -> None:
+    """Print what a transaction has changed, of much the first and how much else there is of each table."""
+    _print_changes(changes[:_PREVIEWED], as_json=False)
+    others = Counter(change.table for change in changes[_PREVIEWED:])
+    if others:
+        counts = [f"{_counted(count, 'change')} of {table}" for table, count in others.items()]
+        print_note(f"and {', '.join(counts)} more")
 
 
 def _print_changes(changes: Sequence[Change], as_json: bool) -> None:

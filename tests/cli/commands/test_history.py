@@ -115,6 +115,59 @@ def test_undo(run: Run, url: str, managers: Managers, resize: Function) -> None:
     assert managers.functions.get_by_id(resize.id).name == "resize"
 
 
+def test_what_was_changed_since_is_a_conflict(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    transaction = str(managers.functions.history(resize.id)[0].transaction_id)
+    managers.functions.update_by_id(resize.id, {"name": "shrink"})
+    refused = run("history", "undo", transaction, "--yes", "--database", url)
+    assert refused.exit_code == 1
+    assert "undo that first, or say --force" in refused.stderr
+    forced = run("history", "undo", transaction, "--yes", "--force", "--database", url)
+    assert forced.stdout == "taken back: 1 of functions\n"
+
+
+def test_of_much_the_preview_shows_a_part(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    managers.functions.batch_insert({"user_id": resize.user_id, "name": f"f{number}"} for number in range(29))
+    managers.users.delete_by_id(resize.user_id)
+    refused = run("history", "undelete", "users", str(resize.user_id), "--database", url)
+    shown = [line for line in refused.stdout.splitlines() if "delete " in line]
+    assert len(shown) == 20
+    (rest,) = [line for line in refused.stderr.splitlines() if line.endswith(" more")]
+    users = 1 - sum("users" in line for line in shown)
+    assert rest.split(", ")[0].endswith(f"{11 - users} changes of functions" + (" more" if not users else ""))
+    assert ("1 change of users" in rest) == bool(users)
+
+
+def test_forget(run: Run, url: str, managers: Managers, resize: Function) -> None:
+    refused = run("history", "forget", "functions", str(resize.uuid), "--database", url)
+    assert refused.exit_code == 1
+    assert "say --yes" in refused.stderr
+    assert managers.functions.history(resize.id)[0].before == {"name": "resize"}
+    forgotten = run("history", "forget", "functions", str(resize.uuid), "--yes", "--database", url)
+    assert forgotten.stdout == "emptied 1 change\n"
+    assert managers.functions.history(resize.id)[0].before == {}
+    assert managers.functions.get_by_id(resize.id).name == "crop"
+    managers.functions.delete_by_id(resize.id)
+    told = run("history", "forget", "functions", str(resize.id), "--yes", "--json", "--database", url)
+    assert json.loads(told.stdout) == {"table": "functions", "row_id": resize.id, "emptied": 2}
+    assert run("history", "undelete", "functions", str(resize.id), "--yes", "--database", url).exit_code == 1
+
+
+def test_where_nothing_was_ever_recorded(run: Run, url: str) -> None:
+    run("migrate", "--database", url)
+    for arguments in (
+        ("prune", "--older-than", "1d", "--yes"),
+        ("prune", "--older-than", "1d", "--source", "outbox", "--yes"),
+        ("forget", "users", "1", "--yes"),
+        ("show", "users", "1"),
+        ("undo", "1", "--yes"),
+        ("undelete", "users", "1", "--yes"),
+    ):
+        refused = run("history", *arguments, "--database", url)
+        assert refused.exit_code == 1
+        assert refused.stderr.endswith(": run 'cloudpub history on'\n")
+        assert "got " in refused.stderr
+
+
 def test_prune(run: Run, url: str, resize: Function) -> None:
     refused = run("history", "prune", "--older-than", "0s", "--database", url)
     assert refused.exit_code == 1
@@ -135,7 +188,7 @@ def test_consumers(run: Run, url: str, managers: Managers, resize: Function) -> 
     assert (mailer["waiting"], mailer["read_at"], search["waiting"]) == (1, None, 2)
 
     pruned = run("history", "prune", "--older-than", "0s", "--yes", "--database", url)
-    assert pruned.stdout == f"deleted {1 if database.dialect == 'sqlite' else 0} changes\n"
+    assert pruned.stdout == ("deleted 1 change\n" if database.dialect == "sqlite" else "deleted 0 changes\n")
     assert "search has yet to read 2 changes, which are kept" in pruned.stderr
     pruned = run("history", "prune", "--source", "outbox", "--older-than", "0s", "--yes", "--database", url)
     assert pruned.stdout == "deleted 0 messages\n"
