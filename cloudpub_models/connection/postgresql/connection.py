@@ -64,7 +64,7 @@ class PostgresqlConnection(extensions.connection):
         lent_to: see ``PoolableConnection``.
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
-        has_own_session: whether its session is nobody else's; ``None`` before that was asked.
+        prepares_lookups: whether lookups may be prepared in its session; ``None`` before it was asked whose that is.
         plans_until: until when its lookups may be planned as they are.
     """
 
@@ -73,7 +73,7 @@ class PostgresqlConnection(extensions.connection):
     lent_to: int | None = None
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
-    has_own_session: bool | None = None
+    prepares_lookups: bool | None = None
     plans_until: float = 0.0
     _kept_cursor: extensions.cursor | None = None
 
@@ -83,8 +83,10 @@ class PostgresqlConnection(extensions.connection):
         # that the server still has without need.
         self.prepared: OrderedDict[str, str] = OrderedDict()
         self.outdated: list[str] = []
-        # The lookups that were sent once, and are prepared when they are sent again.
-        self.looked_up: set[str] = set()
+        # How often in a row each lookup has found its row, sent as it is; and of what is prepared, what is not planned
+        # too long ago.
+        self.finds: dict[str, int] = {}
+        self.ready: dict[str, str] = {}
 
     def text_cursor(self) -> extensions.cursor:
         """Return a cursor for a statement that gives no rows, without taking it."""

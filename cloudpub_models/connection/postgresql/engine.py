@@ -47,12 +47,12 @@ from cloudpub_models.connection.postgresql.literals import filled
 from cloudpub_models.connection.postgresql.log_positions import Position, offset_of, read_token
 from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
 from cloudpub_models.connection.postgresql.preparation import (
+    OFTEN,
     belies_own_session,
+    count_anew,
     forget,
-    has_own_session,
-    may_prepare,
-    prepare,
-    renew_plans,
+    make_ready,
+    take_note,
     was_out_of_date,
 )
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
@@ -148,6 +148,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         check_settings(connection)
         connection.autocommit = True
         connection.idle_since = time.monotonic()
+        if not self._prepares_lookups:
+            connection.prepares_lookups = False
         if self.server_version is None:
             self.server_version = connection.server_version
         self._connections.add(connection)
@@ -361,14 +363,15 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             raise
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        if sql.__class__ is not PreparableSql:
-            if not isinstance(sql, LookupSql):
-                look_at(connection, sql)
-            elif self._prepares_lookups and may_prepare(connection, sql):
+        finds: int | None = None
+        if sql.__class__ is LookupSql:
+            finds = connection.finds.get(sql, 0)
+            if finds >= OFTEN and not connection.aftermath and connection.get_transaction_status() == _IDLE:
                 rows = self._look_up_prepared(connection, sql, parameters)
-                # EXECUTE may have missed a row, where it had to wait for a table that is written anew.
                 if rows:
                     return rows
+        elif sql.__class__ is not PreparableSql:
+            look_at(connection, sql)
         try:
             cursor = connection.take_cursor()
             cursor.execute(*filled(sql, parameters))
@@ -376,30 +379,30 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
         connection.keep(cursor)
+        if finds is not None and (finds < OFTEN or not rows):
+            take_note(connection, sql, found=bool(rows))
         return rows
 
     def _look_up_prepared(
         self, connection: PostgresqlConnection, sql: LookupSql, parameters: Sequence[Any] | None
     ) -> list[Row]:
         """Return the row that a lookup finds; none where it can not be prepared, or not be found that way."""
-        known = command = connection.prepared.get(sql)
         rows: list[Row] = []
         try:
             cursor = connection.take_cursor()
-            if has_own_session(connection, cursor):
-                renew_plans(connection, cursor)
-                if command is None:
-                    command = prepare(connection, cursor, sql, parameters)
-                else:
-                    connection.prepared.move_to_end(sql)
+            if connection.asked_at >= connection.plans_until:
+                count_anew(connection)
+            elif command := connection.ready.get(sql) or make_ready(connection, cursor, sql, parameters):
                 cursor.execute(*filled(command, parameters))
                 rows = cursor.fetchall()
         except psycopg2.Error as error:
-            if not was_out_of_date(error, known is not None):
+            # Whether it was out of date before, or is refused for what it is, the server says when it is asked again.
+            if not was_out_of_date(error, known=True):
                 self.fail(error, sql, parameters)
             forget(connection, error, sql, parameters)
             if belies_own_session(error):
-                connection.has_own_session = False
+                connection.prepares_lookups = False
+                connection.finds.clear()
         connection.keep(cursor)
         return rows
 

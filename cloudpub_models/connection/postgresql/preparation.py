@@ -1,8 +1,11 @@
 """What a session has prepared: under which names, whether it is one's own to prepare in, what an error says of it.
 
-A lookup that takes longer to plan than to run is prepared by itself, wherever nobody can notice that: outside of
-transactions, since an error would end one; where no raw SQL has changed what names mean in the session; and only in a
-session that is one's own. What ``prepared=True`` prepares is the business of ``prepared``.
+A lookup takes longer to plan than to run. So it is prepared by itself where it is asked for often and nobody can
+notice: outside of transactions, since an error would end one; where no raw SQL has changed what names mean in the
+session; and only in a session that is one's own. What ``prepared=True`` prepares is the business of ``prepared``.
+
+``EXECUTE`` decides which rows it sees before it waits for the locks of its tables, any other statement after that. So
+one that has found nothing is asked for a second time, as it is; and a lookup that finds nothing often is not prepared.
 """
 
 from __future__ import annotations
@@ -17,15 +20,20 @@ from psycopg2 import extensions
 
 from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
 from cloudpub_models.sql.statement import LookupSql, PreparableSql
-from cloudpub_models.sql.text.statements import Aftermath
 
 Cursor = extensions.cursor
 
 MOST_PREPARED = 100
 """How many statements a connection keeps prepared; then the one that was not used for longest goes."""
 
-SECONDS_OF_A_PLAN = 10.0
-"""For how long a lookup that is prepared by itself is planned as it was."""
+OFTEN = 10
+"""How often in a row a lookup has to find its row before it is prepared, which takes as long as some 15 save."""
+
+SECONDS_OF_A_PLAN = 2.0
+"""For how long a lookup that is prepared by itself is planned as it was; and within which time it is asked for often.
+
+A table that was small is read from end to end by a plan of that time, however large it has become.
+"""
 
 _GONE = "26000"
 _THERE_ALREADY = "42P05"
@@ -38,46 +46,56 @@ _INTERNAL = "XX000"
 _ANALYSIS = "parse_"
 
 
-def may_prepare(connection: PostgresqlConnection, sql: LookupSql) -> bool:
-    """Return whether a lookup may be sent prepared where nobody has asked for that.
-
-    The first time it is not, so that a connection that sends it once has no more to do.
-    """
-    if (
-        connection.has_own_session is False
-        or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        or connection.aftermath is not Aftermath.NONE
-    ):
-        return False
-    if sql in connection.prepared or sql in connection.looked_up:
-        return True
-    if len(connection.looked_up) >= MOST_PREPARED:
-        connection.looked_up.clear()
-    connection.looked_up.add(sql)
-    return False
+def take_note(connection: PostgresqlConnection, sql: str, *, found: bool) -> None:
+    """Take note of whether a lookup has found its row, sent as it is."""
+    finds = connection.finds
+    if connection.prepares_lookups is False:
+        return
+    if connection.asked_at >= connection.plans_until:
+        count_anew(connection)
+    if not found:
+        finds.pop(sql, None)
+    elif sql in finds or len(finds) < MOST_PREPARED:
+        finds[sql] = finds.get(sql, 0) + 1
 
 
-def has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
+def count_anew(connection: PostgresqlConnection) -> None:
+    """Forget which lookups were asked for often: so what is not any more is sent as it is, and no plan gets old."""
+    connection.finds.clear()
+    connection.ready.clear()
+    connection.plans_until = connection.asked_at + SECONDS_OF_A_PLAN
+
+
+def make_ready(
+    connection: PostgresqlConnection, cursor: Cursor, sql: LookupSql, parameters: Sequence[Any] | None
+) -> str | None:
+    """Return the command that executes a lookup, planned no longer ago than now; ``None`` in a session of others."""
+    if not _has_own_session(connection, cursor):
+        connection.finds.clear()
+        return None
+    prepared = connection.prepared
+    if prepared and not connection.ready:
+        # By itself the server plans anew after an ANALYZE only.
+        cursor.execute("DISCARD PLANS")
+    command = prepared.get(sql)
+    if command is None:
+        command = prepare(connection, cursor, sql, parameters)
+    else:
+        prepared.move_to_end(sql)
+    connection.ready[sql] = command
+    return command
+
+
+def _has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
     """Return whether the server's session is this connection's alone, asking the server once.
 
     A pooler that lends sessions has to give each client a number of its own to cancel by, so the number that libpq got
     as it connected is not the session's.
     """
-    if connection.has_own_session is None:
+    if connection.prepares_lookups is None:
         cursor.execute("SELECT pg_backend_pid()")
-        connection.has_own_session = cursor.fetchone() == (connection.get_backend_pid(),)
-        connection.plans_until = connection.asked_at + SECONDS_OF_A_PLAN
-    return connection.has_own_session
-
-
-def renew_plans(connection: PostgresqlConnection, cursor: Cursor) -> None:
-    """Have the server plan anew what it planned a while ago.
-
-    By itself it does so after an ANALYZE only, and would go on reading a table from end to end that was small once.
-    """
-    if connection.asked_at >= connection.plans_until:
-        cursor.execute("DISCARD PLANS")
-        connection.plans_until = connection.asked_at + SECONDS_OF_A_PLAN
+        connection.prepares_lookups = cursor.fetchone() == (connection.get_backend_pid(),)
+    return connection.prepares_lookups
 
 
 def prepare(
@@ -86,7 +104,9 @@ def prepare(
     """Prepare a statement and return the command that executes it."""
     prepared, outdated = connection.prepared, connection.outdated
     if len(prepared) >= MOST_PREPARED:
-        outdated.append(name_in(prepared.popitem(last=False)[1]))
+        unused, command = prepared.popitem(last=False)
+        connection.ready.pop(unused, None)
+        outdated.append(name_in(command))
     if outdated:
         cursor.execute("; ".join([f"DEALLOCATE {name}" for name in outdated]))
         outdated.clear()
@@ -137,9 +157,11 @@ def forget(
         # Then most likely all are.
         connection.prepared.clear()
         connection.outdated.clear()
+        connection.ready.clear()
     elif error.pgcode == _THERE_ALREADY:
         connection.outdated.append(_prepared_as(sql, bool(parameters))[0])
     elif command := connection.prepared.pop(sql, None):
+        connection.ready.pop(sql, None)
         connection.outdated.append(name_in(command))
 
 

@@ -236,8 +236,9 @@ class Statements(Generic[M]):
         """Return the SELECT of the row with a value in a column, and keep it in ``lookups`` under this name."""
         column = self.table.column(name)
         key_position = self.table.key_position if column.is_unique else None
-        select = self.select(((column.name, "="),))._replace(load=self._load_looked_up)
-        found = self.lookups[name] = Lookup(column.encode, *select, key_position)
+        made = self.select(((column.name, "="),))
+        made = made._replace(sql=self._lookup_sql(column.name, made.sql), load=self._load_looked_up)
+        found = self.lookups[name] = Lookup(column.encode, *made, key_position)
         return found
 
     def select(
@@ -274,7 +275,7 @@ class Statements(Generic[M]):
 
     def _make_select_held(self, name: str, held: Shape, columns: tuple[str, ...] | None) -> Select[M]:
         made = self.select(((name, "="), *held), columns=columns)
-        return made._replace(sql=self._lookup_sql(name, held, made.sql))
+        return made._replace(sql=self._lookup_sql(name, made.sql))
 
     def select_during(self, days: During, conditions: Shape, order: Order) -> Select[M]:
         """Return the SELECT of the first rows of some days, with a parameter for how many.
@@ -438,12 +439,12 @@ class Statements(Generic[M]):
 
     def _make_keys_held(self, name: str, held: Shape) -> SelectValues:
         made = self.values(((name, "="), *held), self.table.key_names, alone=True)
-        return made._replace(sql=self._lookup_sql(name, held, made.sql))
+        return made._replace(sql=self._lookup_sql(name, made.sql))
 
-    def _lookup_sql(self, name: str, held: Shape, sql: str) -> str:
-        """Return the text of a SELECT by a column's value, marked where it pays to prepare it."""
-        pays = bool(held) and self.table.columns[name].is_unique
-        return LookupSql(sql) if pays and isinstance(sql, PreparableSql) else sql
+    def _lookup_sql(self, name: str, sql: str) -> str:
+        """Return the text of a SELECT by a column's value, marked where it finds one row at most."""
+        one = self.table.columns[name].is_unique
+        return LookupSql(sql) if one and isinstance(sql, PreparableSql) else sql
 
     def summary(self, keys: tuple[str, ...], aggregates: tuple[tuple[str, Aggregate], ...]) -> Summary:
         """Return what is selected for aggregates by groups, and what reads it.
