@@ -32,15 +32,20 @@ class Interrupted(BaseException):
     """What a handler raises; a time limit, or Ctrl-C."""
 
 
+def raise_interrupted() -> None:
+    raise Interrupted
+
+
 class Interruption:
-    """Raises at one of the moments at which the library is interruptible, counted from the beginning of a call.
+    """A handler that runs at one of the moments at which the library is interruptible, counted from a call's beginning.
 
     Attributes:
         came: whether there were as many.
     """
 
-    def __init__(self, moment: int) -> None:
+    def __init__(self, moment: int, handle: Callable[[], object] = raise_interrupted) -> None:
         self._left = moment
+        self._handle = handle
         self.came = False
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
@@ -50,7 +55,7 @@ class Interruption:
         if self._left == 0:
             self.came = True
             sys.setprofile(None)
-            raise Interrupted
+            self._handle()
 
     def run(self, work: Callable[[], object]) -> None:
         sys.setprofile(self)

@@ -363,10 +363,13 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             raise
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        finds: int | None = None
-        if sql.__class__ is LookupSql:
-            finds = connection.finds.get(sql, 0)
-            if finds >= OFTEN and not connection.aftermath and connection.get_transaction_status() == _IDLE:
+        is_lookup = sql.__class__ is LookupSql
+        if is_lookup:
+            if (
+                connection.finds.get(sql, 0) >= OFTEN
+                and not connection.aftermath
+                and connection.get_transaction_status() == _IDLE
+            ):
                 rows = self._look_up_prepared(connection, sql, parameters)
                 if rows:
                     return rows
@@ -379,12 +382,12 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
         connection.keep(cursor)
-        if finds is not None and (finds < OFTEN or not rows):
+        if is_lookup and (not rows or connection.finds.get(sql, 0) < OFTEN):
             take_note(connection, sql, found=bool(rows))
         return rows
 
     def _look_up_prepared(
-        self, connection: PostgresqlConnection, sql: LookupSql, parameters: Sequence[Any] | None
+        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
     ) -> list[Row]:
         """Return the row that a lookup finds; none where it can not be prepared, or not be found that way."""
         rows: list[Row] = []

@@ -19,7 +19,6 @@ import psycopg2
 from psycopg2 import extensions
 
 from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
-from cloudpub_models.sql.statement import LookupSql, PreparableSql
 
 Cursor = extensions.cursor
 
@@ -67,7 +66,7 @@ def count_anew(connection: PostgresqlConnection) -> None:
 
 
 def make_ready(
-    connection: PostgresqlConnection, cursor: Cursor, sql: LookupSql, parameters: Sequence[Any] | None
+    connection: PostgresqlConnection, cursor: Cursor, sql: str, parameters: Sequence[Any] | None
 ) -> str | None:
     """Return the command that executes a lookup, planned no longer ago than now; ``None`` in a session of others."""
     if not _has_own_session(connection, cursor):
@@ -98,9 +97,7 @@ def _has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
     return connection.prepares_lookups
 
 
-def prepare(
-    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
-) -> str:
+def prepare(connection: PostgresqlConnection, cursor: Cursor, sql: str, parameters: Sequence[Any] | None) -> str:
     """Prepare a statement and return the command that executes it."""
     prepared, outdated = connection.prepared, connection.outdated
     if len(prepared) >= MOST_PREPARED:
@@ -149,9 +146,7 @@ def _numbered(sql: str) -> tuple[str, str]:
     return body.replace("\0", "%"), f"({','.join(['%s'] * (len(pieces) - 1))})"
 
 
-def forget(
-    connection: PostgresqlConnection, error: psycopg2.Error, sql: PreparableSql, parameters: Sequence[Any] | None
-) -> None:
+def forget(connection: PostgresqlConnection, error: psycopg2.Error, sql: str, parameters: Sequence[Any] | None) -> None:
     """Forget of what is prepared in a session what an error says is gone or out of date."""
     if error.pgcode == _GONE:
         # Then most likely all are.

@@ -23,24 +23,6 @@ def database(database_url, backend):
     database.close()
 
 
-@pytest.fixture
-def other(database_url):
-    """Somebody else on the same database."""
-    other = Database(database_url)
-    yield other
-    other.close()
-
-
-@pytest.fixture
-def ada(managers):
-    return managers.users.insert({"email": "ada@example.com", "password_hash": "…"})
-
-
-@pytest.fixture
-def resize(managers, ada):
-    return managers.functions.insert({"user_id": ada.id, "name": "resize"})
-
-
 def prepared(database):
     return [row["statement"] for row in database.raw_query_all(PREPARED)]
 
