@@ -50,9 +50,9 @@ from cloudpub_models.connection.postgresql.preparation import (
     OFTEN,
     belies_own_session,
     count_anew,
+    count_find,
     forget,
     make_ready,
-    take_note,
     was_out_of_date,
 )
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
@@ -382,8 +382,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
         connection.keep(cursor)
-        if is_lookup and (not rows or connection.finds.get(sql, 0) < OFTEN):
-            take_note(connection, sql, found=bool(rows))
+        if is_lookup:
+            if not rows:
+                connection.finds.pop(sql, None)
+            elif connection.finds.get(sql, 0) < OFTEN:
+                count_find(connection, sql)
         return rows
 
     def _look_up_prepared(
@@ -491,7 +494,11 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 raise
             return max(cursor.rowcount, 0)
 
-        return self._on(connection, copy)
+        count = self._on(connection, copy)
+        # A table that was small may be large.
+        for known in self._all_connections():
+            known.plans_until = 0.0
+        return count
 
     def stream(self, sql: str, parameters: Sequence[Any] | None, chunk_size: int) -> Iterator[list[Row]]:
         for cursor in self._stream_cursor(sql, parameters, chunk_size):

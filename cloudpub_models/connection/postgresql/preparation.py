@@ -28,7 +28,7 @@ MOST_PREPARED = 100
 OFTEN = 10
 """How often in a row a lookup has to find its row before it is prepared, which takes as long as some 15 save."""
 
-SECONDS_OF_A_PLAN = 2.0
+SECONDS_OF_A_PLAN = 5.0
 """For how long a lookup that is prepared by itself is planned as it was; and within which time it is asked for often.
 
 A table that was small is read from end to end by a plan of that time, however large it has become.
@@ -45,16 +45,14 @@ _INTERNAL = "XX000"
 _ANALYSIS = "parse_"
 
 
-def take_note(connection: PostgresqlConnection, sql: str, *, found: bool) -> None:
-    """Take note of whether a lookup has found its row, sent as it is."""
-    finds = connection.finds
+def count_find(connection: PostgresqlConnection, sql: str) -> None:
+    """Count that a lookup has found its row, sent as it is."""
     if connection.prepares_lookups is False:
         return
     if connection.asked_at >= connection.plans_until:
         count_anew(connection)
-    if not found:
-        finds.pop(sql, None)
-    elif sql in finds or len(finds) < MOST_PREPARED:
+    finds = connection.finds
+    if sql in finds or len(finds) < MOST_PREPARED:
         finds[sql] = finds.get(sql, 0) + 1
 
 

@@ -213,6 +213,18 @@ def test_a_table_that_has_become_large_is_not_read_from_end_to_end_for_long(data
         other.raw_execute("ALTER TABLE function_logs RESET (autovacuum_enabled)")
 
 
+@pytest.mark.usefixtures("plain_tables")
+def test_nor_at_all_after_a_batch(database, mine, managers, line):
+    """Of the program's own, whichever of its connections has sent it."""
+    with database.session():
+        often(lambda: mine.function_logs.find_by_id(line.id), MANY)
+        with ThreadPoolExecutor(1) as thread:
+            more = [{"function_id": line.function_id, "level": "info", "message": "…"}] * 10
+            thread.submit(managers.function_logs.batch_insert, more).result()
+        often(lambda: mine.function_logs.find_by_id(line.id))
+        assert prepared(database) == [MANY]
+
+
 def test_what_is_asked_for_now_and_then_is_sent_as_it_is(database, mine, line):
     """Else it would be planned anew each time, and that in a message more."""
     with database.session():
@@ -415,9 +427,9 @@ def _readied(database, managers, line):
 
 
 @pytest.mark.parametrize("turning", range(3))
-def test_an_interrupt_at_any_moment_costs_no_answer(database, managers, line, turning):
+def test_an_interrupt_at_any_moment_costs_no_answer(database, managers, line, turning, scale):
     look_up, turnings = _readied(database, managers, line)
-    for moment in itertools.count(1):
+    for moment in itertools.count(1, scale(4, 1)):
         with database.session():
             turnings[turning]()
             interruption = Interruption(moment)
@@ -431,14 +443,14 @@ def test_an_interrupt_at_any_moment_costs_no_answer(database, managers, line, tu
 
 
 @pytest.mark.parametrize("turning", range(3))
-def test_a_handler_may_ask_for_the_same_at_any_moment(database, managers, line, turning):
+def test_a_handler_may_ask_for_the_same_at_any_moment(database, managers, line, turning, scale):
     look_up, turnings = _readied(database, managers, line)
     answers = []
 
     def ask():
         answers.append(look_up())
 
-    for moment in itertools.count(1):
+    for moment in itertools.count(1, scale(4, 1)):
         with database.session():
             turnings[turning]()
             interruption = Interruption(moment, ask)
@@ -447,7 +459,8 @@ def test_a_handler_may_ask_for_the_same_at_any_moment(database, managers, line, 
         database.engine._pool.give_up_idle(math.inf)
         if not interruption.came:
             break
-    assert answers == [line] * (2 * moment - 1)
+    assert len(answers) > 5
+    assert set(answers) == {line}
 
 
 # What becomes of a session

@@ -20,6 +20,7 @@ import pytest
 from cloudpub_models import Database, Managers, User, operators
 from cloudpub_models.cli.commands.doctor.postgresql import replicas
 from cloudpub_models.cli.commands.doctor.verdicts import Level
+from cloudpub_models.connection.postgresql import preparation
 from cloudpub_models.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -103,6 +104,34 @@ def test_what_managers_read_a_replica_answers(opened: Opened, standby: Standby, 
         READS[call](Managers(database), user)
     assert seen
     assert {one.split()[0] for one in seen} == {"replica"}
+
+
+def test_lookups_that_are_prepared_on_a_replica_see_its_tables_and_outlive_it(
+    opened: Opened, standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "SECONDS_OF_A_PLAN", 86_400.0)
+    database = opened()
+    user = insert_user(database)
+    users = Managers(caught_up(database, standby)).users
+    with answering(database) as seen:
+        for _ in range(preparation.OFTEN + 2):
+            assert users.find_by_id(user.id) == user
+        assert set(seen) == {"replica SELECT"}
+        with database.reading_from("replica"):
+            prepared = "SELECT generic_plans + custom_plans AS uses FROM pg_prepared_statements"
+            assert database.raw_query_all(prepared) == [{"uses": 2}]
+    database.raw_execute("ALTER TABLE users ALTER COLUMN password_hash TYPE text")
+    try:
+        users.update_by_id(user.id, {"password_hash": "changed"})
+        caught_up(database, standby)
+        with answering(database) as seen:
+            assert users.get_by_id(user.id).password_hash == "changed"
+            assert seen == ["replica SELECT"]
+            ours = "application_name = 'cloudpub_models'"
+            standby.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
+            assert users.find_by_id(user.id) == user
+    finally:
+        database.raw_execute("ALTER TABLE users ALTER COLUMN password_hash TYPE varchar(255)")
 
 
 def test_what_a_builder_reads_too(opened: Opened, standby: Standby) -> None:
