@@ -150,7 +150,6 @@ def forget(connection: PostgresqlConnection, error: psycopg2.Error, sql: str, pa
         # Then most likely all are.
         connection.prepared.clear()
         connection.outdated.clear()
-        connection.ready.clear()
     elif error.pgcode == _THERE_ALREADY:
         connection.outdated.append(_prepared_as(sql, bool(parameters))[0])
     elif command := connection.prepared.pop(sql, None):

@@ -256,6 +256,12 @@ def test_a_connection_keeps_those_that_were_asked_for_last(database, ada, monkey
         assert kept_of(range(most, 2 * most)) == [*range(most, 2 * most)]
         again = [*range(most, most + half), *range(half)]
         assert kept_of(again) == again
+        # What finds nothing any more makes room.
+        for number in (*range(2 * most), *range(2 * most)):
+            assert often(partial(engine.fetch, queries[number], (ada.id,)), 1) == [[(number,)]] * (OFTEN + 1)
+            assert engine.fetch(queries[number], (ada.id + 1_000_000,)) == []
+        assert [int(text.split()[4]) for text in texts(database)] == [*range(most, 2 * most)]
+        assert connection.prepares_lookups
 
 
 # Where an error would be noticed
@@ -574,6 +580,7 @@ def test_nothing_is_prepared_in_a_session_of_another_number(database, mine, line
     with database.session():
         assert often(lambda: mine.function_logs.find_by_id(line.id), OFTEN + 2) == [line] * (2 * OFTEN + 2)
         assert prepared(database) == []
+        assert database.engine.connection().finds == {}
     assert len(asked) == 1
 
 
@@ -583,8 +590,8 @@ def test_nor_where_an_option_says_otherwise(database_url, managers, ada, line, o
     shop = Database(database_url, **{option: True})
     for mine in (Managers(shop), Managers(shop).owned_by(ada)):
         with shop.session():
-            often(lambda mine=mine: mine.function_logs.find_by_id(line.id), 2)
             often(lambda mine=mine: mine.function_logs.find_by_id(line.id + 1_000_000), 2)
+            often(lambda mine=mine: mine.function_logs.find_by_id(line.id), 2)
             kept = shop.engine.connection()
             assert (kept.prepares_lookups, kept.finds, kept.ready) == (False, {}, {})
     shop.close()
