@@ -24,7 +24,7 @@ class PreparableSql(str):
 
 
 class LookupSql(PreparableSql):
-    """The text of a lookup of one row by a unique column, which takes longer to plan than to run."""
+    """The text of a lookup, as of one row by a unique column: what takes longer to plan than to run."""
 
     __slots__ = ()
 

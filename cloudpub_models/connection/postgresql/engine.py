@@ -363,8 +363,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             raise
 
     def _fetch_on(self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None) -> list[Row]:
-        is_lookup = sql.__class__ is LookupSql
-        if is_lookup:
+        if type(sql) is LookupSql:
             if (
                 connection.finds.get(sql, 0) >= OFTEN
                 and not connection.aftermath
@@ -382,7 +381,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         except psycopg2.Error as error:
             self.fail(error, sql, parameters)
         connection.keep(cursor)
-        if is_lookup:
+        if type(sql) is LookupSql:
             if not rows:
                 connection.finds.pop(sql, None)
             elif connection.finds.get(sql, 0) < OFTEN:
@@ -390,9 +389,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         return rows
 
     def _look_up_prepared(
-        self, connection: PostgresqlConnection, sql: str, parameters: Sequence[Any] | None
+        self, connection: PostgresqlConnection, sql: LookupSql, parameters: Sequence[Any] | None
     ) -> list[Row]:
-        """Return the row that a lookup finds; none where it can not be prepared, or not be found that way."""
+        """Return what a lookup finds; nothing where it can not be prepared, or not be found that way."""
         rows: list[Row] = []
         try:
             cursor = connection.take_cursor()

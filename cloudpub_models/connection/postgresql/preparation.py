@@ -19,6 +19,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
+from cloudpub_models.sql.statement import LookupSql, PreparableSql
 
 Cursor = extensions.cursor
 
@@ -45,7 +46,7 @@ _INTERNAL = "XX000"
 _ANALYSIS = "parse_"
 
 
-def count_find(connection: PostgresqlConnection, sql: str) -> None:
+def count_find(connection: PostgresqlConnection, sql: LookupSql) -> None:
     """Count that a lookup has found its row, sent as it is."""
     if connection.prepares_lookups is False:
         return
@@ -64,7 +65,7 @@ def count_anew(connection: PostgresqlConnection) -> None:
 
 
 def make_ready(
-    connection: PostgresqlConnection, cursor: Cursor, sql: str, parameters: Sequence[Any] | None
+    connection: PostgresqlConnection, cursor: Cursor, sql: LookupSql, parameters: Sequence[Any] | None
 ) -> str | None:
     """Return the command that executes a lookup, planned no longer ago than now; ``None`` in a session of others."""
     if not _has_own_session(connection, cursor):
@@ -95,7 +96,9 @@ def _has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
     return connection.prepares_lookups
 
 
-def prepare(connection: PostgresqlConnection, cursor: Cursor, sql: str, parameters: Sequence[Any] | None) -> str:
+def prepare(
+    connection: PostgresqlConnection, cursor: Cursor, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> str:
     """Prepare a statement and return the command that executes it."""
     prepared, outdated = connection.prepared, connection.outdated
     if len(prepared) >= MOST_PREPARED:
@@ -144,7 +147,9 @@ def _numbered(sql: str) -> tuple[str, str]:
     return body.replace("\0", "%"), f"({','.join(['%s'] * (len(pieces) - 1))})"
 
 
-def forget(connection: PostgresqlConnection, error: psycopg2.Error, sql: str, parameters: Sequence[Any] | None) -> None:
+def forget(
+    connection: PostgresqlConnection, error: psycopg2.Error, sql: PreparableSql, parameters: Sequence[Any] | None
+) -> None:
     """Forget of what is prepared in a session what an error says is gone or out of date."""
     if error.pgcode == _GONE:
         # Then most likely all are.
