@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from datetime import timezone as fixed_offset
+from functools import cache
 from itertools import pairwise
 from math import gcd
 from typing import Any
@@ -83,12 +84,18 @@ def time_zone(zone: TimeZone) -> tzinfo:
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        known = available_timezones()
+        known = _known_time_zones()
         nearest = difflib.get_close_matches(zone[:60], known, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else "pass one such as 'Europe/Berlin'"
         if not known:
             hint = "this machine knows none; install the tzdata package"
         raise InvalidValueError(f"expected the name of an IANA time zone; got {zone[:60]!r}: {hint}") from None
+
+
+@cache
+def _known_time_zones() -> frozenset[str]:
+    """Return the names of all time zones; to find them, Python opens each one's file."""
+    return frozenset(available_timezones())
 
 
 class Buckets:

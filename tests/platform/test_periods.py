@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError
+from cloudpub_models.platform import periods
 from cloudpub_models.platform.periods import Buckets, last_days, last_hours, moment, time_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -129,6 +130,14 @@ def test_unknown_time_zones(name: Any) -> None:
         time_zone(name)
     if name == "Europe/Berln":
         assert "did you mean 'Europe/Berlin'?" in str(caught.value)
+
+
+def test_names_of_time_zones_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidValueError):
+        time_zone("Europe/Berln")
+    monkeypatch.setattr(periods, "available_timezones", None)
+    with pytest.raises(InvalidValueError, match="did you mean 'Europe/Madrid'"):
+        time_zone("Europe/Madri")
 
 
 def test_known_time_zones() -> None:

@@ -19,6 +19,7 @@ from cloudpub_models import Database, Function, FunctionLog, Managers
 from cloudpub_models.entity.stored_forms import json_reader
 from cloudpub_models.errors import InvalidValueError, LazyLoadingError
 from cloudpub_models.manager.columns.decoding import column_decoder_for, decoder_for
+from cloudpub_models.manager.rows import instances
 from cloudpub_models.manager.rows.instances import make_loader
 from cloudpub_models.sql import SQLITE
 
@@ -53,6 +54,16 @@ def log_values(number: int) -> dict[str, Any]:
 
 def log_loader(**options: Any) -> Any:
     return make_loader(FunctionLog, FunctionLog._meta.sorted_fields, SQLITE, partial=False, **options)
+
+
+def test_a_loader_of_another_database_is_not_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = log_loader()
+    monkeypatch.setattr(instances, "compile", None, raising=False)
+    again = log_loader()
+    assert again([log_row(1)])[0].__data__ == log_values(1)
+    # The interpreter adapts each one's code to what that meets.
+    assert again.__code__ == first.__code__
+    assert again.__code__ is not first.__code__
 
 
 def test_the_loader_of_a_few_rows_writes_the_conversions_out() -> None:
