@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Component, Database, Manager, Managers, User, errors
+from cloudpub_models.connection import cached_rows
 from cloudpub_models.connection.cached_rows import CachedRows
 from cloudpub_models.entity import AutoField, Entity, TextField, UuidField
 from tests.history.conftest import shared_recorded_postgresql as shared_recorded_postgresql
@@ -266,6 +267,16 @@ def test_what_the_thread_has_changed_itself_shows_at_once(
             assert managers.users.get_by_id(ada.id).email == "new@example.com"
 
 
+@pytest.mark.parametrize("how", OWN_CHANGES)
+def test_also_where_something_else_was_read_in_between(shop: Database, managers: Managers, ada: User, how: str) -> None:
+    with shop.session(cached=True):
+        for _ in range(2):
+            assert managers.users.get_by_id(ada.id).email == "ada@example.com"
+        OWN_CHANGES[how](managers, ada)
+        managers.users.count()
+        assert managers.users.get_by_id(ada.id).email == "new@example.com"
+
+
 def test_reading_something_else_in_between_costs_nothing(
     shop: Database, managers: Managers, ada: User, sent: list[str]
 ) -> None:
@@ -477,6 +488,29 @@ def test_a_row_that_changed_while_it_was_read_is_not_kept(
     with shop.session(cached=True):
         assert managers.users.get_by_id(ada.id).email == "ada@example.com"
     with shop.session(cached=True):
+        assert managers.users.get_by_id(ada.id).email == "new@example.com"
+
+
+def test_of_two_that_begin_at_once_the_later_one_goes_by_the_first(
+    shop: Database, managers: Managers, ada: User, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present_position = cached_rows._present_position
+
+    def first() -> None:
+        with shop.session(cached=True):
+            managers.users.find_by_id(ada.id)
+
+    def meanwhile(engine: Any) -> Any:
+        monkeypatch.undo()
+        thread = threading.Thread(target=first)
+        thread.start()
+        thread.join()
+        rename(elsewhere, ada, "new@example.com")
+        return present_position(engine)
+
+    monkeypatch.setattr(cached_rows, "_present_position", meanwhile)
+    with shop.session(cached=True):
+        managers.users.find_by_id(ada.id + 1)
         assert managers.users.get_by_id(ada.id).email == "new@example.com"
 
 

@@ -597,7 +597,12 @@ def test_top_transaction_is_what_the_innermost_block_gave(bound, managers):
         bound.top_transaction().rollback()
     with bound.manual_commit():
         assert bound.top_transaction() is not None
-    assert names(managers) == []
+    with bound.atomic():
+        create("kept")
+        with bound.atomic():
+            create("undone")
+            bound.top_transaction().rollback()
+    assert names(managers) == ["kept"]
 
 
 def test_the_database_as_a_block(bound, managers):

@@ -477,6 +477,15 @@ def test_a_constraint_that_fails_at_commit_is_named_and_keeps_nothing(database, 
         connection.execute("INSERT INTO children VALUES (1)")
         connection.execute("INSERT INTO parents VALUES (1)")
     assert database.raw_query_all("SELECT parent_id FROM children") == [{"parent_id": 1}]
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO children VALUES (2)")
+        with pytest.raises(ForeignKeyViolationError):
+            connection.commit()
+        with pytest.raises(TransactionAbortedError):
+            managers.users.insert(ADA)
+        connection.rollback()
+        managers.users.insert(ADA)
+    assert emails(managers) == ["ada@example.com"]
     database.raw_execute("DROP TABLE children")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -249,7 +250,9 @@ def test_an_effect_of_a_lease_that_is_over_is_refused(functions: Any, managers: 
         late.finish().__enter__()
 
 
-def test_what_fails_is_undone_and_may_be_done_again(functions: Any, managers: Any) -> None:
+def test_what_fails_is_undone_and_may_be_done_again(
+    functions: Any, managers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = functions.lease({"name": "crop"}, seconds=60)
     with pytest.raises(UniqueViolationError), lease.finish():
         functions.update_by_id(lease.row.id, {"status": "active"})
@@ -265,6 +268,9 @@ def test_what_fails_is_undone_and_may_be_done_again(functions: Any, managers: An
             again()
     assert lease.lost is False
     lease.release()
+    # What has its end is not lost afterwards, however long that was ago.
+    monkeypatch.setattr(leasing, "monotonic", lambda: math.inf)
+    assert lease.lost is False
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])

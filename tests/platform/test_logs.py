@@ -199,6 +199,8 @@ def test_the_latest_lines_are_looked_for_in_few_partitions(
     statements.clear()
     assert [line.message for line in logs.search("line", function=resize, limit=1).items] == ["line 0"]
     assert sum("timestamp >=" in sql for sql in statements.sql) == len(statements) - 1
+    since = logs.search("line", function=resize, since=timedelta(days=2)).items
+    assert [line.message for line in since] == ["line 0", "line 1"]
     first = logs.search("line", function=resize, limit=2)
     rest = logs.search("line", function=resize, limit=3, cursor=first.next_cursor)
     assert first.items + rest.items == plain

@@ -167,6 +167,19 @@ def test_users_by_role(managers: Managers, ada: User, grace: User, new_user: New
     assert managers.users.get_developers(limit=1, offset=1) == []
 
 
+def test_a_list_without_a_limit_has_all(managers: Managers, grace: User, new_user: NewUser) -> None:
+    navy = managers.organizations.get_user_organization(grace)
+    for name in ("alan", "edsger", "barbara"):
+        user = new_user(name)
+        profile(managers, user, Role.TEAM if name == "alan" else Role.DEVELOPER)
+        managers.organizations.add_user_to_organization(user, navy)
+        profile(managers, new_user(f"{name}-2"), Role.TEAM)
+    users = managers.users
+    found = (users.get_developers(), users.get_team_members(), users.get_users_by_organization(navy))
+    assert [len(each) for each in found] == [3, 4, 4]
+    assert len(users.get_all_users_with_information()) == 7
+
+
 def test_users_by_role_refuse_bad_arguments(managers: Managers) -> None:
     with pytest.raises(InvalidValueError, match="developer"):
         managers.users.get_all_users_with_information("develper")

@@ -206,6 +206,8 @@ def test_operator_objects_refuse_what_means_nothing() -> None:
         Operator("; DROP TABLE users", (1,))
     with pytest.raises(InvalidQueryError, match="operand"):
         Operator("=", ())
+    with pytest.raises(InvalidQueryError, match="operand"):
+        Operator("=", [1])  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         operators.gt(5).name = "x"  # type: ignore[misc]
 

@@ -289,7 +289,13 @@ def nested(depth, wrap):
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda inner: [inner], lambda inner: {"a": inner, "b": "["}, lambda inner: [[], inner]]
+    "wrap",
+    [
+        lambda inner: [inner],
+        lambda inner: {"a": inner, "b": "["},
+        lambda inner: [[], inner],
+        lambda inner: [inner] if isinstance(inner, dict) else {"a": inner},
+    ],
 )
 def test_a_document_is_as_deep_as_all_can_follow(wrap):
     assert encode(nested(200, wrap)).startswith(("[", "{"))

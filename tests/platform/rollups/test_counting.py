@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Function, Managers, User
+from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.errors import (
     ConfigurationError,
     InvalidQueryError,
@@ -37,13 +38,29 @@ def test_hours_days_and_months(rolled: Managers, insert: Insert, total: Total) -
         insert(minutes)
     assert rolled.function_invocations.rollup(BEGIN + 2 * HOUR + HOUR / 2) == BEGIN + 2 * HOUR
     assert levels(rolled) == {0: 4, 1: 4, 2: 4}
-    assert rolled.function_invocations.rollup() == counting.hour_of(datetime.now(UTC))
+    for now in (None, timedelta()):
+        assert rolled.function_invocations.rollup(now) == counting.hour_of(datetime.now(UTC))
     assert levels(rolled) == {0: 6, 1: 6, 2: 6}
     months = rolled.database.raw_query_all(
         "SELECT total FROM function_invocation_rollups WHERE level = 2 ORDER BY start"
     )
     assert [row["total"] for row in months] == [5, 1]
     assert total() == 6
+
+
+def test_what_it_goes_by_is_never_read_of_a_replica(rolled: Managers, insert: Insert, monkeypatch: Any) -> None:
+    insert(0)
+    engine, sent = rolled.database.engine, []
+
+    def attend(statement: SentStatement) -> Any:
+        sent.append(statement)
+        return statement.through(engine)
+
+    monkeypatch.setattr(engine, "attend", attend)
+    monkeypatch.setattr(engine, "is_attended", True)
+    rolled.function_invocations.rollup()
+    assert len(sent) > 3
+    assert [statement.sql for statement in sent if not statement.writes] == []
 
 
 def test_counting_an_earlier_moment_again_changes_nothing(rolled: Managers, insert: Insert) -> None:

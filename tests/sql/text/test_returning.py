@@ -14,6 +14,8 @@ from cloudpub_models.sql.text.returning import returned_names
         ("UPDATE t SET returning_at = 'RETURNING a, a'", (), ()),
         ('UPDATE t SET a = 1 RETURNING a, "A", t.B', ("a", "A", "b"), ("a", "a", "b")),
         ("UPDATE t SET a = 1 RETURNING f(a, b) AS x, (SELECT 1) AS y ;", ("x", "y"), ("x", "y")),
+        ("INSERT INTO t (a) VALUES (f(1)) RETURNING a, f(b) AS x, a", ("a", "x", "a"), ("a", "x", "a")),
+        ("INSERT INTO t (a) VALUES (1) RETURNING *", (), ()),
         ("UPDATE t SET a = 1 RETURNING f(a, b)", None, None),
         ("UPDATE t SET a = 1 RETURNING a b", None, None),
         ("UPDATE t SET a = 1 RETURNING a, *", None, None),

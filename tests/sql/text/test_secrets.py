@@ -14,6 +14,7 @@ from cloudpub_models.sql.text.secrets import (
     declare_secret_columns,
     is_secret_name,
     shown_parameters,
+    without_secrets,
 )
 
 declare_secret_columns(["pass_phrase"])
@@ -123,3 +124,28 @@ def test_no_name_of_a_parameter_vouches_for_the_others(sql, values, dialect):
 )
 def test_what_is_shown(sql, parameters, shown):
     assert shown_parameters(sql, parameters) == shown
+
+
+class Said(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+@pytest.mark.parametrize("secret", ["48151623", 48151623, Said("48151623"), as_secret("48151623"), as_secret(48151623)])
+def test_what_a_database_says_of_a_secret_is_without_it(secret):
+    sql = "UPDATE t SET pass_phrase = ?"
+    assert without_secrets("no such thing: x48151623x, 48151623", sql, [secret]) == "no such thing: x***x, ***"
+    assert without_secrets("of 4815 things", sql, [secret]) == "of 4815 things"
+
+
+@pytest.mark.parametrize("secret", ["a", 5, as_secret("a"), as_secret(5)])
+def test_a_short_one_is_masked_where_it_is_quoted(secret):
+    sql = "UPDATE t SET pass_phrase = ?"
+    assert without_secrets(f'a 5 of 5a: "{secret}"', sql, [secret]) == 'a 5 of 5a: "***"'
+
+
+@pytest.mark.parametrize("value", ["", None, 1.5])
+def test_what_nobody_could_find_again_masks_nothing(value):
+    assert without_secrets('said: ""', "UPDATE t SET pass_phrase = ?", [value]) == 'said: ""'
