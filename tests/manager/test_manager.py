@@ -505,6 +505,22 @@ def test_raw_without_a_column_of_the_model(managers, sql):
     assert [row.one for row in found] == ([1] if "one" in sql else [])
 
 
+def test_raw_after_the_table_has_changed(database, managers, functions):
+    sql = "SELECT * FROM functions WHERE id = @id"
+    query = managers.functions.query("f").select("f.*").where("f.id", functions[0].id)
+
+    def found():
+        return [
+            *managers.functions.raw(sql, {"id": functions[0].id}),
+            *managers.functions.execute_query(query, as_model=True),
+        ]
+
+    before = found()
+    database.raw_execute("ALTER TABLE functions ADD COLUMN region TEXT DEFAULT 'eu'")
+    assert found() == before
+    assert [(function.name, function.region) for function in found()] == [("alpha", "eu")] * 2
+
+
 def test_raw_with_some_columns(managers, functions):
     (function,) = managers.functions.raw("SELECT id, created_at FROM functions WHERE name = @name", {"name": "alpha"})
     assert function.created_at == NOON

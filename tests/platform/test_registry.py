@@ -5,7 +5,8 @@ from __future__ import annotations
 import peewee
 import pytest
 
-from cloudpub_models import Database, Managers
+from cloudpub_models import ALL_ROWS, Database, Managers, Scope
+from cloudpub_models.connection.default import database as default_database
 from cloudpub_models.manager.manager import Manager
 from cloudpub_models.models import ALL_MODELS
 
@@ -27,6 +28,18 @@ def test_each_table_has_an_attribute(registry: Managers, model: type[peewee.Mode
     assert manager.model is model
     assert manager.database is registry.database
     assert registry.for_model(model) is manager
+
+
+@pytest.mark.parametrize("model", ALL_MODELS)
+def test_a_manager_by_itself_is_of_the_default_database_or_what_it_is_given(
+    registry: Managers, model: type[peewee.Model]
+) -> None:
+    kind = type(getattr(registry, model._meta.table_name))
+    given = () if kind is not Manager else (model,)
+    assert kind(*given).database is default_database
+    scope = Scope(dict.fromkeys(ALL_MODELS, ALL_ROWS))
+    limited = kind(*given, registry.database, scope=scope)
+    assert (limited.database, limited.scope) == (registry.database, scope)
 
 
 def test_a_model_of_ones_own_has_one_manager(registry: Managers) -> None:

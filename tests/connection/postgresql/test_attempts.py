@@ -1,6 +1,7 @@
 """How often connecting may fail, on a clock of the tests' own."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -56,6 +57,15 @@ def test_five_that_begin_together_are_all_that_fail_within_the_second(limit, clo
     started = clock.now
     limit.begin(0)
     assert clock.now - started == pytest.approx(1)
+
+
+def test_after_a_failure_they_begin_one_by_one(limit, clock):
+    limit.failed(limit.begin(0), ConnectionFailedError("down"))
+    begun, under_way = [clock.now], []
+    for _ in range(3):
+        under_way.append(limit.begin(0))
+        begun.append(clock.now)
+    assert all(later - earlier > 0.1 for earlier, later in pairwise(begun))
 
 
 def test_success_ends_the_waiting(limit, clock):
