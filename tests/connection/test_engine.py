@@ -228,3 +228,50 @@ def test_a_broken_reference_names_the_table(database, managers):
         managers.functions.update_by_id(function.id, {"user_id": 4711})
     with pytest.raises(errors.ForeignKeyViolationError, match="^function_logs"):
         managers.function_logs.batch_insert([{"function_id": 4711, "level": "info", "message": "x"}])
+
+
+# What breaks a constraint, its kind, and what the error names: the table, its columns, the constraint's name. SQLite tells
+# the name where it tells nothing else, and for a reference nothing at all.
+VIOLATIONS = {
+    "unique": (
+        "INSERT INTO functions (user_id, name) VALUES (@id, 'resize')",
+        errors.UniqueViolationError,
+        {
+            "sqlite": ("functions", ("user_id", "name"), None),
+            "postgresql": ("functions", ("user_id", "name"), "functions_user_id_name_key"),
+        },
+    ),
+    "not null": (
+        "INSERT INTO functions (user_id) VALUES (@id)",
+        errors.NotNullViolationError,
+        {"sqlite": ("functions", ("name",), None), "postgresql": ("functions", ("name",), None)},
+    ),
+    "reference": (
+        "INSERT INTO functions (user_id, name) VALUES (@id + 1, 'x')",
+        errors.ForeignKeyViolationError,
+        {
+            "sqlite": ("functions", (), None),
+            "postgresql": ("functions", ("user_id",), "functions_user_id_fkey"),
+        },
+    ),
+    "check": (
+        "UPDATE user_information SET role = 'x' WHERE user_id IN (SELECT uuid FROM users WHERE id = @id)",
+        errors.CheckViolationError,
+        {
+            "sqlite": (None, (), "user_information_role_check"),
+            "postgresql": ("user_information", (), "user_information_role_check"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_what_a_violated_constraint_is(database, managers, backend, name):
+    ada = managers.users.insert({"email": "ada@b.c", "password_hash": "x"})
+    managers.functions.insert({"user_id": ada.id, "name": "resize"})
+    managers.user_information.insert({"user_id": ada.uuid, "first_name": "Ada", "last_name": "L", "role": "team"})
+    sql, kind, told = VIOLATIONS[name]
+    with pytest.raises(kind) as caught:
+        database.raw_execute(sql, {"id": ada.id})
+    assert type(caught.value) is kind
+    assert (caught.value.table, caught.value.columns, caught.value.constraint) == told[backend]

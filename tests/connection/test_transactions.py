@@ -489,6 +489,27 @@ def test_a_constraint_that_fails_at_commit_is_named_and_keeps_nothing(database, 
     database.raw_execute("DROP TABLE children")
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_an_error_under_way_says_more_than_a_connection_that_is_lost(database, database_url, managers):
+    def end(connection):
+        ((pid,),) = [row.values() for row in connection.execute("SELECT pg_backend_pid()")]
+        other = Database(database_url)
+        other.raw_query_all("SELECT pg_terminate_backend(@pid, 60000)", {"pid": pid})
+        other.close()
+
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        managers.users.insert(ADA)
+        with database.transaction() as connection:
+            end(connection)
+            raise ZeroDivisionError
+    with pytest.raises(ConnectionLostError), database.transaction() as connection:
+        managers.users.insert(ADA)
+        with pytest.raises(ZeroDivisionError), database.transaction():
+            end(connection)
+            raise ZeroDivisionError
+    assert emails(managers) == []
+
+
 def test_a_transaction_in_a_session_that_failed_leaves_the_session_usable(database, managers):
     with database.session():
         with pytest.raises(TransactionAbortedError), database.transaction():

@@ -145,6 +145,8 @@ ON_SQLITE: dict[Aftermath, list[str]] = {
         "PRAGMA table_info(users)",
         "PRAGMA main.table_info('users')",
         "CREATE TABLE a (temp)",
+        "SELECT temp FROM a",
+        "DROP TABLE temp",
         "SELECT anything(1)",
         "INSERT INTO temporary (a) VALUES (1)",
     ],
