@@ -230,8 +230,8 @@ def test_a_broken_reference_names_the_table(database, managers):
         managers.function_logs.batch_insert([{"function_id": 4711, "level": "info", "message": "x"}])
 
 
-# What breaks a constraint, its kind, and what the error names: the table, its columns, the constraint's name. SQLite tells
-# the name where it tells nothing else, and for a reference nothing at all.
+# What breaks a constraint, its kind, and what the error names: table, columns, the constraint. SQLite tells its name
+# where it tells nothing else, and for a reference nothing at all.
 VIOLATIONS = {
     "unique": (
         "INSERT INTO functions (user_id, name) VALUES (@id, 'resize')",
