@@ -272,7 +272,7 @@ _dotted_path = remembered(_checked_path)
 
 
 def _step(text: str) -> str | int:
-    return int(text) if text.isascii() and text.isdecimal() and text == str(int(text)) else text
+    return int(text) if text.isdecimal() and text == str(int(text)) else text
 
 
 def is_null() -> Operator:

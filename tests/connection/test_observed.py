@@ -1,5 +1,6 @@
 """What ``on_query`` and the log are told: every statement once, with its rows and its caller, and never a secret."""
 
+import contextlib
 import gc
 import logging
 import sys
@@ -53,6 +54,12 @@ def test_an_event_says_what_how_long_how_many_and_who(database, events, backend)
     assert event.error is None
     with pytest.raises(AttributeError):
         event.sql = "another"
+
+
+def test_what_the_standard_library_calls_is_the_programs(database, events):
+    with contextlib.ExitStack() as stack:
+        stack.callback(database.raw_query_all, "SELECT 1 AS n")
+    assert HERE in events[0].call_site
 
 
 def test_everything_that_is_sent_is_told_of(database, managers, ada, backend, events):

@@ -41,6 +41,14 @@ def test_the_log_hides_what_is_secret(caplog, bound):
     assert caplog.records[-1].msg[1] == ("***",)
 
 
+def test_connecting_says_whether_there_was_no_connection(bound):
+    bound.close()
+    assert (bound.connect(), bound.connect(reuse_if_open=True)) == (True, False)
+    with pytest.raises(peewee.OperationalError, match="already opened"):
+        bound.connect()
+    assert (bound.close(), bound.close()) == (True, False)
+
+
 def test_an_error_has_the_drivers_one(bound):
     User.create(**ADA)
     with pytest.raises(peewee.IntegrityError) as caught:

@@ -214,6 +214,7 @@ REFUSED: dict[str, Callable[[Managers, SimpleNamespace], Any]] = {
     "a reference that is worked out": lambda m, r: m.functions.update(
         {"active_deployment_id": Function.active_deployment_id + 1}, ALL_ROWS
     ),
+    "an owner that is worked out": lambda m, r: m.functions.update({"user_id": Function.user_id + 1}, ALL_ROWS),
     "a row of nobody": lambda m, r: m.function_logs.insert({"level": "info", "message": "…"}),
     "members of an organization": lambda m, r: m.organizations.get_organization_member_count(r.ada.user.uuid),
     "statistics of a user": lambda m, r: m.function_invocations.get_user_overview(r.ada.user),

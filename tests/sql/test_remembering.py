@@ -55,6 +55,16 @@ def test_short_ones_are():
     assert summary_of("SELECT 1", POSTGRESQL) is summary_of("SELECT 1", POSTGRESQL)
 
 
+def test_all_of_them_are():
+    made = []
+    kept = Remembered(lambda text: made.append(text))
+    texts = [f"{number:04}" * 5 for number in range(200)]
+    for _ in range(2):
+        for text in texts:
+            assert kept[text,] is None
+    assert made == texts
+
+
 MADE_OF_TEXT = Remembered(len)
 
 

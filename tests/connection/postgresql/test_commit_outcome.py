@@ -8,7 +8,7 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.connection.postgresql import commit_outcome
 from cloudpub_models.connection.postgresql.commit_outcome import OutcomeQuestion, TransactionMark, outcome_of
-from cloudpub_models.errors import CommitUnknownError, ConfigurationError
+from cloudpub_models.errors import CommitUnknownError, ConfigurationError, InvalidValueError
 from tests.schema.roles import refuse_functions
 
 MARK = TransactionMark("1000", "2026-01-01", "00000001")
@@ -33,6 +33,13 @@ def test_the_server_that_ran_it_is_believed(status, outcome):
 
 def test_what_is_forgotten_is_unknown():
     assert outcome_of(MARK, server(None), 0) == "unknown"
+
+
+def test_an_id_that_is_still_to_come_never_reached_the_disk():
+    def fetch(sql, values):
+        raise InvalidValueError("transaction ID 1000 is in the future")
+
+    assert outcome_of(MARK, fetch, 0) == "rolled back"
 
 
 def test_what_is_under_way_is_pending():

@@ -183,6 +183,7 @@ REFUSED: dict[str, tuple[type[Exception], Any, str]] = {
     "a surrogate": (InvalidQueryError, lambda: operators.at("a\ud800", 1), "control characters"),
     "too long": (InvalidQueryError, lambda: operators.at("a." * 50 + "a", 1), "a path of 1 to 50"),
     "too far": (InvalidQueryError, lambda: operators.at(["a", 2**31], 1), "positions"),
+    "too far back": (InvalidQueryError, lambda: operators.at(["a", -(2**31)], 1), "positions"),
     "at in at": (InvalidQueryError, lambda: operators.at("a", operators.at("b", 1)), "one longer path"),
     "at among members": (InvalidQueryError, lambda: operators.at("a", [operators.at("b", 1)]), "expected a value"),
     "an object": (InvalidValueError, lambda: operators.at("a", {"b": 1}), "give a longer path"),

@@ -218,3 +218,17 @@ def test_a_decimal_has_as_many_digits_as_its_column() -> None:
     assert column.encode(large) == large
     with pytest.raises(InvalidValueError, match="expected a number of magnitude below"):
         column.encode(Decimal(10) ** 30)
+
+
+@pytest.mark.parametrize("value", [Decimal("1.5"), 1.5, Decimal("-Infinity"), float("inf"), 2])
+def test_a_double_holds_any_number(value: Any) -> None:
+    model = type("Measured", (peewee.Model,), {"value": peewee.DoubleField()})
+    encoded = table_of(model).columns["value"].encode(value)
+    assert (type(encoded), encoded) == (float, value)
+
+
+@pytest.mark.parametrize("value", [Decimal("1e400"), Decimal("-1e400"), 10**400, Decimal("NaN"), float("nan"), True])
+def test_but_for_what_it_cannot_hold(value: Any) -> None:
+    model = type("Measured", (peewee.Model,), {"value": peewee.DoubleField()})
+    with pytest.raises(InvalidValueError, match="expected a number"):
+        table_of(model).columns["value"].encode(value)

@@ -12,6 +12,7 @@ from cloudpub_models import Function, Managers, User
 from cloudpub_models.connection.sender import SentStatement
 from cloudpub_models.errors import (
     ConfigurationError,
+    ForeignKeyViolationError,
     InvalidQueryError,
     InvalidValueError,
     StorageError,
@@ -39,7 +40,7 @@ def test_hours_days_and_months(rolled: Managers, insert: Insert, total: Total) -
     assert rolled.function_invocations.rollup(BEGIN + 2 * HOUR + HOUR / 2) == BEGIN + 2 * HOUR
     assert levels(rolled) == {0: 4, 1: 4, 2: 4}
     for now in (None, timedelta()):
-        assert rolled.function_invocations.rollup(now) == counting.hour_of(datetime.now(UTC))
+        assert rolled.function_invocations.rollup(now, wait=0) == counting.hour_of(datetime.now(UTC))
     assert levels(rolled) == {0: 6, 1: 6, 2: 6}
     months = rolled.database.raw_query_all(
         "SELECT total FROM function_invocation_rollups WHERE level = 2 ORDER BY start"
@@ -171,6 +172,25 @@ def test_what_cannot_be_counted_sends_nothing(
 def test_without_rollups_there_is_nothing_to_count(managers: Managers) -> None:
     with pytest.raises(ConfigurationError, match="cloudpub rollup on"):
         managers.function_invocations.rollup()
+
+
+def test_a_function_that_is_deleted_meanwhile_has_it_begin_anew(
+    rolled: Managers, insert: Insert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(0)
+    count, failures = counting._count, [ForeignKeyViolationError("deleted")] * 4
+
+    def deleted(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return count(*arguments)
+
+    monkeypatch.setattr(counting, "_count", deleted)
+    assert rolled.function_invocations.rollup() == counting.hour_of(datetime.now(UTC))
+    failures += [ForeignKeyViolationError("deleted")] * 5
+    with pytest.raises(ForeignKeyViolationError):
+        rolled.function_invocations.rollup()
+    assert failures == []
 
 
 def test_it_wants_no_open_transaction(rolled: Managers, insert: Insert) -> None:
