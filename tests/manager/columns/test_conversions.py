@@ -220,15 +220,20 @@ def test_a_decimal_has_as_many_digits_as_its_column() -> None:
         column.encode(Decimal(10) ** 30)
 
 
-@pytest.mark.parametrize("value", [Decimal("1.5"), 1.5, Decimal("-Infinity"), float("inf"), 2])
-def test_a_double_holds_any_number(value: Any) -> None:
-    model = type("Measured", (peewee.Model,), {"value": peewee.DoubleField()})
+NUMBERS = [peewee.DoubleField, peewee.FloatField]
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("value", [Decimal("1.5"), 1.5, Decimal("-Infinity"), float("inf"), 2, 0, Decimal(0)])
+def test_a_floating_point_number_is_any_number(field: type[peewee.Field[Any]], value: Any) -> None:
+    model = type("Measured", (peewee.Model,), {"value": field()})
     encoded = table_of(model).columns["value"].encode(value)
     assert (type(encoded), encoded) == (float, value)
 
 
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("value", [Decimal("1e400"), Decimal("-1e400"), 10**400, Decimal("NaN"), float("nan"), True])
-def test_but_for_what_it_cannot_hold(value: Any) -> None:
-    model = type("Measured", (peewee.Model,), {"value": peewee.DoubleField()})
+def test_but_for_what_it_cannot_hold(field: type[peewee.Field[Any]], value: Any) -> None:
+    model = type("Measured", (peewee.Model,), {"value": field()})
     with pytest.raises(InvalidValueError, match="expected a number"):
         table_of(model).columns["value"].encode(value)
