@@ -106,6 +106,12 @@ def test_a_long_url_is_read_in_linear_time(beginning, piece):
     assert time.process_time() - started < 2
 
 
+@pytest.mark.parametrize("url", ["sqlite:///shop\ud800.db", "postgresql://ada:\udc00@db/cloud"])
+def test_a_url_is_valid_unicode(url):
+    with pytest.raises(ConfigurationError, match="a lone surrogate"):
+        parse_url(url)
+
+
 def test_a_repr_shows_no_password():
     assert "s3cr3t" not in repr(parse_url("postgresql://ada:s3cr3t@db/cloud"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,24 @@ class Hexadecimal(UuidField):
         return None if found is None else found.hex
 
 
+class Inverted(UuidField):
+    def db_value(self, value: Any) -> Any:
+        return super().db_value(None if value is None else UUID(int=2**128 - 1 - value.int))
+
+    def python_value(self, value: Any) -> Any:
+        found = super().python_value(value)
+        return None if found is None else UUID(int=2**128 - 1 - found.int)
+
+
+class Later(TimestampField):
+    def db_value(self, value: Any) -> Any:
+        return super().db_value(None if value is None else value + timedelta(days=1))
+
+    def python_value(self, value: Any) -> Any:
+        found = super().python_value(value)
+        return None if found is None else found - timedelta(days=1)
+
+
 class Pairs(JsonField):
     def db_value(self, value: Any) -> Any:
         return super().db_value(None if value is None else [list(pair) for pair in value])
@@ -70,6 +89,7 @@ class Pairs(JsonField):
         return None if found is None else [tuple(pair) for pair in found]
 
 
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FIELDS: dict[str, tuple[peewee.Field[Any], Any, Any]] = {
     "encrypted": (Encrypted(null=True), "hello", "hello"),
     "compressed": (CompressedField(null=True), b"page " * 20, b"page " * 20),
@@ -80,6 +100,8 @@ FIELDS: dict[str, tuple[peewee.Field[Any], Any, Any]] = {
     "reversed": (Reversed(null=True), "abc", "abc"),
     "shouted": (Shouted(null=True), "abc", "ABC"),
     "hexadecimal": (Hexadecimal(null=True, default=None, server_default=None), UUID(int=7), UUID(int=7).hex),
+    "inverted": (Inverted(null=True, default=None, server_default=None), UUID(int=7), UUID(int=7)),
+    "later": (Later(null=True, default=None, server_default=None), NOON, NOON),
     "pairs": (Pairs(null=True), [("a", 1)], [("a", 1)]),
 }
 
@@ -237,3 +259,23 @@ def test_but_for_what_it_cannot_hold(field: type[peewee.Field[Any]], value: Any)
     model = type("Measured", (peewee.Model,), {"value": field()})
     with pytest.raises(InvalidValueError, match="expected a number"):
         table_of(model).columns["value"].encode(value)
+
+
+@pytest.mark.parametrize("value", [1, datetime(2026, 5, 1, 12), date(2026, 5, 1)])
+def test_seconds_of_a_moment_are_what_peewee_makes_of_it(value: Any) -> None:
+    model = type("Stamped", (peewee.Model,), {"at": peewee.TimestampField()})
+    assert table_of(model).columns["at"].encode(value) == peewee.TimestampField().db_value(value)
+
+
+@pytest.mark.parametrize("value", [True, "2026-05-01", 1.5, datetime(2026, 5, 1, tzinfo=UTC), timedelta(1)])
+def test_and_of_nothing_else(value: Any) -> None:
+    model = type("Stamped", (peewee.Model,), {"at": peewee.TimestampField()})
+    with pytest.raises(InvalidValueError, match="expected a datetime"):
+        table_of(model).columns["at"].encode(value)
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("ROUND_UP", "1.01"), ("ROUND_DOWN", "1.00")])
+def test_a_decimal_is_rounded_as_its_column_says(rounding: str, expected: str) -> None:
+    rounded = peewee.DecimalField(decimal_places=2, auto_round=True, rounding=rounding)
+    model = type("Priced", (peewee.Model,), {"price": rounded})
+    assert table_of(model).columns["price"].encode(Decimal("1.005")) == Decimal(expected)

@@ -103,6 +103,11 @@ def test_no_name_of_a_parameter_vouches_for_the_others(sql, values, dialect):
             ("a", "***"),
         ),
         (
+            "INSERT INTO t (pass_phrase) VALUES (?) ON CONFLICT DO UPDATE SET pass_phrase = excluded.pass_phrase, a = ?",
+            (MARKED, "a"),
+            ("***", "a"),
+        ),
+        (
             "SELECT id FROM t WHERE pass_phrase BETWEEN %s AND %s AND pass_phrase = %s",
             (MARKED, MARKED, "x"),
             ("***", "***", "***"),
