@@ -3,7 +3,8 @@
 import psycopg2
 import pytest
 
-from cloudpub_models.connection.postgresql.driver_errors import classify_failed_connect
+from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
+from cloudpub_models.errors import ConnectionLostError, DatabaseError, InvalidQueryError
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,27 @@ def test_a_host_that_answers_is_not_silent(reasons, seconds):
     lines = [f'connection to server at "10.0.0.{n}", port 5432 failed: {reason}' for n, reason in enumerate(reasons)]
     error = classify_failed_connect(psycopg2.OperationalError("\n".join(lines)), "postgresql://db/shop", 5.0)
     assert error.silent_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server closed the connection unexpectedly",
+        "connection already closed",
+        "SSL connection has been closed unexpectedly",
+        "could not receive data from server: Connection reset by peer",
+        "no connection to the server",
+        "cursor already closed",
+        "lost synchronization with server",
+    ],
+)
+@pytest.mark.parametrize("kind", [psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError])
+def test_a_connection_is_lost_when_the_driver_says_so_without_a_code(kind, text):
+    error = classify(kind(text))
+    assert type(error) is ConnectionLostError
+    assert f"the connection was lost: {text}" in str(error)
+
+
+def test_what_else_has_no_code_is_a_mistake_of_the_call_or_the_databases():
+    assert type(classify(psycopg2.ProgrammingError("can't adapt type 'object'"))) is InvalidQueryError
+    assert type(classify(psycopg2.OperationalError("something else"))) is DatabaseError

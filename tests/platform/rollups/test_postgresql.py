@@ -298,3 +298,12 @@ def test_rows_that_change_in_and_between_partitions_are_counted_again(
     assert any("TRUNCATE" in sql for sql in statements.sql)
     assert by_day() == [6, 6, 6, 8]
     assert invocations.get_function_stats(resize, begin).total == 26
+
+
+@pytest.mark.parametrize(("wait", "milliseconds"), [(0, "1"), (0.0001, "1"), (2, "2000")])
+def test_not_to_wait_is_not_to_wait_for_ever(
+    rolled: Managers, statements: Any, wait: float, milliseconds: str, backend: str
+) -> None:
+    rolled.function_invocations.rollup(wait=wait)
+    limits = [parameters for sql, parameters in statements if "SET_CONFIG('lock_timeout'" in sql]
+    assert limits == [(milliseconds,)]

@@ -103,7 +103,7 @@ def test_no_name_of_a_parameter_vouches_for_the_others(sql, values, dialect):
             ("a", "***"),
         ),
         (
-            "INSERT INTO t (pass_phrase) VALUES (?) ON CONFLICT DO UPDATE SET pass_phrase = excluded.pass_phrase, a = ?",
+            "INSERT INTO t (pass_phrase) VALUES (?) ON CONFLICT DO UPDATE SET pass_phrase=excluded.pass_phrase, a = ?",
             (MARKED, "a"),
             ("***", "a"),
         ),
