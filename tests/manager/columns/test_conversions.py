@@ -279,3 +279,11 @@ def test_a_decimal_is_rounded_as_its_column_says(rounding: str, expected: str) -
     rounded = peewee.DecimalField(decimal_places=2, auto_round=True, rounding=rounding)
     model = type("Priced", (peewee.Model,), {"price": rounded})
     assert table_of(model).columns["price"].encode(Decimal("1.005")) == Decimal(expected)
+
+
+@pytest.mark.parametrize("value", ["ab", "abcd", ["a", "b", "c"], b"abc", 123])
+def test_text_of_a_fixed_length_is_text_of_that_length(value: Any) -> None:
+    model = type("Coded", (peewee.Model,), {"code": peewee.FixedCharField(max_length=3)})
+    assert table_of(model).columns["code"].encode("abc") == "abc"
+    with pytest.raises(InvalidValueError, match="expected"):
+        table_of(model).columns["code"].encode(value)

@@ -305,5 +305,5 @@ def test_not_to_wait_is_not_to_wait_for_ever(
     rolled: Managers, statements: Any, wait: float, milliseconds: str, backend: str
 ) -> None:
     rolled.function_invocations.rollup(wait=wait)
-    limits = [parameters for sql, parameters in statements if "SET_CONFIG('lock_timeout'" in sql]
-    assert limits == [(milliseconds,)]
+    limits = {parameters for sql, parameters in statements if "SET_CONFIG('lock_timeout'" in sql}
+    assert limits == {(milliseconds,)}

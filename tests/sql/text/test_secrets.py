@@ -114,6 +114,8 @@ def test_no_name_of_a_parameter_vouches_for_the_others(sql, values, dialect):
         ),
         ('SELECT id FROM t WHERE "pass_phrase" IN (?, ?) AND a = ?', (MARKED, MARKED, "a"), ("***", "***", "a")),
         ("SELECT id FROM t WHERE pass_phrase IN (?, ?) AND pass_phrase = ?", (MARKED, MARKED, "x"), ("***",) * 3),
+        ("SELECT id FROM t WHERE pass_phrase IN (LOWER(?)) AND a = ?", (MARKED, "a"), ("***", "a")),
+        ("SELECT id FROM t WHERE ? = pass_phrase", ("x",), ("***",)),
         ("INSERT INTO t (a, b) VALUES (?, ?)", ("a", "b"), ("a", "b")),
         ("INSERT INTO t (a) SELECT ?", ("a",), ("a",)),
         ("INSERT INTO [t] (a) VALUES (?)", ("a",), ("a",)),
@@ -153,4 +155,5 @@ def test_a_short_one_is_masked_where_it_is_quoted(secret):
 
 @pytest.mark.parametrize("value", ["", None, 1.5])
 def test_what_nobody_could_find_again_masks_nothing(value):
-    assert without_secrets('said: ""', "UPDATE t SET pass_phrase = ?", [value]) == 'said: ""'
+    said = f'said: "{value}", ""'
+    assert without_secrets(said, "UPDATE t SET pass_phrase = ?", [value]) == said

@@ -11,6 +11,7 @@ from cloudpub_models.sql.text.statements import (
     command_of,
     statements_in,
     transaction_control,
+    transaction_controls,
     words_of,
 )
 from cloudpub_models.sql.text.tokens import tokens
@@ -78,6 +79,20 @@ def test_what_a_statement_is(sql: str, command: str, dialect: Dialect) -> None:
 )
 def test_what_begins_or_ends_a_transaction(sql: str, told: str | None) -> None:
     assert [transaction_control(words) for words in statements(sql)] == [told]
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT 1; COMMIT", "COMMIT"),
+        ("SAVEPOINT a; SELECT 1; ROLLBACK", "ROLLBACK"),
+        ("SAVEPOINT a; ROLLBACK TO SAVEPOINT a; RELEASE a", None),
+        ("SELECT 'COMMIT'; SELECT 2", None),
+    ],
+)
+@pytest.mark.parametrize("dialect", [POSTGRESQL, SQLITE], ids=str)
+def test_what_any_of_several_begins_or_ends(sql: str, told: str | None, dialect: Dialect) -> None:
+    assert transaction_controls[sql, dialect] == told
 
 
 AFTERMATHS: dict[Aftermath, list[str]] = {
