@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cloudpub_models.errors import InvalidIdentifierError, InvalidQueryError, InvalidValueError
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Dialect, operators
-from cloudpub_models.sql.identifiers import check_identifier, parse_table
+from cloudpub_models.sql.identifiers import check_identifier, check_quotable, parse_table
 from cloudpub_models.sql.nodes.conditions import PARAMETER_COUNTS
 from cloudpub_models.sql.operators import Operator
 from cloudpub_models.sql.patterns import ilike_matches, like_matches
@@ -55,6 +55,14 @@ def test_no_names() -> None:
     for name in NO_NAMES:
         with pytest.raises(InvalidIdentifierError, match="expected a table name"):
             check_identifier(name, "table")
+
+
+def test_names_of_models_have_any_letters_and_63_bytes() -> None:
+    for name in (*NAMES, "größe", "é" * 31 + "x"):
+        assert check_quotable(name, "column") == name
+    for name in {*NO_NAMES, "é" * 32} - {"é", "ａ"}:
+        with pytest.raises(InvalidIdentifierError, match="expected a column name"):
+            check_quotable(name, "column")
 
 
 NO_TEXTS: list[Any] = [None, 5, b"a", ["a"], object()]

@@ -63,6 +63,13 @@ def test_values_that_the_columns_cannot_hold_are_refused(values: Any) -> None:
         pages.decode_cursor(cursor_of(values), ORDER, TABLE, None)
 
 
+@pytest.mark.parametrize("stray", ["!", "\n", " ", "+", "/"])
+def test_a_cursor_has_one_spelling(stray: str) -> None:
+    text = cursor_of(GOOD)
+    with pytest.raises(InvalidCursorError):
+        pages.decode_cursor(text[:8] + stray + text[8:], ORDER, TABLE, None)
+
+
 def test_values_that_they_can_hold_are_taken() -> None:
     assert pages.decode_cursor(cursor_of(GOOD), ORDER, TABLE, None) == GOOD
     assert pages.decode_cursor(cursor_of([None, *GOOD[1:]]), ORDER, TABLE, None) == [None, *GOOD[1:]]
