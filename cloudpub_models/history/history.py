@@ -99,7 +99,7 @@ class History:
         recording.keep_current(self._database, self._models)
 
     def faulty_tables(self) -> tuple[str, ...]:
-        """Return the tables whose triggers are gone or do not fit them any more; ``enable`` mends them."""
+        """Return the tables whose triggers are gone, old or do not fit them any more; ``enable`` mends them."""
         return tuple(recording.faulty_tables(self._database, self._models))
 
     def of_row(self, table: str, row_id: Any, *, limit: int | None = None) -> list[Change]:

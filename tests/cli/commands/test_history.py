@@ -234,7 +234,7 @@ def test_doctor_finds_a_trigger_that_is_gone(run: Run, url: str, managers: Manag
     managers.users.database.raw_execute(f"DROP TRIGGER users_record_update{on_table}")
     found = run("doctor", "--database", url)
     assert found.exit_code == 1
-    assert "the triggers of users are gone or do not fit it" in found.stdout
+    assert "the triggers of users are gone, old or do not fit it" in found.stdout
     run("history", "on", "--database", url)
     assert "the triggers of" not in run("doctor", "--database", url).stdout
 

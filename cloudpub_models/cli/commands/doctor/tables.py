@@ -133,7 +133,9 @@ def history(database: Database) -> Iterator[Verdict]:
     recorded = database.history.tables
     faulty = database.history.faulty_tables()
     for table in faulty:
-        yield error(f"the triggers of {table} are gone or do not fit it: changes are lost", "cloudpub history on")
+        yield error(
+            f"the triggers of {table} are gone, old or do not fit it: changes may be lost", "cloudpub history on"
+        )
     if recorded and not faulty:
         yield ok(f"the changes of {_counted(len(recorded), 'table')} are recorded")
 
