@@ -92,6 +92,7 @@ _ADMITTING = (
     "CREATE TABLE cell_changes (id BIGSERIAL PRIMARY KEY, table_name VARCHAR NOT NULL, key BIGINT NOT NULL)",
 )
 _TELL = "SELECT SETVAL('cell_map', GREATEST(@version, (SELECT last_value FROM cell_map))) AS told"
+_TOLD = "SELECT last_value AS version FROM cell_map"
 _HAS_OLDER_WRITERS = """
     SELECT EXISTS (
         SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {lock_class} AND objsubid = 2 AND granted
@@ -140,6 +141,13 @@ _REFERENCES = """
 _TRIGGERS = """
     SELECT CAST(tgname AS TEXT) AS name FROM pg_trigger
     WHERE tgrelid = TO_REGCLASS(@table) AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
+"""
+_SIZE = """
+    SELECT CAST(COALESCE(SUM(GREATEST(reltuples, 0)), 0) AS BIGINT) AS rows,
+        CAST(COALESCE(SUM(PG_TOTAL_RELATION_SIZE(c.oid)), 0) AS BIGINT) AS bytes
+    FROM pg_class c WHERE c.relkind = 'r' AND (
+        c.oid = TO_REGCLASS(@table) OR c.oid IN (SELECT relid FROM PG_PARTITION_TREE(TO_REGCLASS(@table)))
+    )
 """
 _DROP_REFERENCE = "ALTER TABLE {table} DROP CONSTRAINT {name}"
 _GIVE_IDS = "SELECT SETVAL(PG_GET_SERIAL_SEQUENCE(@table, @column), @first, false) AS first"
@@ -258,6 +266,17 @@ def has_rows(database: Database, table: DistributedTable) -> bool:
 def triggers_of(database: Database, table: DistributedTable) -> list[str]:
     """Return the names of the triggers of a table."""
     return [row["name"] for row in send_query(database, _TRIGGERS, {"table": table.name})]
+
+
+def size_of(database: Database, table: DistributedTable) -> tuple[int, int]:
+    """Return how many rows a table had when the server last counted, and how many bytes it takes."""
+    found = send_query(database, _SIZE, {"table": table.name})[0]
+    return found["rows"], found["bytes"]
+
+
+def told_version(database: Database) -> int:
+    """Return of which version of the map a server was told last."""
+    return int(send_query(database, _TOLD)[0]["version"])
 
 
 def begin_book(database: Database, platform: UUID, tables: Sequence[DistributedTable]) -> None:

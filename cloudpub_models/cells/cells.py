@@ -18,6 +18,7 @@ from cloudpub_models.cells import book
 from cloudpub_models.cells.book import Cell, DistributedTable
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of, spread
 from cloudpub_models.cells.moving import HELD, Mover
+from cloudpub_models.cells.rows import RowsOfBuckets
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
 from cloudpub_models.errors import (
@@ -49,11 +50,15 @@ class CellServer(NamedTuple):
         url: where it is, the password masked.
         number: what the main database calls it.
         buckets: how many of the 1,024 buckets it has.
+        rows: how many rows it thought it had when it last counted.
+        bytes: how much room their tables take.
     """
 
     url: str
     number: int
     buckets: int
+    rows: int
+    bytes: int
 
 
 class Layout(NamedTuple):
@@ -128,15 +133,42 @@ class Cells:
         return is_new or any(done)
 
     def servers(self) -> list[CellServer]:
-        """Return the servers, with how many buckets each has.
+        """Return the servers, with what each has.
 
         Raises:
             ConfigurationError: no servers are named, or they are not those that were prepared.
         """
         layout = self._layout
-        return [
-            CellServer(server.url, number, layout.of_bucket.count(number)) for number, server in layout.servers.items()
-        ]
+        tables = [_distributed(model) for model in self._models]
+        found = []
+        for number, server in sorted(layout.servers.items()):
+            sizes = [book.size_of(server, table) for table in tables]
+            rows, size = sum(rows for rows, _ in sizes), sum(size for _, size in sizes)
+            found.append(CellServer(server.url, number, layout.of_bucket.count(number), rows, size))
+        return found
+
+    def faults(self) -> list[str]:
+        """Return what is not as it should be, as ``cloudpub doctor`` tells it.
+
+        Raises:
+            ConfigurationError: no servers are named, or they are not those that were prepared.
+        """
+        layout = self._layout_of_now(self._named_servers())
+        cells, tables = book.map_in(self.database._as_server), [_distributed(model) for model in self._models]
+        moved = sum(cell.step is not None for cell in cells)
+        told = [f"{moved} buckets are being moved, or were when a move was ended"] if moved else []
+        for number, server in sorted(layout.servers.items()):
+            if book.told_version(server) > layout.version:
+                told.append(f"{server.url} was told of a later map than {self.database.url} has, as from a backup")
+            others = [bucket for bucket, cell in enumerate(cells) if number not in (cell.server, cell.other)]
+            rows = RowsOfBuckets(server, tuple(others), tables)
+            told += [
+                f"{server.url} has rows of {table.name} with {table.key} {', '.join(map(str, keys[:3]))} …, which are "
+                "another server's"
+                for table in tables
+                if others and (keys := rows.keys_in(table))
+            ]
+        return told
 
     def buckets_of(self, server: int) -> list[int]:
         """Return the buckets that a server has.
@@ -223,6 +255,27 @@ class Cells:
         """Return the server that has the rows which belong to a key."""
         layout = self._layout
         return layout.servers[layout.of_bucket[bucket_of(key)]]
+
+    def on_server_of(self, key: int, work: Callable[[Database], R]) -> R:
+        """Have something done on the server that has the rows which belong to a key, as SQL of one's own.
+
+        It is done again where the server refuses it, since the rows have been moved.
+
+        Args:
+            key: the id of a function.
+            work: is given the server; it sends one query there, or opens one transaction, in which it may write.
+
+        Raises:
+            ConfigurationError: no servers are named, or they are not those that were prepared.
+            OutdatedMapError: the rows are on their way for longer than one waits.
+        """
+
+        def ask(layout: Layout) -> R:
+            server = layout.servers[layout.of_bucket[bucket_of(key)]]
+            with server.engine.under_map(layout.version):
+                return work(server)
+
+        return self.by_map(ask, writes_to=(key,))
 
     def by_map(self, work: Callable[[Layout], R], *, writes_to: Iterable[int] | None = ()) -> R:
         """Do something by the map that this process knows; again by another one, where a server refuses it.

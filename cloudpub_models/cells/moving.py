@@ -28,7 +28,7 @@ from cloudpub_models.cells import book
 from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.cells.rows import RowsOfBuckets
 from cloudpub_models.connection import Database
-from cloudpub_models.errors import CloudpubError, MigrationError
+from cloudpub_models.errors import CloudpubError, LockNotAvailableError, MigrationError
 from cloudpub_models.schema.migrations.applied import AppliedMigrations
 from cloudpub_models.schema.migrations.run import MigrationRun
 
@@ -197,6 +197,7 @@ class Mover:
         with self._by_own_map(source):
             deleted = rows.delete(_ROWS_AT_ONCE)
         self._publish(buckets, target, None, None)
+        self._drop_triggers(rows)
         return deleted
 
     def _let_write(self, buckets: Sequence[int], source: int, target: int) -> None:
@@ -208,10 +209,12 @@ class Mover:
         self._publish(buckets, source, target, COPYING)
         self._tell(source, target)
         self._outwait(target, _PATIENCE_SECONDS)
-        self._end_noting(self._rows(buckets, source))
+        rows = self._rows(buckets, source)
+        self._end_noting(rows)
         with self._by_own_map(target):
             self._rows(buckets, target).delete(_ROWS_AT_ONCE)
         self._publish(buckets, source, None, None)
+        self._drop_triggers(rows)
 
     def _make_up(self, rows: RowsOfBuckets, copies: RowsOfBuckets, target: int, few: int) -> None:
         """Make copies equal where rows have changed, until no more have than a few; all of them, of none.
@@ -240,6 +243,11 @@ class Mover:
     def _end_noting(self, rows: RowsOfBuckets) -> None:
         with self._run_on(rows.server, _LOCK_TIMEOUT_SECONDS) as run:
             run.step(rows.end_noting)
+
+    def _drop_triggers(self, rows: RowsOfBuckets) -> None:
+        # Where somebody reads they stay, and are used the next time.
+        with suppress(LockNotAvailableError):
+            rows.drop_triggers()
 
     def _publish(self, buckets: Sequence[int], server: int, other: int | None, step: str | None) -> None:
         self._version = self._run.step(lambda: book.publish(self._main, self._version, buckets, server, other, step))

@@ -75,6 +75,9 @@ _NOTING_NOW = """
 """
 # To drop it would have to wait for everybody who reads.
 _END_NOTING = "ALTER TABLE {table} DISABLE TRIGGER {name}"
+_DROP_TRIGGER = "DROP TRIGGER IF EXISTS {name} ON {table}"
+# Whoever comes behind the one who waits for a table waits too.
+_WITHOUT_WAITING = "SET LOCAL lock_timeout = '100ms'"
 _FORGET_CHANGES = "TRUNCATE cell_changes"
 _SCHEMA = "SELECT QUOTE_IDENT(CURRENT_SCHEMA()) AS name"
 _TAKE_CHANGES = """
@@ -103,7 +106,7 @@ class RowsOfBuckets(NamedTuple):
         listed = ",".join(map(str, self.buckets))
         for table in self.tables:
             for event, changes in _EVENTS.items():
-                parts = {"name": f"cell_changes_{event.lower()}", "event": event, "changes": changes, "buckets": listed}
+                parts = {"name": _trigger(event), "event": event, "changes": changes, "buckets": listed}
                 send_command(self.server, put_together(_NOTING, table=table.name, id=table.id, key=table.key, **parts))
         send_command(self.server, _FORGET_CHANGES)
 
@@ -113,6 +116,18 @@ class RowsOfBuckets(NamedTuple):
             for trigger in send_query(self.server, _NOTING_NOW, {"table": table.name}):
                 send_command(self.server, put_together(_END_NOTING, name=trigger["name"], table=table.name))
         send_command(self.server, _FORGET_CHANGES)
+
+    def drop_triggers(self) -> None:
+        """Drop what has noted changes, which is switched off, if nobody reads just now; it is in the way of partitions.
+
+        Raises:
+            LockNotAvailableError: somebody does.
+        """
+        with self.server.transaction():
+            send_command(self.server, _WITHOUT_WAITING)
+            for table in self.tables:
+                for event in _EVENTS:
+                    send_command(self.server, put_together(_DROP_TRIGGER, name=_trigger(event), table=table.name))
 
     def noted(self, limit: int) -> dict[str, list[int]]:
         """Return table → the ids of rows that have changed, of the first changes noted, and forget those.
@@ -173,3 +188,7 @@ class RowsOfBuckets(NamedTuple):
                 gone = send_command(self.server, asked, {"keys": keys, "limit": at_once})
                 deleted += gone
         return deleted
+
+
+def _trigger(event: str) -> str:
+    return f"cell_changes_{event.lower()}"

@@ -12,6 +12,7 @@ import typer
 import cloudpub_models
 from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.commands.archive import archive
+from cloudpub_models.cli.commands.cells import cells
 from cloudpub_models.cli.commands.delete import delete
 from cloudpub_models.cli.commands.demo.command import demo
 from cloudpub_models.cli.commands.doctor.command import doctor
@@ -55,6 +56,7 @@ application.add_typer(graphql)
 application.add_typer(guard)
 application.add_typer(search)
 application.add_typer(rollup)
+application.add_typer(cells)
 application.command(epilog="Example: cloudpub doctor --database postgresql://localhost/cloud")(doctor)
 application.command(epilog="Example: cloudpub schema --output schema.svg")(schema)
 application.command(epilog="Example: cloudpub logs resize-image --follow --level error")(logs)

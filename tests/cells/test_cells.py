@@ -208,3 +208,34 @@ def test_many_deletions_are_swept_at_once(
     scattered.functions.delete({"id": [function.id for function in functions]})
     assert scattered.cells.sweep() == len(functions)
     assert scattered.function_logs.count() == 0
+
+
+def test_what_servers_have_is_told(scattered: Managers, main: Database, functions: list[Function]) -> None:
+    scattered.function_logs.batch_insert(
+        {"function_id": functions[number % 8].id, "level": "info", "message": "x"} for number in range(100)
+    )
+    for server in main.history_servers:
+        server.raw_execute("ANALYZE function_logs, function_invocations")
+    told = scattered.cells.servers()
+    assert sum(server.rows for server in told) == 100
+    assert all(server.bytes > 50_000 for server in told)
+    assert scattered.cells.buckets_of(1) == list(range(512))
+    assert scattered.cells.faults() == []
+
+
+def test_sql_of_ones_own_goes_by_the_map(scattered: Managers, main: Database, functions: list[Function]) -> None:
+    for function in functions:
+        scattered.function_logs.append(function, "info", function.name)
+        found = scattered.cells.on_server_of(
+            function.id,
+            lambda server, function=function: server.raw_query_all(
+                "SELECT message FROM function_logs WHERE function_id = @id", {"id": function.id}
+            ),
+        )
+        assert found == [{"message": function.name}]
+
+    def add(server: Database) -> int:
+        with server.transaction():
+            return server.raw_execute("UPDATE function_logs SET level = 'warn'")
+
+    assert scattered.cells.on_server_of(functions[0].id, add) == scattered.function_logs.count({"level": "warn"})

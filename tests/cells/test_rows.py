@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Function, Managers
+from cloudpub_models import Database, Function, Managers, errors
 from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of
 from cloudpub_models.cells.rows import RowsOfBuckets
@@ -105,6 +105,27 @@ def test_changes_are_noted_in_the_buckets_alone(first: RowsOfBuckets, functions:
             first.end_noting()
         server.raw_execute("DELETE FROM function_logs WHERE id = @id", {"id": added})
         assert first.noted(100) == {}
+    triggers = "SELECT 1 FROM pg_trigger WHERE tgname LIKE 'cell_changes%'"
+    assert len(server.raw_query_all(triggers)) == 6
+    first.drop_triggers()
+    first.drop_triggers()
+    assert server.raw_query_all(triggers) == []
+
+
+def test_triggers_stay_where_somebody_reads(main: Database, first: RowsOfBuckets, functions: list[Function]) -> None:
+    server = first.server
+    with server.transaction():
+        first.begin_noting()
+    insert(server, functions[0])
+    insert(server, functions[0])
+    rows = server.raw_query_iter("SELECT id FROM function_logs", chunk_size=1)
+    next(rows)
+    with server.transaction():
+        first.end_noting()
+    with pytest.raises(errors.LockNotAvailableError):
+        first.drop_triggers()
+    assert len(list(rows)) == 1
+    first.drop_triggers()
 
 
 def test_rows_that_changed_are_replaced(

@@ -23,7 +23,7 @@ _built_once = functools.cache(get_command)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, no database in the environment, a terminal of 100 columns."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("CLOUDPUB_DATABASE_URL", "FORCE_COLOR", "TTY_COMPATIBLE"):
+    for variable in ("CLOUDPUB_DATABASE_URL", "CLOUDPUB_HISTORY_URLS", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path

@@ -44,6 +44,10 @@ COMMANDS = [
     ("logs",),
     ("prune",),
     ("partition",),
+    ("cells",),
+    ("cells", "initialize"),
+    ("cells", "move"),
+    ("cells", "sweep"),
     ("stats",),
 ]
 READING_COMMANDS = [

@@ -44,6 +44,9 @@ APPLICATION_NAME = "cloudpub command"
 LOCAL_FILE = "cloudpub.db"
 LOCAL_URL = f"sqlite:///{LOCAL_FILE}"
 
+# URLs with spaces between them, which none has.
+HISTORY_VARIABLE = "CLOUDPUB_HISTORY_URLS"
+
 DatabaseOption = Annotated[
     str | None,
     typer.Option(
@@ -51,6 +54,14 @@ DatabaseOption = Annotated[
         metavar="URL",
         help=f"sqlite:///FILE or postgresql://…; else ${URL_VARIABLE}, else {LOCAL_FILE} here.",
         show_default=False,
+    ),
+]
+HistoryOption = Annotated[
+    list[str] | None,
+    repeatable(
+        "--history",
+        "URL",
+        f"A server that has logs and invocations, where several do; may be repeated. Else ${HISTORY_VARIABLE}.",
     ),
 ]
 ComponentOption = Annotated[
@@ -89,12 +100,14 @@ class Target:
         references: components as ``module:attribute``.
         names: the components that are meant, by their names; all where there are none.
         directory: where the migrations of one component are.
+        history: the URLs of the servers that have logs and invocations; none for what is about the main database alone.
     """
 
     database: str | None = None
     references: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     directory: Path | None = None
+    history: tuple[str, ...] = ()
 
     @property
     def url(self) -> str | None:
@@ -208,6 +221,7 @@ class Target:
             idle_in_transaction_timeout=0,
             application_name=APPLICATION_NAME,
             replicas=replicas,
+            history=self.history,
         )
         if named.file is not None and not (directory := Path(named.file).parent).is_dir():
             raise ConfigurationError(
@@ -226,7 +240,9 @@ class Target:
             opened.close()
 
 
-def takes_target(*, scripts: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_target(
+    *, scripts: bool = False, history: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that gives a command the options for its database, in place of its parameter ``target``.
 
     What they do not say, those of the commands in front of it do; a ``typer.Context`` is passed on where the command
@@ -235,12 +251,19 @@ def takes_target(*, scripts: bool = False) -> Callable[[Callable[..., None]], Ca
     Args:
         scripts: whether it is about migrations: then there is ``--directory`` too, and ``--component NAME`` restricts
             it to one component.
+        history: whether it may ask the servers that have logs and invocations: then there is ``--history`` too.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         # Evaluated here, in the command's module: Typer reads the signature elsewhere.
         own = inspect.signature(command, eval_str=True).parameters
-        options = {"database": DatabaseOption, "component": RestrictingOption if scripts else ComponentOption}
+        options = {
+            "database": DatabaseOption,
+            "history": HistoryOption,
+            "component": RestrictingOption if scripts else ComponentOption,
+        }
+        if not history:
+            del options["history"]
         if scripts:
             options["directory"] = DirectoryOption
         parameters = [
@@ -262,12 +285,16 @@ def takes_target(*, scripts: bool = False) -> Callable[[Callable[..., None]], Ca
         def run(*, context: typer.Context, **given: Any) -> None:
             outer = context.obj if isinstance(context.obj, Target) else Target()
             url, components, place = given.pop("database"), given.pop("component"), given.pop("directory", None)
+            servers = (*outer.history, *(given.pop("history", None) or ()))
+            if history and not servers:
+                servers = tuple(os.environ.get(HISTORY_VARIABLE, "").split())
             names = [each for each in components or () if scripts and re.fullmatch(r"\w+", each)]
             context.obj = Target(
                 outer.database if url is None else url,
                 (*outer.references, *(each for each in components or () if each not in names)),
                 (*outer.names, *names),
                 outer.directory if place is None else place,
+                servers if history else (),
             )
             passed = {"context": context} if "context" in own else {}
             command(target=context.obj, **passed, **given)

@@ -62,13 +62,19 @@ class AdmittedEngine(PostgresqlEngine):
             self._here.may_write = False
 
     def attend(self, sent: SentStatement) -> Any:
+        # What changes rows for somebody becomes a transaction.
+        return super().attend(sent if sent.writes and self.acts_alone() else self._asking_first(sent, sent.writes))
+
+    def attend_raw(self, sent: SentStatement) -> Any:
+        # It may write, whatever it looks like.
+        return super().attend_raw(self._asking_first(sent, True))
+
+    def _asking_first(self, sent: SentStatement, writes: bool) -> SentStatement:
         version = self._here.version
         # A stream and a transaction ask where they begin.
-        if version is not None and sent.chunk_size is None and not self.scopes():
-            if sent.writes and self.acts_alone():
-                return super().attend(sent)
-            sent = sent._replace(sql=f"{_asking(version, sent.writes)}; {sent.sql}")
-        return super().attend(sent)
+        if version is None or sent.chunk_size is not None or self.scopes():
+            return sent
+        return sent._replace(sql=f"{_asking(version, writes)}; {sent.sql}")
 
 
 def _asking(version: int, writes: bool) -> str:

@@ -14,6 +14,7 @@ from cloudpub_models.connection.postgresql.engine import PostgresqlEngine
 from cloudpub_models.manager.manager import Manager
 from tests.conftest import DatabaseMaker
 
+LEVEL = {"level": "info"}
 LINE: Any = {"function_id": 1, "level": "info", "message": "x"}
 
 
@@ -53,6 +54,7 @@ WRITES: list[Callable[[Manager[Any]], Any]] = [
     lambda manager: manager.batch_insert([LINE] * 3),
     lambda manager: in_a_transaction(manager, lambda: manager.insert(LINE)),
     lambda manager: in_a_transaction(manager, manager.count),
+    lambda manager: manager.database.raw_query_all("SELECT message FROM function_logs WHERE level = @level", LEVEL),
 ]
 
 

@@ -46,7 +46,8 @@ def doctor(target: Target, replica: ReplicaOption = None, as_json: JsonOption = 
 
     Exit code: 0; 1 when something is an error.
     """
-    with target.opened(replicas=replica or ()) as database:
+    # What it looks at is the tables, on main too, where those of history have no rows.
+    with target.opened(replicas=replica or ()) as database, database.engine.with_all_tables():
         found = list(examine(database, target.meant))
         url = database.url
     if as_json:

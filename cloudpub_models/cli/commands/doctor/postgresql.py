@@ -14,10 +14,12 @@ from cloudpub_models.cli.commands.doctor import partitions, tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
-from cloudpub_models.errors import ConfigurationError
+from cloudpub_models.errors import CloudpubError, ConfigurationError
 from cloudpub_models.history.postgresql import has_log
+from cloudpub_models.platform.registry import Managers
 from cloudpub_models.schema.catalogue.read import read_catalogue
 from cloudpub_models.schema.drift.definition import expected_catalogue
+from cloudpub_models.schema.migrations.migrator import Migrator
 from cloudpub_models.schema.row_security import held_and_not
 
 SUPPORTED_SERVERS = range(15, 19)
@@ -281,6 +283,26 @@ def replicas(database: Database) -> Iterator[Verdict]:
             yield warning(f"{status.url} is not used: {status.reason}", "until then the primary answers in its place")
 
 
+def cells(database: Database) -> Iterator[Verdict]:
+    """Say whether the servers of history are there and prepared, and have the rows that they should have."""
+    if not database.history_servers:
+        return
+    try:
+        found = Managers(database).cells
+        faults, servers = found.faults(), found.servers()
+    except CloudpubError as failure:
+        yield error(str(failure), "until then no program reads or writes logs and invocations")
+        return
+    for fault in faults:
+        yield warning(fault, "see whether cloudpub cells move 0 --to NUMBER ends it; docs/CELLS.md")
+    for server in database.history_servers:
+        pending = Migrator(server.engine, database.components).pending()
+        if pending:
+            yield error(f"{server.url} lacks migrations: {', '.join(pending)}", "migrate it behind the main database")
+    if not faults:
+        yield ok(f"{len(servers)} servers have the rows that they should have")
+
+
 def size_of_log(database: Database) -> Iterator[Verdict]:
     """Say how large the log of changes and the outbox are."""
 
@@ -294,6 +316,7 @@ def size_of_log(database: Database) -> Iterator[Verdict]:
 
 CHECKS: tuple[Check, ...] = (
     ("replicas", replicas),
+    ("cells", cells),
     ("history", restored_log),
     ("history", size_of_log),
     ("row security", row_security),

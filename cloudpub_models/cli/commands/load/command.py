@@ -36,6 +36,8 @@ from cloudpub_models.cli.shown.files import STANDARD_STREAM, binary_stdin
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.progress import Stopwatch, row_progress
 from cloudpub_models.cli.shown.terminal import print_error, print_line, print_note
+from cloudpub_models.entity.distributed import distribution_key
+from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.manager.columns.table import Table
 from cloudpub_models.platform.registry import Managers
 
@@ -108,6 +110,12 @@ def load(
         BadRecords(skip_bad, private=bool(known.secret_names)) as bad,
         row_progress(f"loading {table}", _size(stream)) as advance,
     ):
+        if database.history_servers and distribution_key(known.model) is not None:
+            # They would be sent when the transaction of a load has ended, and what fails then is told by nobody.
+            raise InvalidQueryError(
+                f"expected a table of the main database to load into; got {table}, whose rows are on several servers: "
+                "add them by managers.batch_insert()"
+            )
         managers = Managers(database)
         source = LineSource(stream, STANDARD_INPUT if file == STANDARD_STREAM else file)
         options = (columns, excepted, on_conflict and on_conflict.value, key)

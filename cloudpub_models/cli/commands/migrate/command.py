@@ -48,7 +48,7 @@ migrate = typer.Typer(
 
 
 @migrate.callback()
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def shared(context: typer.Context, target: Target) -> None:
     """Go up where there is no subcommand."""
     if context.invoked_subcommand is None:
@@ -56,7 +56,7 @@ def shared(context: typer.Context, target: Target) -> None:
 
 
 @migrate.command(epilog="Example: cloudpub migrate up --plan")
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def up(
     target: Target,
     last: Annotated[
@@ -80,7 +80,7 @@ def up(
 
 
 @migrate.command(epilog="Example: cloudpub migrate down --plan")
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def down(
     target: Target,
     last: Annotated[
@@ -104,7 +104,7 @@ def down(
 
 
 @migrate.command(epilog="Example: cloudpub migrate status --exit-code")
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def status(
     target: Target,
     exit_code: Annotated[
@@ -152,7 +152,7 @@ migrate.command(epilog="Example: cloudpub migrate new add user locale")(new)
 
 
 @migrate.command(epilog="Example: cloudpub migrate check --database postgresql://localhost/cloud")
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def check(
     target: Target,
     as_json: JsonOption = False,
@@ -183,7 +183,7 @@ def check(
 
 
 @migrate.command(epilog="Example: cloudpub migrate adopt --database postgresql://localhost/cloud")
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def adopt(
     target: Target,
     as_json: JsonOption = False,

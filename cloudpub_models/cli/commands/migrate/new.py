@@ -50,7 +50,7 @@ DestructionOption = Annotated[
 ]
 
 
-@takes_target(scripts=True)
+@takes_target(scripts=True, history=False)
 def new(
     target: Target,
     name: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the migration does, in a few words.")],

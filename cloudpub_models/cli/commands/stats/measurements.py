@@ -189,7 +189,12 @@ def _durations(managers: Managers, function: Function, slots: Buckets) -> tuple[
         return _durations_of_rollups(managers, function, slots)
     counts: dict[int, dict[int, int]] = defaultdict(dict)
     statement = durations_statement(managers.database.engine.sql_dialect)
-    for row in managers.database.raw_query_all(statement, {"function": function.id, **slots.parameters}):
+    values = {"function": function.id, **slots.parameters}
+    if managers.database.history_servers:
+        rows = managers.cells.on_server_of(function.id, lambda server: server.raw_query_all(statement, values))
+    else:
+        rows = managers.database.raw_query_all(statement, values)
+    for row in rows:
         counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["invocations"]
     return [Durations(counts[number]) for number in range(len(slots))], None
 
