@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from cloudpub_models.schema.drift.script import statements_of_database
 from cloudpub_models.schema.row_security import switch_on as guard
 from cloudpub_models.schema.search_index import faulty_tables, switch_off, switch_on
 from tests.schema.roles import owned_by_program
+from tests.waiting import wait_until
 
 DAY = timedelta(days=1)
 
@@ -296,3 +299,50 @@ def test_rows_are_known_by_uuid_and_moment(lines: Managers, database: Database, 
     with pytest.raises(errors.InvalidQueryError, match="one of the table's unique constraints, all of them"):
         lines.function_logs.upsert(again, ["uuid"])
     assert lines.function_logs.count() == 101
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["attach", "move"])
+def test_nobody_who_writes_waits_for_long(
+    database: Database,
+    database_url: str,
+    managers: Managers,
+    resize: Function,
+    way: Any,
+    scale: Callable[[int, int], int],
+) -> None:
+    """Whoever would wait for longer fails: who logs, and who changes a function. In a soak it is a year of days."""
+    begin = datetime.now(UTC) - scale(30, 365) * DAY
+    managers.function_logs.batch_insert(row(resize, begin + number * timedelta(hours=4)) for number in range(100))
+    done = threading.Event()
+    waited: list[BaseException] = []
+    counts = {"function_logs": 0, "functions": 0}
+
+    def write(table: str, milliseconds: int) -> None:
+        own = Database(database_url, lock_timeout=milliseconds / 1000)
+        try:
+            while not done.is_set():
+                if table == "function_logs":
+                    Managers(own).function_logs.append(resize, "new", "meanwhile")
+                else:
+                    Managers(own).functions.update_by_id(resize.id, {"status": "active"})
+                counts[table] += 1
+                time.sleep(0.002)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+            waited.append(error)
+        finally:
+            own.close()
+
+    # In milliseconds; with room where the machine is anybody's. The reference of a year of days takes a third of one each.
+    patience = {"function_logs": scale(500, 100), "functions": scale(500, 250)}
+    writers = [threading.Thread(target=write, args=each) for each in patience.items()]
+    for writer in writers:
+        writer.start()
+    wait_until(lambda: waited or min(counts.values()) > 3)
+    made = database.partition("function_logs", "day", way=way)
+    done.set()
+    for writer in writers:
+        writer.join()
+    assert [repr(error) for error in waited] == []
+    assert len(made) >= (scale(30, 365) if way == "move" else 0)
+    assert managers.function_logs.count({"level": "new"}) == counts["function_logs"]
