@@ -333,7 +333,7 @@ def test_nobody_who_writes_waits_for_long(
         finally:
             own.close()
 
-    # In milliseconds; with room where the machine is anybody's. The reference of a year of days takes a third of one each.
+    # In milliseconds, with room where the machine is anybody's. The reference takes a third of one for each day.
     patience = {"function_logs": scale(500, 100), "functions": scale(500, 250)}
     writers = [threading.Thread(target=write, args=each) for each in patience.items()]
     for writer in writers:
