@@ -106,6 +106,79 @@ def test_nothing_stale_is_read_while_the_replay_is_paused_again_and_again(
     other.close()
 
 
+def test_reads_go_on_whatever_becomes_of_the_standby(scale: Scale, primary: Server) -> None:
+    """It is killed, comes back, conflicts with what is replayed, lacks a column, and receives nothing any more."""
+    standby = Standby(primary, max_standby_streaming_delay="0")
+    database, other = (Database(primary.url, replicas=[standby.url], replica_max_lag=2) for _ in range(2))
+    users = Managers(database).users
+    users.batch_insert({"email": f"{number}@example.com", "password_hash": "…"} for number in range(2_000))
+    standby.wait_until_equal()
+    over, asks_for = threading.Event(), ["email"]
+    taken: list[float] = []
+    failed: list[BaseException] = []
+
+    def read(call: Callable[[Database], object]) -> None:
+        try:
+            while not over.is_set():
+                began = time.monotonic()
+                call(other)
+                taken.append(time.monotonic() - began)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+            failed.append(error)
+
+    def by_sql(reading: Database) -> object:
+        with reading.reading_from("replica"):
+            return reading.raw_query_single(f"SELECT max({asks_for[0]}) AS it FROM users WHERE id > @id", {"id": 5})
+
+    calls: list[Callable[[Database], object]] = [
+        lambda reading: Managers(reading).users.find_by_id(7),
+        lambda reading: Managers(reading).users.count({"password_hash": "…"}),
+        by_sql,
+    ]
+    readers = [threading.Thread(target=read, args=(call,)) for call in calls]
+    for reader in readers:
+        reader.start()
+
+    def more() -> None:
+        so_far = len(taken)
+        wait_until(lambda: failed or len(taken) > so_far + 100)
+
+    def from_standby() -> None:
+        reads = other.replicas()[0].reads
+        wait_until(lambda: failed or other.replicas()[0].reads > reads + 10)
+
+    try:
+        from_standby()
+        standby.stop()
+        more()
+        standby.start()
+        from_standby()
+        for number in range(scale(5, 50)):
+            # What is removed for good here, a reader there may still need.
+            primary.execute(f"UPDATE users SET password_hash = '{number}…'")
+            primary.execute("VACUUM (FREEZE) users")
+        from_standby()
+        standby.execute("SELECT pg_wal_replay_pause()")
+        primary.execute("ALTER TABLE users ADD COLUMN note TEXT DEFAULT 'none'")
+        asks_for[0] = "note"
+        more()
+        standby.execute("SELECT pg_wal_replay_resume()")
+        from_standby()
+        standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.execute("SELECT pg_reload_conf()")
+        more()
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join()
+        database.close()
+        other.close()
+        standby.remove()
+    assert [repr(error) for error in failed] == []
+    # With room where the machine is anybody's.
+    assert max(taken) <= scale(3, 1)
+
+
 def test_any_sequence_of_calls_is_as_on_one_server(
     scale: Scale, lasting_primary: Server, lasting_standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,9 @@ PARTS = {
     "replaced": "durations = excluded.durations, counts = excluded.counts",
     "no_histogram": "NULL, NULL",
     "larger": "GREATEST",
+    # What follows from the rest, said so that the partitions of other times are not planned.
+    "uncounted_when": " AND timestamp >= @hours",
+    "late_when": " AND i.timestamp >= @hours AND i.timestamp < @end",
     "locked": "FOR UPDATE",
 }
 

@@ -71,11 +71,11 @@ _SOURCES = """
         UNION ALL
         SELECT timestamp, CASE WHEN status = 'success' THEN 1 ELSE 0 END, duration_ms FROM function_invocations
         WHERE function_id {whose} AND timestamp >= (SELECT {larger}(counted_until, @hours) FROM state)
-            AND timestamp < @end
+            AND timestamp < @end{uncounted_when}
         UNION ALL
         SELECT i.timestamp, CASE WHEN i.status = 'success' THEN 1 ELSE 0 END, i.duration_ms
         FROM late AS l CROSS JOIN function_invocations AS i
-        WHERE i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour)
+        WHERE i.function_id = l.function_id AND i.timestamp >= l.hour AND i.timestamp < END_OF_HOUR(l.hour){late_when}
         UNION ALL
         SELECT timestamp, successful, duration_ms FROM function_invocation_rollups_late
         WHERE function_id {whose} AND successful IS NOT NULL AND hour >= @first AND hour < @end

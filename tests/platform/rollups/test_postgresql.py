@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -307,3 +308,28 @@ def test_not_to_wait_is_not_to_wait_for_ever(
     rolled.function_invocations.rollup(wait=wait)
     limits = {parameters for sql, parameters in statements if "SET_CONFIG('lock_timeout'" in sql}
     assert limits == {(milliseconds,)}
+
+
+@pytest.mark.usefixtures("plain_tables")
+def test_partitions_of_other_times_are_not_planned(managers: Managers, resize: Function, statements: Any) -> None:
+    invocations = managers.function_invocations
+    begin = with_days(managers.database, "function_invocations", 30)
+    invocations.enable_rollups()
+    managers.database.reads_rollups = True
+    invocations.insert({"function_id": resize.id, "status": "success", "timestamp": begin + 28 * DAY + DAY / 2})
+    for call in (
+        lambda: invocations.get_function_stats(resize, begin + 28 * DAY),
+        lambda: invocations.get_daily_stats(resize, 2, until=begin + 29 * DAY),
+        lambda: invocations.get_user_overview(resize.user_id, begin + 28 * DAY),
+    ):
+        call()
+        statements.clear()
+        call()
+        ((sql, values),) = statements
+        plan = managers.database.engine.fetch(f"EXPLAIN {sql}", values)
+        planned = {
+            name for (line,) in plan for name in re.findall(r"function_invocations_p_\w+", line) if "idx" not in name
+        }
+        # Those of the last two days, and of the days to come.
+        assert f"function_invocations_p_{begin + 28 * DAY:%Y%m%d}" in planned
+        assert len(planned) <= 6

@@ -186,15 +186,17 @@ class Standby:
         except psycopg2.Error as error:
             connection.close()
             raise self.engine.classify(error) from error
-        if answer.started_at == self._started_at:
+        # Read once: several connect at once, and who is first makes the others' run the present one.
+        before = self._started_at
+        if answer.started_at == before:
             return
         try:
             self._check(answer)
         except CloudpubError:
             connection.close()
             raise
-        if self._started_at is not None:
-            self._earlier_runs.add(self._started_at)
+        if before is not None:
+            self._earlier_runs.add(before)
         # The mark last: who has read the one before looks at it again when its rows are there.
         self._position = self._fresh_at = None
         self._started_at = answer.started_at

@@ -249,6 +249,24 @@ def test_several_servers_behind_one_url_are_found_out(server: Server, standby: S
         server.connect()
 
 
+def test_several_connections_that_are_opened_at_once_after_a_restart(server: Server, standby: Standby) -> None:
+    """Between one's question and its answer another one has been first."""
+    server.answer = (True, ONE, "7312", "cloud", 1, "0/10")
+    home = standby._home
+
+    def other_is_first() -> tuple[str, str]:
+        standby._home = home
+        server.connect()
+        return home()
+
+    standby._home = other_is_first
+    server.connect()
+    # It is one server, however often it is connected to.
+    server.connect()
+    assert asked(standby)
+    assert may(standby)
+
+
 def test_a_primary_is_not_asked_again_at_once(server: Server, standby: Standby) -> None:
     server.answer = (False, NOON, "7312", "cloud", 1, None)
     assert not asked(standby)
