@@ -42,6 +42,7 @@ def test_what_managers_send_is_prepared_once(database, managers, resize):
     assert by_id[0].startswith("PREPARE cloudpub_")
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_lookups_of_what_is_owned_through_another_row_are_prepared(database, managers, ada, resize):
     line = managers.function_logs.append(resize, "info", "…")
     grace = managers.users.insert({"email": "grace@example.com", "password_hash": "…"})
