@@ -1,6 +1,7 @@
 """Behind PgBouncer in transaction mode: nothing leaks from one client to another, and nearly everything works."""
 
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cloudpub_models import Database, Managers
+from cloudpub_models.connection.postgresql import preparation
 from cloudpub_models.errors import (
     CommitUnknownError,
     ConnectionFailedError,
@@ -365,8 +367,10 @@ def test_a_pooler_that_is_killed_under_load_loses_nothing(server, migrated, star
     assert set(acknowledged) <= set(kept) <= set(acknowledged) | set(possible)
 
 
-def test_one_that_nobody_told_of_keeps_nothing_that_is_prepared(careless_url):
+def test_one_that_nobody_told_of_keeps_nothing_that_is_prepared(careless_url, monkeypatch):
     """Lookups are prepared in sessions of one's own, and its sessions are everybody's."""
+    monkeypatch.setattr(preparation, "SECONDS_OF_A_PLAN", 86_400.0)
+    monkeypatch.setattr(preparation, "SECONDS_OF_YOUTH", 0.0)
     clients = [Database(careless_url) for _ in range(4)]
     ada = Managers(clients[0]).users.insert(ADA)
     line = Managers(clients[0]).function_logs.append(
@@ -381,6 +385,6 @@ def test_one_that_nobody_told_of_keeps_nothing_that_is_prepared(careless_url):
         assert list(threads.map(ask, clients)) == [[line] * 100] * len(clients)
     for client in clients:
         with client.session():
-            assert client.engine.connection().prepares_lookups is False
+            assert client.engine.connection().prepares_from == math.inf
             assert client.raw_query_all("SELECT name FROM pg_prepared_statements") == []
         client.close()

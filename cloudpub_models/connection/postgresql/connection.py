@@ -64,7 +64,8 @@ class PostgresqlConnection(extensions.connection):
         lent_to: see ``PoolableConnection``.
         transaction_mark: what its open transaction is known by.
         aftermath: what the statements since it was borrowed may have left in its session.
-        prepares_lookups: whether lookups may be prepared in its session; ``None`` before it was asked whose that is.
+        prepares_from: from when on lookups may be prepared in its session; infinity for never.
+        has_own_session: whether its session was found to be nobody else's.
         plans_until: until when its lookups may be planned as they are.
     """
 
@@ -73,7 +74,8 @@ class PostgresqlConnection(extensions.connection):
     lent_to: int | None = None
     transaction_mark: TransactionMark | None = None
     aftermath: Aftermath = Aftermath.NONE
-    prepares_lookups: bool | None = None
+    prepares_from: float = 0.0
+    has_own_session: bool = False
     plans_until: float = 0.0
     _kept_cursor: extensions.cursor | None = None
 

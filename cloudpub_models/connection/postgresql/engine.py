@@ -53,6 +53,8 @@ from cloudpub_models.connection.postgresql.preparation import (
     count_find,
     forget,
     make_ready,
+    old_enough_at,
+    prepare_nothing,
     was_out_of_date,
 )
 from cloudpub_models.connection.results import ResultColumns, Row, StatementResult, decoded
@@ -148,8 +150,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         check_settings(connection)
         connection.autocommit = True
         connection.idle_since = time.monotonic()
-        if not self._prepares_lookups:
-            connection.prepares_lookups = False
+        connection.prepares_from = old_enough_at(connection.idle_since) if self._prepares_lookups else math.inf
         if self.server_version is None:
             self.server_version = connection.server_version
         self._connections.add(connection)
@@ -406,8 +407,7 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 self.fail(error, sql, parameters)
             forget(connection, error, sql, parameters)
             if belies_own_session(error):
-                connection.prepares_lookups = False
-                connection.finds.clear()
+                prepare_nothing(connection)
         connection.keep(cursor)
         return rows
 

@@ -11,6 +11,7 @@ one that has found nothing is asked for a second time, as it is; and a lookup th
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,9 @@ Cursor = extensions.cursor
 
 MOST_PREPARED = 100
 """How many statements a connection keeps prepared; then the one that was not used for longest goes."""
+
+SECONDS_OF_YOUTH = 1.0
+"""How old a connection is before it prepares lookups: what opens one for each unit of work would not get that back."""
 
 OFTEN = 10
 """How often in a row a lookup has to find its row before it is prepared, which takes as long as some 15 save."""
@@ -46,9 +50,14 @@ _INTERNAL = "XX000"
 _ANALYSIS = "parse_"
 
 
+def old_enough_at(opened_at: float) -> float:
+    """Return from when on a connection prepares lookups."""
+    return opened_at + SECONDS_OF_YOUTH
+
+
 def count_find(connection: PostgresqlConnection, sql: LookupSql) -> None:
     """Count that a lookup has found its row, sent as it is."""
-    if connection.prepares_lookups is False:
+    if connection.asked_at < connection.prepares_from:
         return
     if connection.asked_at >= connection.plans_until:
         count_anew(connection)
@@ -68,8 +77,8 @@ def make_ready(
     connection: PostgresqlConnection, cursor: Cursor, sql: LookupSql, parameters: Sequence[Any] | None
 ) -> str | None:
     """Return the command that executes a lookup, planned no longer ago than now; ``None`` in a session of others."""
-    if not _has_own_session(connection, cursor):
-        connection.finds.clear()
+    if not (connection.has_own_session or _has_own_session(connection, cursor)):
+        prepare_nothing(connection)
         return None
     prepared = connection.prepared
     if prepared and not connection.ready:
@@ -85,15 +94,20 @@ def make_ready(
 
 
 def _has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:
-    """Return whether the server's session is this connection's alone, asking the server once.
+    """Ask the server, once, whether the session is this connection's alone.
 
     A pooler that lends sessions has to give each client a number of its own to cancel by, so the number that libpq got
     as it connected is not the session's.
     """
-    if connection.prepares_lookups is None:
-        cursor.execute("SELECT pg_backend_pid()")
-        connection.prepares_lookups = cursor.fetchone() == (connection.get_backend_pid(),)
-    return connection.prepares_lookups
+    cursor.execute("SELECT pg_backend_pid()")
+    connection.has_own_session = cursor.fetchone() == (connection.get_backend_pid(),)
+    return connection.has_own_session
+
+
+def prepare_nothing(connection: PostgresqlConnection) -> None:
+    """Have no lookup prepared in a session any more."""
+    connection.prepares_from = math.inf
+    connection.finds.clear()
 
 
 def prepare(

@@ -33,7 +33,8 @@ MANY = 8
 
 @pytest.fixture(autouse=True)
 def plans_of_long(monkeypatch):
-    """Plans that never get old by themselves, however slow the machine is."""
+    """Plans that never get old by themselves, however slow the machine is, and connections that are at once."""
+    monkeypatch.setattr(preparation, "SECONDS_OF_YOUTH", 0.0)
     monkeypatch.setattr(preparation, "SECONDS_OF_A_PLAN", 86_400.0)
 
 
@@ -239,6 +240,18 @@ def test_what_is_asked_for_now_and_then_is_sent_as_it_is(database, mine, line):
         assert prepared(database) == [MANY]
 
 
+def test_a_connection_that_was_just_opened_prepares_nothing(database, mine, line, monkeypatch):
+    """What opens one for each unit of work would never get back what that takes."""
+    monkeypatch.setattr(preparation, "SECONDS_OF_YOUTH", 86_400.0)
+    database.close()
+    with database.session():
+        often(lambda: mine.function_logs.find_by_id(line.id), MANY)
+        assert prepared(database) == []
+        database.engine.connection().prepares_from -= 86_400.0
+        often(lambda: mine.function_logs.find_by_id(line.id), 1)
+        assert prepared(database) == [1]
+
+
 def test_a_connection_keeps_those_that_were_asked_for_last(database, ada, monkeypatch):
     most, half = 10, 5
     monkeypatch.setattr(preparation, "MOST_PREPARED", most)
@@ -265,7 +278,7 @@ def test_a_connection_keeps_those_that_were_asked_for_last(database, ada, monkey
             assert often(partial(engine.fetch, queries[number], (ada.id,)), 1) == [[(number,)]] * (OFTEN + 1)
             assert engine.fetch(queries[number], (ada.id + 1_000_000,)) == []
         assert [int(text.split()[4]) for text in texts(database)] == [*range(most, 2 * most)]
-        assert connection.prepares_lookups
+        assert connection.prepares_from < math.inf
 
 
 # Where an error would be noticed
@@ -599,7 +612,7 @@ def test_nor_where_an_option_says_otherwise(database_url, managers, ada, line, o
             often(lambda mine=mine: mine.function_logs.find_by_id(line.id + 1_000_000), 2)
             often(lambda mine=mine: mine.function_logs.find_by_id(line.id), 2)
             kept = shop.engine.connection()
-            assert (kept.prepares_lookups, kept.finds, kept.ready) == (False, {}, {})
+            assert (kept.prepares_from, kept.finds, kept.ready) == (math.inf, {}, {})
     shop.close()
 
 
@@ -623,7 +636,7 @@ def test_a_pooler_that_gives_the_numbers_of_its_sessions_is_found_out(
         clients[1].engine._keep_connection(first)
         for _ in range(3):
             assert [look_up() for look_up in asked] == [line, resize]
-        assert (first.prepares_lookups, second.prepares_lookups) == (False, False)
+        assert (first.prepares_from, second.prepares_from) == (math.inf, math.inf)
         clients[0].engine._keep_connection(first)
         clients[1].engine._keep_connection(second)
     for client in clients:

@@ -110,6 +110,7 @@ def test_lookups_that_are_prepared_on_a_replica_see_its_tables_and_outlive_it(
     opened: Opened, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparation, "SECONDS_OF_A_PLAN", 86_400.0)
+    monkeypatch.setattr(preparation, "SECONDS_OF_YOUTH", 0.0)
     database = opened()
     user = insert_user(database)
     users = Managers(caught_up(database, standby)).users
