@@ -153,9 +153,9 @@ _STEADY_TYPES = frozenset(
 
 _BODY = """{made_for}
 DECLARE
-    who text := nullif(current_setting('cloudpub.actor', true), '');
+    who text;
     about jsonb;
-    moment timestamp := timezone('utc', clock_timestamp());
+    moment timestamp;
     old_row jsonb;
     new_row jsonb;
     before jsonb;
@@ -163,6 +163,14 @@ DECLARE
     number bigint;
     key text;
 BEGIN
+    -- Where a row is deleted, there is often none that refers to it.
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM deleted) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    who := nullif(current_setting('cloudpub.actor', true), '');
+    moment := timezone('utc', clock_timestamp());
     IF who IS NOT NULL THEN
         about := nullif(current_setting('cloudpub.details', true), '')::jsonb;
     END IF;
