@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 
 from cloudpub_models.connection.postgresql.driver_errors import classify, classify_failed_connect
-from cloudpub_models.errors import ConnectionLostError, DatabaseError, InvalidQueryError
+from cloudpub_models.errors import ConnectionLostError, DatabaseError, InvalidQueryError, RefusedQueryError
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,13 @@ def test_a_connection_is_lost_when_the_driver_says_so_without_a_code(kind, text)
 def test_what_else_has_no_code_is_a_mistake_of_the_call_or_the_databases():
     assert type(classify(psycopg2.ProgrammingError("can't adapt type 'object'"))) is InvalidQueryError
     assert type(classify(psycopg2.OperationalError("something else"))) is DatabaseError
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_where_a_statement_cannot_be_read_no_value_is_shown(database, backend):
+    with pytest.raises(RefusedQueryError) as caught:
+        database.raw_query_all("SELECT 1 AS one @value", {"value": "of-a-secret"})
+    assert "near a value" in str(caught.value)
+    assert "of-a-secret" not in str(caught.value)
+    with pytest.raises(RefusedQueryError, match='column "nothing" does not exist'):
+        database.raw_query_all("SELECT nothing FROM users WHERE email = @value", {"value": "of-a-secret"})

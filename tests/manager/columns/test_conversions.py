@@ -287,3 +287,20 @@ def test_text_of_a_fixed_length_is_text_of_that_length(value: Any) -> None:
     assert table_of(model).columns["code"].encode("abc") == "abc"
     with pytest.raises(InvalidValueError, match="expected"):
         table_of(model).columns["code"].encode(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (peewee.IPField(), "192.0.2", "an IPv4 address"),
+        (peewee.IPField(), "::1", "an IPv4 address"),
+        (peewee.IPField(), 5, "an IPv4 address"),
+        (peewee.TimestampField(), 10**15, "a moment of the years 1 to 9999"),
+        (peewee.TimestampField(), -(10**30), "a moment of the years 1 to 9999"),
+    ],
+    ids=str,
+)
+def test_what_a_column_cannot_hold_is_refused(field: peewee.Field[Any], value: Any, message: str) -> None:
+    model = type("Held", (peewee.Model,), {"value": field})
+    with pytest.raises(InvalidValueError, match=message):
+        table_of(model).columns["value"].encode(value)
