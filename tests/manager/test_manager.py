@@ -663,6 +663,16 @@ def test_execute_query_checks_values_by_their_column(managers, ada):
         managers.functions.execute_query(managers.functions.query().where_in("user_id", [1, str(ada.uuid)]))
 
 
+def test_a_column_without_its_table_is_that_of_the_one_that_has_it(managers, ada, functions):
+    joined = managers.functions.query("f").join("users u", "f.user_id", "u.id").where("f.name", "alpha")
+    query = joined.select("email", "analysis_result", "f.created_at").where("email", ada.email)
+    assert managers.functions.execute_query(query) == [
+        {"email": ada.email, "analysis_result": functions[0].analysis_result, "created_at": NOON}
+    ]
+    with pytest.raises(InvalidValueError, match=r"functions\.status: expected text"):
+        managers.functions.execute_query(joined.where("status", 5))
+
+
 def test_columns_of_one_name_never_collide_silently(managers, functions):
     query = managers.functions.query("f").select("f.id", "u.id").join("users u", "f.user_id", "u.id")
     with pytest.raises(InvalidQueryError, match="alias"):

@@ -307,3 +307,9 @@ def test_ids_of_64_bits_are_written_and_found(managers: Managers, resize: Functi
     assert managers.function_logs.batch_insert([line(resize, id=number - 1)]) == 1
     with pytest.raises(InvalidValueError, match="function_logs.id"):
         managers.function_logs.find_by_id(2**63)
+
+
+@pytest.mark.parametrize("names", ["email", {"email": 1}, 5, None, object()])
+def test_names_of_columns_are_a_list_of_them(names: Any) -> None:
+    with pytest.raises(InvalidQueryError, match="expected key_columns to be a list of column names"):
+        table_of(Function).named(names, "key_columns")
