@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -56,6 +57,27 @@ def test_no_way_leads_past_it(send: Callable[[Any], Any], engine: KeptApartEngin
         assert engine.fetch(SQL, None) == []
     with pytest.raises(errors.InvalidQueryError):
         engine.fetch(SQL, None)
+
+
+class Text(io.BytesIO):
+    """Rows in COPY's text format."""
+
+    failures: ClassVar[list[BaseException]] = []
+
+
+def test_every_way_gives_of_its_own_tables_what_it_gives_otherwise(engine: KeptApartEngine) -> None:
+    insert = "INSERT INTO users (email, password_hash) VALUES (%s, 'x')"
+    assert engine.run_many(insert, [("a@b.c",), ("b@b.c",)]) == 2
+    assert engine.run(insert, ("c@b.c",)) == 1
+    assert engine.copy_rows("COPY users (email, password_hash) FROM STDIN", Text(b"d@b.c\tx\n")) == 1
+    found, sql = [(f"{letter}@b.c",) for letter in "abcd"], "SELECT email FROM users ORDER BY email"
+    assert engine.fetch(sql, None) == found
+    assert engine.fetch_undecoded(sql, None)[1] == found
+    assert engine.fetch_described(sql, None) == (["email"], found)
+    assert (engine.perform(sql, None).names, engine.perform(sql, None).rows) == (["email"], found)
+    assert [*engine.stream(sql, None, 3)] == [found[:3], found[3:]]
+    assert [*engine.stream_described(sql, None, 3)] == [(["email"], found[:3]), (["email"], found[3:])]
+    assert engine.execute_cursor(sql, None).fetchall() == engine.execute_sql(sql).fetchall() == found
 
 
 @pytest.mark.parametrize(
