@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import ALL_ROWS, Managers, OrganizationMember, User, UserInformation, any_of, none_of
+from cloudpub_models import ALL_ROWS, Database, Managers, OrganizationMember, User, UserInformation, any_of, none_of
 from cloudpub_models.errors import UnguardedError
 from cloudpub_models.manager.joined import JoinedSelect
-from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.scope import UNRESTRICTED, Scope
 
 WITH_INFORMATION = JoinedSelect(
     User, ("LEFT", UserInformation.user), equal=(User.email,), order_by=(User.created_at, User.id), paged=True
@@ -86,3 +86,12 @@ def test_a_scope_across_relations_holds(managers: Managers, ada: User) -> None:
     assert found(resize, {"user.email": "ada@example.com"}) == [(ada, own)]
     assert found(resize, none_of({"user.email": "ada@example.com"})) == [(ada, None)]
     assert found(none_of(resize), ALL_ROWS) == []
+
+
+def test_where_an_owner_is_required_all_rows_have_to_be_asked_for(ada: User, database: Database) -> None:
+    arguments = ["ada@example.com", 5, 0]
+    database.requires_owner = True
+    with pytest.raises(UnguardedError):
+        WITH_INFORMATION.find(database, arguments)
+    for scope in (UNRESTRICTED, Scope({User: ALL_ROWS, UserInformation: ALL_ROWS})):
+        assert len(WITH_INFORMATION.find(database, arguments, scope)) == 1
