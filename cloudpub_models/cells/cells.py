@@ -288,14 +288,17 @@ class Cells:
             OutdatedMapError: the rows are on their way for longer than one waits.
         """
         began = looked = time.monotonic()
+        was_refused = False
         while True:
             layout = self._layout
             if not layout.holds(writes_to):
                 try:
                     return work(layout)
                 except OutdatedMapError:
-                    if time.monotonic() - began > _PATIENCE_SECONDS:
+                    # The map that it was made by may have been old for as long as nobody asked.
+                    if was_refused and time.monotonic() - began > _PATIENCE_SECONDS:
                         raise
+                    was_refused = True
             elif time.monotonic() - began > _PATIENCE_SECONDS:
                 raise OutdatedMapError(
                     f"expected rows to be moved within {_PATIENCE_SECONDS:g} s; got none that may be written: do it "

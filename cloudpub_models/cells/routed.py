@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from time import monotonic
@@ -109,6 +110,21 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
     def _each(self, where: Where, call: Callable[[Any, Any], R]) -> list[R]:
         """Return what each server gives that may have rows which meet conditions."""
         return self._read(where, lambda parts: [part.ask(call) for part in parts])
+
+    def _each_of(self, keys: Iterable[int], call: Callable[[Any, list[int]], R]) -> list[R]:
+        """Return what each server gives that has rows of some keys, asked for its own of them."""
+        self._require_asked_for()
+
+        def ask(layout: Layout) -> list[R]:
+            own: dict[int, list[int]] = defaultdict(list)
+            for key in keys:
+                own[layout.numbers_of([key])[0]].append(key)
+            return [
+                Part(self._on(layout.servers[number]), some, True, layout.version).ask(call)
+                for number, some in own.items()
+            ]
+
+        return self.cells.by_map(ask)
 
     def _change(self, where: Where, work: Callable[[list[Part]], R]) -> R:
         """Ask all servers that may have rows which meet conditions, once those may be changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -16,16 +16,18 @@ from cloudpub_models.connection import Database
 from cloudpub_models.entity.partitioned import partition_column
 from cloudpub_models.manager.arguments.conditions import Filter, all_of
 from cloudpub_models.manager.scope import Scope
+from cloudpub_models.manager.sending import send_query
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.models import FunctionInvocation, FunctionLog
+from cloudpub_models.platform import statistics
 from cloudpub_models.platform.functions import FunctionManager
 from cloudpub_models.platform.invocations import FunctionInvocationManager
 from cloudpub_models.platform.logs import FunctionLogManager
-from cloudpub_models.platform.periods import TimeZone, moment
+from cloudpub_models.platform.periods import Buckets, TimeZone, moment
 from cloudpub_models.platform.pruning import PrunedManager
-from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key
-from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket
+from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, owner_key
+from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.search import SearchQuery
 from cloudpub_models.sql.values import check_count
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=peewee.Model)
 
-_EACH_FUNCTION = "ask for each of the user's functions, which managers.functions finds"
 _NO_ROLLUPS = "rollups refer to functions, which are on the main database: statistics read rows"
 _MONTH = timedelta(days=30)
 
@@ -190,17 +191,39 @@ class ScatteredInvocations(
         key = function_key(function_id, self)
         return self._read_of(key, lambda manager: manager.get_daily_stats(key, days, until=until, timezone=timezone))
 
-    def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> NoReturn:
-        raise self._refused("get_user_overview()", _EACH_FUNCTION)
+    def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> UserOverview:
+        key, begin = owner_key(user, self), moment(since, "since")
+        owned = send_query(self.database, statistics.OWNED, {"user": key})[0]
+        return statistics.overview_of_parts(
+            owned, self._rows_of_each(key, statistics.OVERVIEW_OF_FUNCTIONS, {"since": begin})
+        )
 
-    def get_user_hourly_stats(self, user: OwnerReference, hours: int = 24, **options: Any) -> NoReturn:
-        raise self._refused("get_user_hourly_stats()", _EACH_FUNCTION)
+    def get_last_invocations(self, user: OwnerReference) -> dict[int, FunctionInvocation]:
+        def latest(manager: FunctionInvocationManager, keys: list[int]) -> list[FunctionInvocation]:
+            listed = ",".join(map(str, keys))
+            ids = [row["id"] for row in manager._rows_of(statistics.LATEST_OF_FUNCTIONS, {"functions": listed})]
+            return manager.find_all({"id": [id for id in ids if id is not None]})
 
-    def get_user_daily_stats(self, user: OwnerReference, days: int = 30, **options: Any) -> NoReturn:
-        raise self._refused("get_user_daily_stats()", _EACH_FUNCTION)
+        parts = self._each_of(self._functions_of(owner_key(user, self)), latest)
+        found = [invocation for part in parts for invocation in part]
+        found.sort(key=lambda invocation: (invocation.timestamp, invocation.id), reverse=True)
+        return {invocation.function_id: invocation for invocation in found}
 
-    def get_last_invocations(self, user: OwnerReference) -> NoReturn:
-        raise self._refused("get_last_invocations()", _EACH_FUNCTION)
+    def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
+        statement = statistics.functions_series_statement(self.database.engine.sql_dialect)
+        rows = self._rows_of_each(owner_key(user, self), statement, buckets.parameters)
+        return statistics.series(rows, buckets)
+
+    def _rows_of_each(self, user: int, sql: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the rows of a statement on each server that has invocations of a user's functions."""
+
+        def rows_of(manager: FunctionInvocationManager, keys: list[int]) -> list[dict[str, Any]]:
+            return manager._rows_of(sql, {"functions": tuple(keys), **parameters})
+
+        return [row for rows in self._each_of(self._functions_of(user), rows_of) for row in rows]
+
+    def _functions_of(self, user: int) -> list[int]:
+        return FunctionManager(self.database, scope=self._access).values("id", {"user_id": user})
 
     def rollup(self, until: timedelta | datetime | None = None, *, wait: float = 30) -> NoReturn:
         raise self._refused("rollup()", _NO_ROLLUPS)

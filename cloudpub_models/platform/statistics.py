@@ -19,7 +19,7 @@ from cloudpub_models.platform.durations import Durations
 from cloudpub_models.platform.periods import Buckets
 from cloudpub_models.sql import Dialect
 from cloudpub_models.sql.identifiers import shown
-from cloudpub_models.sql.render.handwritten import in_words_of
+from cloudpub_models.sql.render.handwritten import in_words_of, put_together
 
 FUNCTION_STATS: Final = """
     SELECT duration_ms, COUNT(*) AS total, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful
@@ -39,6 +39,31 @@ USER_OVERVIEW: Final = """
 """
 """Takes ``user`` and ``since``."""
 
+OWNED: Final = """
+    SELECT (SELECT COUNT(*) FROM functions WHERE user_id = @user) AS functions,
+        (SELECT COUNT(*) FROM functions WHERE user_id = @user AND status = 'active') AS active_functions,
+        (SELECT COUNT(*) FROM function_deployments
+         WHERE function_id IN (SELECT id FROM functions WHERE user_id = @user)) AS deployments
+"""
+"""What ``USER_OVERVIEW`` says of functions, where their invocations are elsewhere; takes ``user``."""
+
+OVERVIEW_OF_FUNCTIONS: Final = """
+    SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful,
+        COUNT(duration_ms) AS timed, SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum,
+        MAX(duration_ms) AS maximum, MAX(timestamp) AS last_invocation_at
+    FROM function_invocations WHERE function_id IN @functions AND timestamp >= @since
+"""
+"""What it says of invocations; takes ``functions`` and ``since``."""
+
+LATEST_OF_FUNCTIONS: Final = """
+    SELECT (
+        SELECT id FROM function_invocations WHERE function_id = CAST(key AS BIGINT)
+        ORDER BY timestamp DESC, id DESC LIMIT 1
+    ) AS id
+    FROM UNNEST(STRING_TO_ARRAY(@functions, ',')) AS keys (key)
+"""
+"""The ids of the latest invocations on PostgreSQL, NULL for a function without any; takes the ids of functions."""
+
 _SERIES: Final = """
     SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, COUNT(*) AS total,
         COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, COUNT(duration_ms) AS timed,
@@ -49,9 +74,9 @@ _USER_SERIES: Final = """
     SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, COUNT(*) AS total,
         COUNT(CASE WHEN status = 'success' THEN 1 END) AS successful, COUNT(duration_ms) AS timed,
         SUM(duration_ms) AS duration, MIN(duration_ms) AS minimum, MAX(duration_ms) AS maximum
-    FROM function_invocations WHERE function_id IN (SELECT id FROM functions WHERE user_id = @user)
-        AND timestamp >= @begin AND timestamp < @end GROUP BY 1
+    FROM function_invocations WHERE function_id IN {functions} AND timestamp >= @begin AND timestamp < @end GROUP BY 1
 """
+_OF_USER: Final = "(SELECT id FROM functions WHERE user_id = @user)"
 _DURATIONS: Final = """
     SELECT (SECONDS_OF(timestamp) - @origin) / @slot_seconds AS slot, duration_ms, COUNT(*) AS invocations
     FROM function_invocations WHERE function_id = @function AND timestamp >= @begin AND timestamp < @end
@@ -66,7 +91,12 @@ def series_statement(dialect: Dialect) -> str:
 
 def user_series_statement(dialect: Dialect) -> str:
     """Return the statement that counts those of all of a user's functions; takes ``user`` in place of ``function``."""
-    return in_words_of(dialect, _USER_SERIES)
+    return in_words_of(dialect, put_together(_USER_SERIES, functions=_OF_USER))
+
+
+def functions_series_statement(dialect: Dialect) -> str:
+    """Return the statement that counts those of some functions; takes ``functions`` in place of ``user``."""
+    return in_words_of(dialect, put_together(_USER_SERIES, functions="@functions"))
 
 
 def durations_statement(dialect: Dialect) -> str:
@@ -224,6 +254,12 @@ def user_overview(row: Mapping[str, Any]) -> UserOverview:
     return UserOverview(
         **_counts(row), **numbers, last_invocation_at=timestamp_from_database(row["last_invocation_at"])
     )
+
+
+def overview_of_parts(owned: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> UserOverview:
+    """Return what the row of ``OWNED`` says together with those of ``OVERVIEW_OF_FUNCTIONS``."""
+    latest = [row["last_invocation_at"] for row in rows if row["last_invocation_at"] is not None]
+    return user_overview({**owned, **_together(rows), "last_invocation_at": max(latest, default=None)})
 
 
 def series(rows: Iterable[Mapping[str, Any]], buckets: Buckets) -> list[InvocationBucket]:

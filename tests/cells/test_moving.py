@@ -92,7 +92,6 @@ def buckets(functions: list[Function]) -> list[int]:
 @pytest.fixture(autouse=True)
 def _in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moving, "_ROWS_AT_ONCE", 20)
-    monkeypatch.setattr(moving, "_FEW_CHANGES", 100)
     monkeypatch.setattr(cells_module, "_SUSPICIOUS_SECONDS", 0.05)
 
 
@@ -173,6 +172,9 @@ def test_nothing_is_lost_doubled_or_undead(
     scale: Callable[[int, int], int],
     seed: int,
 ) -> None:
+    managers.function_invocations.batch_insert(
+        {"function": functions[number % 8], "status": "success", "duration_ms": number} for number in range(40)
+    )
     work = Work(opened)
     expected: dict[str, dict[Any, str]] = {}
     shared: dict[Any, int] = {}
@@ -257,6 +259,9 @@ def test_nothing_is_lost_doubled_or_undead(
         assert len(list(its.function_logs.iterate({"level": "old"}, chunk_size=50))) == 160
         found = {line.uuid for line in its.function_logs.find_all({"level": "append"})}
         assert acknowledged <= found
+        overview = its.function_invocations.get_user_overview(functions[0].user_id)
+        assert (overview.total, overview.average, overview.maximum) == (40, 19.5, 39)
+        assert len(its.function_invocations.get_last_invocations(functions[0].user_id)) == 8
         page, pages = its.function_logs.paginate_after(None, 50, {"level": "old"}), 1
         while page.next_cursor is not None:
             page, pages = its.function_logs.paginate_after(page.next_cursor, 50, {"level": "old"}), pages + 1

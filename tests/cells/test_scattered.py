@@ -81,6 +81,17 @@ SAME_OF_INVOCATIONS: dict[str, Call] = {
     "get_daily_stats": lambda m, f: m.get_daily_stats(
         f.uuid, 3, until=BEGIN + timedelta(days=1), timezone="Asia/Tokyo"
     ),
+    "get_user_overview": lambda m, f: (
+        m.get_user_overview(f.user_id, timedelta(days=10_000)),
+        m.get_user_overview(f.user_id, timedelta(0)),
+    ),
+    "get_user_hourly_stats": lambda m, f: m.get_user_hourly_stats(f.user_id, 30, until=BEGIN + timedelta(hours=20)),
+    "get_user_daily_stats": lambda m, f: m.get_user_daily_stats(
+        f.user_id, 3, until=BEGIN + timedelta(days=1), timezone="Asia/Tokyo"
+    ),
+    "get_last_invocations": lambda m, f: [
+        (key, str(last.uuid), last.function_id) for key, last in m.get_last_invocations(f.user_id).items()
+    ],
     "find_by_text": lambda m, f: m.find_by_text("x"),
 }
 # What is refused, by the end of the message.
@@ -97,10 +108,6 @@ REFUSED: dict[str, Call] = {
     "undelete": lambda m, f: m.undelete(1),
 }
 REFUSED_OF_INVOCATIONS: dict[str, Call] = {
-    "get_user_overview": lambda m, f: m.get_user_overview(f.user_id),
-    "get_user_hourly_stats": lambda m, f: m.get_user_hourly_stats(f.user_id, 3, timezone="UTC"),
-    "get_user_daily_stats": lambda m, f: m.get_user_daily_stats(f.user_id, 3, until=BEGIN),
-    "get_last_invocations": lambda m, f: m.get_last_invocations(f.user_id),
     "rollup": lambda m, f: m.rollup(),
     "enable_rollups": lambda m, f: m.enable_rollups(),
     "disable_rollups": lambda m, f: m.disable_rollups(),
