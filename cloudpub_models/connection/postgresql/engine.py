@@ -49,6 +49,7 @@ from cloudpub_models.connection.postgresql.pool import ConnectionPool, Loan
 from cloudpub_models.connection.postgresql.preparation import (
     OFTEN,
     belies_own_session,
+    cannot_prepare,
     count_anew,
     count_find,
     forget,
@@ -402,11 +403,12 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 cursor.execute(*filled(command, parameters))
                 rows = cursor.fetchall()
         except psycopg2.Error as error:
+            unready = sql not in connection.ready and cannot_prepare(error)
             # Whether it was out of date before, or is refused for what it is, the server says when it is asked again.
-            if not was_out_of_date(error, known=True):
+            if not (unready or was_out_of_date(error, known=True)):
                 self.fail(error, sql, parameters)
             forget(connection, error, sql, parameters)
-            if belies_own_session(error):
+            if unready or belies_own_session(error):
                 prepare_nothing(connection)
         connection.keep(cursor)
         return rows

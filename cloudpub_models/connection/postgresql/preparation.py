@@ -46,6 +46,8 @@ _FINDS_OUT_OF_DATE = "RevalidateCachedQuery"
 # A number beyond the type that its column had before, and a type that is not there any more.
 _OUT_OF_RANGE = "22003"
 _INTERNAL = "XX000"
+# No such feature, syntax or function, or no leave to use it.
+_NOT_THERE = ("0A000", "42601", "42883", "42501")
 # How the names of those of the server's files begin that find no operator, or no conversion, for the types it has.
 _ANALYSIS = "parse_"
 
@@ -191,3 +193,8 @@ def was_out_of_date(error: psycopg2.Error, known: bool) -> bool:
 def belies_own_session(error: psycopg2.Error) -> bool:
     """Return whether an error says that others prepare, or throw away, in a session that seemed to be one's own."""
     return error.pgcode in (_GONE, _THERE_ALREADY)
+
+
+def cannot_prepare(error: psycopg2.Error) -> bool:
+    """Return whether an error of what prepares says that a server, or what stands before it, does not know how to."""
+    return error.pgcode in _NOT_THERE

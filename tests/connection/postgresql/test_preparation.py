@@ -603,6 +603,21 @@ def test_nothing_is_prepared_in_a_session_of_another_number(database, mine, line
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("command", ["SELECT its_number()", "DISCARDS PLANS", "PREPARES nothing"])
+def test_nor_where_the_server_does_not_know_how_to(database, mine, line, monkeypatch, command):
+    """As another one that speaks its protocol, or what stands before it."""
+    asked = []
+
+    def prepare(connection, cursor, sql, parameters):
+        asked.append(sql)
+        cursor.execute(command)
+
+    monkeypatch.setattr(preparation, "prepare", prepare)
+    with database.session():
+        assert often(lambda: mine.function_logs.find_by_id(line.id), OFTEN + 2) == [line] * (2 * OFTEN + 2)
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("option", ["transaction_pooler", "prepared"])
 def test_nor_where_an_option_says_otherwise(database_url, managers, ada, line, option):
     """Behind a transaction pooler nothing is, whatever its numbers; what prepares everything does so in its own way."""
