@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 import peewee
 
 from cloudpub_models.cells.cells import Cells
+from cloudpub_models.cells.related import RelatedElsewhere
 from cloudpub_models.cells.routed import Part
 from cloudpub_models.cells.scattered import Scattered
 from cloudpub_models.connection import Database
@@ -141,7 +142,10 @@ class ScatteredFunctions(FunctionManager):
 
     def __init__(self, cells: Cells, *, scope: Scope | None = None) -> None:
         super().__init__(cells.database, scope=scope)
-        self._logs = ScatteredLogs(cells, scope=scope)
+        self._logs = logs = ScatteredLogs(cells, scope=scope)
+        invocations = ScatteredInvocations(cells, scope=scope)
+        self._related_rows[FunctionLog] = RelatedElsewhere(logs)
+        self._related_rows[FunctionInvocation] = RelatedElsewhere(invocations)
 
 
 class ScatteredInvocations(

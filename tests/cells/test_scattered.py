@@ -167,7 +167,7 @@ def test_it_is_refused_before_anything_is_sent(
     "call",
     [
         lambda managers, function: managers.functions.find_all({"logs.level": "error"}),
-        lambda managers, function: managers.functions.find_all(include=("logs",)),
+        lambda managers, function: managers.users.find_all(include=("functions.logs",)),
         lambda managers, function: managers.functions.has_many("function_logs", "function_id", function.id),
         lambda managers, function: managers.functions.join_query(
             "function_logs", "functions.id = function_logs.function_id"
