@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,23 @@ def test_who_acted(managers: Managers) -> None:
     resize = managers.functions.find_one()
     assert resize is not None
     assert managers.functions.history(resize.id)[0].actor == "user:ada"
+
+
+def test_an_error_while_somebody_acts_stays_the_error(managers: Managers) -> None:
+    database, row = managers.users.database, {"email": "ada@example.com", "password_hash": SECRETS[0]}
+    ada = managers.users.insert(row)
+    for blocks in (1, 2):
+        with ExitStack() as outer:
+            outer.enter_context(pytest.raises(errors.UniqueViolationError))
+            for _ in range(blocks):
+                outer.enter_context(database.transaction())
+            outer.enter_context(database.acting_as("user:grace"))
+            managers.users.insert(row)
+    with database.transaction():
+        with pytest.raises(errors.UniqueViolationError), database.transaction(), database.acting_as("user:grace"):
+            managers.users.insert(row)
+        managers.users.update_by_id(ada.id, {"email": "b@example.com"})
+    assert [change.actor for change in managers.users.history(ada.id)] == [None, None]
 
 
 def actors(managers: Managers, email: str) -> list[str | None]:
