@@ -59,8 +59,8 @@ class KnownDays:
 
     def __init__(self, column: str) -> None:
         self._column = column
-        # In the order of the ids: the smallest and the largest known of a day, and the day. Each change is one step,
-        # so that threads need not wait for each other.
+        # In the order of the ids: the smallest and the largest known of a day, and the day. Threads do not wait for each
+        # other: what two note at once may be out of order, which misleads and nothing more.
         self._known: list[tuple[int, int, int]] = []
 
     def note(self, key: int, moment: datetime) -> None:
@@ -95,5 +95,5 @@ class KnownDays:
         # As if as many were written every day.
         smallest, _, last = known[place]
         days = max(last - first, 0)
-        day = days * (key - largest) // (smallest - largest)
+        day = min(days * (key - largest) // max(smallest - largest, 1), days)
         return _days(first + max(day - 1, 0), first + min(day + 1, days), self._column)

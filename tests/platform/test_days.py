@@ -64,6 +64,18 @@ def test_between_known_ids_are_their_days() -> None:
     assert between(known.of(199)) == (9, 10)
 
 
+def test_what_is_out_of_order_only_misleads() -> None:
+    known = KnownDays("timestamp")
+    chance = random.Random(11)
+    for _ in range(2_000):
+        smallest = chance.randrange(100)
+        known._known.append((smallest, smallest + chance.randrange(50), NOON.toordinal() + chance.randrange(50)))
+    for key in range(200):
+        found = known.of(key)
+        assert found is not None
+        assert found.begin < found.end
+
+
 def test_days_at_the_ends_of_time_are_not_kept() -> None:
     known = KnownDays("timestamp")
     for moment in (datetime.min, datetime.max):
