@@ -59,8 +59,8 @@ class KnownDays:
 
     def __init__(self, column: str) -> None:
         self._column = column
-        # In the order of the ids: the smallest and the largest known of a day, and the day. Threads do not wait for each
-        # other: what two note at once may be out of order, which misleads and nothing more.
+        # In the order of the ids: the smallest and the largest known of a day, and the day. Threads do not wait for
+        # each other: what two note at once may be out of order, which misleads and nothing more.
         self._known: list[tuple[int, int, int]] = []
 
     def note(self, key: int, moment: datetime) -> None:
