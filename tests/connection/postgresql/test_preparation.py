@@ -19,6 +19,7 @@ from cloudpub_models.connection.postgresql.connection import PostgresqlConnectio
 from cloudpub_models.connection.postgresql.preparation import OFTEN
 from cloudpub_models.sql.statement import LookupSql
 from tests.faults.test_interrupts import Interrupted, Interruption
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
 
@@ -400,12 +401,11 @@ def test_what_the_server_refuses_is_told_as_it_is(database, mine, other, line):
 def test_threads_find_their_rows_while_the_table_changes_under_them(database, mine, other, line):
     """Each change throws plans away, or makes them wrong: none is noticed, and none finds nothing."""
     over = threading.Event()
+    found = []
 
     def look_up():
-        found = []
         while not over.is_set():
             found.append(mine.function_logs.find_by_id(line.id))
-        return found
 
     changes = [
         "ALTER TABLE function_logs ALTER COLUMN level TYPE text",
@@ -418,11 +418,13 @@ def test_threads_find_their_rows_while_the_table_changes_under_them(database, mi
         answers = [threads.submit(look_up) for _ in range(3)]
         try:
             for change in changes * 4:
+                before = len(found)
+                wait_until(lambda before=before: len(found) > before + OFTEN)
                 other.raw_execute(change)
         finally:
             over.set()
-        found = [row for answer in answers for row in answer.result()]
-    assert len(found) > OFTEN
+        for answer in answers:
+            answer.result()
     assert set(found) == {line}
     assert {row.level for row in found} == {"info"}
 
