@@ -65,7 +65,7 @@ def source(request: pytest.FixtureRequest, urls: list[str], opened: Callable[[],
     managers.cells.initialize()
     if request.param == "main":
         return 0
-    managers.cells.move(range(BUCKETS), 1)
+    managers.cells.move([bucket_of(function.id) for function in made], 1)
     managers.function_logs.batch_insert(
         {"function_id": made[number % 8].id, "level": "old", "message": str(number)} for number in range(160)
     )
@@ -543,7 +543,7 @@ def test_what_is_malformed_is_refused(managers: Managers, source: int, buckets: 
         with pytest.raises(errors.InvalidValueError, match=r"expected the number of a server of history=; got"):
             cells.move(buckets, server)
     assert cells.move([], 2) == 0
-    assert len(cells.buckets_of(source)) == BUCKETS
+    assert set(buckets) <= set(cells.buckets_of(source))
 
 
 def test_one_moves_at_a_time(
