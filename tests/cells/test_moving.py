@@ -136,7 +136,7 @@ class Work:
 
     def go_on(self) -> None:
         before = dict(self._rounds)
-        wait_until(lambda: self.failures or all(self._rounds[name] > rounds + 2 for name, rounds in before.items()))
+        wait_until(lambda: self.failures or all(self._rounds[name] > rounds + 1 for name, rounds in before.items()))
 
 
 def is_there(managers: Managers, level: str) -> dict[Any, str]:
