@@ -152,8 +152,8 @@ def test_instances_are_ordinary_peewee_instances(shop):
     assert articles.count() == 0
 
 
-# Two names, since a name that one model has declared a secret is one for every model.
-@pytest.mark.parametrize(("base", "secret"), [(Entity, "pin"), (peewee.Model, "door_code")])
+# Two names, and none that others use, since a name that one model has declared a secret is one for every model.
+@pytest.mark.parametrize(("base", "secret"), [(Entity, "card_pin"), (peewee.Model, "door_code")])
 def test_a_secret_number_is_stored_and_found_as_it_is(database, statements, base, secret):
     class Meta:
         table_name = "cards"
@@ -183,9 +183,9 @@ class Note(peewee.Model):
 
     key = peewee.UUIDField(default=uuid4)
     at = peewee.DateTimeField(default=lambda: datetime(2026, 1, 2))
-    state = peewee.CharField(default="new")
+    wording = peewee.CharField(default="new")
 
-    secret_columns = frozenset({"state"})
+    secret_columns = frozenset({"wording"})
 
     class Meta:
         table_name = "notes"
@@ -200,10 +200,10 @@ def test_what_is_different_from_an_entity(database, backend, statements):
         notes.insert({"at": datetime(2026, 1, 2, tzinfo=UTC)})
     assert repr(note) == "<Note: 1>"
     assert not hasattr(note, "to_dict")
-    notes.update({"state": "read"}, {"id": note.id})
+    notes.update({"wording": "read"}, {"id": note.id})
     assert "read" not in repr(statements[-1][1])
     with pytest.raises(NotNullViolationError, match="key"):
-        database.raw_execute("INSERT INTO notes (at, state) VALUES ('2026-01-02', 'x')")
+        database.raw_execute("INSERT INTO notes (at, wording) VALUES ('2026-01-02', 'x')")
     if backend == "sqlite":
         assert database.raw_query_single("SELECT key FROM notes") == {"key": note.key.hex}
 

@@ -25,14 +25,14 @@ class Shelf(Entity):
 
 
 class Book(Entity):
-    secret_columns = frozenset({"note"})
+    secret_columns = frozenset({"marginalia"})
 
     id = AutoField()
     shelf = ForeignKey(Shelf, null=True, backref="books")
     title = CharField(max_length=200, null=True)
     text = TextField(column_name="body", default="")
     year = IntegerField(default=0)
-    note = TextField(default="")
+    marginalia = TextField(default="")
 
     class Meta:
         table_name = "books"
@@ -59,7 +59,7 @@ def test_what_is_sent(books: Manager[Book], statements: Any) -> None:
     assert (page.items, page.next_cursor) == ([found], None)
     # The first one looks whether the table has an index of words.
     assert [plain(sql) for sql in statements.sql[1:]] == [
-        "SELECT id, shelf_id, title, body, year, note FROM books WHERE year = ? AND "
+        "SELECT id, shelf_id, title, body, year, marginalia FROM books WHERE year = ? AND "
         "(title LIKE ? OR body LIKE ?) AND (title LIKE ? OR body LIKE ?) ORDER BY year DESC, id DESC LIMIT ?"
     ]
     assert list(statements[1][1]) == [1999, "%of%mem%", "%of%mem%", "%out%", "%out%", 52]
@@ -136,7 +136,7 @@ def test_what_is_refused(books: Manager[Book], statements: Any) -> None:
     class Secret(Book):
         class Meta:
             table_name = "books"
-            searchable = "note"
+            searchable = "marginalia"
 
     class Numbered(Book):
         class Meta:
@@ -148,7 +148,8 @@ def test_what_is_refused(books: Manager[Book], statements: Any) -> None:
 
     with pytest.raises(InvalidQueryError, match=r"columns of notes to search in; its model names none: say searchable"):
         find(Note, "x")
-    with pytest.raises(InvalidQueryError, match="columns of text that may be shown to search in; got 'note' of books"):
+    secret = "columns of text that may be shown to search in; got 'marginalia' of books"
+    with pytest.raises(InvalidQueryError, match=secret):
         find(Secret, "x")
     with pytest.raises(InvalidQueryError, match="got 'year' of books"):
         find(Numbered, "x")
