@@ -127,6 +127,8 @@ def test_reads_go_on_whatever_becomes_of_the_standby(scale: Scale, primary: Serv
             failed.append(error)
 
     def by_sql(reading: Database) -> object:
+        # What the primary answers of it may have written: without a pause all reads would stay there.
+        time.sleep(2 * floors._SOON_SECONDS)
         with reading.reading_from("replica"):
             return reading.raw_query_single(f"SELECT max({asks_for[0]}) AS it FROM users WHERE id > @id", {"id": 5})
 
