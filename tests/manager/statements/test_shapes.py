@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import peewee
 import pytest
 
-from cloudpub_models import Database, Function, Managers, User, operators
+from cloudpub_models import Database, Function, FunctionLog, Managers, User, operators
 from cloudpub_models.errors import InvalidQueryError, InvalidValueError, UnknownColumnError
 from cloudpub_models.manager.columns.table import table_of
 from cloudpub_models.manager.statements.shapes import Statements
 from cloudpub_models.sql import POSTGRESQL, SQLITE, Conflict
-from cloudpub_models.sql.statement import PreparableSql
+from cloudpub_models.sql.nodes.conditions import During
+from cloudpub_models.sql.nodes.expressions import Column
+from cloudpub_models.sql.statement import LookupSql, PreparableSql
 
 
 def made(database: Database, *models: type[peewee.Model]) -> None:
@@ -181,6 +184,14 @@ def test_a_statement_says_what_it_is() -> None:
         )
     events: Statements[Event] = Statements(Event, table_of(Event), POSTGRESQL)
     assert events.delete(()).tables == ("audit.event",)
+
+
+def test_one_row_of_some_days_prepares_itself_and_a_list_does_not() -> None:
+    # A statement that waits while rows are moved to another partition may show a part of them, which looks like all.
+    logs: Statements[FunctionLog] = Statements(FunctionLog, table_of(FunctionLog), POSTGRESQL)
+    days = During(Column(None, "timestamp"), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    assert type(logs.select_held("uuid", (days,)).sql) is LookupSql
+    assert type(logs.select_during(days, (), (("timestamp", "DESC"),)).sql) is PreparableSql
 
 
 @pytest.mark.parametrize(
