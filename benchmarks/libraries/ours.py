@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -14,6 +15,7 @@ from benchmarks.databases import SQLITE_PRAGMAS
 from benchmarks.library import Library
 from cloudpub_models import Database, Managers, any_of, operators
 from cloudpub_models.connection.keywords import DatabaseOptions
+from cloudpub_models.connection.postgresql.preparation import SECONDS_OF_YOUTH
 
 _COUNT_RELATED = """SELECT COUNT(*) AS count FROM functions INNER JOIN users ON users.id = functions.user_id
     WHERE users.email = @email"""
@@ -34,6 +36,10 @@ class Ours(Library):
         self.connect()
         self.session = self.ours.session()
         self.session.__enter__()
+        if self.database.dialect == "postgresql":
+            # The connection of a worker is older than those on which no lookup is prepared yet.
+            self.functions.count()
+            time.sleep(SECONDS_OF_YOUTH)
 
     def connect(self) -> None:
         self.ours = Database(self.database.url, statement_timeout=600, **self.options)
