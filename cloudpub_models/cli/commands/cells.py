@@ -13,6 +13,7 @@ from cloudpub_models.cells.buckets import BUCKETS
 from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.given.options import JsonOption
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.progress import row_progress
 from cloudpub_models.cli.shown.terminal import print_line
@@ -82,7 +83,7 @@ def move(
     if as_json:
         print_document({"buckets": len(buckets), "rows": moved})
     else:
-        print_line(f"moved {len(buckets):,} bucket{'' if len(buckets) == 1 else 's'} with {moved:,} rows")
+        print_line(f"moved {counted(len(buckets), 'bucket')} with {counted(moved, 'row')}")
 
 
 @cells.command(epilog="Example: cloudpub cells sweep")
@@ -94,4 +95,4 @@ def sweep(target: Target, as_json: JsonOption = False) -> None:
     if as_json:
         print_document({"rows": swept})
     else:
-        print_line(f"deleted {swept:,} row{'' if swept == 1 else 's'} of functions that are gone")
+        print_line(f"deleted {counted(swept, 'row')} of functions that are gone")

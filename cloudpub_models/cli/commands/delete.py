@@ -9,6 +9,7 @@ import typer
 from cloudpub_models.cli.given.filters import FiltersArgument, parse_filters
 from cloudpub_models.cli.given.options import JsonOption, TableArgument, YesOption, require_consent
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.terminal import print_line
 from cloudpub_models.manager.arguments.conditions import ALL_ROWS
@@ -47,4 +48,4 @@ def delete(
     if as_json:
         print_document({"preview": rows} if preview else {"deleted": deleted})
     elif not preview:
-        print_line(f"deleted {deleted:,} {'row' if deleted == 1 else 'rows'} of {known.name}")
+        print_line(f"deleted {counted(deleted, 'row')} of {known.name}")

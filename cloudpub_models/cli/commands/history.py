@@ -18,6 +18,7 @@ from cloudpub_models.cli.commands.prune import moment_before
 from cloudpub_models.cli.given.options import JsonOption, TableArgument, YesOption, require_consent, uuid_in
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.changes import table_of_changes
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.output import print_document, print_table
 from cloudpub_models.cli.shown.terminal import data_console, print_line, print_note
 from cloudpub_models.connection import Database
@@ -110,7 +111,7 @@ def undo(
         changes = database.history.of_transaction(transaction)
         if changes and not yes:
             _print_preview(changes)
-            require_consent(f"Take back {_counted(len(changes), 'change')}?", yes=yes)
+            require_consent(f"Take back {counted(len(changes), 'change')}?", yes=yes)
         _print_taken_back(database.undo(transaction, force=force), as_json)
 
 
@@ -161,10 +162,10 @@ def prune(
     if as_json:
         print_document({"before": older_than, "deleted": deleted})
     else:
-        print_line(f"deleted {_counted(deleted, what)}")
+        print_line(f"deleted {counted(deleted, what)}")
     for one in waiting:
         kept = "is" if one.waiting == 1 else "are"
-        print_note(f"{one.name} has yet to read {_counted(one.waiting, what)}, which {kept} kept")
+        print_note(f"{one.name} has yet to read {counted(one.waiting, what)}, which {kept} kept")
 
 
 @history.command(epilog="Example: cloudpub history forget users 17")
@@ -180,12 +181,12 @@ def forget(
     with target.opened() as database:
         row_id = _row_id(database, known, key)
         changes = len(database.history.of_row(known.name, row_id))
-        require_consent(f"Empty the values of {_counted(changes, 'change')} of {known.name} {row_id}?", yes=yes)
+        require_consent(f"Empty the values of {counted(changes, 'change')} of {known.name} {row_id}?", yes=yes)
         emptied = database.history.forget(known.name, row_id)
     if as_json:
         print_document({"table": known.name, "row_id": row_id, "emptied": emptied})
     else:
-        print_line(f"emptied {_counted(emptied, 'change')}")
+        print_line(f"emptied {counted(emptied, 'change')}")
 
 
 @history.command(epilog="Example: cloudpub history consumers --json")
@@ -269,16 +270,12 @@ def _row_id(database: Database, table: Table, key: str) -> Any:
         ) from None
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _print_preview(changes: Sequence[Change]) -> None:
     """Print what a transaction has changed, of much the first and how much else there is of each table."""
     _print_changes(changes[:_PREVIEWED], as_json=False)
     others = Counter(change.table for change in changes[_PREVIEWED:])
     if others:
-        counts = [f"{_counted(count, 'change')} of {table}" for table, count in others.items()]
+        counts = [f"{counted(count, 'change')} of {table}" for table, count in others.items()]
         print_note(f"and {', '.join(counts)} more")
 
 

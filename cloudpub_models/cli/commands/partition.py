@@ -14,6 +14,7 @@ import typer
 from cloudpub_models.cli.commands.prune import length_of_time
 from cloudpub_models.cli.given.options import JsonOption, TableArgument
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line
 from cloudpub_models.connection import Database
@@ -89,7 +90,7 @@ def _print(database: Database, plan: Plan, made: tuple[str, ...], *, dry_run: bo
         copied = "would be copied, which takes" if dry_run else "were copied, of"
         print_line(f"rows {copied} {plan.bytes / 2**20:,.0f} MB{', and ids of 64 bits' if plan.widens else ''}")
     first, last = plan.ranges[0], plan.ranges[-1]
-    number = f"{len(made)} partition{'' if len(made) == 1 else 's'} of {name}, a {plan.width} each"
+    number = f"{counted(len(made), 'partition')} of {name}, a {plan.width} each"
     done = "would be made; nothing was changed" if dry_run else "made"
     print_line(f"{number}, from {first.begin:%Y-%m-%d} to {last.end:%Y-%m-%d}: {done}")
 

@@ -24,6 +24,7 @@ from cloudpub_models.cli.given.options import (
     repeatable,
 )
 from cloudpub_models.cli.given.target import Target, takes_target
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.files import STANDARD_STREAM, read_standard_input
 from cloudpub_models.cli.shown.output import print_document, print_rows
 from cloudpub_models.cli.shown.row_files import FileFormat
@@ -106,7 +107,7 @@ def _print_result(
     elif as_json:
         print_document({"changed": changed})
     else:
-        print_line(f"{changed:,} row{'' if changed == 1 else 's'} changed")
+        print_line(f"{counted(changed, 'row')} changed")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.cli.shown.terminal import HarmlessConsole
 
 # Called with how much of the total is done, and how many rows that was.
@@ -70,4 +71,4 @@ class Stopwatch:
         """Return a sentence on how many rows it were, and at what rate where that says anything."""
         seconds = self.seconds
         fast = f" ({rate(rows, seconds)})" if rows and seconds >= 0.1 else ""
-        return f"{rows:,} row{'' if rows == 1 else 's'} of {table} in {seconds:.1f} s{fast}"
+        return f"{counted(rows, 'row')} of {table} in {seconds:.1f} s{fast}"

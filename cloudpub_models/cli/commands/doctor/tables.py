@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import TimestampField, name_of_part
@@ -35,7 +36,7 @@ _OLDEST = {
 
 def components(database: Database) -> Iterator[Verdict]:
     """Say whose tables are meant."""
-    yield ok(", ".join(f"{one.name} ({_counted(len(one.models), 'table')})" for one in database.components))
+    yield ok(", ".join(f"{one.name} ({counted(len(one.models), 'table')})" for one in database.components))
 
 
 def migrations(database: Database, components: Iterable[Component]) -> Iterator[Verdict]:
@@ -137,7 +138,7 @@ def history(database: Database) -> Iterator[Verdict]:
             f"the triggers of {table} are gone, old or do not fit it: changes may be lost", "cloudpub history on"
         )
     if recorded and not faulty:
-        yield ok(f"the changes of {_counted(len(recorded), 'table')} are recorded")
+        yield ok(f"the changes of {counted(len(recorded), 'table')} are recorded")
 
 
 def consumers(database: Database) -> Iterator[Verdict]:
@@ -151,7 +152,7 @@ def consumers(database: Database) -> Iterator[Verdict]:
             f"start it again, or cloudpub history remove-consumer '{consumer.name}'",
         )
     if found and not stopped:
-        yield ok(f"{_counted(len(found), 'consumer')} of feeds: none has stopped")
+        yield ok(f"{counted(len(found), 'consumer')} of feeds: none has stopped")
 
 
 def size_of_log(database: Database, size: Callable[[str], int], whole: int) -> Iterator[Verdict]:
@@ -192,7 +193,7 @@ def rollups(database: Database) -> Iterator[Verdict]:
     elif datetime.now(UTC) - counted_until > _PATIENCE:
         yield warning(f"{message} only: statistics read the rows since then", _COUNTED)
     else:
-        yield ok(f"{message}; {_counted(counting.marks_of(database), 'mark')} of later changes")
+        yield ok(f"{message}; {counted(counting.marks_of(database), 'mark')} of later changes")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -204,10 +205,6 @@ CHECKS: tuple[Check, ...] = (
     ("indexes", indexes_twice),
     ("indexes", indexes_of_words),
 )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _has_own_tables(database: Database) -> bool:

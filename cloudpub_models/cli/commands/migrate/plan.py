@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.schema.catalogue.normal_form import terminated
 from cloudpub_models.schema.safety.hazards import Hazard
 from cloudpub_models.schema.safety.plan import PlannedMigration
@@ -60,7 +61,7 @@ def plan_summary(migrations: Sequence[PlannedMigration]) -> str:
     """Return in one line how much a plan does."""
     statements = sum(statement.times for migration in migrations for statement in migration.statements)
     hazards = [hazard for migration in migrations for hazard in migration.hazards]
-    parts = [_counted(len(migrations), "migration"), _counted(statements, "statement")]
+    parts = [counted(len(migrations), "migration"), counted(statements, "statement")]
     destructive = sum(hazard.severity == "destructive" for hazard in hazards)
     long = sum(hazard.severity == "long" and hazard.is_large for hazard in hazards)
     if destructive:
@@ -110,7 +111,3 @@ def _style(hazard: Hazard) -> str:
 
 def _comment(console: Console, text: str, style: str) -> None:
     console.print(Text(f"-- {printable(text)}", style=style), soft_wrap=True)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
