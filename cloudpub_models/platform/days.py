@@ -59,9 +59,9 @@ class KnownDays:
 
     def __init__(self, column: str) -> None:
         self._column = column
-        # In the order of the ids: the smallest and the largest known of a day, and the day. Threads do not wait for
-        # each other: what two note at once may be out of order, which misleads and nothing more.
-        self._known: list[tuple[int, int, int]] = []
+        # In the order of the ids: the smallest and the largest known of a day, and the day. It is replaced whole, so
+        # that threads need not wait for each other: of what two note at once, one is forgotten.
+        self._known: tuple[tuple[int, int, int], ...] = ()
 
     def note(self, key: int, moment: datetime) -> None:
         """Remember of when a row is."""
@@ -72,12 +72,11 @@ class KnownDays:
         for near in range(max(place - 1, 0), min(place + 1, len(known))):
             smallest, largest, ordinal = known[near]
             if ordinal == day:
-                known[near] = (min(smallest, key), max(largest, key), day)
+                wider = (min(smallest, key), max(largest, key), day)
+                self._known = (*known[:near], wider, *known[near + 1 :])
                 return
-        if len(known) < _MOST_KNOWN:
-            known.insert(place, (key, key, day))
-        else:
-            self._known = [(key, key, day)]
+        before, behind = (known[:place], known[place:]) if len(known) < _MOST_KNOWN else ((), ())
+        self._known = (*before, (key, key, day), *behind)
 
     def of(self, key: int) -> During | None:
         """Return the days in which the row with an id should be; ``None`` where nothing is known."""
@@ -95,5 +94,5 @@ class KnownDays:
         # As if as many were written every day.
         smallest, _, last = known[place]
         days = max(last - first, 0)
-        day = min(days * (key - largest) // max(smallest - largest, 1), days)
+        day = days * (key - largest) // (smallest - largest)
         return _days(first + max(day - 1, 0), first + min(day + 1, days), self._column)

@@ -64,16 +64,14 @@ def test_between_known_ids_are_their_days() -> None:
     assert between(known.of(199)) == (9, 10)
 
 
-def test_what_is_out_of_order_only_misleads() -> None:
-    known = KnownDays("timestamp")
-    chance = random.Random(11)
+def test_whatever_was_noted_there_is_somewhere_to_look() -> None:
+    known, chance = KnownDays("timestamp"), random.Random(11)
     for _ in range(2_000):
-        smallest = chance.randrange(100)
-        known._known.append((smallest, smallest + chance.randrange(50), NOON.toordinal() + chance.randrange(50)))
-    for key in range(200):
-        found = known.of(key)
-        assert found is not None
-        assert found.begin < found.end
+        known.note(chance.randrange(1_000), NOON + chance.randrange(50) * DAY)
+        smallest = [each[0] for each in known._known]
+        assert smallest == sorted(smallest)
+        first, end = between(known.of(chance.randrange(1_200)))
+        assert -1 <= first < end <= 50 + days._MOST_DAYS
 
 
 def test_days_at_the_ends_of_time_are_not_kept() -> None:
