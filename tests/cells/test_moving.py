@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,9 +22,8 @@ from cloudpub_models.cells import cells as cells_module
 from cloudpub_models.cells import moving
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of
 from tests.conftest import SOAK_VARIABLE, DatabaseMaker
-from tests.waiting import wait_until
+from tests.programs import Programs
 
-Step = Callable[[Managers], None]
 LEFT = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'cell_changes%' AND tgenabled <> 'D'"
 
 
@@ -95,50 +94,6 @@ def _in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells_module, "_SUSPICIOUS_SECONDS", 0.05)
 
 
-class Work:
-    """Programs that do one thing again and again, each with databases of its own and rows of its own level."""
-
-    def __init__(self, open_one: Callable[[], Managers]) -> None:
-        self._open_one = open_one
-        self._done = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._rounds: dict[str, int] = {}
-        self.failures: list[BaseException] = []
-
-    def add(self, name: str, step: Step) -> None:
-        self._rounds[name] = 0
-        self._threads.append(threading.Thread(target=self._run, args=(name, self._open_one(), step), name=name))
-
-    def _run(self, name: str, managers: Managers, step: Step) -> None:
-        try:
-            while not self._done.is_set():
-                step(managers)
-                self._rounds[name] += 1
-                # Else nobody else has the processor.
-                time.sleep(0.01)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
-            self.failures.append(error)
-
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """All are at work in the block, and go on for a while behind it."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            self.go_on()
-            yield
-            self.go_on()
-        finally:
-            self._done.set()
-            for thread in self._threads:
-                thread.join()
-        assert [repr(failure) for failure in self.failures] == []
-
-    def go_on(self) -> None:
-        before = dict(self._rounds)
-        wait_until(lambda: self.failures or all(self._rounds[name] > rounds + 1 for name, rounds in before.items()))
-
-
 def is_there(managers: Managers, level: str) -> dict[Any, str]:
     found = managers.function_logs.find_all({"level": level})
     rows = {each.uuid: each.message for each in found}
@@ -175,7 +130,7 @@ def test_nothing_is_lost_doubled_or_undead(
     managers.function_invocations.batch_insert(
         {"function": functions[number % 8], "status": "success", "duration_ms": number} for number in range(40)
     )
-    work = Work(opened)
+    work = Programs(opened, pause=0.01, rounds=1)
     expected: dict[str, dict[Any, str]] = {}
     shared: dict[Any, int] = {}
     newest = itertools.count()

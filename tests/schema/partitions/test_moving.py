@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from cloudpub_models.schema import read_catalogue
 from cloudpub_models.schema.drift.compare import find_drift
 from cloudpub_models.schema.partitions import moving, partitioning
 from cloudpub_models.schema.row_security import switch_on as guard
+from tests.programs import Programs
 from tests.schema.partitions.test_attaching import COLUMNS, EVERYTHING, parts_of
 from tests.schema.roles import owned_by_program
 from tests.waiting import wait_until
@@ -31,7 +32,6 @@ LEFT = """
     UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname ~ '_p_.*_noted'
     UNION ALL SELECT proname::text FROM pg_proc WHERE proname ~ '_p_note'
 """
-Step = Callable[[Managers], None]
 
 
 @pytest.fixture
@@ -53,53 +53,6 @@ def row(function: Function, worker: str, message: object, **more: Any) -> Any:
     return {"function_id": function.id, "level": worker, "message": str(message), **more}
 
 
-class Work:
-    """Programs that do one thing again and again, each with a database of its own and rows of its own level."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._done = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._rounds: dict[str, int] = {}
-        self.failures: list[BaseException] = []
-
-    def add(self, name: str, step: Step) -> None:
-        self._rounds[name] = 0
-        self._threads.append(threading.Thread(target=self._run, args=(name, step), name=name))
-
-    def _run(self, name: str, step: Step) -> None:
-        database = Database(self._url)
-        try:
-            while not self._done.is_set():
-                step(Managers(database))
-                self._rounds[name] += 1
-                # Else nobody else has the processor.
-                time.sleep(0.03)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
-            self.failures.append(error)
-        finally:
-            database.close()
-
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """All are at work in the block, and go on for a while behind it."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            self._go_on()
-            yield
-            self._go_on()
-        finally:
-            self._done.set()
-            for thread in self._threads:
-                thread.join()
-        assert [repr(failure) for failure in self.failures] == []
-
-    def _go_on(self) -> None:
-        before = dict(self._rounds)
-        wait_until(lambda: self.failures or all(self._rounds[name] > rounds + 3 for name, rounds in before.items()))
-
-
 def is_there(managers: Managers, worker: str) -> dict[int, str]:
     found = managers.function_logs.find_all({"level": worker})
     rows = {each.id: each.message for each in found}
@@ -119,7 +72,8 @@ def test_nothing_is_lost_doubled_or_undead(
     scale: Callable[[int, int], int],
     seed: int,
 ) -> None:
-    work, rows = Work(database_url), scale(600, 100_000)
+    work = Programs(lambda: Managers(Database(database_url)), pause=0.03, rounds=3)
+    rows = scale(600, 100_000)
     expected: dict[str, dict[int, str]] = {}
     now = datetime.now(UTC)
     moments = [now - hours * timedelta(hours=1) for hours in range(200)]
