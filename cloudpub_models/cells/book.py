@@ -76,7 +76,8 @@ _ADMITTING = (
         LOOP
             SELECT last_value INTO told FROM cell_map;
             IF version < told THEN
-                RAISE EXCEPTION 'expected a call by map % of who has which rows; got one by map %', told, version
+                RAISE EXCEPTION 'expected a call by map % of who has which rows; got one by map %: make it again',
+                    told, version
                     USING ERRCODE = 'CP001';
             END IF;
             EXIT WHEN NOT writes;
@@ -123,7 +124,8 @@ _REFUSE_ROWS = """
         IF pg_trigger_depth() > 1 OR CURRENT_SETTING('cloudpub.cells', true) <> '' THEN
             RETURN NULL;
         END IF;
-        RAISE EXCEPTION 'the rows of % are on other servers: open the database with history=', TG_TABLE_NAME
+        RAISE EXCEPTION 'expected a program that is told history=; got a write to %, whose rows are on other servers: '
+            'open the database with history=', TG_TABLE_NAME
             USING ERRCODE = 'feature_not_supported';
     END
     $refuse$

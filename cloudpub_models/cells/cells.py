@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import peewee
 
 from cloudpub_models.cells import book
-from cloudpub_models.cells.book import Cell, DistributedTable
+from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of, spread
-from cloudpub_models.cells.moving import HELD, Mover
+from cloudpub_models.cells.layout import Layout, layout_of
+from cloudpub_models.cells.moving import Mover
 from cloudpub_models.cells.rows import RowsOfBuckets
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
@@ -59,36 +60,6 @@ class CellServer(NamedTuple):
     buckets: int
     rows: int
     bytes: int
-
-
-class Layout(NamedTuple):
-    """Who has what, by one version of the map.
-
-    Attributes:
-        version: the version.
-        servers: the servers by their numbers.
-        of_bucket: the number of the server of each bucket.
-        unread: number of a server → the buckets of which no rows are to be read there.
-        held: the buckets to which nobody writes.
-    """
-
-    version: int
-    servers: Mapping[int, Database]
-    of_bucket: Sequence[int]
-    unread: Mapping[int, Sequence[int]]
-    held: frozenset[int]
-
-    def all_numbers(self) -> list[int]:
-        """Return the numbers of the servers that have rows."""
-        return sorted(set(self.of_bucket))
-
-    def numbers_of(self, keys: Iterable[int]) -> list[int]:
-        """Return the numbers of the servers that have rows which belong to some keys, each once."""
-        return list(dict.fromkeys([self.of_bucket[bucket_of(key)] for key in keys]))
-
-    def holds(self, keys: Iterable[int] | None) -> bool:
-        """Return whether nobody writes to rows that belong to some keys; to any rows, of no keys in particular."""
-        return bool(self.held) and (keys is None or any(bucket_of(key) in self.held for key in keys))
 
 
 class Cells:
@@ -204,7 +175,7 @@ class Cells:
                 f"expected the number of a server of history=; got {shown(server)}: managers.cells.servers() tells them"
             )
         tables = [_distributed(model) for model in self._models]
-        mover = Mover(self.database._as_server, layout.servers, tables, _LOCK_TIMEOUT_SECONDS)
+        mover = Mover(self.database._as_server, layout.servers, tables, _LOCK_TIMEOUT_SECONDS, progress)
         moved = 0
         with mover.at_work():
             mover.settle()
@@ -214,12 +185,7 @@ class Cells:
                 if cells[bucket].server != server:
                     of_source[cells[bucket].server].append(bucket)
             for source, some in sorted(of_source.items()):
-
-                def told(copied: int, moved: int = moved) -> None:
-                    if progress is not None:
-                        progress(moved + copied)
-
-                moved += mover.move(some, source, server, told)
+                moved += mover.move(some, source, server)
         return moved
 
     def sweep(self) -> int:
@@ -353,7 +319,7 @@ class Cells:
         found = dict(self._verified(of_main[book.MAIN], servers, needed - {book.MAIN}))
         if book.MAIN in needed:
             found[book.MAIN] = main
-        return _layout(cells, found)
+        return layout_of(cells, found)
 
     def _verified(
         self, platform: UUID, servers: Sequence[Database], needed: Collection[int] = ()
@@ -447,15 +413,6 @@ class Cells:
             MigrationRun(engine, AppliedMigrations(engine), _LOCK_TIMEOUT_SECONDS) as run,
         ):
             return run.step(step)
-
-
-def _layout(cells: Sequence[Cell], servers: Mapping[int, Database]) -> Layout:
-    unread: dict[int, list[int]] = defaultdict(list)
-    for bucket, cell in enumerate(cells):
-        if cell.other is not None:
-            unread[cell.other].append(bucket)
-    held = frozenset(bucket for bucket, cell in enumerate(cells) if cell.step in HELD)
-    return Layout(max(cell.version for cell in cells), servers, [cell.server for cell in cells], unread, held)
 
 
 def _distributed(model: type[peewee.Model]) -> DistributedTable:

@@ -60,6 +60,7 @@ class Mover:
         servers: the servers by their numbers, main among them.
         tables: the tables whose rows are moved.
         lock_timeout: for how many seconds to wait for another one.
+        progress: called with the number of rows that have been copied so far.
     """
 
     _run: MigrationRun
@@ -70,11 +71,14 @@ class Mover:
         servers: Mapping[int, Database],
         tables: Sequence[DistributedTable],
         lock_timeout: float,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         self._main = main
         self._servers = servers
         self._tables = tables
         self._lock_timeout = lock_timeout
+        self._progress = progress
+        self._copied = 0
         self._version = 0
 
     @contextmanager
@@ -110,27 +114,20 @@ class Mover:
             elif cell.step == SWITCHED and cell.other is not None:
                 self._let_write([bucket], cell.other, cell.server)
 
-    def move(
-        self, buckets: Sequence[int], source: int, target: int, progress: Callable[[int], object] | None = None
-    ) -> int:
+    def move(self, buckets: Sequence[int], source: int, target: int) -> int:
         """Move buckets of a server to another, and return how many rows that have been.
 
         Args:
             buckets: the buckets, which the source has.
             source: the number of the server that has them.
             target: that of the one to have them.
-            progress: called with the number of rows that have been copied so far.
         """
         moved = 0
         for begin in range(0, len(buckets), _BUCKETS_AT_ONCE):
             some = buckets[begin : begin + _BUCKETS_AT_ONCE]
 
-            def told(copied: int, moved: int = moved) -> None:
-                if progress is not None:
-                    progress(moved + copied)
-
             try:
-                self._copy(some, source, target, told)
+                self._copy(some, source, target)
                 self._fence(some, source, target)
             except BaseException:
                 # Else the next run does it.
@@ -140,7 +137,7 @@ class Mover:
             moved += self._end(some, source, target, FENCED)
         return moved
 
-    def _copy(self, buckets: Sequence[int], source: int, target: int, progress: Callable[[int], object]) -> None:
+    def _copy(self, buckets: Sequence[int], source: int, target: int) -> None:
         self._publish(buckets, source, target, COPYING)
         self._tell(source, target)
         for number in (source, target):
@@ -150,13 +147,13 @@ class Mover:
             if source == book.MAIN:
                 run.step(lambda: book.refuse_rows(rows.server, self._tables))
             run.step(rows.begin_noting)
-        copied = 0
         for table in self._tables:
             for chunk in rows.stream(table, _ROWS_AT_ONCE):
                 with self._by_own_map(target):
                     copies.add(table, chunk)
-                copied += len(chunk)
-                progress(copied)
+                self._copied += len(chunk)
+                if self._progress is not None:
+                    self._progress(self._copied)
         self._make_up(rows, copies, target, _FEW_CHANGES)
 
     def _fence(self, buckets: Sequence[int], source: int, target: int) -> None:

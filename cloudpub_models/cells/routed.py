@@ -11,7 +11,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import peewee
 
-from cloudpub_models.cells.cells import Cells, Layout, refused
+from cloudpub_models.cells.cells import Cells, refused
+from cloudpub_models.cells.layout import Layout
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
 from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError

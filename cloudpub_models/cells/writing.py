@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import peewee
 
-from cloudpub_models.cells.cells import Layout, refused
+from cloudpub_models.cells.cells import refused
+from cloudpub_models.cells.layout import Layout
 from cloudpub_models.cells.routed import Part, Routed
 from cloudpub_models.cells.together import together
 from cloudpub_models.connection import Database
