@@ -32,7 +32,7 @@ from cloudpub_models.connection.transactions import (
 )
 from cloudpub_models.connection.url import DatabaseUrl, parse_url
 from cloudpub_models.entity.binding import current_database, names_of_databases, unconnected
-from cloudpub_models.errors import ConfigurationError, InvalidQueryError, InvalidValueError, MigrationError
+from cloudpub_models.errors import InvalidQueryError, InvalidValueError, MigrationError
 from cloudpub_models.sql.dialects import dialect_named
 from cloudpub_models.sql.identifiers import shown
 from cloudpub_models.sql.remembering import made_on_first_use
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[[], object])
 
-URL_VARIABLE = "CLOUDPUB_DATABASE_URL"
-
 _log = logging.getLogger("cloudpub_models.queries")
 
 
@@ -75,7 +73,8 @@ class Database(_PeeweeDatabase):
 
     Args:
         url: ``sqlite:///:memory:``, ``sqlite:///file.db`` or a libpq URI; ``None`` reads ``$CLOUDPUB_DATABASE_URL``
-            when the database is first used.
+            when the database is first used, and beside it the options ``replicas`` and ``history``, where they are not
+            given, from ``$CLOUDPUB_REPLICA_URLS`` and ``$CLOUDPUB_HISTORY_URLS``, with spaces between URLs.
         components: the sets of tables that are used with it, beside the platform's.
         platform: whether the platform's tables are there too.
         options: see ``DatabaseOptions``; all times are seconds.
@@ -109,7 +108,8 @@ class Database(_PeeweeDatabase):
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
-        self._options = Options.from_keywords(dict(options))
+        self._given = dict(options)
+        self._options = Options.from_keywords(self._given)
         self.requires_owner = self._options.require_owner
         self.has_row_security = self._options.row_security
         self.reads_rollups = self._options.rollups
@@ -204,7 +204,7 @@ class Database(_PeeweeDatabase):
         """Point this object at a database, closing the one that was open.
 
         Args:
-            url: as for ``Database``; ``None`` reads ``$CLOUDPUB_DATABASE_URL``.
+            url: as for ``Database``; ``None`` reads the environment now.
             components: as for ``Database``.
             platform: as for ``Database``.
             options: as for ``Database``.
@@ -218,8 +218,12 @@ class Database(_PeeweeDatabase):
         >>> Database().initialize("sqlite:///:memory:", busy_timeout=3)
         Database('sqlite:///:memory:')
         """
-        parsed = parse_url(url) if url is not None else _url_from_environment()
-        checked = Options.from_keywords(dict(options))
+        if url is None:
+            from cloudpub_models.connection.environment import servers_from_environment, url_from_environment
+
+            parsed, checked = url_from_environment(), Options.from_keywords({**servers_from_environment(), **options})
+        else:
+            parsed, checked = parse_url(url), Options.from_keywords(dict(options))
         with self._lock:
             self.close()
             self._name_components(components, platform)
@@ -324,6 +328,12 @@ class Database(_PeeweeDatabase):
         with self._lock:
             found: tuple[Database, ...] | None = vars(self).get("history_servers")
             if found is None:
+                if self._url is None:
+                    from cloudpub_models.connection.environment import names_database
+
+                    if not names_database():
+                        return ()
+                self._known_url()
                 found = vars(self)["history_servers"] = tuple(map(self._server_at, self._options.history))
                 self._tell_listeners()
             return found
@@ -1054,7 +1064,12 @@ class Database(_PeeweeDatabase):
     def _known_url(self) -> DatabaseUrl:
         if self._url is None:
             with self._lock:
-                self._url = self._url or _url_from_environment()
+                if self._url is None:
+                    from cloudpub_models.connection.environment import servers_from_environment, url_from_environment
+
+                    url = url_from_environment()
+                    self._options = Options.from_keywords(servers_from_environment() | self._given)
+                    self._url = url
         return self._url
 
     def _opened(self) -> Engine | None:
@@ -1088,14 +1103,3 @@ def _free_locks_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_locks_in_child)
-
-
-def _url_from_environment() -> DatabaseUrl:
-    url = os.environ.get(URL_VARIABLE, "")
-    if not url:
-        raise ConfigurationError(
-            "expected the URL of a database; got none: call database.initialize('postgresql://…' or "
-            "'sqlite:///file.db'), "
-            f"or set ${URL_VARIABLE}"
-        )
-    return parse_url(url)

@@ -14,8 +14,8 @@ from typing import Any
 
 from cloudpub_models.component import Component, project_components
 from cloudpub_models.connection import Database
-from cloudpub_models.connection.database import URL_VARIABLE
 from cloudpub_models.connection.default import database as default_database
+from cloudpub_models.connection.environment import URL_VARIABLE, VARIABLES
 from cloudpub_models.connection.url import MEMORY_URL
 from cloudpub_models.errors import InvalidQueryError
 from cloudpub_models.schema.drift.definition import create_all
@@ -27,9 +27,10 @@ def default_database_at(url: str) -> Iterator[Database]:
 
     What ``on_query`` has called before hears nothing of the block, and what the block has it call nothing afterwards.
 
-    ``$CLOUDPUB_DATABASE_URL`` names the test's database too, so that neither code under test that reads it nor a
-    process that it starts finds its way to another one. A program's own ``database.initialize()`` is checked and points
-    at the test's database as well; ``close()`` closes nothing that would be lost with it.
+    ``$CLOUDPUB_DATABASE_URL`` names the test's database too, and nothing names servers beside it, so that neither code
+    under test that reads the environment nor a process that it starts finds its way to another one. A program's own
+    ``database.initialize()`` is checked and points at the test's database as well; ``close()`` closes nothing that
+    would be lost with it.
 
     Raises:
         InvalidQueryError: at the end, where the block has left a transaction open.
@@ -39,7 +40,7 @@ def default_database_at(url: str) -> Iterator[Database]:
     'sqlite'
     """
     kept = dict(vars(default_database))
-    named = os.environ.get(URL_VARIABLE)
+    named = {variable: os.environ.pop(variable, None) for variable in VARIABLES}
     # It may be lent to a test already, which is lent another one here.
     for name in ("engine", *_lent(MEMORY_URL)):
         vars(default_database).pop(name, None)
@@ -58,8 +59,7 @@ def default_database_at(url: str) -> Iterator[Database]:
             vars(default_database).clear()
             vars(default_database).update(kept)
             os.environ.pop(URL_VARIABLE, None)
-            if named is not None:
-                os.environ[URL_VARIABLE] = named
+            os.environ.update({variable: value for variable, value in named.items() if value is not None})
 
 
 @contextmanager

@@ -32,14 +32,16 @@ PASSING = (ConnectionFailedError, ConnectionLostError, PoolTimeoutError, Retryab
 
 @app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
 def record_invocation(
-    uuid: str, called_at: str, function_uuid: str, status: str, duration_ms: int | None = None
+    uuid: str, called_at: str, function_uuid: str, status: str, duration_ms: int | None = None, seen: str | None = None
 ) -> bool:
     """Record an invocation once, however often this is run; return whether it was recorded now.
 
     The caller makes the invocation's uuid and says when it was (ISO 8601, with an offset), so that both are the same
-    whenever the message is delivered.
+    whenever the message is delivered; and with ``seen=database.token()`` it says what it has seen written, so that a
+    read replica that does not have the function yet is not asked.
     """
-    with database.session():  # one unit of work: one connection, known to be alive when it begins
+    # One unit of work: one connection, known to be alive when it begins.
+    with database.at_least(seen), database.session():
         function = managers.functions.get_by_uuid(function_uuid)
         row: FunctionInvocationInsert = {
             "uuid": uuid,

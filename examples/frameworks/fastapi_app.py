@@ -6,12 +6,12 @@ CLOUDPUB_DATABASE_URL=postgresql://… fastapi run fastapi_app.py
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
@@ -63,48 +63,66 @@ def answer_error(_: Request, error: CloudpubError) -> JSONResponse:
     return JSONResponse(told, told["status"], headers, media_type=MEDIA_TYPE)
 
 
+# The header that says how far the reads of a request have to see, where read replicas answer.
+Seen = Annotated[str | None, Header()]
+
+
+def say_what_was_written(response: Response) -> None:
+    """Name what was written up to now in the header that the sender passes on with its next requests."""
+    with suppress(CloudpubError):  # what was written is kept, whether or not this can be found out
+        response.headers["Seen"] = database.token()
+
+
 # Endpoints are plain functions: FastAPI runs each in a thread of its own pool, where it may wait for the database.
 @app.get("/functions")
-def list_functions(cursor: str | None = None) -> FunctionPage:
+def list_functions(seen: Seen = None, cursor: str | None = None) -> FunctionPage:
     """Return a page of functions."""
-    with database.session():  # two statements, one connection
+    with database.at_least(seen), database.session():  # two statements, one connection
         page = managers.functions.paginate_after(cursor, 20, include=("user",))
     return FunctionPage(items=[FunctionDto.from_entity(function) for function in page.items], next=page.next_cursor)
 
 
 @app.get("/functions/{uuid}")
-def show_function(uuid: UUID) -> FunctionDto:
+def show_function(uuid: UUID, seen: Seen = None) -> FunctionDto:
     """Return a function."""
-    with database.session():
+    with database.at_least(seen), database.session():
         function = managers.functions.get_one({"uuid": uuid}, include=("user", "active_deployment"))
     return FunctionDto.from_entity(function)
 
 
-def own_rows(uuid: UUID) -> Managers:
+def own_rows(uuid: UUID, seen: Seen = None) -> Managers:
     """Return the managers of one user's rows; where users sign in, of the one who has."""
-    return managers.owned_by(uuid)
+    with database.at_least(seen):
+        return managers.owned_by(uuid)
 
 
 OwnRows = Annotated[Managers, Depends(own_rows)]
 
 
 @app.get("/users/{uuid}/functions/{function}")
-def show_own_function(mine: OwnRows, function: UUID) -> FunctionDto:
+def show_own_function(mine: OwnRows, function: UUID, seen: Seen = None) -> FunctionDto:
     """Return a function of a user; another's is none."""
-    return FunctionDto.from_entity(mine.functions.get_by_uuid(function))
+    with database.at_least(seen):
+        return FunctionDto.from_entity(mine.functions.get_by_uuid(function))
 
 
 @app.post("/users/{uuid}/functions", status_code=201)
-def make_function(mine: OwnRows, new: NewFunction) -> FunctionDto:
+def make_function(mine: OwnRows, new: NewFunction, response: Response) -> FunctionDto:
     """Make a function of a user."""
-    return FunctionDto.from_entity(mine.functions.insert(new.model_dump()))
+    function = mine.functions.insert(new.model_dump())
+    say_what_was_written(response)
+    return FunctionDto.from_entity(function)
 
 
 @app.post("/users/{uuid}/graphql")
-def answer_graphql(mine: OwnRows, uuid: UUID, asked: GraphqlRequest) -> dict[str, Any]:
+def answer_graphql(
+    mine: OwnRows, uuid: UUID, asked: GraphqlRequest, response: Response, seen: Seen = None
+) -> dict[str, Any]:
     """Answer a query of GraphQL with what is a user's."""
-    with database.session():  # a statement for each relation, one connection
-        return answer(mine, asked.query, asked.variables, requester=uuid, operation_name=asked.operation_name)
+    with database.at_least(seen), database.session():  # a statement for each relation, one connection
+        answered = answer(mine, asked.query, asked.variables, requester=uuid, operation_name=asked.operation_name)
+        say_what_was_written(response)
+    return answered
 
 
 @app.get("/users/{uuid}/graphql", include_in_schema=False)

@@ -5,16 +5,18 @@ CLOUDPUB_DATABASE_URL=postgresql://… flask --app flask_app run
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, g, jsonify, request, send_file
 
 from cloudpub_models import FunctionDto, database, managers
-from cloudpub_models.errors import CloudpubError
+from cloudpub_models.errors import CloudpubError, InvalidValueError
 from cloudpub_models.graphql import answer
 from cloudpub_models.http import MEDIA_TYPE, problem
+
+SEEN = "seen"  # the cookie that says how far a browser's reads have to see, where read replicas answer
 
 
 def create_app(url: str | None = None) -> Flask:
@@ -26,7 +28,16 @@ def create_app(url: str | None = None) -> Flask:
     @app.before_request
     def begin_session() -> None:
         g.unit_of_work = ExitStack()
+        with suppress(InvalidValueError):  # a cookie that somebody has changed asks for nothing
+            g.unit_of_work.enter_context(database.at_least(request.cookies.get(SEEN)))
         g.unit_of_work.enter_context(database.session())
+
+    @app.after_request
+    def say_what_was_written(response: Response) -> Response:
+        if request.method == "POST" and response.status_code < 400:
+            with suppress(CloudpubError):  # what was written is kept, whether or not this can be found out
+                response.set_cookie(SEEN, database.token(), max_age=60, httponly=True, samesite="Lax")
+        return response
 
     @app.teardown_request
     def end_session(_: BaseException | None) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cloudpub_models import Database, Managers
 from cloudpub_models.cli.application import application
+from cloudpub_models.connection.environment import VARIABLES
 
 Run = Callable[..., Result]
 
@@ -23,7 +24,7 @@ _built_once = functools.cache(get_command)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, no database in the environment, a terminal of 100 columns."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("CLOUDPUB_DATABASE_URL", "CLOUDPUB_HISTORY_URLS", "FORCE_COLOR", "TTY_COMPATIBLE"):
+    for variable in (*VARIABLES, "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path

@@ -22,9 +22,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from cloudpub_models import Function, Managers, User
+from cloudpub_models import Database, Function, Managers, User
 from cloudpub_models import database as default_database
 from cloudpub_models.errors import ConnectionLostError, InvalidQueryError, NotFoundError
+from tests.faults.servers import Standby, migrated_server
 from tests.waiting import LONG_ENOUGH, wait_until
 from tests.work.databases import opened
 
@@ -403,6 +404,82 @@ def test_a_bug_is_500_and_tells_nothing(url: str, managers: Managers) -> None:
 
 def _bug() -> None:
     raise InvalidQueryError("functions has no column 'stauts'")
+
+
+# Read replicas, behind each of them
+
+
+def test_what_was_written_is_named_where_it_succeeded(ask: Ask, ada: User, backend: str) -> None:
+    functions = f"/users/{ada.uuid}/functions"
+    for status, named, request in [
+        (201, True, ("POST", functions)),
+        (409, False, ("POST", functions)),
+        (200, False, ("GET", "/functions")),
+    ]:
+        answered, _, headers = ask(*request, json={"name": "resize"})
+        assert answered == status
+        said = headers.get("Seen", headers.get("Set-Cookie", "").removeprefix("seen=").partition(";")[0])
+        assert ("Seen" in headers or "Set-Cookie" in headers) == named
+        assert bool(said) == (named and backend == "postgresql")
+
+
+@pytest.fixture(scope="module")
+def late_standby() -> Iterator[tuple[str, Standby]]:
+    """The URL of a primary, and a standby of it that replays nothing any more."""
+    primary = migrated_server()
+    standby = Standby(primary)
+    standby.execute("SELECT pg_wal_replay_pause()")
+    yield primary.url, standby
+    standby.remove()
+    primary.remove()
+
+
+@pytest.fixture
+def written_elsewhere(late_standby: tuple[str, Standby]) -> Iterator[tuple[str, str, str]]:
+    """A user and a function that another program has made, by their UUIDs, and the token that it has passed on."""
+    url, standby = late_standby
+    other = Database(url)
+    elsewhere = Managers(other)
+    user = elsewhere.users.insert({"email": f"{uuid4().hex}@example.com", "password_hash": "…"})
+    function = elsewhere.functions.insert({"user_id": user.id, "name": "resize"})
+    token = other.token()
+    other.close()
+    default_database.initialize(url, replicas=[standby.url], replica_max_lag=None)
+    yield str(user.uuid), str(function.uuid), token
+    default_database.close()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_a_request_reads_what_its_sender_has_seen(
+    framework: str, late_standby: tuple[str, Standby], written_elsewhere: tuple[str, str, str]
+) -> None:
+    url, standby = late_standby
+    user, function, token = written_elsewhere
+    path = f"/users/{user}/functions/{function}"
+    if framework == "flask":
+        client = load("flask_app").create_app(url).test_client()
+        default_database.initialize(url, replicas=[standby.url], replica_max_lag=None)
+        assert client.get(path).status_code == 404
+        for cookie, status in (("forged", 404), (token, 200)):
+            client.set_cookie("seen", cookie)
+            assert client.get(path).status_code == status
+        return
+    client = fastapi_client(load("fastapi_app").app)  # without its lifespan, which would migrate and be a write
+    assert client.get(path).status_code == 404
+    assert client.get(path, headers={"Seen": "forged"}).status_code == 422
+    assert client.get(path, headers={"Seen": token}).status_code == 200
+
+
+@pytest.mark.alone
+def test_a_task_reads_what_its_sender_has_seen(
+    celery_tasks: ModuleType, written_elsewhere: tuple[str, str, str]
+) -> None:
+    _, function, token = written_elsewhere
+    record = celery_tasks.record_invocation
+    with pytest.raises(NotFoundError):
+        record.delay(str(uuid4()), CALLED_AT, function, "success").get()
+    assert record.delay(str(uuid4()), CALLED_AT, function, "success", seen=token).get() is True
 
 
 # A notebook

@@ -108,7 +108,13 @@ def test_the_default_database_is_afterwards_what_it_was(run, monkeypatch):
     database.raw_execute("CREATE TABLE mine (id INTEGER)")
     told = []
     stop = database.on_query(told.append)
-    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", "sqlite:///elsewhere.db")
+    named = {
+        "CLOUDPUB_DATABASE_URL": "sqlite:///elsewhere.db",
+        "CLOUDPUB_REPLICA_URLS": "postgresql://b/cloud",
+        "CLOUDPUB_HISTORY_URLS": "postgresql://h1/cloud postgresql://h2/cloud",
+    }
+    for variable, value in named.items():
+        monkeypatch.setenv(variable, value)
     code = """
 import os
 
@@ -118,6 +124,8 @@ def test_it(cloudpub_database):
 
 def test_code_that_initializes_by_itself_stays_away_from_other_databases(cloudpub_database):
     assert database.initialize().url == os.environ["CLOUDPUB_DATABASE_URL"] == "sqlite:///:memory:"
+    assert database.history_servers == ()
+    assert not {"CLOUDPUB_REPLICA_URLS", "CLOUDPUB_HISTORY_URLS"} & {*os.environ}
 
 def test_another_database(cloudpub_database):
     database.initialize("sqlite:///other.db").ping()
@@ -130,7 +138,7 @@ def test_another_database(cloudpub_database):
     finally:
         stop()
         database.close()
-    assert os.environ["CLOUDPUB_DATABASE_URL"] == "sqlite:///elsewhere.db"
+    assert {variable: os.environ.get(variable) for variable in named} == named
 
 
 @pytest.mark.parametrize("fixture", ["cloudpub_database", "cloudpub_postgres"])

@@ -33,7 +33,7 @@ from cloudpub_models.component import (
     with_what_they_are_after,
 )
 from cloudpub_models.connection import Database
-from cloudpub_models.connection.database import URL_VARIABLE
+from cloudpub_models.connection.environment import HISTORY_VARIABLE, REPLICAS_VARIABLE, URL_VARIABLE, urls_in
 from cloudpub_models.connection.url import MEMORY_URL, parse_url
 from cloudpub_models.errors import ConfigurationError, did_you_mean
 from cloudpub_models.manager.columns.table import Table, table_of
@@ -43,9 +43,6 @@ from cloudpub_models.sql.identifiers import shown
 APPLICATION_NAME = "cloudpub command"
 LOCAL_FILE = "cloudpub.db"
 LOCAL_URL = f"sqlite:///{LOCAL_FILE}"
-
-# URLs with spaces between them, which none has.
-HISTORY_VARIABLE = "CLOUDPUB_HISTORY_URLS"
 
 DatabaseOption = Annotated[
     str | None,
@@ -61,7 +58,8 @@ HistoryOption = Annotated[
     repeatable(
         "--history",
         "URL",
-        f"A server that has logs and invocations, where several do; may be repeated. Else ${HISTORY_VARIABLE}.",
+        f"A server that has logs and invocations, where several do; may be repeated. Else, beside ${URL_VARIABLE}, "
+        f"${HISTORY_VARIABLE}.",
     ),
 ]
 ComponentOption = Annotated[
@@ -113,6 +111,11 @@ class Target:
     def url(self) -> str | None:
         """The URL that the options or else the environment name."""
         return (os.environ.get(URL_VARIABLE) or None) if self.database is None else self.database
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The read replicas that the environment names, where it names the database too."""
+        return urls_in(REPLICAS_VARIABLE) if self.database is None else ()
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
@@ -209,7 +212,8 @@ class Target:
         named = parse_url(url)
         if replicas and not dialect_named(named.dialect).replicas:
             raise ConfigurationError(
-                f"expected a PostgreSQL database beside --replica; got {named.masked}, which has none: leave it out"
+                f"expected a PostgreSQL database beside --replica or ${REPLICAS_VARIABLE}; got {named.masked}, which "
+                "has none: leave it out"
             )
         missing = named.file is not None and not Path(named.file).exists()
         # A command is used by one person who waits for it: no limit on a statement's time but theirs, nor on the time
@@ -285,12 +289,13 @@ def takes_target(
         def run(*, context: typer.Context, **given: Any) -> None:
             outer = context.obj if isinstance(context.obj, Target) else Target()
             url, components, place = given.pop("database"), given.pop("component"), given.pop("directory", None)
+            database = outer.database if url is None else url
             servers = (*outer.history, *(given.pop("history", None) or ()))
-            if history and not servers:
-                servers = tuple(os.environ.get(HISTORY_VARIABLE, "").split())
+            if history and not servers and database is None:
+                servers = urls_in(HISTORY_VARIABLE)
             names = [each for each in components or () if scripts and re.fullmatch(r"\w+", each)]
             context.obj = Target(
-                outer.database if url is None else url,
+                database,
                 (*outer.references, *(each for each in components or () if each not in names)),
                 (*outer.names, *names),
                 outer.directory if place is None else place,

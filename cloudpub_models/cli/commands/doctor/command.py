@@ -26,6 +26,7 @@ from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import data_console, print_note
 from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
+from cloudpub_models.connection.environment import REPLICAS_VARIABLE, URL_VARIABLE
 from cloudpub_models.errors import CloudpubError
 from cloudpub_models.sql.identifiers import printable
 
@@ -34,7 +35,11 @@ _SLOW_ROUND_TRIP_SECONDS = 0.02
 _STYLES = {Level.OK: "green", Level.NOTICE: "cyan", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 ReplicaOption = Annotated[
     list[str] | None,
-    repeatable("--replica", "URL", "A read replica of it, to be examined with it; may be repeated."),
+    repeatable(
+        "--replica",
+        "URL",
+        f"A read replica, to be examined too; may be repeated. Else, beside ${URL_VARIABLE}, ${REPLICAS_VARIABLE}.",
+    ),
 ]
 
 
@@ -47,7 +52,7 @@ def doctor(target: Target, replica: ReplicaOption = None, as_json: JsonOption = 
     Exit code: 0; 1 when something is an error.
     """
     # What it looks at is the tables, on main too, where those of history have no rows.
-    with target.opened(replicas=replica or ()) as database, database.engine.with_all_tables():
+    with target.opened(replicas=replica or target.replicas) as database, database.engine.with_all_tables():
         found = list(examine(database, target.meant))
         url = database.url
     if as_json:

@@ -363,13 +363,26 @@ def test_a_check_that_may_not_be_made_is_a_warning(run: Run, url: str, monkeypat
     assert "could not be examined" in worse_than_ok(findings(run, url))["indexes", "warning"]
 
 
+NO_REPLICAS = (
+    "error: expected a PostgreSQL database beside --replica or $CLOUDPUB_REPLICA_URLS; got sqlite:///demo.db, which "
+    "has none: leave it out\n"
+)
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_file_has_no_replicas(run: Run, url: str) -> None:
     result = run("doctor", "--database", url, "--replica", "postgresql://b/cloud")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == (
-        "error: expected a PostgreSQL database beside --replica; got sqlite:///demo.db, which has none: leave it out\n"
-    )
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", NO_REPLICAS)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_replicas_of_the_environment_are_those_of_its_database(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDPUB_REPLICA_URLS", "postgresql://b/cloud")
+    assert run("doctor", "--database", url).exit_code == 0
+    monkeypatch.setenv("CLOUDPUB_DATABASE_URL", url)
+    assert run("doctor").stderr == NO_REPLICAS
 
 
 def test_levels_are_in_order() -> None:
