@@ -37,6 +37,8 @@ from cloudpub_models.schema.partitions.statements import (
     literal,
     lock,
     other_owner,
+    values_of,
+    within,
 )
 from cloudpub_models.schema.statements import fetch, run
 from cloudpub_models.sql.dialects import POSTGRESQL
@@ -124,7 +126,7 @@ def _make_index(database: peewee.Database, table: PartitionedTable, key: Key) ->
 
 def _add_check(database: peewee.Database, table: PartitionedTable, check: str, until: datetime) -> None:
     lock(database, table)
-    condition = f"{POSTGRESQL.quote(table.column)} < {literal(until)}"
+    condition = within(table.column, None, until)
     run(
         database,
         f"ALTER TABLE {table.quoted} ADD CONSTRAINT {POSTGRESQL.quote(check)} CHECK ({condition}) NOT VALID",
@@ -179,7 +181,7 @@ def _change_places(
         send(database, statement)
     run(
         database,
-        f"ALTER TABLE {table.quoted} ATTACH PARTITION {quoted_past} FOR VALUES FROM (MINVALUE) TO ({literal(until)})",
+        f"ALTER TABLE {table.quoted} ATTACH PARTITION {quoted_past} {values_of(None, until)}",
     )
     run(database, f"ALTER TABLE {quoted_past} DROP CONSTRAINT {POSTGRESQL.quote(check)}")
     give_to(database, create_partition(database, table, FUTURE, until, None), owner)

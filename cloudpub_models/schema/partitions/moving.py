@@ -4,10 +4,12 @@ For tables that cannot simply become a partition, as those whose ids are to have
 rows that are there in partitions of their own time. It takes the room of the table once more, and the time to write it.
 Nobody waits but for the moments in which triggers are made and names are changed.
 
-In this order: an empty table with all that the old one has; triggers that note what is changed (see ``journal``); the
-rows, so many at a time, each time with what was noted since, as of one moment; the references, once the copy is equal
-and kept so; the end of every transaction that is older than that; the names. What an interrupted run has left is
-dropped by the next one.
+In this order: an empty table with all that the old one has, and another one without references for the copy; triggers
+that note what is changed (see ``journal``); the rows, so many at a time, each time with what was noted since, as of one
+moment; once the copy is equal and kept so, its partitions, a few at a time, get references that are proved, and are
+given to the first of the two tables, since to give references to all of them at once would keep others out of the
+tables to which they lead for too long; the end of every transaction that is older than that; the names. What an
+interrupted run has left is dropped by the next one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import peewee
 
 from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.errors import CloudpubError, ConfigurationError, MigrationError, RefusedQueryError
+from cloudpub_models.schema.catalogue.catalogue import Partition
 from cloudpub_models.schema.catalogue.postgresql import read_partitions
 from cloudpub_models.schema.migrations.run import MigrationRun
 from cloudpub_models.schema.partitions.definition import (
@@ -48,6 +51,8 @@ from cloudpub_models.schema.partitions.statements import (
     lock,
     lock_referenced,
     other_owner,
+    values_of,
+    within,
     written_columns,
 )
 from cloudpub_models.schema.row_security import POLICY
@@ -57,8 +62,8 @@ from cloudpub_models.sql.dialects import POSTGRESQL
 _ROWS_AT_ONCE = 10_000
 # What is left to be made up for while writers wait.
 _FEW_ROWS = 1_000
-# Each takes some milliseconds, in which writers of another table wait.
-_PARTITIONS_AT_ONCE = 4
+# Each takes some milliseconds, in which others wait.
+_PARTITIONS_AT_ONCE = 2
 _PATIENCE_SECONDS = 60.0
 
 _SEES_ALL = "REPEATABLE READ"
@@ -122,21 +127,23 @@ def move(
     _require_movable(database, table)
     journal = Journal(table, next(key.columns[0] for key in keys_of(database, table) if key.is_primary))
     old = table.partition_name("old")
-    for name in (journal.name, journal.copy, old):
+    for name in (journal.name, journal.copy, journal.whole, old):
         if fetch_value(database, _THERE, (POSTGRESQL.quote(name),)):
             raise ConfigurationError(
                 f"expected no table {name}, which copying {table.name} needs; got one: give it another name"
             )
     definition = _definition(database, table)
     try:
-        migration.step(partial(_make_copy, database, journal, widens))
+        migration.step(partial(_make_whole, database, journal, widens))
+        migration.step(partial(_make_copy, database, journal))
         migration.step(partial(_make_partitions, database, journal, width, ranges))
         migration.step(partial(_begin_noting, database, journal))
         _copy(database, migration, journal)
+        migration.step_by_itself(partial(run, database, f"VACUUM {POSTGRESQL.quote(journal.copy)}"))
+        since = _catch_up(database, migration, journal)
+        _give_partitions(database, migration, journal, since)
         # What the server knows of tables it does not have by itself of one with partitions.
-        migration.step_by_itself(partial(run, database, f"VACUUM (ANALYZE) {POSTGRESQL.quote(journal.copy)}"))
-        _catch_up(database, migration, journal, first=True)
-        _add_references(database, migration, journal)
+        migration.step_by_itself(partial(run, database, f"ANALYZE {POSTGRESQL.quote(journal.whole)}"))
         while True:
             migration.step_by_itself(partial(_outwait, database, journal))
             try:
@@ -146,7 +153,7 @@ def move(
                 break
             except _BehindError:
                 # Transactions that are over by now have noted what they changed.
-                _catch_up(database, migration, journal, first=False)
+                migration.step(partial(_make_up_again, database, journal), _SEES_WHAT_COMES)
     except BaseException as error:
         with suppress(peewee.PeeweeException, CloudpubError):
             clear(database, migration, table)
@@ -173,8 +180,9 @@ def clear(database: peewee.Database, migration: MigrationRun, table: Partitioned
     names = POSTGRESQL.pack_members(sorted(journal.triggers.values()))
     if fetch(database, _HAS_TRIGGERS, (table.quoted, names)):
         migration.step(partial(_end_noting, database, journal))
-    parts = [part.name for part in read_partitions(database, journal.copy)]
-    for name in (*parts, journal.copy, old):
+    copies = (journal.copy, journal.whole)
+    parts = [part.name for copy in copies for part in read_partitions(database, copy)]
+    for name in (*parts, *copies, old):
         if fetch_value(database, _THERE, (POSTGRESQL.quote(name),)):
             migration.step(partial(_drop, database, name))
     migration.step(partial(journal.drop, database))
@@ -209,23 +217,33 @@ def _require_unchanged(database: peewee.Database, table: PartitionedTable, defin
         )
 
 
-def _make_copy(database: peewee.Database, journal: Journal, widens: bool) -> None:
-    """Make an empty table with all that the old one has but for its references; and the journal."""
-    table, copy = journal.table, POSTGRESQL.quote(journal.copy)
+def _make_whole(database: peewee.Database, journal: Journal, widens: bool) -> None:
+    """Make an empty table with all that the old one has; and the journal."""
+    table, whole = journal.table, POSTGRESQL.quote(journal.whole)
     journal.make(database)
     run(
         database,
-        f"CREATE TABLE {copy} (LIKE {table.quoted} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE "
+        f"CREATE TABLE {whole} (LIKE {table.quoted} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE "
         f"INCLUDING COMPRESSION INCLUDING COMMENTS) PARTITION BY RANGE ({POSTGRESQL.quote(table.column)})",
     )
     if widens:
-        run(database, f"ALTER TABLE {copy} ALTER COLUMN {POSTGRESQL.quote(journal.key)} TYPE BIGINT")
-    made = [key.statement(copy, name) for key, name in _named(keys_of(database, table), journal.copy)]
-    made += [index.statement(copy, name) for index, name in _named(indexes_of(database, table), journal.copy)]
-    made += [check.statement(copy) for check in constraints_of(database, table) if not check.is_reference]
+        run(database, f"ALTER TABLE {whole} ALTER COLUMN {POSTGRESQL.quote(journal.key)} TYPE BIGINT")
+    made = [key.statement(whole, name) for key, name in _named(keys_of(database, table), journal.whole)]
+    made += [index.statement(whole, name) for index, name in _named(indexes_of(database, table), journal.whole)]
+    constraints = constraints_of(database, table)
+    made += [each.statement(whole) for each in constraints if not each.is_reference]
     for statement in made:
         send(database, statement)
-    give_to(database, journal.copy, other_owner(database, table.name))
+    give_to(database, journal.whole, other_owner(database, table.name))
+    _add_references(database, journal, [each.statement(whole) for each in constraints if each.is_reference])
+
+
+def _make_copy(database: peewee.Database, journal: Journal) -> None:
+    """Make a table with all that the empty one has but for its references."""
+    whole, copy = POSTGRESQL.quote(journal.whole), POSTGRESQL.quote(journal.copy)
+    column = POSTGRESQL.quote(journal.table.column)
+    run(database, f"CREATE TABLE {copy} (LIKE {whole} INCLUDING ALL) PARTITION BY RANGE ({column})")
+    give_to(database, journal.copy, other_owner(database, journal.table.name))
 
 
 def _named(parts: Sequence[Any], table: str) -> Iterator[tuple[Any, str]]:
@@ -238,7 +256,15 @@ def _make_partitions(database: peewee.Database, journal: Journal, width: Width, 
     table, owner = journal.table, other_owner(database, journal.table.name)
     limits = [(PAST, None, ranges[0].begin), *((label_of(each.begin, width), *each) for each in ranges)]
     for label, begin, end in (*limits, (FUTURE, ranges[-1].end, None)):
-        give_to(database, create_partition(database, table, label, begin, end, of=journal.copy), owner)
+        name = create_partition(database, table, label, begin, end, of=journal.copy)
+        # So that nobody has to wait for its rows to be read when it becomes another table's.
+        check = f"ADD CONSTRAINT {_check(table)} CHECK ({within(table.column, begin, end)})"
+        run(database, f"ALTER TABLE {POSTGRESQL.quote(name)} {check}")
+        give_to(database, name, owner)
+
+
+def _check(table: PartitionedTable) -> str:
+    return POSTGRESQL.quote(table.partition_name("check"))
 
 
 def _begin_noting(database: peewee.Database, journal: Journal) -> None:
@@ -280,8 +306,8 @@ def _copy_more(database: peewee.Database, journal: Journal, latest: int | None, 
     return int(farthest) if number == _ROWS_AT_ONCE else last
 
 
-def _catch_up(database: peewee.Database, migration: MigrationRun, journal: Journal, *, first: bool) -> None:
-    """Make the copy equal, from when on, after the first time, it stays so but for what older transactions do.
+def _catch_up(database: peewee.Database, migration: MigrationRun, journal: Journal) -> str:
+    """Make the copy equal, and return since when it stays so but for what older transactions do.
 
     Raises:
         MigrationError: more is written than can be made up for.
@@ -289,8 +315,7 @@ def _catch_up(database: peewee.Database, migration: MigrationRun, journal: Journ
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            migration.step(partial(_become_equal, database, journal, first), _SEES_WHAT_COMES)
-            return
+            return migration.step(partial(_become_equal, database, journal), _SEES_WHAT_COMES)
         except _BehindError as error:
             if time.monotonic() >= deadline:
                 raise MigrationError(
@@ -300,36 +325,53 @@ def _catch_up(database: peewee.Database, migration: MigrationRun, journal: Journ
         migration.step(partial(journal.make_up, database, "true"), _SEES_ALL)
 
 
-def _become_equal(database: peewee.Database, journal: Journal, first: bool) -> None:
+def _become_equal(database: peewee.Database, journal: Journal) -> str:
     keep_writers_out(database, journal.table)
-    # Later, while changes are written at once, it is only safe with writers kept out.
-    if first and journal.is_longer_than(database, _FEW_ROWS):
+    if journal.is_longer_than(database, _FEW_ROWS):
         raise _BehindError
     journal.make_up(database, "true")
-    if first:
-        journal.write_at_once(database)
+    return journal.write_at_once(database)
 
 
-def _add_references(database: peewee.Database, migration: MigrationRun, journal: Journal) -> None:
-    """Add the references, without reading rows while others are kept out of the tables to which they refer."""
+def _make_up_again(database: peewee.Database, journal: Journal) -> None:
+    # While changes are written at once, it is only safe with writers kept out.
+    keep_writers_out(database, journal.table)
+    journal.make_up(database, "true", journal.whole)
+
+
+def _give_partitions(database: peewee.Database, migration: MigrationRun, journal: Journal, since: str) -> None:
+    """Give the whole the copy's partitions, whose rows are not read while others are kept out of anything."""
     references = [each for each in constraints_of(database, journal.table) if each.is_reference]
-    parts = [POSTGRESQL.quote(part.name) for part in read_partitions(database, journal.copy)]
-    for reference in references:
-        for begin in range(0, len(parts), _PARTITIONS_AT_ONCE):
-            some = parts[begin : begin + _PARTITIONS_AT_ONCE]
-            added = [f"{reference.statement(part)} NOT VALID" for part in some]
-            migration.step(partial(_add, database, journal, added))
-        for part in parts:
+    parts = read_partitions(database, journal.copy)
+    for begin in range(0, len(parts), _PARTITIONS_AT_ONCE):
+        some = parts[begin : begin + _PARTITIONS_AT_ONCE]
+        named = [(POSTGRESQL.quote(part.name), reference) for part in some for reference in references]
+        added = [f"{reference.statement(part)} NOT VALID" for part, reference in named]
+        migration.step(partial(_add_references, database, journal, added))
+        for part, reference in named:
             validate = f"ALTER TABLE {part} VALIDATE CONSTRAINT {POSTGRESQL.quote(reference.name)}"
             migration.step(partial(run, database, validate))
-        migration.step(partial(_add, database, journal, [reference.statement(POSTGRESQL.quote(journal.copy))]))
+        migration.step(partial(_give, database, journal, since, some), _SEES_WHAT_COMES)
 
 
-def _add(database: peewee.Database, journal: Journal, references: Sequence[str]) -> None:
+def _add_references(database: peewee.Database, journal: Journal, references: Sequence[str]) -> None:
     allow_no_wait(database)
     lock_referenced(database, journal.table.name, "SHARE ROW EXCLUSIVE")
     for statement in references:
         send(database, statement)
+
+
+def _give(database: peewee.Database, journal: Journal, since: str, parts: Sequence[Partition]) -> None:
+    """Give the whole the first partitions that the copy has, and have changes written accordingly."""
+    copy, whole = POSTGRESQL.quote(journal.copy), POSTGRESQL.quote(journal.whole)
+    # What each partition's own reference has left with the table to which it leads, goes.
+    keep_writers_out(database, journal.table, "ACCESS EXCLUSIVE")
+    for part in parts:
+        name = POSTGRESQL.quote(part.name)
+        run(database, f"ALTER TABLE {copy} DETACH PARTITION {name}")
+        run(database, f"ALTER TABLE {whole} ATTACH PARTITION {name} {values_of(part.begin, part.end)}")
+        run(database, f"ALTER TABLE {name} DROP CONSTRAINT {_check(journal.table)}")
+    journal.write_into_both(database, since, parts[-1].end)
 
 
 def _outwait(database: peewee.Database, journal: Journal) -> None:
@@ -350,8 +392,8 @@ def _outwait(database: peewee.Database, journal: Journal) -> None:
 def _change_places(
     database: peewee.Database, journal: Journal, definition: tuple[Any, ...], old: str, widens: bool
 ) -> None:
-    """Give the copy the name of the table, and all that goes with the name: in one transaction."""
-    table, copy, quoted_old = journal.table, POSTGRESQL.quote(journal.copy), POSTGRESQL.quote(old)
+    """Give the whole the name of the table, and all that goes with the name: in one transaction."""
+    table, whole, quoted_old = journal.table, POSTGRESQL.quote(journal.whole), POSTGRESQL.quote(old)
     # What the table has is read before others are kept out.
     hold_still(database, table)
     own_triggers = frozenset(journal.triggers.values())
@@ -361,7 +403,7 @@ def _change_places(
     rest = rest_of(database, table)
     statistics = fetch(database, _STATISTICS, (table.quoted,))
     sequence = fetch_value(database, "SELECT pg_get_serial_sequence(%s, %s)", (table.quoted, journal.key))
-    named = [*_named(keys_of(database, table), journal.copy), *_named(indexes_of(database, table), journal.copy)]
+    named = [*_named(keys_of(database, table), journal.whole), *_named(indexes_of(database, table), journal.whole)]
 
     lock(database, table)
     if journal.is_longer_than(database, 0):
@@ -373,7 +415,7 @@ def _change_places(
     journal.end(database, old)
     for name in triggers:
         run(database, f"DROP TRIGGER {POSTGRESQL.quote(name)} ON {quoted_old}")
-    run(database, f"ALTER TABLE {copy} RENAME TO {table.quoted}")
+    run(database, f"ALTER TABLE {whole} RENAME TO {table.quoted}")
     for part, name in named:
         run(database, f"ALTER INDEX {POSTGRESQL.quote(name)} RENAME TO {POSTGRESQL.quote(part.name)}")
     made = [statement for pair in statistics for statement in pair]

@@ -71,6 +71,27 @@ def literal(moment: datetime) -> str:
     return f"'{moment:%Y-%m-%d %H:%M:%S.%f}+00'"
 
 
+def values_of(begin: datetime | None, end: datetime | None) -> str:
+    """Return a partition's bounds as statements that make or attach it have them.
+
+    >>> values_of(None, datetime(2026, 11, 30))
+    "FOR VALUES FROM (MINVALUE) TO ('2026-11-30 00:00:00.000000+00')"
+    """
+    first, last = literal(begin) if begin else "MINVALUE", literal(end) if end else "MAXVALUE"
+    return f"FOR VALUES FROM ({first}) TO ({last})"
+
+
+def within(column: str, begin: datetime | None, end: datetime | None) -> str:
+    """Return the condition that rows of a range meet.
+
+    >>> within("timestamp", datetime(2026, 11, 30), None)
+    "timestamp >= '2026-11-30 00:00:00.000000+00'"
+    """
+    quoted = POSTGRESQL.quote(column)
+    conditions = [f"{quoted} {sign} {literal(moment)}" for sign, moment in ((">=", begin), ("<", end)) if moment]
+    return " AND ".join(conditions) or "true"
+
+
 def other_owner(database: peewee.Database, table: str) -> str | None:
     """Return who owns a table, where that is another role than the one that is connected."""
     found = fetch(database, _OTHER_OWNER, (POSTGRESQL.quote(table),))
@@ -102,13 +123,8 @@ def create_partition(
         end: up to when its rows are; ``None`` for those of any time from its begin.
         of: what the table is called for now, where that is not its name.
     """
-    name = table.partition_name(label)
-    first, last = literal(begin) if begin else "MINVALUE", literal(end) if end else "MAXVALUE"
-    whole = POSTGRESQL.quote(of or table.name)
-    run(
-        database,
-        f"CREATE TABLE {POSTGRESQL.quote(name)} PARTITION OF {whole} FOR VALUES FROM ({first}) TO ({last})",
-    )
+    name, whole = table.partition_name(label), POSTGRESQL.quote(of or table.name)
+    run(database, f"CREATE TABLE {POSTGRESQL.quote(name)} PARTITION OF {whole} {values_of(begin, end)}")
     return name
 
 
@@ -137,14 +153,21 @@ def allow_no_wait(database: peewee.Database, milliseconds: int = _LOCK_MILLISECO
     run(database, f"SET LOCAL lock_timeout = '{milliseconds}ms'")
 
 
-def keep_writers_out(database: peewee.Database, table: PartitionedTable) -> None:
+def keep_writers_out(database: peewee.Database, table: PartitionedTable, referenced: str | None = None) -> None:
     """Have nobody write a table, if that can be had at once; whoever reads it goes on.
+
+    Args:
+        database: the database.
+        table: the table.
+        referenced: what the server calls the lock that the tables get to which it refers.
 
     Raises:
         LockNotAvailableError: somebody writes it for longer.
     """
     hold_still(database, table)
     allow_no_wait(database)
+    if referenced is not None:
+        lock_referenced(database, table.name, referenced)
     run(database, f"LOCK TABLE {table.quoted} IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -185,17 +208,13 @@ def move_rows(database: peewee.Database, source: str, targets: Sequence[tuple[st
         targets: the others, in the order of their ranges, the one without a range last.
         column: the column that the ranges are of.
     """
-    quoted, name = POSTGRESQL.quote(column), POSTGRESQL.quote(source)
-    columns = written_columns(database, source)
-    end = None
+    name, columns = POSTGRESQL.quote(source), written_columns(database, source)
+    edge = None
     for target, each in targets:
-        begins = literal(each.begin) if each else literal(end) if end else None
-        conditions = [f"{quoted} >= {begins}"] if begins else []
-        if each:
-            conditions.append(f"{quoted} < {literal(each.end)}")
-            end = each.end
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        begin, end = each or (edge, None)
+        edge = end
         run(
             database,
-            f"INSERT INTO {POSTGRESQL.quote(target)} ({columns}) SELECT {columns} FROM {name}{where}",  # noqa: S608 - quoted
+            f"INSERT INTO {POSTGRESQL.quote(target)} ({columns}) SELECT {columns} FROM {name} "  # noqa: S608 - quoted
+            f"WHERE {within(column, begin, end)}",
         )

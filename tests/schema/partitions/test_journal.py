@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -108,6 +108,51 @@ def test_changes_are_written_at_once(lines: Managers, database: Database, resize
     assert is_equal(database)
     assert lines.functions.delete_by_id(resize.id)
     assert is_equal(database)
+
+
+def test_changes_are_written_where_their_rows_are(
+    lines: Managers, database: Database, resize: Function, journal: Journal
+) -> None:
+    edge = lines.function_logs.get_by_id(50).timestamp
+    database.raw_execute("CREATE TABLE function_logs_p_whole (LIKE function_logs)")
+    copies = (("whole", "timestamp < @edge"), ("new", "timestamp >= @edge"))
+    with database.transaction():
+        since = journal.write_at_once(database.engine)
+        database.raw_execute(
+            f"INSERT INTO function_logs_p_whole SELECT * FROM function_logs WHERE {copies[0][1]}", {"edge": edge}
+        )
+        database.raw_execute(f"DELETE FROM function_logs_p_new WHERE {copies[0][1]}", {"edge": edge})
+        journal.write_into_both(database.engine, since, edge)
+
+    def is_equal() -> bool:
+        return all(
+            database.raw_query_all(f"SELECT * FROM function_logs_p_{name} ORDER BY id")
+            == database.raw_query_all(f"SELECT * FROM function_logs WHERE {condition} ORDER BY id", {"edge": edge})
+            for name, condition in copies
+        )
+
+    change(lines, resize)
+    lines.function_logs.update_by_id(99, {"message": "of the whole"})
+    # From the one to the other, and back.
+    for number, days in ((98, 1), (10, -200)):
+        lines.function_logs.update_by_id(number, {"timestamp": edge + timedelta(days=days)})
+    assert is_equal()
+    lines.function_logs.delete({"id": [2, 97, 98]})
+    assert is_equal()
+    assert noted(database) == []
+    with database.transaction():
+        database.raw_execute("INSERT INTO function_logs_p_whole SELECT * FROM function_logs_p_new")
+        database.raw_execute("DELETE FROM function_logs_p_new")
+        journal.write_into_both(database.engine, since, None)
+    change(lines, resize)
+    table, whole = [
+        database.raw_query_all(f"SELECT * FROM {name} ORDER BY id")
+        for name in ("function_logs", "function_logs_p_whole")
+    ]
+    assert table == whole
+    assert database.raw_query_all("SELECT 1 AS n FROM function_logs_p_new") == []
+    database.raw_execute("TRUNCATE function_logs")
+    assert database.raw_query_all("SELECT 1 AS n FROM function_logs_p_whole") == []
 
 
 def test_a_role_that_may_only_write_the_table(lines: Managers, database: Database, journal: Journal) -> None:

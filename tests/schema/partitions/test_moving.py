@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 
 DAY = timedelta(days=1)
 LEFT = """
-    SELECT relname::text AS name FROM pg_class WHERE relname ~ '_p_(new|old|journal)'
+    SELECT relname::text AS name FROM pg_class WHERE relname ~ '_p_(new|whole|old|journal)'
     UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname ~ '_p_.*_noted'
     UNION ALL SELECT proname::text FROM pg_proc WHERE proname ~ '_p_note'
 """
@@ -209,16 +209,19 @@ def when(database: Database, words: str, do: Callable[[], object]) -> Callable[[
 
 # From the first to the last, by what is sent in each of them.
 STEPS = {
-    "an empty table": "CREATE TABLE function_logs_p_new",
+    "an empty table": "CREATE TABLE function_logs_p_whole",
+    "a table for the copy": "CREATE TABLE function_logs_p_new",
     "its partitions": "CREATE TABLE function_logs_p_future",
     "the triggers": "ENABLE ALWAYS TRIGGER function_logs_p_truncate_noted",
     "some rows": "WITH copied AS",
     "what was noted": "DELETE FROM function_logs_p_journal",
-    "what is known of it": "VACUUM",
+    "room that is tidied": "VACUUM",
     "a copy that stays equal": "pg_visible_in_snapshot",
     "references": "NOT VALID",
     "references that hold": "VALIDATE CONSTRAINT",
-    "references of the whole": "ALTER TABLE function_logs_p_new ADD CONSTRAINT",
+    "some partitions of the whole": "DROP CONSTRAINT function_logs_p_check",
+    "the last partition of the whole": "ATTACH PARTITION function_logs_p_future",
+    "what is known of it": "ANALYZE function_logs_p_whole",
     "the end of older transactions": "CREATE INDEX CONCURRENTLY",
     "half of the names": "RENAME TO function_logs_p_old",
     "the names": "RENAME TO function_logs",
@@ -232,6 +235,7 @@ SOME_STEPS = (
     "some rows",
     "a copy that stays equal",
     "references that hold",
+    "some partitions of the whole",
     "half of the names",
     "a table that goes",
 )
@@ -349,6 +353,9 @@ def test_what_is_changed_between_two_steps(
     other.database.close()
 
 
+ALONE = ("CONCURRENTLY", "VACUUM", "ANALYZE")
+
+
 def when_committed(database: Database, words: str, do: Callable[[], object]) -> Callable[[], None]:
     """Do something once, when a transaction is over in which a statement was run that has some words in it."""
     seen: list[str] = []
@@ -357,7 +364,7 @@ def when_committed(database: Database, words: str, do: Callable[[], object]) -> 
     def look(query: QueryEvent) -> None:
         if words in query.sql:
             seen.append(query.sql)
-        if seen and not done and (query.sql == "COMMIT" or "CONCURRENTLY" in query.sql or "VACUUM" in query.sql):
+        if seen and not done and (query.sql == "COMMIT" or any(word in query.sql for word in ALONE)):
             done.append(query.sql)
             do()
 
@@ -593,7 +600,7 @@ def test_rows_that_are_held_to_their_owners(narrow: Managers, database: Database
 
 
 def test_another_table_of_a_name_that_it_takes(narrow: Managers, database: Database) -> None:
-    for name in ("new", "old", "journal"):
+    for name in ("new", "whole", "old", "journal"):
         database.raw_execute(f"CREATE TABLE function_logs_p_{name} (id INTEGER)")
         with pytest.raises(errors.ConfigurationError, match=f"expected no table function_logs_p_{name}, which copying"):
             database.partition("function_logs")
@@ -644,6 +651,31 @@ def test_statements_that_were_prepared_go_on(narrow: Managers, database: Databas
         database.raw_execute("UPDATE function_logs SET id = 3000000000 WHERE id = 2")
         assert logs.get_by_id(3_000_000_000).message == "line 1"
     other.database.close()
+
+
+def test_few_partitions_are_given_at_once_and_no_row_is_read(narrow: Managers, database: Database) -> None:
+    """Whoever waits for that waits no longer for many partitions, or for large ones, than for few and small ones."""
+    reads = "SELECT sum(seq_tup_read) AS n FROM pg_stat_xact_user_tables WHERE relname LIKE 'function_logs_p_%'"
+    given, before, read = [0], 0, []
+
+    def watch(query: QueryEvent) -> None:
+        nonlocal before
+        if query.sql == "COMMIT":
+            given.append(0)
+        elif "DETACH PARTITION" in query.sql:
+            ((before,),) = [row.values() for row in database.raw_query_all(reads)]
+        elif "ATTACH PARTITION" in query.sql:
+            given[-1] += 1
+            read.extend([row["n"] - before for row in database.raw_query_all(reads)])
+        elif "FOREIGN KEY" in query.sql and "function_logs_p_whole" in query.sql:
+            assert sum(given) == 0
+
+    stop = database.on_query(watch)
+    database.partition("function_logs", "month")
+    stop()
+    assert sum(given) == len(database.partitions("function_logs"))
+    assert max(given) == 2
+    assert set(read) == {0}
 
 
 @pytest.mark.alone
