@@ -96,10 +96,16 @@ def test_a_commit_that_a_failover_has_lost_is_never_called_committed(primary, st
     hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
     database = Database(f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write")
     standby.wait_until_equal()
-    standby.stop("fast")
-    with database.transaction() as connection:
-        connection.execute("INSERT INTO rows VALUES (1)")
-        lost = database.engine.connection().transaction_mark
+    with database.session():
+        with database.transaction():
+            first = database.engine.connection().transaction_mark
+        standby.wait_until_equal()
+        standby.stop("fast")
+        # One that has not asked for its timeline, since the session knows it.
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO rows VALUES (1)")
+            lost = database.engine.connection().transaction_mark
+    assert lost.timeline == first.timeline == "00000001"
     primary.stop()
     standby.start()
     through_standby = Database(standby.url)
@@ -114,4 +120,23 @@ def test_a_commit_that_a_failover_has_lost_is_never_called_committed(primary, st
     standby.restart("fast")
     assert outcome_of(lost, database.engine.fetch, 5) == "unknown"
     assert database.raw_query_all("SELECT * FROM rows") == []
+    database.close()
+
+
+def test_a_session_that_outlives_a_promotion_marks_its_transactions_by_the_timeline_that_begins(primary, standby):
+    database = Database(standby.url)
+
+    def mark_of(sql):
+        with database.transaction() as connection:
+            assert connection.execute("SELECT pg_backend_pid() AS process") == session
+            connection.execute(sql)
+            return database.engine.connection().transaction_mark
+
+    with database.session():
+        session = database.raw_query_all("SELECT pg_backend_pid() AS process")
+        assert [mark_of("SELECT n FROM rows") for _ in range(2)] == [None, None]
+        standby.promote()
+        marks = [mark_of("INSERT INTO rows VALUES (1)") for _ in range(3)]
+        assert [mark.timeline for mark in marks] == ["00000002"] * 3
+        assert [outcome_of(mark, database.engine.fetch, 5) for mark in marks] == ["committed"] * 3
     database.close()

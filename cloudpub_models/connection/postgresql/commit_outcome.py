@@ -31,8 +31,11 @@ _COUNTING_SINCE = "pg_stat_get_bgwriter_stat_reset_time()::text"
 _TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
 MARK_QUERY = (
     "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END, "
-    f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
+    f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END, pg_backend_pid()"
 )
+# Where the timeline is known. A standby that is promoted keeps its sessions; a primary that is to be a standby has to
+# start anew, and begins no other timeline before.
+MARK_ON_TIMELINE_QUERY = f"SELECT pg_current_xact_id()::text, {_COUNTING_SINCE}"
 
 # What a server answers to these that knows no such function, keeps it from the role, or does not have it yet, as
 # YugabyteDB does with some (https://www.postgresql.org/docs/current/errcodes-appendix.html).

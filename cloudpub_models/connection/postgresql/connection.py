@@ -66,6 +66,7 @@ class PostgresqlConnection(extensions.connection):
         aftermath: what the statements since it was borrowed may have left in its session.
         prepares_from: from when on lookups may be prepared in its session; infinity for never.
         has_own_session: whether its session was found to be nobody else's.
+        timeline: the one on which its server writes, once that is known; then it stays the same for its session.
         plans_until: until when its lookups may be planned as they are.
     """
 
@@ -76,6 +77,7 @@ class PostgresqlConnection(extensions.connection):
     aftermath: Aftermath = Aftermath.NONE
     prepares_from: float = 0.0
     has_own_session: bool = False
+    timeline: str | None = None
     plans_until: float = 0.0
     _kept_cursor: extensions.cursor | None = None
 

@@ -24,6 +24,7 @@ from cloudpub_models.connection.options import Options
 from cloudpub_models.connection.peewee_calls import PeeweeCalls
 from cloudpub_models.connection.postgresql.attempts import limit_for
 from cloudpub_models.connection.postgresql.commit_outcome import (
+    MARK_ON_TIMELINE_QUERY,
     MARK_QUERY,
     SAYS_NOTHING,
     UNMARKED,
@@ -632,8 +633,9 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
         self, connection: PostgresqlConnection, begin: str, values: tuple[str, str] | None, read_only: bool
     ) -> None:
         def begin_marked(cursor: extensions.cursor) -> TransactionMark | None:
+            mark_query = MARK_QUERY if connection.timeline is None else MARK_ON_TIMELINE_QUERY
             try:
-                cursor.execute(f"{begin}; {MARK_QUERY}", values)
+                cursor.execute(f"{begin}; {mark_query}", values)
             except psycopg2.Error as error:
                 if error.pgcode not in SAYS_NOTHING:
                     raise
@@ -641,8 +643,8 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
                 mark = begin_unmarked(cursor)
                 self._server_marks_transactions = False
                 return mark
-            row = cursor.fetchone()
-            return TransactionMark(*row) if row and row[0] else None
+            (row,) = cursor.fetchall()
+            return _mark(connection, *row)
 
         def begin_unmarked(cursor: extensions.cursor) -> TransactionMark | None:
             cursor.execute(begin, values)
@@ -768,6 +770,24 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             cursor = super().execute_cursor(sql, parameters, **cursor_options)
             connection.idle_since = time.monotonic()
             return cursor
+
+
+def _mark(
+    connection: PostgresqlConnection,
+    id: str | None,
+    counting_since: str | None,
+    timeline: str | None = None,
+    process: int | None = None,
+) -> TransactionMark | None:
+    """Return what a transaction is known by, and keep its timeline where all in this session will have the same.
+
+    A pooler may send the next one to another server. It gives its clients numbers of its own, not those of processes.
+    """
+    if process is None:
+        timeline = connection.timeline
+    elif process == connection.get_backend_pid():
+        connection.timeline = timeline
+    return None if id is None else TransactionMark(id, counting_since, timeline)
 
 
 def _opening(name: str, sql: str) -> str:

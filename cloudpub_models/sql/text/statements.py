@@ -47,7 +47,9 @@ _HARMLESS = """
     jsonb_path_exists jsonb_path_query jsonb_path_query_first jsonb_populate_record jsonb_set jsonb_typeof
     julianday lag last_value lead least length ln log lower lpad ltrim make_interval max md5 min mod now ntile
     nullif octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock
-    pg_current_xact_id pg_try_advisory_xact_lock position power random rank regexp_matches regexp_replace repeat
+    pg_control_checkpoint pg_control_recovery pg_control_system pg_current_wal_flush_lsn pg_current_wal_insert_lsn
+    pg_current_xact_id pg_is_in_recovery pg_last_wal_replay_lsn pg_postmaster_start_time pg_try_advisory_xact_lock
+    pg_walfile_name position power random rank regexp_matches regexp_replace repeat
     replace reverse round row_number rpad rtrim sign split_part sqrt starts_with stddev strftime string_agg
     string_to_array strpos substr substring sum to_char to_date to_json to_jsonb to_regclass to_timestamp to_tsvector
     translate trim trunc typeof unnest upper var_pop variance websearch_to_tsquery

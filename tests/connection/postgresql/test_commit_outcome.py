@@ -1,6 +1,7 @@
 """What became of a transaction, asked of servers that answer as they do after faults; real ones stand in ``faults``."""
 
 import pickle
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cloudpub_models import Database
 from cloudpub_models.connection.postgresql import commit_outcome
 from cloudpub_models.connection.postgresql.commit_outcome import OutcomeQuestion, TransactionMark, outcome_of
+from cloudpub_models.connection.postgresql.connection import PostgresqlConnection
 from cloudpub_models.errors import CommitUnknownError, ConfigurationError, InvalidValueError
 from tests.schema.roles import refuse_functions
 
@@ -91,6 +93,36 @@ def test_the_mark_of_a_transaction_is_asked_of_a_real_server(shared_postgresql_u
         raise KeyError
     assert outcome_of(marks[1], other.engine.fetch, 0) == "rolled back"
     other.close()
+    database.close()
+
+
+def what_marks_send(database, count):
+    """Give the last text that each of so many transactions in one session has sent as it began."""
+    sent = "SELECT query FROM pg_stat_activity WHERE pid = @process"
+    watching, texts = Database(database.url), []
+    with database.session():
+        for _ in range(count):
+            with database.transaction():
+                process = {"process": database.engine.connection().info.backend_pid}
+                texts += [row["query"] for row in watching.raw_query_all(sent, process)]
+                assert re.fullmatch("[0-9A-F]{8}", database.engine.connection().transaction_mark.timeline)
+    watching.close()
+    return texts
+
+
+def test_the_timeline_is_asked_once_for_each_session(shared_postgresql_url):
+    database = Database(shared_postgresql_url)
+    first, *others = what_marks_send(database, 3)
+    assert "pg_walfile_name" in first
+    assert others == ["BEGIN; SELECT pg_current_xact_id()::text, pg_stat_get_bgwriter_stat_reset_time()::text"] * 2
+    database.close()
+
+
+def test_behind_a_pooler_the_timeline_is_asked_for_each_transaction(shared_postgresql_url, monkeypatch):
+    """The next transaction may be on another server; what a pooler gives as the session's number is not its own."""
+    monkeypatch.setattr(PostgresqlConnection, "get_backend_pid", lambda connection: 0)
+    database = Database(shared_postgresql_url)
+    assert all("pg_walfile_name" in text for text in what_marks_send(database, 2))
     database.close()
 
 

@@ -339,6 +339,20 @@ def test_replicas_take_turns(opened: Opened, standby: Standby) -> None:
     assert [replica.reads - reads for replica, reads in zip(database.replicas(), before, strict=True)] == [3, 3]
 
 
+def test_how_far_servers_have_come_is_asked_by_one_statement_each(
+    opened: Opened, primary: Server, standby: Standby
+) -> None:
+    """It leaves nothing in their sessions that would have to be reset by another one."""
+    database = caught_up(opened(application_name="asking"), standby)
+    database.replicas()
+    for server in (primary, standby):
+        last = [
+            text for (text,) in server.execute("SELECT query FROM pg_stat_activity WHERE application_name = 'asking'")
+        ]
+        assert any("pg_control_system" in text for text in last)
+        assert not any(text.startswith("CLOSE ALL") for text in last)
+
+
 # What is seen
 
 
