@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import peewee
 
 from cloudpub_models.cells import book
+from cloudpub_models.cells.along import Along
 from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of, spread
 from cloudpub_models.cells.layout import Layout, layout_of
@@ -68,10 +69,12 @@ class Cells:
     Args:
         database: the main database.
         manager_of: gives the manager of a model.
+        along: takes along what goes with rows that are moved.
     """
 
-    def __init__(self, database: Database, manager_of: Callable[[type[Any]], Manager[Any]]) -> None:
+    def __init__(self, database: Database, manager_of: Callable[[type[Any]], Manager[Any]], along: Along) -> None:
         self.database = database
+        self._along = along
         self._manager_of = manager_of
         self._known: tuple[object, Layout] | None = None
 
@@ -89,7 +92,7 @@ class Cells:
 
         Raises:
             ConfigurationError: no servers are named; one belongs to another platform, is named twice, or has rows; or
-                the rows of the main database are recorded or counted there.
+                the rows of the main database are recorded there.
             MigrationError: another migrator is at work, or this thread has a transaction open.
         """
         tables = [_distributed(model) for model in self._models]
@@ -164,9 +167,11 @@ class Cells:
             progress: called with the number of rows that have been copied so far.
 
         Raises:
-            ConfigurationError: no servers are named, or they are not those that were prepared.
+            ConfigurationError: no servers are named, or they are not those that were prepared; or rollups are on where
+                buckets come from or where they go to, and not on both.
             InvalidValueError: there is no such bucket, or no such server; or it is the main database.
             MigrationError: somebody else moves buckets, or a transaction writes for too long; nothing is half-moved.
+            LockNotAvailableError: rollups are being counted for too long; nothing is half-moved.
         """
         wanted = sorted({self._bucket(bucket) for bucket in buckets})
         layout = self._layout_of_now(self._named_servers())
@@ -175,7 +180,7 @@ class Cells:
                 f"expected the number of a server of history=; got {shown(server)}: managers.cells.servers() tells them"
             )
         tables = [_distributed(model) for model in self._models]
-        mover = Mover(self.database._as_server, layout.servers, tables, _LOCK_TIMEOUT_SECONDS, progress)
+        mover = Mover(self.database._as_server, layout.servers, tables, self._along, _LOCK_TIMEOUT_SECONDS, progress)
         moved = 0
         with mover.at_work():
             mover.settle()
@@ -210,12 +215,22 @@ class Cells:
                 gone = [entry.key for entry in deletions if entry.table == key.rel_model._meta.table_name]
                 if gone:
                     swept += self._manager_of(model).delete({key.column_name: gone})
+            self._forget_along([entry.key for entry in deletions])
             book.forget_deletions(self.database, [entry.id for entry in deletions])
+
+    def _forget_along(self, keys: Sequence[int]) -> None:
+        for server in self.every_server():
+            self._along.forget_keys(server, keys)
 
     def all_servers(self) -> list[Database]:
         """Return the servers that have rows."""
         layout = self._layout
         return [layout.servers[number] for number in layout.all_numbers()]
+
+    def every_server(self) -> list[Database]:
+        """Return the servers that have rows, or may be given some."""
+        servers = self._layout.servers
+        return [servers[number] for number in sorted(servers)]
 
     def server_of(self, key: int) -> Database:
         """Return the server that has the rows which belong to a key."""
@@ -281,7 +296,7 @@ class Cells:
     def _lift_fence(self, layout: Layout) -> None:
         """Have rows written again that somebody held who has ended meanwhile."""
         tables = [_distributed(model) for model in self._models]
-        mover = Mover(self.database._as_server, layout.servers, tables, 0)
+        mover = Mover(self.database._as_server, layout.servers, tables, self._along, 0)
         # Where somebody is at work there is nothing to do.
         with suppress(CloudpubError), mover.at_work():
             mover.lift_fence()
@@ -354,7 +369,7 @@ class Cells:
         known = book.servers_in(self.database)
         if known:
             return known[book.MAIN], False
-        self._refuse_triggers(tables)
+        self._refuse_triggers(self.database, tables, self._along.triggers)
         platform = uuid4()
         book.begin_book(self.database, platform, tables)
         return platform, True
@@ -367,6 +382,7 @@ class Cells:
             return False
         server.migrate()
         self._refuse_rows(server, tables)
+        self._refuse_triggers(server, tables)
 
         def take_number() -> int:
             number = max(book.servers_in(self.database)) + 1
@@ -385,12 +401,20 @@ class Cells:
             book.refuse_rows(self.database, tables)
         book.give_buckets(self.database, spread(numbers))
 
-    def _refuse_triggers(self, tables: Sequence[DistributedTable]) -> None:
-        told = [f"{name} of {table.name}" for table in tables for name in book.triggers_of(self.database, table)]
+    def _refuse_triggers(
+        self, database: Database, tables: Sequence[DistributedTable], known: Collection[str] = ()
+    ) -> None:
+        told = [
+            f"{name} of {table.name}"
+            for table in tables
+            for name in book.triggers_of(database, table)
+            if name not in known
+        ]
         if told:
             raise ConfigurationError(
-                "expected tables whose rows nobody records or counts, to have them on several servers; got the trigger "
-                f"{told[0]}: switch off what made it (disable_rollups(), history.disable())"
+                "expected tables whose rows nobody records, to have them on several servers; got the trigger "
+                f"{told[0]} of {database.url}: switch off what made it (history.disable(), or disable_rollups() of a "
+                "server)"
             )
 
     def _bucket(self, bucket: Any) -> int:

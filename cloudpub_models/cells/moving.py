@@ -20,11 +20,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import peewee
 
 from cloudpub_models.cells import book
+from cloudpub_models.cells.along import Along
 from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.cells.rows import RowsOfBuckets
 from cloudpub_models.connection import Database
@@ -59,6 +60,7 @@ class Mover:
         main: the main database, as a server.
         servers: the servers by their numbers, main among them.
         tables: the tables whose rows are moved.
+        along: takes along what goes with the rows.
         lock_timeout: for how many seconds to wait for another one.
         progress: called with the number of rows that have been copied so far.
     """
@@ -70,12 +72,14 @@ class Mover:
         main: Database,
         servers: Mapping[int, Database],
         tables: Sequence[DistributedTable],
+        along: Along,
         lock_timeout: float,
         progress: Callable[[int], object] | None = None,
     ) -> None:
         self._main = main
         self._servers = servers
         self._tables = tables
+        self._along = along
         self._lock_timeout = lock_timeout
         self._progress = progress
         self._copied = 0
@@ -121,7 +125,11 @@ class Mover:
             buckets: the buckets, which the source has.
             source: the number of the server that has them.
             target: that of the one to have them.
+
+        Raises:
+            ConfigurationError: what goes with the rows is not on both.
         """
+        self._along.require_alike(self._servers[source], self._servers[target])
         moved = 0
         for begin in range(0, len(buckets), _BUCKETS_AT_ONCE):
             some = buckets[begin : begin + _BUCKETS_AT_ONCE]
@@ -142,6 +150,7 @@ class Mover:
         self._tell(source, target)
         for number in (source, target):
             self._outwait(number, _PATIENCE_SECONDS)
+        self._forget_along(buckets, target)
         rows, copies = self._rows(buckets, source), self._rows(buckets, target)
         with self._run_on(rows.server, _LOCK_TIMEOUT_SECONDS) as run:
             if source == book.MAIN:
@@ -154,7 +163,6 @@ class Mover:
                 self._copied += len(chunk)
                 if self._progress is not None:
                     self._progress(self._copied)
-        self._make_up(rows, copies, target, _FEW_CHANGES)
 
     def _fence(self, buckets: Sequence[int], source: int, target: int) -> None:
         """Have nobody write to the buckets any more, and the target have all that the source has.
@@ -163,22 +171,45 @@ class Mover:
             MigrationError: there is always somebody who has been writing for long.
         """
         rows, copies = self._rows(buckets, source), self._rows(buckets, target)
+        copied = self._copy_along(buckets, source, target)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
+            self._make_up(rows, copies, target, _FEW_CHANGES)
             self._publish(buckets, source, target, FENCED)
             self._tell(source)
-            with suppress(MigrationError):
-                self._outwait(source, _FENCE_SECONDS)
-                break
+            if self._is_quiet(source):
+                self._make_up(rows, copies, target, 0)
+                if self._hand_over_along(buckets, source, target, copied):
+                    return
             self._publish(buckets, source, target, COPYING)
             if time.monotonic() >= deadline:
                 raise MigrationError(
-                    f"expected a moment without a transaction that has been writing to {rows.server.url} for more than "
-                    f"{_FENCE_SECONDS:g} s; got none for {_PATIENCE_SECONDS:g} s: do it again when it has ended"
+                    f"expected a moment without a transaction that has been writing to {rows.server.url}, or counting "
+                    f"there, for more than {_FENCE_SECONDS:g} s; got none for {_PATIENCE_SECONDS:g} s: do it again "
+                    "when that has ended"
                 )
-            self._make_up(rows, copies, target, _FEW_CHANGES)
             time.sleep(random.uniform(0.1, 0.5))
-        self._make_up(rows, copies, target, 0)
+            copied = self._copy_along(buckets, source, target)
+
+    def _is_quiet(self, source: int) -> bool:
+        """Return whether all have ended soon that may write by older maps."""
+        try:
+            self._outwait(source, _FENCE_SECONDS)
+        except MigrationError:
+            return False
+        return True
+
+    def _copy_along(self, buckets: Sequence[int], source: int, target: int) -> Any:
+        with self._by_own_map(target):
+            return self._along.copy(self._servers[source], self._servers[target], buckets)
+
+    def _hand_over_along(self, buckets: Sequence[int], source: int, target: int, copied: Any) -> bool:
+        with self._by_own_map(target):
+            return self._along.hand_over(self._servers[source], self._servers[target], buckets, copied)
+
+    def _forget_along(self, buckets: Sequence[int], number: int) -> None:
+        with self._by_own_map(number):
+            self._along.forget(self._servers[number], buckets)
 
     def _end(self, buckets: Sequence[int], source: int, target: int, step: str) -> int:
         """Do what is left once the target has all that the source has, and return how many rows have been moved."""
@@ -193,6 +224,7 @@ class Mover:
         self._end_noting(rows)
         with self._by_own_map(source):
             deleted = rows.delete(_ROWS_AT_ONCE)
+        self._forget_along(buckets, source)
         self._publish(buckets, target, None, None)
         self._drop_triggers(rows)
         return deleted
@@ -210,6 +242,7 @@ class Mover:
         self._end_noting(rows)
         with self._by_own_map(target):
             self._rows(buckets, target).delete(_ROWS_AT_ONCE)
+        self._forget_along(buckets, target)
         self._publish(buckets, source, None, None)
         self._drop_triggers(rows)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cloudpub_models.cells.book import DistributedTable
 from cloudpub_models.connection import Database
@@ -86,6 +86,26 @@ _TAKE_CHANGES = """
 """
 
 
+def keys_of_buckets(server: Database, table: str, key: str, buckets: Sequence[int]) -> list[int]:
+    """Return the keys, each once, by which rows of a table are in some buckets.
+
+    Args:
+        server: the server.
+        table: the table's name.
+        key: the column of keys, by which there is an index.
+        buckets: the buckets.
+    """
+    asked = put_together(_KEYS, table=table, key=key)
+    return [row["key"] for row in send_query(server, asked, {"buckets": tuple(buckets)})]
+
+
+def streamed_texts(server: Database, sql: str, values: dict[str, Any], chunk_size: int) -> Iterator[list[str]]:
+    """Yield what a query of one text a row gives, as of one moment, so many rows at a time."""
+    asked, bound = server.engine.bind_parameters(sql, values)
+    for rows in server.engine.stream(asked, bound, chunk_size):
+        yield [text for (text,) in rows]
+
+
 class RowsOfBuckets(NamedTuple):
     """The rows of some buckets on a server, in all tables whose rows are distributed.
 
@@ -142,19 +162,15 @@ class RowsOfBuckets(NamedTuple):
 
     def keys_in(self, table: DistributedTable) -> list[int]:
         """Return the keys by which rows of a table are in the buckets."""
-        asked = put_together(_KEYS, table=table.name, key=table.key)
-        return [row["key"] for row in send_query(self.server, asked, {"buckets": self.buckets})]
+        return keys_of_buckets(self.server, table.name, table.key, self.buckets)
 
     def stream(self, table: DistributedTable, chunk_size: int) -> Iterator[list[str]]:
         """Yield the rows of a table as of one moment, some at a time."""
         keys = self.keys_in(table)
         if not keys:
             return
-        asked, values = self.server.engine.bind_parameters(
-            put_together(_ROWS, table=table.name, key=table.key), {"keys": tuple(keys)}
-        )
-        for rows in self.server.engine.stream(asked, values, chunk_size):
-            yield [text for (text,) in rows]
+        asked = put_together(_ROWS, table=table.name, key=table.key)
+        yield from streamed_texts(self.server, asked, {"keys": tuple(keys)}, chunk_size)
 
     def by_ids(self, table: DistributedTable, ids: Sequence[int]) -> list[str]:
         """Return those rows of a table that have one of some ids."""

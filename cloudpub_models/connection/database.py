@@ -112,7 +112,7 @@ class Database(_PeeweeDatabase):
         self._options = Options.from_keywords(self._given)
         self.requires_owner = self._options.require_owner
         self.has_row_security = self._options.row_security
-        self.reads_rollups = self._options.rollups
+        self._reads_rollups = self._options.rollups
 
     def __repr__(self) -> str:
         return f"Database({self._url.masked!r})" if self._url else "Database()"
@@ -230,7 +230,7 @@ class Database(_PeeweeDatabase):
             self._url, self._options = parsed, checked
             self.requires_owner = checked.require_owner
             self.has_row_security = checked.row_security
-            self.reads_rollups = checked.rollups
+            self._reads_rollups = checked.rollups
             for watcher in list(self._watchers):
                 watcher.forget()
         for callback in self._callbacks:
@@ -276,6 +276,15 @@ class Database(_PeeweeDatabase):
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         """Which kind of database this is."""
         return self._known_url().dialect
+
+    @property
+    def reads_rollups(self) -> bool:
+        """Whether statistics of invocations are read from rollups, where there are any; on a server as on main."""
+        return self._reads_rollups if self._main is None else self._main.reads_rollups
+
+    @reads_rollups.setter
+    def reads_rollups(self, reads: bool) -> None:
+        self._reads_rollups = reads
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -56,7 +56,7 @@ class Options(Record):
         primary_share: how many of the reads that a replica could answer the primary answers all the same, from 0 to 1.
         cached_rows: how many rows the process keeps in memory for ``session(cached=True)``; 0 keeps none.
         history: PostgreSQL: the URLs of the servers that have the rows of logs and invocations, as
-            ``managers.cells.initialize()`` has prepared them. Refused together with ``rollups``, ``row_security`` and
+            ``managers.cells.initialize()`` has prepared them. Refused together with ``row_security`` and
             ``transaction_pooler``. The log of changes is another history.
     """
 
@@ -118,7 +118,7 @@ class Options(Record):
                 "expected replicas= or transaction_pooler=True; got both: behind a transaction pooler nobody knows "
                 "whether a standby that answers is the one that was asked how far it has come"
             )
-        for name in ("rollups", "row_security", "transaction_pooler") if options.history else ():
+        for name in ("row_security", "transaction_pooler") if options.history else ():
             if getattr(options, name):
                 raise ConfigurationError(
                     f"expected history= or {name}=True; got both: what that needs is not on the servers of history"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import peewee
 
@@ -15,6 +15,7 @@ from cloudpub_models.cells.routed import Part
 from cloudpub_models.cells.scattered import Scattered
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.partitioned import partition_column
+from cloudpub_models.errors import LockNotAvailableError
 from cloudpub_models.manager.arguments.conditions import Filter, all_of
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import send_query
@@ -28,6 +29,7 @@ from cloudpub_models.platform.logs import FunctionLogManager
 from cloudpub_models.platform.periods import Buckets, TimeZone, moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, OwnerReference, function_key, owner_key
+from cloudpub_models.platform.rollups import reading
 from cloudpub_models.platform.statistics import FunctionStats, InvocationBucket, UserOverview
 from cloudpub_models.sql import operators
 from cloudpub_models.sql.search import SearchQuery
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=peewee.Model)
 
-_NO_ROLLUPS = "rollups refer to functions, which are on the main database: statistics read rows"
 _MONTH = timedelta(days=30)
 
 
@@ -78,9 +79,11 @@ class ScatteredPruned(
                     if progress is not None:
                         progress(deleted)
 
+                # What rollups count of it first takes its time, and needs no map.
+                before_then = cast("PrunedManager[Any, Any, Any, Any]", part.manager)._pruned_before(cutoff)
                 # What partitions have of buckets that are to be read elsewhere would be counted, too.
                 prune = _prune_all if part.is_whole else _prune_some
-                part.ask(partial(prune, cutoff=cutoff, batch_size=batch_size, progress=told))
+                part.ask(partial(prune, cutoff=before_then, batch_size=batch_size, progress=told))
 
         self._change(None, prune_parts)
         return deleted
@@ -198,9 +201,13 @@ class ScatteredInvocations(
     def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> UserOverview:
         key, begin = owner_key(user, self), moment(since, "since")
         owned = send_query(self.database, statistics.OWNED, {"user": key})[0]
-        return statistics.overview_of_parts(
-            owned, self._rows_of_each(key, statistics.OVERVIEW_OF_FUNCTIONS, {"since": begin})
-        )
+
+        def query_for(manager: FunctionInvocationManager) -> reading.Query:
+            if manager._reads_rollups():
+                return reading.overview_of_functions_since(manager.database.engine.sql_dialect, begin)
+            return statistics.OVERVIEW_OF_FUNCTIONS, {"since": begin}
+
+        return statistics.overview_of_parts(owned, self._rows_of_each(key, query_for))
 
     def get_last_invocations(self, user: OwnerReference) -> dict[int, FunctionInvocation]:
         def latest(manager: FunctionInvocationManager, keys: list[int]) -> list[FunctionInvocation]:
@@ -214,14 +221,22 @@ class ScatteredInvocations(
         return {invocation.function_id: invocation for invocation in found}
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
-        statement = statistics.functions_series_statement(self.database.engine.sql_dialect)
-        rows = self._rows_of_each(owner_key(user, self), statement, buckets.parameters)
-        return statistics.series(rows, buckets)
+        dialect = self.database.engine.sql_dialect
 
-    def _rows_of_each(self, user: int, sql: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Return the rows of a statement on each server that has invocations of a user's functions."""
+        def query_for(manager: FunctionInvocationManager) -> reading.Query:
+            if manager._reads_rollups(buckets):
+                return reading.sums(dialect, reading.OF_FUNCTIONS, buckets)
+            return statistics.functions_series_statement(dialect), buckets.parameters
+
+        return statistics.series(self._rows_of_each(owner_key(user, self), query_for), buckets)
+
+    def _rows_of_each(
+        self, user: int, query_for: Callable[[FunctionInvocationManager], reading.Query]
+    ) -> list[Mapping[str, Any]]:
+        """Return the rows of a query on each server that has invocations of a user's functions, of those there."""
 
         def rows_of(manager: FunctionInvocationManager, keys: list[int]) -> list[dict[str, Any]]:
+            sql, parameters = query_for(manager)
             return manager._rows_of(sql, {"functions": tuple(keys), **parameters})
 
         return [row for rows in self._each_of(self._functions_of(user), rows_of) for row in rows]
@@ -229,14 +244,35 @@ class ScatteredInvocations(
     def _functions_of(self, user: int) -> list[int]:
         return FunctionManager(self.database, scope=self._access).values("id", {"user_id": user})
 
-    def rollup(self, until: timedelta | datetime | None = None, *, wait: float = 30) -> NoReturn:
-        raise self._refused("rollup()", _NO_ROLLUPS)
+    def rollup(self, until: timedelta | datetime | None = None, *, wait: float = 30) -> datetime:
+        self._require_no_transaction("rollup()")
+        begin = datetime.now(UTC) if until is None else moment(until, "until")
+        counted: list[datetime] = []
+        busy: list[LockNotAvailableError] = []
+        for server in self.cells.every_server():
+            try:
+                counted.append(self._counting_on(server).rollup(begin, wait=wait))
+            except LockNotAvailableError as error:
+                # The others need not wait for who writes there.
+                busy.append(LockNotAvailableError(f"{server.url}: {error}"))
+        if busy:
+            raise busy[0]
+        return min(counted)
 
-    def enable_rollups(self) -> NoReturn:
-        raise self._refused("enable_rollups()", _NO_ROLLUPS)
+    def enable_rollups(self) -> bool:
+        self._require_no_transaction("enable_rollups()")
+        changed = [self._counting_on(server).enable_rollups() for server in self.cells.every_server()]
+        return any(changed)
 
-    def disable_rollups(self) -> NoReturn:
-        raise self._refused("disable_rollups()", _NO_ROLLUPS)
+    def disable_rollups(self) -> bool:
+        self._require_no_transaction("disable_rollups()")
+        # Also where main has had rows, and has none any more.
+        servers = dict.fromkeys([*self.cells.every_server(), self.database._as_server])
+        changed = [self._counting_on(server).disable_rollups() for server in servers]
+        return any(changed)
+
+    def _counting_on(self, server: Database) -> FunctionInvocationManager:
+        return cast("FunctionInvocationManager", self._on(server))
 
 
 def _prune_all(manager: Any, _: Any, cutoff: datetime, batch_size: int, progress: Callable[[int], object]) -> None:

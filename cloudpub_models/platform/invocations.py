@@ -110,7 +110,7 @@ class FunctionInvocationManager(
         timestamp >= @since GROUP BY duration_ms``
         """
         begin = moment(since, "since")
-        if self.database.reads_rollups and reading.are_there(self._all_of_it):
+        if self._reads_rollups():
             query = reading.spread_since(self.database.engine.sql_dialect, begin)
             parts = self._rows_of_function(function_id, *query)
             return statistics.stats_of_parts(parts, reading.durations_in(self.database, parts))
@@ -204,7 +204,7 @@ class FunctionInvocationManager(
         """
         key, begin = owner_key(user, self), moment(since, "since")
         sql, parameters = statistics.USER_OVERVIEW, {"since": begin}
-        if self.database.reads_rollups and reading.are_there(self._all_of_it):
+        if self._reads_rollups():
             sql, parameters = reading.overview_since(self.database.engine.sql_dialect, begin)
         return statistics.user_overview(self._rows_of(sql, {"user": key, **parameters})[0])
 
@@ -302,14 +302,14 @@ class FunctionInvocationManager(
     def _series(self, function: FunctionReference, buckets: Buckets) -> list[InvocationBucket]:
         dialect = self.database.engine.sql_dialect
         query = statistics.series_statement(dialect), buckets.parameters
-        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self._all_of_it):
+        if self._reads_rollups(buckets):
             query = reading.sums(dialect, reading.OF_FUNCTION, buckets)
         return statistics.series(self._rows_of_function(function, *query), buckets)
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
         dialect, key = self.database.engine.sql_dialect, owner_key(user, self)
         query = statistics.user_series_statement(dialect), buckets.parameters
-        if self.database.reads_rollups and reading.fits(buckets) and reading.are_there(self._all_of_it):
+        if self._reads_rollups(buckets):
             query = reading.sums(dialect, reading.OF_USER, buckets)
         sql, parameters = query
         return statistics.series(self._rows_of(sql, {"user": key, **parameters}), buckets)
@@ -388,6 +388,12 @@ class FunctionInvocationManager(
         """
         self._refuse("disable_rollups()")
         return switch_off(self._all_of_it)
+
+    def _reads_rollups(self, buckets: Buckets | None = None) -> bool:
+        """Return whether statistics, or a series of buckets, are read from rollups."""
+        if not self.database.reads_rollups or not (buckets is None or reading.fits(buckets)):
+            return False
+        return reading.are_there(self._all_of_it)
 
     @property
     def _all_of_it(self) -> Database:

@@ -250,9 +250,10 @@ class Managers:
         cloudpub_models.errors.ConfigurationError: expected the servers of history; got none: ...
         """
         from cloudpub_models.cells.cells import Cells
+        from cloudpub_models.platform.rollups.moving import RollupsAlong
 
         self._refuse_scope("cells")
-        return Cells(self.database, self.for_model)
+        return Cells(self.database, self.for_model, RollupsAlong())
 
     @property
     def _is_of_all_rows(self) -> bool:

@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     ),
     "cli/commands/test_find.py": "cli.given.options cli.shown.output",
     "cli/commands/test_prune.py": "cli.shown.progress",
+    "cli/commands/test_cells.py": "cli.given.servers",
     "cli/test_application.py": "cli.__main__ cli.given.target",
     "cli/test_terminals.py": "cli.shown.markup cli.shown.terminal",
     "connection/test_database.py": (
@@ -41,6 +42,7 @@ TESTED_ELSEWHERE = {
     "manager/test_manager.py": ("manager.columns.peewee_encoding manager.relating manager.statements.results"),
     "manager/rows/test_instances.py": "manager.columns.decoding",
     "manager/statements/test_plans.py": "manager.rows.dicts",
+    "platform/rollups/test_moving.py": "cells.along",
     "platform/test_invocations.py": "platform.statistics",
     "plugin/test_plugin.py": "testing.counting testing.databases testing.factory testing.postgresql",
     "schema/migrations/test_migrator.py": (

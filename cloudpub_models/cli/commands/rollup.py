@@ -10,6 +10,7 @@ import typer
 from cloudpub_models.cli.boundary import CommandGroup
 from cloudpub_models.cli.commands.prune import moment_before
 from cloudpub_models.cli.given.options import JsonOption, YesOption, require_consent
+from cloudpub_models.cli.given.servers import databases_of_invocations
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.output import print_document
 from cloudpub_models.cli.shown.terminal import print_line
@@ -79,10 +80,10 @@ def on(target: Target, as_json: JsonOption = False) -> None:
 def off(target: Target, yes: YesOption = False, as_json: JsonOption = False) -> None:
     """Take rollups away. It asks first where they are all that is left of invocations that were pruned."""
     with target.opened() as database:
-        if is_on(database):
-            kept_since = state_of(database).kept_since
-            if kept_since > BEGINNING:
-                require_consent(f"Forget the statistics of before {kept_since:%Y-%m-%d %H:%M} UTC?", yes=yes)
+        having = [each for each in databases_of_invocations(database) if is_on(each)]
+        kept_since = max([state_of(each).kept_since for each in having], default=BEGINNING)
+        if kept_since > BEGINNING:
+            require_consent(f"Forget the statistics of before {kept_since:%Y-%m-%d %H:%M} UTC?", yes=yes)
         changed = Managers(database).function_invocations.disable_rollups()
     if as_json:
         print_document({"changed": changed})

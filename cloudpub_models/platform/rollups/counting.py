@@ -113,7 +113,7 @@ _ADDITIONS = """
     FROM (
         SELECT function_id, hour, successful, duration_ms, timestamp, {kept} AS kept
         FROM function_invocation_rollups_late
-        WHERE successful IS NOT NULL AND hour < @kept AND function_id IN (SELECT id FROM functions)
+        WHERE successful IS NOT NULL AND hour < @kept AND (function_id IN (SELECT id FROM functions){or_all})
     ) AS a
 """
 _IN_PLACE = """
@@ -188,9 +188,10 @@ def count(database: Database, until: datetime, keep_since: datetime = BEGINNING,
     attempts_left = _ATTEMPTS
     while True:
         try:
-            return database.run_transaction(
-                lambda _connection: _count(database, until, keep_since, wait), isolation="REPEATABLE READ"
-            )
+            with database.engine.with_all_tables():
+                return database.run_transaction(
+                    lambda _connection: _count(database, until, keep_since, wait), isolation="REPEATABLE READ"
+                )
         except ForeignKeyViolationError:
             # A function was deleted meanwhile; the next snapshot has none of its rows.
             attempts_left -= 1
@@ -205,10 +206,25 @@ def count_again(database: Database) -> None:
     _send_all(database, State(state.kept_since, state.kept_since), state.kept_since, state.kept_since)
 
 
-def _count(database: Database, until: datetime, keep_since: datetime, wait: float) -> State:
+def locked_state_of(database: Database, wait: float) -> State:
+    """Return what is counted, in the caller's transaction, to whose end nobody else counts.
+
+    Args:
+        database: the database.
+        wait: for how many seconds to wait for somebody who is counting.
+    """
     kind_of(database).prepare(database, wait)
     locked = statement(database.engine.sql_dialect, _LOCKED_STATE)
-    before = _state(send_query(database, locked, writes=True))
+    return _state(send_query(database, locked, writes=True))
+
+
+def count_marked(database: Database, state: State) -> None:
+    """Count again what is marked, and no more, in the caller's transaction, which has the state and its lock."""
+    _send_all(database, state, state.counted_until, state.kept_since)
+
+
+def _count(database: Database, until: datetime, keep_since: datetime, wait: float) -> State:
+    before = locked_state_of(database, wait)
     return _send_all(database, before, max(before.counted_until, until), max(before.kept_since, keep_since))
 
 

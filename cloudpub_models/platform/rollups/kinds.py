@@ -31,10 +31,11 @@ class Kind(Protocol):
     """What stands in the places of statements that have these names."""
     IS_THERE: str
     """The query that says whether a database has rollups."""
-    TABLES: tuple[str, ...]
-    """What makes the tables, of which nothing is counted yet."""
     DROPPING: tuple[str, ...]
     """What takes away all that was made."""
+
+    def tables(self, database: Database) -> tuple[str, ...]:
+        """Return the statements that make the tables, of which nothing is counted yet."""
 
     def triggers(self, database: Database) -> tuple[str, ...]:
         """Return the statements that make the triggers, in place of others of their names."""

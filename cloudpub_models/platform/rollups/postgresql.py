@@ -42,6 +42,11 @@ PARTS = {
     "uncounted_when": " AND timestamp >= @hours",
     "late_when": " AND i.timestamp >= @hours AND i.timestamp < @end",
     "locked": "FOR UPDATE",
+    # On a server that has no functions nobody knows which are gone: what belonged to them is swept.
+    "or_all": (
+        " OR NOT EXISTS (SELECT 1 FROM pg_constraint "
+        "WHERE conrelid = TO_REGCLASS('function_invocation_rollups') AND contype = 'f')"
+    ),
 }
 
 IS_THERE = "SELECT TO_REGCLASS('function_invocation_rollups_state') IS NOT NULL AS is_there"
@@ -52,10 +57,10 @@ _SETTINGS = """
         SET_CONFIG('cloudpub.unrestricted', 'on', true) AS all_rows
 """
 
-TABLES = (
+_TABLES = (
     """
     CREATE TABLE function_invocation_rollups (
-        function_id INTEGER NOT NULL REFERENCES functions (id) ON DELETE CASCADE,
+        function_id INTEGER NOT NULL{reference},
         level SMALLINT NOT NULL,
         start TIMESTAMP NOT NULL,
         total BIGINT NOT NULL,
@@ -91,6 +96,12 @@ TABLES = (
     "CREATE SEQUENCE function_invocation_rollups_announced MINVALUE 0 START 0",
     "CREATE SEQUENCE function_invocation_rollups_frozen MINVALUE 0 START 0",
 )
+
+# Functions are on the main database of several servers.
+_HAS_FUNCTIONS = """
+    SELECT TO_REGCLASS('cell_servers') IS NULL OR TO_REGCLASS('cells') IS NOT NULL AS has_functions
+"""
+_REFERENCE = " REFERENCES functions (id) ON DELETE CASCADE"
 
 DROPPING = (
     "DROP FUNCTION IF EXISTS function_invocation_rollups_mark() CASCADE",
@@ -154,6 +165,7 @@ _EVENTS = {
     "DELETE": "REFERENCING OLD TABLE AS gone",
     "TRUNCATE": "",
 }
+TRIGGERS = frozenset(f"function_invocation_rollups_{event.lower()}" for event in _EVENTS)
 _SCHEMA = "SELECT QUOTE_IDENT(current_schema()) AS name"
 _BODY = """
     SELECT prosrc AS body, (
@@ -190,6 +202,11 @@ _STILL_WRITING = """
 """
 _BEGINNING = datetime(1, 1, 1)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.25
+
+
+def tables(database: Database) -> tuple[str, ...]:
+    reference = _REFERENCE if send_query(database, _HAS_FUNCTIONS)[0]["has_functions"] else ""
+    return tuple(put_together(sql, reference=reference) for sql in _TABLES)
 
 
 def triggers(database: Database) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from cloudpub_models.sql import Dialect
 Query = tuple[str, dict[str, Any]]
 
 OF_FUNCTION: Final = "= @function"
+OF_FUNCTIONS: Final = "IN @functions"
 OF_USER: Final = "IN (SELECT id FROM functions WHERE user_id = @user)"
 _HOUR_SECONDS, _DAY_SECONDS = 3_600, 86_400
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
@@ -109,17 +110,19 @@ _SPREAD = """
     FROM uncounted GROUP BY 1, 8
 """
 _OVERVIEW = """
-    {sources},
-    owned AS (SELECT id, status FROM functions WHERE user_id = @user)
+    {sources}{owned}
     SELECT CAST(COALESCE(SUM(total), 0) AS BIGINT) AS total, CAST(COALESCE(SUM(successful), 0) AS BIGINT) AS successful,
         CAST(COALESCE(SUM(timed), 0) AS BIGINT) AS timed, CAST(SUM(duration) AS BIGINT) AS duration,
-        MIN(minimum) AS minimum, MAX(maximum) AS maximum, MAX(latest) AS last_invocation_at,
-        (SELECT COUNT(*) FROM owned) AS functions,
-        (SELECT COUNT(*) FROM owned WHERE status = 'active') AS active_functions,
-        (SELECT COUNT(*) FROM function_deployments WHERE function_id IN (SELECT id FROM owned)) AS deployments
+        MIN(minimum) AS minimum, MAX(maximum) AS maximum, MAX(latest) AS last_invocation_at{of_functions}
     FROM (
         {parts}
     ) AS parts
+"""
+_OWNED = ", owned AS (SELECT id, status FROM functions WHERE user_id = @user)"
+_OF_FUNCTIONS = """,
+        (SELECT COUNT(*) FROM owned) AS functions,
+        (SELECT COUNT(*) FROM owned WHERE status = 'active') AS active_functions,
+        (SELECT COUNT(*) FROM function_deployments WHERE function_id IN (SELECT id FROM owned)) AS deployments
 """
 
 
@@ -159,7 +162,12 @@ def spread_since(dialect: Dialect, since: datetime) -> Query:
 
 def overview_since(dialect: Dialect, since: datetime) -> Query:
     """Return the query for the overview of a user; it gives what the one for rows gives."""
-    return _query(dialect, _OVERVIEW, OF_USER, _since(since))
+    return _query(dialect, _OVERVIEW, OF_USER, _since(since), owned=_OWNED, of_functions=_OF_FUNCTIONS)
+
+
+def overview_of_functions_since(dialect: Dialect, since: datetime) -> Query:
+    """Return the query for what it says of the invocations of some functions."""
+    return _query(dialect, _OVERVIEW, OF_FUNCTIONS, _since(since), owned="", of_functions="")
 
 
 def durations_in(database: Database, parts: Iterable[Mapping[str, Any]]) -> Durations:
@@ -175,8 +183,9 @@ def durations_in(database: Database, parts: Iterable[Mapping[str, Any]]) -> Dura
     return Durations(counts)
 
 
-def _query(dialect: Dialect, sql: str, whose: str, values: dict[str, Any]) -> Query:
-    return statement(dialect, sql, sources=statement(dialect, _SOURCES, whose=whose), parts=_PARTS), values
+def _query(dialect: Dialect, sql: str, whose: str, values: dict[str, Any], **parts: str) -> Query:
+    sources = statement(dialect, _SOURCES, whose=whose)
+    return statement(dialect, sql, sources=sources, parts=_PARTS, **parts), values
 
 
 def _of_buckets(buckets: Buckets) -> dict[str, Any]:

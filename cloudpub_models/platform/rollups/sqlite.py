@@ -31,10 +31,11 @@ PARTS = {
     "uncounted_when": "",
     "late_when": "",
     "locked": "",
+    "or_all": "",
 }
 
 IS_THERE = "SELECT COUNT(*) AS is_there FROM sqlite_master WHERE name = 'function_invocation_rollups_state'"
-TABLES = (
+_TABLES = (
     """
     CREATE TABLE function_invocation_rollups (
         function_id INTEGER NOT NULL REFERENCES functions (id) ON DELETE CASCADE,
@@ -115,6 +116,10 @@ _MADE = """
     SELECT name, sql FROM sqlite_master
     WHERE type = 'trigger' AND tbl_name = 'function_invocations' AND name LIKE 'function_invocation_rollups_%'
 """
+
+
+def tables(database: Database) -> tuple[str, ...]:
+    return _TABLES
 
 
 def triggers(database: Database) -> tuple[str, ...]:

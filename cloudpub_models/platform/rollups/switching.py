@@ -38,7 +38,7 @@ def switch_on(database: Database) -> bool:
         was_on = is_on(database)
         if was_on and kind.has_triggers(database):
             return False
-        for statement in (*(() if was_on else kind.TABLES), *kind.triggers(database)):
+        for statement in (*(() if was_on else kind.tables(database)), *kind.triggers(database)):
             send_command(database, statement)
         if was_on:
             count_again(database)
@@ -78,7 +78,10 @@ def has_triggers(database: Database) -> bool:
 def _as_a_migration(database: Database, step: Callable[[], R]) -> R:
     engine = database.engine
     try:
-        with MigrationRun(engine, AppliedMigrations(engine), _LOCK_TIMEOUT_SECONDS) as run:
+        with (
+            engine.with_all_tables(),
+            MigrationRun(engine, AppliedMigrations(engine), _LOCK_TIMEOUT_SECONDS) as run,
+        ):
             return run.step(step)
     except (ConfigurationError, MigrationError, ConnectionLostError, ConnectionFailedError):
         raise

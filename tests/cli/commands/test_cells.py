@@ -125,3 +125,35 @@ def test_the_doctor_looks_at_them(said: Said, run: Run, resize: Function, urls: 
     assert any("lacks migrations: 0001_initial" in each["message"] for each in findings())
     for database in (server, main):
         database.close()
+
+
+def test_rollups_are_on_all_servers(said: Said, run: Run, resize: Function, urls: list[str]) -> None:
+    def findings() -> list[tuple[str, str]]:
+        found = json.loads(run("doctor", "--json").stdout)["findings"]
+        return [(each["level"], each["message"]) for each in found if each["check"] == "rollups"]
+
+    assert findings() == []
+    said("cells", "initialize")
+    said("cells", "move", "1024", "--to", "2")
+    assert findings() == []
+    before = json.loads(said("stats", "resize", "--period", "30d", "--json"))
+    assert said("rollup", "on") == "rollups are on: count them from cron\n"
+    assert said("rollup", "on") == "nothing to do: they are on\n"
+    assert [level for level, _ in findings()] == ["warning", "warning"]
+    assert said("rollup").startswith("invocations are counted until ")
+    told = findings()
+    assert [level for level, _ in told] == ["ok", "ok"]
+    assert ["invocations are counted until" in message for _, message in told] == [True, True]
+    assert len({message.split(": ")[0] for _, message in told}) == 2
+    assert json.loads(said("stats", "resize", "--period", "30d", "--json"))["figures"] == before["figures"]
+    said("prune", "invocations", "--older-than", "0s", "--yes")
+    server = Database(urls[1])
+    server.raw_execute("DROP TRIGGER function_invocation_rollups_delete ON function_invocations")
+    assert [level for level, _ in findings()] == ["error", "ok"]
+    Managers(server).function_invocations.disable_rollups()
+    assert "has none, as others have" in findings()[0][1]
+    said("rollup", "on")
+    assert "expected somebody to ask; got no terminal" in said("rollup", "off", code=1)
+    assert said("rollup", "off", "--yes") == "rollups are off\n"
+    assert said("rollup", "off", "--yes") == "nothing to do: they are off\n"
+    server.close()

@@ -126,10 +126,9 @@ def test_a_database_that_has_all_its_rows_has_no_such_engine(shared_postgresql_u
         ("postgresql://main/x", {"history": ["nonsense"]}, "got 'nonsense'"),
         (
             "postgresql://main/x",
-            {"history": ["postgresql://h1/x"], "rollups": True},
-            "history= or rollups=True; got both",
+            {"history": ["postgresql://h1/x"], "row_security": True},
+            "history= or row_security=True; got both",
         ),
-        ("postgresql://main/x", {"history": ["postgresql://h1/x"], "row_security": True}, "or row_security=True"),
         (
             "postgresql://main/x",
             {"history": ["postgresql://h1/x"], "transaction_pooler": True},

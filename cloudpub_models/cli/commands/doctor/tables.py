@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning
+from cloudpub_models.cli.given.servers import databases_of_invocations
 from cloudpub_models.cli.shown.counted import counted
 from cloudpub_models.component import Component
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import TimestampField, name_of_part
 from cloudpub_models.entity.stored_forms import utc_now
+from cloudpub_models.errors import CloudpubError
 from cloudpub_models.platform.rollups import counting
 from cloudpub_models.platform.rollups.switching import has_triggers
 from cloudpub_models.schema.catalogue.catalogue import Table
@@ -180,16 +182,27 @@ def size_of_log(database: Database, size: Callable[[str], int], whole: int) -> I
 
 
 def rollups(database: Database) -> Iterator[Verdict]:
-    """Say how far invocations are counted, where they are, and whether what changes them is noticed."""
-    if not counting.is_on(database):
-        return
+    """Say how far invocations are counted, on each server, and whether what changes them is noticed."""
+    try:
+        databases = databases_of_invocations(database)
+    except CloudpubError:
+        return  # which is said of the servers
+    having = [each for each in databases if counting.is_on(each)]
+    for each in databases if having else ():
+        where = f"{each.url}: " if len(databases) > 1 else ""
+        yield from _rollups_of(each, where) if each in having else [error(f"{where}has none, as others have", _MENDED)]
+
+
+def _rollups_of(database: Database, where: str) -> Iterator[Verdict]:
     if not has_triggers(database):
-        yield error("triggers of function_invocations are gone or not as they should be: changes go unnoticed", _MENDED)
+        yield error(
+            f"{where}triggers of function_invocations are gone or not as they should be: changes go unnoticed", _MENDED
+        )
         return
     counted_until = counting.state_of(database).counted_until
-    message = f"invocations are counted until {counted_until:%Y-%m-%d %H:%M} UTC"
+    message = f"{where}invocations are counted until {counted_until:%Y-%m-%d %H:%M} UTC"
     if counted_until == counting.BEGINNING:
-        yield warning("none of the invocations is counted yet: statistics read all rows", _COUNTED)
+        yield warning(f"{where}none of the invocations is counted yet: statistics read all rows", _COUNTED)
     elif datetime.now(UTC) - counted_until > _PATIENCE:
         yield warning(f"{message} only: statistics read the rows since then", _COUNTED)
     else:

@@ -20,6 +20,7 @@ from cloudpub_models.cli.given.options import (
     aware,
     find_function,
 )
+from cloudpub_models.cli.given.servers import databases_of_invocations
 from cloudpub_models.cli.given.target import Target, takes_target
 from cloudpub_models.cli.shown.files import file_to_write
 from cloudpub_models.cli.shown.output import print_document
@@ -53,7 +54,7 @@ def stats(
     if html is not None and as_json:
         raise typer.BadParameter("expected --html or --json; got both: leave one out")
     with target.opened() as database:
-        database.reads_rollups = is_on(database)
+        database.reads_rollups = all(is_on(each) for each in databases_of_invocations(database))
         managers = Managers(database)
         place = None if archive is None else managers.archive(archive)
         end = aware(until) or datetime.now(UTC)

@@ -6,7 +6,7 @@ How it is shown is in ``drawing`` (terminal) and ``page`` (HTML).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -189,12 +189,7 @@ def _durations(managers: Managers, function: Function, slots: Buckets) -> tuple[
         return _durations_of_rollups(managers, function, slots)
     counts: dict[int, dict[int, int]] = defaultdict(dict)
     statement = durations_statement(managers.database.engine.sql_dialect)
-    values = {"function": function.id, **slots.parameters}
-    if managers.database.history_servers:
-        rows = managers.cells.on_server_of(function.id, lambda server: server.raw_query_all(statement, values))
-    else:
-        rows = managers.database.raw_query_all(statement, values)
-    for row in rows:
+    for row in _rows_of(managers, function, statement, slots.parameters):
         counts[slots.of_slot(row["slot"])][row["duration_ms"]] = row["invocations"]
     return [Durations(counts[number]) for number in range(len(slots))], None
 
@@ -203,10 +198,17 @@ def _durations_of_rollups(
     managers: Managers, function: Function, slots: Buckets
 ) -> tuple[list[Durations], FunctionStats]:
     database = managers.database
-    sql, values = reading.spread(database.engine.sql_dialect, slots)
-    parts = database.raw_query_all(sql, {"function": function.id, **values})
+    parts = _rows_of(managers, function, *reading.spread(database.engine.sql_dialect, slots))
     of_slot: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for part in parts:
         of_slot[slots.of_slot(part["slot"])].append(part)
     durations = [reading.durations_in(database, of_slot[number]) for number in range(len(slots))]
     return durations, stats_of_parts(parts, Durations.together(durations))
+
+
+def _rows_of(managers: Managers, function: Function, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a query on the invocations of a function, which may be on another server."""
+    parameters = {"function": function.id, **values}
+    if managers.database.history_servers:
+        return managers.cells.on_server_of(function.id, lambda server: server.raw_query_all(sql, parameters))
+    return managers.database.raw_query_all(sql, parameters)
