@@ -39,7 +39,8 @@ _HARMLESS = """
     varchar varying
     abs age array_agg array_length avg bool_and bool_or btrim cardinality cast ceil ceiling cells_admit cells_bucket
     char_length coalesce
-    concat concat_ws corr count cume_dist current_schema date date_bin date_part date_trunc dense_rank every exp extract
+    concat concat_ws corr count cume_dist current_database current_schema date date_bin date_part date_trunc dense_rank
+    every exp extract
     first_value floor format gen_random_uuid generate_series greatest hex ifnull iif initcap instr json_agg
     json_array_elements json_array_length json_build_object json_each json_extract json_object_agg json_typeof
     jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array

@@ -141,7 +141,7 @@ AFTERMATHS: dict[Aftermath, list[str]] = {
         "FETCH FORWARD 5 FROM a",
         "VALUES (1)",
         "TABLE a",
-        "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text FROM pg_control_system()",
+        "SELECT current_database(), pg_is_in_recovery(), pg_last_wal_replay_lsn()::text FROM pg_control_system()",
         "SELECT pg_advisory_xact_lock(1), jsonb_path_query_first(a, 'strict $') FROM b",
     ],
 }
