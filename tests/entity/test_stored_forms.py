@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 import sys
@@ -23,13 +24,21 @@ from cloudpub_models.entity.stored_forms import (
     uuid_to_text,
 )
 from cloudpub_models.errors import InvalidValueError
-from cloudpub_models.sql.values import json_to_text
+from cloudpub_models.sql.values import DEEPEST_JSON, _json_by_orjson, _orjson_writer, json_to_text
 
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(
     min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31), timezones=st.one_of(st.just(UTC), offsets)
 )
 json_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+class Plain(enum.Enum):
+    """An enumeration whose members are values of no other type."""
+
+    ONE = "one"
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -179,6 +188,51 @@ def test_json_round_trips(value: Any) -> None:
     text = json_to_text(value)
     assert json_from_text(text) == value
     assert json.loads(text) == value
+    assert text == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+class Words(list[str]):
+    """A list of one's own."""
+
+
+class Text(str):
+    """A text of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("value", "by_orjson"),
+    [
+        ({"a": [1, -0.0, 0.1, 9999999999999998.0, 0.0001, True, None, 'é\x7f\n"\\/'], "b": {}, "c": (1, [])}, True),
+        *[("text", True), (5, True), (None, True), ([], True), ([2**63 - 1, -(2**63)], True)],
+        # Whose exponents the two write in other ways.
+        *[([1e16], False), ([-1e22], False), ([0.00009], False), ([-5e-324], False)],
+        # What orjson takes as a value, and refuses as a key.
+        *[([Words("ab")], False), ({"a": {"b": Words()}}, False), ({Text("a"): 1}, False), ([Text("é")], False)],
+    ],
+)
+def test_both_writers_of_json_give_the_same(json_writer_used: str, value: object, by_orjson: bool) -> None:
+    assert json_to_text(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert (_json_by_orjson(value) is not None) == (by_orjson and json_writer_used == "orjson")
+
+
+@pytest.mark.parametrize("innermost", [[], 1])
+def test_both_writers_of_json_go_equally_deep(json_writer_used: str, innermost: object) -> None:
+    value = innermost
+    for _ in range(DEEPEST_JSON):
+        value = [value]
+    assert json_to_text(value).count("[") == DEEPEST_JSON + (innermost == [])
+    with pytest.raises(InvalidValueError, match="nested too deeply"):
+        json_to_text([value])
+
+
+@pytest.fixture(params=["orjson", "json"])
+def json_writer_used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the module that writes JSON."""
+    if request.param == "json":
+        monkeypatch.setitem(sys.modules, "orjson", None)
+    _orjson_writer.cache_clear()
+    yield str(request.param)
+    _orjson_writer.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -196,11 +250,13 @@ def test_json_round_trips(value: Any) -> None:
         ({1, 2}, "set is not JSON serializable"),
         ({"a": datetime(2024, 1, 1)}, "datetime is not JSON serializable"),
         (object(), "not JSON serializable"),
+        ({"a": [uuid.UUID(int=0)]}, "UUID is not JSON serializable"),
+        ([Plain.ONE], "Plain is not JSON serializable"),
         ({"a": [2**63]}, "integers of at most 64 bits; got one of 64 bits"),
         (-(2**63) - 1, "integers of at most 64 bits"),
     ],
 )
-def test_what_json_cannot_keep_is_refused(value: object, message: str) -> None:
+def test_what_json_cannot_keep_is_refused(json_writer_used: str, value: object, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         json_to_text(value)
 
@@ -226,7 +282,7 @@ def test_both_readers_of_json_give_the_same(json_reader_used: str, text: str) ->
     assert repr(json_from_text(text)) == repr(json.loads(text))
 
 
-def test_circles_and_depths_are_refused() -> None:
+def test_circles_and_depths_are_refused(json_writer_used: str) -> None:
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(InvalidValueError, match="JSON"):
