@@ -35,16 +35,19 @@ def days_around(moment: datetime, column: str) -> During | None:
         return None
 
 
-def days_until_now(since: datetime, now: datetime, column: str) -> During:
-    """Return the days from that of a moment to the present one, or to the next where that is about to begin."""
-    return _days(since.toordinal(), (now + _AROUND).toordinal(), column)
+def days_since(moment: datetime, column: str) -> During:
+    """Return the days from that of a moment on."""
+    return _days(moment.toordinal(), None, column)
 
 
 @lru_cache(maxsize=1024)
-def _days(first: int, last: int, column: str) -> During:
+def _days(first: int, last: int | None, column: str) -> During:
     """Return that a column has a moment from one day to another one, in UTC: whole days, so that few SQLs differ."""
-    begin, end = [datetime.fromordinal(day).replace(tzinfo=UTC) for day in (first, last)]
-    return During(Column(None, column), begin, end + _DAY)
+    return During(Column(None, column), _midnight(first), None if last is None else _midnight(last) + _DAY)
+
+
+def _midnight(day: int) -> datetime:
+    return datetime.fromordinal(day).replace(tzinfo=UTC)
 
 
 class KnownDays:

@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloudpub_models.connection import Database
-from cloudpub_models.entity.stored_forms import utc_now
 from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError, InvalidValueError
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.statements.results import CursorPage
 from cloudpub_models.models import Function, FunctionLog
-from cloudpub_models.platform.days import days_until_now
+from cloudpub_models.platform.days import days_since
 from cloudpub_models.platform.periods import moment
 from cloudpub_models.platform.pruning import PrunedManager
 from cloudpub_models.platform.references import FunctionReference, function_key, no_row
@@ -93,18 +92,13 @@ class FunctionLogManager(PrunedManager[FunctionLog, "FunctionLogData", "Function
         """
         check_count(limit, "limit")
         wanted = self._lines_of(function, level)
-        find = partial(self.find_all, order_by=_LATEST_OF_ONE, limit=limit)
         for since in self._windows():
             if since is None:
                 break
-            days = days_until_now(since, utc_now(), self._moment)
-            lines = self._find_first_during(days, wanted, _LATEST_OF_ONE, limit)
+            lines = self._find_first_during(days_since(since, self._moment), wanted, _LATEST_OF_ONE, limit)
             if len(lines) >= limit:
-                # Of any function, which is planned in half the time.
-                if self.exists({"timestamp": operators.ge(days.end)}):
-                    lines = find(wanted | {"timestamp": operators.ge(since)})
                 return lines
-        return find(wanted)
+        return self.find_all(wanted, order_by=_LATEST_OF_ONE, limit=limit)
 
     def search(
         self,

@@ -7,7 +7,7 @@ Not for: running it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cloudpub_models.sql.dialects import POSTGRESQL, Dialect
@@ -24,9 +24,22 @@ class PreparableSql(str):
 
 
 class LookupSql(PreparableSql):
-    """The text of a lookup, as of one row by a unique column: what takes longer to plan than to run."""
+    """The text of a lookup, as of one row by a unique column: what takes longer to plan than to run.
 
-    __slots__ = ()
+    Attributes:
+        locks: of one that finds several rows, the tables that it reads, as SQL has their names; where it is prepared it
+            waits for them before it decides which rows it sees, of which it would show a part otherwise.
+    """
+
+    __slots__ = ("locks",)
+
+    locks: tuple[str, ...]
+
+    def __new__(cls, text: str, locks: Sequence[str] = ()) -> LookupSql:
+        """Mark a text."""
+        lookup = super().__new__(cls, text)
+        lookup.locks = tuple(locks)
+        return lookup
 
 
 class Statement(str):

@@ -10,7 +10,7 @@ import pytest
 from cloudpub_models import Managers
 from cloudpub_models.models import Function
 from cloudpub_models.platform import days
-from cloudpub_models.platform.days import KnownDays, days_around, days_until_now
+from cloudpub_models.platform.days import KnownDays, days_around, days_since
 from cloudpub_models.sql.nodes.conditions import During
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -19,6 +19,7 @@ DAY = timedelta(days=1)
 
 def between(found: During | None) -> tuple[int, int]:
     assert found is not None
+    assert found.end is not None
     assert (found.begin.time(), found.end.time()) == (datetime.min.time(),) * 2
     return (found.begin - NOON.replace(hour=0)).days, (found.end - NOON.replace(hour=0)).days
 
@@ -29,10 +30,12 @@ def between(found: During | None) -> tuple[int, int]:
 def test_around_a_moment_are_whole_days(hours: float, expected: tuple[int, int]) -> None:
     moment = NOON + timedelta(hours=hours)
     assert between(days_around(moment, "timestamp")) == expected
-    assert between(days_until_now(moment - 3 * DAY, moment, "timestamp")) == (
-        (moment - 3 * DAY - NOON.replace(hour=0)).days,
-        expected[1],
-    )
+
+
+def test_since_a_moment_is_since_its_day_began() -> None:
+    for hours in (-12, 0, 11.9):
+        days = days_since(NOON + timedelta(hours=hours), "timestamp")
+        assert (days.begin, days.end) == (NOON.replace(hour=0), None)
 
 
 def test_at_the_end_of_time_there_are_none() -> None:

@@ -194,8 +194,7 @@ def test_the_latest_lines_are_looked_for_in_few_partitions(
         logs.tail(resize, limit)
         statements.clear()
         assert logs.tail(resize, limit) == plain[:limit]
-        # Where the time of a window has enough, it is asked whether there are lines of the future as well.
-        assert len(statements) == windows + (windows < 4)
+        assert len(statements) == windows
     statements.clear()
     assert [line.message for line in logs.search("line", function=resize, limit=1).items] == ["line 0"]
     assert sum("timestamp >=" in sql for sql in statements.sql) == len(statements) - 1

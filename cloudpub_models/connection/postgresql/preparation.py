@@ -6,6 +6,7 @@ session; and only in a session that is one's own. What ``prepared=True`` prepare
 
 ``EXECUTE`` decides which rows it sees before it waits for the locks of its tables, any other statement after that. So
 one that has found nothing is asked for a second time, as it is; and a lookup that finds nothing often is not prepared.
+One of several rows, a part of which it could miss, is executed behind a ``LOCK`` of its tables that is sent with it.
 """
 
 from __future__ import annotations
@@ -91,8 +92,15 @@ def make_ready(
         command = prepare(connection, cursor, sql, parameters)
     else:
         prepared.move_to_end(sql)
-    connection.ready[sql] = command
-    return command
+    ready = connection.ready[sql] = f"{_waiting_for(sql.locks)}{command}"
+    return ready
+
+
+def _waiting_for(tables: Sequence[str]) -> str:
+    """Return the statement that waits for tables as reading them does, and what parts it from the next one."""
+    # Without parameters of its own it is filled in with those of the next one.
+    names = ", ".join([f"ONLY {table}" for table in tables]).replace("%", "%%")
+    return f"LOCK TABLE {names} IN ACCESS SHARE MODE; " if tables else ""
 
 
 def _has_own_session(connection: PostgresqlConnection, cursor: Cursor) -> bool:

@@ -288,8 +288,11 @@ class Statements(Generic[M]):
         return self._selects_during[days, conditions, order]
 
     def _make_select_during(self, days: During, conditions: Shape, order: Order) -> Select[M]:
-        # No lookup that prepares itself: it would show only a part where rows are moved to another partition meanwhile.
-        return self.select((*conditions, days), order=order, limit=True)
+        made = self.select((*conditions, days), order=order, limit=True)
+        if not isinstance(made.sql, PreparableSql):
+            return made
+        # Rows may be moved to another partition while it waits.
+        return made._replace(sql=LookupSql(made.sql, [self._dialect.quote(table) for table in made.tables]))
 
     def _make_select(
         self,

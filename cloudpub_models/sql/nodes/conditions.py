@@ -48,19 +48,19 @@ class RowComparison(Record):
 
 
 class During(Record):
-    """That a column has a moment from one on and up to another one, both of which stand in the SQL.
+    """That a column has a moment from one on, and up to another one, which stand in the SQL.
 
     As parameters of a prepared statement the server would not know them when it plans, and plan for all partitions.
 
     Attributes:
         column: the column.
         begin: the moment from which on, aware.
-        end: the one up to which.
+        end: the one up to which; ``None`` for all that is later.
     """
 
     column: Column
     begin: datetime
-    end: datetime
+    end: datetime | None
 
 
 class RawCondition(Record):

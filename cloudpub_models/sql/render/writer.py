@@ -547,8 +547,10 @@ class _Writer:
     def during(self, condition: During) -> str:
         column = condition.column
         name = self.expression(Column(column.table or self.qualifier, column.name))
-        begin, end = [text_literal(moment_to_text(moment)) for moment in (condition.begin, condition.end)]
-        return f"{name} >= {begin} AND {name} < {end}"
+        bounds = ((">=", condition.begin), ("<", condition.end))
+        return " AND ".join(
+            [f"{name} {sign} {text_literal(moment_to_text(moment))}" for sign, moment in bounds if moment is not None]
+        )
 
     def document_comparison(self, condition: DocumentComparison) -> str:
         column = self.expression(condition.column)

@@ -8,6 +8,7 @@ import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -359,6 +360,56 @@ def test_one_that_waits_for_a_table_that_is_written_anew_sees_its_rows(database,
             while not other.raw_query_all("SELECT 1 FROM pg_locks WHERE NOT granted"):
                 assert not answer.done()
         assert answer.result() == line
+
+
+@pytest.mark.usefixtures("plain_tables")
+def test_latest_lines_that_wait_while_they_are_moved_to_another_partition_are_found(database, mine, other, resize):
+    """They go from the partition without an end to partitions of their own; others, of today, stay where they are."""
+    other.partition("function_logs", "day", ahead=timedelta(0))
+    other.close()
+    database.close()
+    now = datetime.now(UTC)
+    lines = Managers(other).function_logs.batch_insert(
+        [
+            {"function_id": resize.id, "level": "info", "message": "…", "timestamp": now + timedelta(days=days)}
+            for days in (0, 0, 0, 7, 8, 9)
+        ],
+        returning=True,
+    )
+    expected = [line.id for line in reversed(lines[3:])]
+
+    def latest():
+        return [line.id for line in mine.function_logs.tail(resize, 3)]
+
+    answers = []
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(often, latest, MANY).result() == [expected] * (OFTEN + MANY)
+
+        def ask(query):
+            if "INSERT INTO function_logs_p_" in query.sql and not answers:
+                answers.append(thread.submit(latest))
+                wait_until(lambda: watcher.raw_query_all("SELECT 1 AS n FROM pg_locks WHERE NOT granted"))
+
+        watcher, stop = Database(other.engine.database), other.on_query(ask)
+        assert other.partition("function_logs", ahead=timedelta(days=20))
+        stop()
+        watcher.close()
+    assert [answer.result() for answer in answers] == [expected]
+
+
+@pytest.mark.usefixtures("plain_tables")
+def test_latest_lines_are_executed_behind_a_lock_of_their_table(database, managers, other, resize, line):
+    other.partition("function_logs", "day")
+    other.close()
+    database.close()
+    with database.session():
+        often(lambda: managers.function_logs.tail(resize, 1))
+        assert managers.function_logs.tail(resize, 1) == [line]
+        assert prepared(database) == [1]
+        (command,) = database.engine.connection().ready.values()
+        assert command.startswith("LOCK TABLE ONLY function_logs IN ACCESS SHARE MODE; EXECUTE cloudpub_")
+        # It is over with the statement.
+        assert database.raw_query_all("SELECT 1 AS n FROM pg_locks WHERE relation = 'function_logs'::regclass") == []
 
 
 def test_a_table_that_takes_the_place_of_another_is_read_instead(database, mine, other, line):

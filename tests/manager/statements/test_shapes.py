@@ -186,12 +186,16 @@ def test_a_statement_says_what_it_is() -> None:
     assert events.delete(()).tables == ("audit.event",)
 
 
-def test_one_row_of_some_days_prepares_itself_and_a_list_does_not() -> None:
-    # A statement that waits while rows are moved to another partition may show a part of them, which looks like all.
+def test_rows_of_some_days_prepare_themselves_and_a_list_waits_for_its_tables() -> None:
     logs: Statements[FunctionLog] = Statements(FunctionLog, table_of(FunctionLog), POSTGRESQL)
     days = During(Column(None, "timestamp"), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-    assert type(logs.select_held("uuid", (days,)).sql) is LookupSql
-    assert type(logs.select_during(days, (), (("timestamp", "DESC"),)).sql) is PreparableSql
+    one = logs.select_held("uuid", (days,)).sql
+    some = logs.select_during(days, (), (("timestamp", "DESC"),)).sql
+    assert isinstance(one, LookupSql)
+    assert isinstance(some, LookupSql)
+    assert (one.locks, some.locks) == ((), ("function_logs",))
+    on_sqlite: Statements[FunctionLog] = Statements(FunctionLog, table_of(FunctionLog), SQLITE)
+    assert type(on_sqlite.select_during(days, (), (("timestamp", "DESC"),)).sql) is str
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,11 @@ QUERIES: list[tuple[Query, str, str | None]] = [
         None,
     ),
     (
+        Query("select", USERS, columns=(ID,), conditions=Group.all(During(B, NOON, None), Comparison(A, "="))),
+        "SELECT id FROM users WHERE b >= '2024-05-01 12:00:00.000000' AND a = @param_0",
+        None,
+    ),
+    (
         Query("select", USERS, columns=(ID,), conditions=Group.all(Negation(Comparison(A, "=")))),
         "SELECT id FROM users WHERE (a = @param_0) IS NOT TRUE",
         None,
