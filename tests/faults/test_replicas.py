@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -209,11 +210,28 @@ def test_any_sequence_of_calls_is_as_on_one_server(
     database.close()
 
 
-def test_what_choosing_costs_is_measured(
-    lasting_primary: Server, lasting_standby: Standby, capsys: pytest.CaptureFixture[str]
+def test_what_replicas_cost_and_gain_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert replicas.main([lasting_primary.url, lasting_standby.url, "--rounds", "1"]) == 0
-    assert "find_by_id, " in capsys.readouterr().out
+    monkeypatch.setattr(replicas, "_SECONDS_OF_WARMING", 0.0)
+    assert replicas.main(["--rounds", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"find_by_id, \d+\.\d µs on the replica alone: [+-]\d", lines[0])
+    for read, line in zip(["find_by_id", "find_all of 200 rows"], lines[1:], strict=True):
+        assert re.match(
+            read + r": \d\.\d\d times the reads; one takes the primary \d\.\d\d, the replica \d\.\d\d of", line
+        )
+
+
+def test_what_is_measured_has_two_urls_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        replicas.main(["postgresql://a/cloud"])
+    assert "expected the URLs of a primary and of its standby, or none; got 1" in capsys.readouterr().err
+
+
+def test_the_busier_server_says_what_two_of_them_gain() -> None:
+    assert replicas.Gain(1.0, 1.25, 1.0).reads == replicas.Gain(1.25, 1.0, 1.0).reads == 1.6
+    assert [replicas.Gain(1, 1, control).valid for control in (0.9, 0.96, 1.04, 1.1)] == [False, True, True, False]
 
 
 def test_a_failover_under_reads_and_writes(primary: Server, standby: Standby) -> None:
