@@ -147,7 +147,7 @@ def _latest(
     manager: FunctionLogManager, chosen: dict[str, Any], query: SearchQuery | None, limit: int
 ) -> list[FunctionLog]:
     if query is None or not limit:
-        return manager.find_all(chosen, order_by=("timestamp", "id"), order_direction="DESC", limit=limit)
+        return manager.tail(chosen["function_id"], limit, chosen.get("level"))
     return manager.search(query, function=chosen["function_id"], level=chosen.get("level"), limit=limit).items
 
 
