@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import multiprocessing
 import os
+import pkgutil
 import random
 import signal
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 from psycopg2 import extensions
 
+import cloudpub_models
 from cloudpub_models import Database, Managers, QueryEvent
 from cloudpub_models.testing import postgresql as testing_postgresql
 from cloudpub_models.testing.databases import fill_in_memory
@@ -25,15 +28,14 @@ from tests.schema.roles import let_program_create, refuse_functions
 
 DatabaseMaker = Callable[..., AbstractContextManager[str]]
 PROCESSES = 8
-# Rooms that walk through the whole library once more. What each module does is covered by the tests beside it, and a
-# call takes twice as long while coverage is measured.
+# Rooms that walk through the whole library once more. What each module does is covered by the tests beside it, and all
+# takes twice as long while coverage is measured.
 NOT_COVERED = tuple(f"tests/{room}/" for room in ("abuse", "benchmarks", "docs", "examples", "growth", "house"))
-# Of each test. More would pass through the same lines, most of them.
-MOST_COVERED = 3
 SOAK_VARIABLE = "CLOUDPUB_SOAK"
 PARTITIONED_VARIABLE, DISTRIBUTED_VARIABLE = "CLOUDPUB_PARTITIONED", "CLOUDPUB_DISTRIBUTED"
 REFUSING_VARIABLE = "CLOUDPUB_REFUSING"
 GROWING_TABLES = ("function_logs", "function_invocations")
+IS_COVERED = pytest.StashKey[bool]()
 
 # Every day the same examples, so that no run fails for what the one before it could have found; in a soak others.
 settings.register_profile("every day", derandomize=True, database=None, deadline=None, max_examples=50)
@@ -41,19 +43,37 @@ settings.register_profile("soak", deadline=None, max_examples=1_000)
 settings.load_profile("soak" if os.environ.get(SOAK_VARIABLE) else "every day")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Measure coverage of the library's modules as they are imported, and of nothing else until the tests.
+
+    All of them, since one that a test is the first to import is one that a test without coverage may have imported.
+    """
+    measuring = Coverage.current()
+    if measuring is None or session.config.getoption("dist", "no") != "no":
+        return (yield)
+    for module in pkgutil.walk_packages(cloudpub_models.__path__, f"{cloudpub_models.__name__}."):
+        importlib.import_module(module.name)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what a soak alone runs, and have coverage measured a few times for each test and kind of database."""
+    """Skip what a soak alone runs, and have coverage measured once for each test and kind of database."""
     is_soak = bool(os.environ.get(SOAK_VARIABLE))
-    measured = Counter[object]()
+    covered = set[object]()
     for item in items:
         if item.get_closest_marker("soak") and not is_soak:
             # Here, before a server is started for it.
             item.add_marker(pytest.mark.skip(f"set {SOAK_VARIABLE}=1 to run the full numbers"))
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         test = (item.nodeid.partition("[")[0], parameters.get("backend"))
-        measured[test] += 1
-        if item.nodeid.startswith(NOT_COVERED) or measured[test] > MOST_COVERED:
-            item.add_marker(pytest.mark.no_cover)
+        # Other arguments would pass through the same lines, most of them.
+        item.stash[IS_COVERED] = test not in covered and not item.nodeid.startswith(NOT_COVERED)
+        covered.add(test)
 
 
 def pytest_collection_finish() -> None:
@@ -63,10 +83,18 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """Spare the garbage collector what the tests of a folder have left, as the trees of all code that is read."""
+    """Measure no coverage of a test that is not covered, nor of what is prepared for it.
+
+    Afterwards spare the garbage collector what the tests of a folder have left, as the trees of all code that is read.
+    """
+    measuring = None if item.stash[IS_COVERED] else Coverage.current()
+    if measuring:
+        measuring.stop()
     try:
         return (yield)
     finally:
+        if measuring:
+            measuring.start()
         if nextitem is not None and nextitem.path.parent != item.path.parent:
             _spare_collector()
 

@@ -18,7 +18,7 @@ class RecordedDatabase(ReusedDatabase):
     def _make(self) -> None:
         super()._make()
         self._database.history.enable()
-        self._schema_version = self._current_schema_version()
+        self._remember()
 
     def _empty(self) -> None:
         super()._empty()

@@ -259,6 +259,22 @@ def test_after_the_lock(cloudpub_postgres, cloudpub_factory):
     run(code).assert_outcomes(passed=10)
 
 
+def test_what_was_only_read_is_not_emptied(run, with_postgresql):
+    code = """
+seen = []
+
+@pytest.mark.parametrize("writes", [False, False, True, False])
+def test_it(cloudpub_postgres, cloudpub_factory, writes):
+    seen.append(database.raw_query_single("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next")["next"])
+    if writes:
+        cloudpub_factory.user()
+
+def test_transactions_of_the_fixture_itself():
+    assert seen[0] == seen[1] == seen[2] < seen[3]
+"""
+    run(code).assert_outcomes(passed=5)
+
+
 def test_the_other_fixtures_use_postgresql_where_it_is_asked_for(run, with_postgresql):
     code = """
 def test_first(cloudpub_postgres, cloudpub_factory, cloudpub_database):
