@@ -32,6 +32,7 @@ class RelatedElsewhere(RelatedRows[M], Generic[M]):
         self, column: str, keys: Sequence[Any], order: Order, limit: int | None, conditions: Conditions
     ) -> list[M]:
         """Return the rows that have one of the keys in a column and meet the conditions, at most ``limit`` per key."""
+        self._hold_order(order)
         parts = self._rows._each_of(
             keys,
             lambda manager, some: self._of(manager.database).referring(column, some, order, limit, conditions),

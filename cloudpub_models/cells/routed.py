@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,6 +13,7 @@ import peewee
 
 from cloudpub_models.cells.cells import Cells, refused
 from cloudpub_models.cells.layout import Layout
+from cloudpub_models.cells.owned import OwnKeys
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.distributed import distribution_key
 from cloudpub_models.errors import ForeignKeyViolationError, InvalidQueryError
@@ -20,13 +21,15 @@ from cloudpub_models.manager.arguments.conditions import ALL_ROWS, Combined, Fil
 from cloudpub_models.manager.columns.table import Column
 from cloudpub_models.manager.included import Include, Tree, parse_include
 from cloudpub_models.manager.manager import Manager
-from cloudpub_models.manager.scope import unowned
+from cloudpub_models.manager.scope import Scope, unowned
 from cloudpub_models.manager.writing import Changes, Data
 
 M = TypeVar("M", bound=peewee.Model)
 R = TypeVar("R")
 
 _LISTS = (list, tuple, set, frozenset)
+# Ids are positive.
+_NOBODY = -1
 # For so long a row of main is taken to be there after it has been.
 _SECONDS_KNOWN = 60.0
 _MOST_KNOWN = 100_000
@@ -58,14 +61,26 @@ class Part(NamedTuple):
             return call(self.manager, self.where)
 
 
+class Asked(NamedTuple):
+    """Whose rows a call is about.
+
+    Attributes:
+        keys: what they belong to; ``None`` where it does not say.
+        held: the scope that holds it to them on a server, where it is an owner's.
+    """
+
+    keys: list[int] | None
+    held: OwnKeys | None
+
+
 class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter]):
     """Knows whom to ask."""
 
     cells: Cells
 
     @abstractmethod
-    def _manager_on(self, server: Database) -> Manager[M, Any, Any, Any]:
-        """Return an ordinary manager of the table on one of the servers."""
+    def _manager_on(self, server: Database, scope: Scope | None = None) -> Manager[M, Any, Any, Any]:
+        """Return an ordinary manager of the table on one of the servers, of some of the rows there."""
 
     @cached_property
     def _key(self) -> peewee.ForeignKeyField[Any]:
@@ -99,14 +114,14 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _read(self, where: Where, work: Callable[[list[Part]], R]) -> R:
         """Ask all servers that may have rows which meet conditions; one at least."""
-        self._require_asked_for()
-        keys = self._keys_in(where)
-        return self.cells.by_map(lambda layout: work(self._parts(layout, keys, where)))
+        asked = self._asked(where)
+        return self.cells.by_map(lambda layout: work(self._parts(layout, asked, where)))
 
-    def _read_of(self, key: int, call: Callable[[Any], R]) -> R:
-        """Ask the server that has the rows of a key."""
+    def _read_of(self, key: int, call: Callable[[Any, int], R]) -> R:
+        """Ask the server that has the rows of a key; where that is another owner's, for those of a key without any."""
         self._require_asked_for()
-        return self.cells.by_map(lambda layout: self._part_of(layout, key).ask(lambda manager, _: call(manager)))
+        own = key if self.scope is None or self._own_keys(self.scope, [key]) else _NOBODY
+        return self.cells.by_map(lambda layout: self._part_of(layout, own).ask(lambda manager, _: call(manager, own)))
 
     def _each(self, where: Where, call: Callable[[Any, Any], R]) -> list[R]:
         """Return what each server gives that may have rows which meet conditions."""
@@ -129,9 +144,8 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _change(self, where: Where, work: Callable[[list[Part]], R]) -> R:
         """Ask all servers that may have rows which meet conditions, once those may be changed."""
-        self._require_asked_for()
-        keys = self._keys_in(where)
-        return self.cells.by_map(lambda layout: work(self._parts(layout, keys, where)), writes_to=keys)
+        asked = self._asked(where)
+        return self.cells.by_map(lambda layout: work(self._parts(layout, asked, where)), writes_to=asked.keys)
 
     def _change_of(self, key: int | None, work: Callable[[Layout, Part], R]) -> R:
         """Ask the server that has the rows of a key, once those may be changed."""
@@ -143,14 +157,34 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
         number = layout.all_numbers()[0] if key is None else layout.numbers_of([key])[0]
         return Part(self._on(layout.servers[number]), None, True, layout.version)
 
-    def _parts(self, layout: Layout, keys: Collection[int] | None, where: Where) -> list[Part]:
+    def _asked(self, where: Where) -> Asked:
+        """Return whose rows are asked for, once what cannot be held to that is refused."""
+        self._require_asked_for()
+        keys = self._keys_in(where)
+        if self.scope is None:
+            return Asked(keys, None)
+        self._parsed(where)
+        own = self._own_keys(self.scope, keys)
+        return Asked(own, OwnKeys(self.scope, self._key, own))
+
+    def _own_keys(self, scope: Scope, keys: Sequence[int] | None) -> list[int]:
+        """Return those of some keys that are the owner's; all of the owner's, of none in particular."""
+        name = self._key.rel_field.column_name
+        if keys is None:
+            return Manager(self._key.rel_model, self.database, scope=scope).values(name)
+        there = set(self._related(self._key.rel_model).keys_there(name, keys)) if keys else ()
+        return [key for key in keys if key in there]
+
+    def _parts(self, layout: Layout, asked: Asked, where: Where) -> list[Part]:
+        keys = asked.keys
         numbers = layout.numbers_of(keys) if keys else layout.all_numbers()
         if keys is not None and not keys:
             numbers = numbers[:1]
-        return [self._part(layout, number, where) for number in numbers]
+        return [self._part(layout, number, asked, where) for number in numbers]
 
-    def _part(self, layout: Layout, number: int, where: Where) -> Part:
-        unread, manager = layout.unread.get(number), self._on(layout.servers[number])
+    def _part(self, layout: Layout, number: int, asked: Asked, where: Where) -> Part:
+        server, unread = layout.servers[number], layout.unread.get(number)
+        manager = self._on(server) if asked.held is None else self._manager_on(server, asked.held)
         if unread:
             read = peewee.fn.cells_bucket(self._key).not_in(list(unread))
             where = read if where is ALL_ROWS or not where else all_of(where, read)
@@ -185,17 +219,7 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _tree(self, include: Include) -> Tree:
         """Return the relations to load along, from the main database, whose managers do."""
-        tree = parse_include(include, self.model, self._related) if include != () else ()
-        self._require_on_main(tree)
-        return tree
-
-    def _require_on_main(self, tree: Tree) -> None:
-        for relation, _, children in tree:
-            if distribution_key(relation.related) is not None:
-                raise refused(
-                    f"include of {relation.name!r}", "its rows are on several servers too: ask for them by themselves"
-                )
-            self._require_on_main(children)
+        return parse_include(include, self.model, self._related) if include != () else ()
 
     # What is referred to
 
@@ -221,8 +245,8 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
                 table=self.table.name,
                 columns=[self._key.column_name],
             )
-        if self.database.engine.scopes():
-            return  # what this transaction has inserted may be undone
+        if self.scope is not None or self.database.engine.scopes():
+            return  # it may change hands; and what this transaction has inserted may be undone
         if len(known) > _MOST_KNOWN:
             known.clear()
         known.update(dict.fromkeys(asked, now + _SECONDS_KNOWN))

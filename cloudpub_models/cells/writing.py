@@ -15,7 +15,7 @@ import peewee
 
 from cloudpub_models.cells.cells import refused
 from cloudpub_models.cells.layout import Layout
-from cloudpub_models.cells.routed import Part, Routed
+from cloudpub_models.cells.routed import Asked, Part, Routed
 from cloudpub_models.cells.together import together
 from cloudpub_models.connection import Database
 from cloudpub_models.entity.fields import server_default
@@ -25,6 +25,7 @@ from cloudpub_models.errors import NotNullViolationError
 from cloudpub_models.manager.arguments.changes import is_computed
 from cloudpub_models.manager.arguments.conditions import Filter, Where, WhereOf
 from cloudpub_models.manager.batch import in_chunks
+from cloudpub_models.manager.scope import refuse
 from cloudpub_models.manager.writing import Changes, Data
 from cloudpub_models.sql.values import check_count
 
@@ -40,11 +41,12 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
     """Changes rows, wherever they are."""
 
     def insert(self, data: Data) -> M:
-        key = self._key_of_new(data)
+        given: Any = data if self.scope is None else self._held(data)
+        key = self._key_of_new(given)
         if not self._waits_for_commit():
-            made: M = self._change_of(key, lambda _, part: part.ask(lambda manager, _: manager.insert(data)))
+            made: M = self._change_of(key, lambda _, part: part.ask(lambda manager, _: manager.insert(given)))
             return made
-        row = self._complete(data)
+        row = self._complete(given)
         come_from(row, self.origin)
 
         def send() -> None:
@@ -58,6 +60,7 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
     def upsert(
         self, data: Data, conflict_columns: Sequence[str], *, update_columns: Sequence[str] | Changes | None = None
     ) -> M:
+        self._refuse_owner("upsert()")
         self._require_no_transaction("upsert()")
         if isinstance(update_columns, Mapping):
             self._refuse_to_move(update_columns)
@@ -74,6 +77,7 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         return self._change_of(self._key_of_new(data), upsert)
 
     def find_or_insert(self, data: Data, key_columns: Sequence[str]) -> tuple[M, bool]:
+        self._refuse_owner("find_or_insert()")
         self._require_no_transaction("find_or_insert()")
 
         def find(layout: Layout, part: Part) -> tuple[M, bool]:
@@ -125,6 +129,10 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         self._batch_conflict(on_conflict, conflict_columns, update_columns)
         rule = {"on_conflict": on_conflict, "conflict_columns": conflict_columns, "update_columns": update_columns}
         self._require_asked_for()
+        if self.scope is not None:
+            if on_conflict is not None:
+                refuse(self.scope, "batch_insert(on_conflict=…)")
+            rows = self._held_rows(rows, chunk_size)
         if not self._waits_for_commit():
             return self._insert_all(rows, rule, chunk_size, progress, returning=returning)
         if returning or on_conflict is not None:
@@ -197,7 +205,7 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         if any(row.get(name) is None for name in names):
             return None
         where: Any = {name: data.get(name, data.get(self.table.columns[name].field.name)) for name in names}
-        others = [part for part in self._parts(layout, None, where) if part.manager is not own.manager]
+        others = [part for part in self._parts(layout, Asked(None, None), where) if part.manager is not own.manager]
         found = (part.ask(lambda manager, where: manager.find_one(where)) for part in others)
         return next((row for row in found if row is not None), None)
 
@@ -220,6 +228,13 @@ class ScatteredWriting(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
                 )
         complete: M = self.model.from_dict(row)  # type: ignore[attr-defined]
         return complete
+
+    def _refuse_owner(self, call: str) -> None:
+        if self.scope is not None:
+            raise refused(
+                f"{self.table.name}.{call} of {self.scope.name}",
+                "a row with these values may be another's, on another server: look for it, then insert or update",
+            )
 
     def _refuse_to_move(self, changes: Mapping[str, Any]) -> None:
         if self._key.column_name in changes or self._key.name in changes:

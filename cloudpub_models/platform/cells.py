@@ -17,6 +17,7 @@ from cloudpub_models.connection import Database
 from cloudpub_models.entity.partitioned import partition_column
 from cloudpub_models.errors import LockNotAvailableError
 from cloudpub_models.manager.arguments.conditions import Filter, all_of
+from cloudpub_models.manager.related import RelatedRows
 from cloudpub_models.manager.scope import Scope
 from cloudpub_models.manager.sending import send_query
 from cloudpub_models.manager.statements.results import CursorPage
@@ -100,21 +101,20 @@ class ScatteredLogs(
 
     Args:
         cells: which of them has what.
-        scope: all rows, where they have been asked for.
+        scope: whose rows; all of them, where those have been asked for.
     """
 
     def __init__(self, cells: Cells, *, scope: Scope | None = None) -> None:
         FunctionLogManager.__init__(self, cells.database, scope=scope)
         self.cells = cells
 
-    def _manager_on(self, server: Database) -> FunctionLogManager:
-        return FunctionLogManager(server)
+    def _manager_on(self, server: Database, scope: Scope | None = None) -> FunctionLogManager:
+        return FunctionLogManager(server, scope=scope)
 
     def tail(
         self, function: FunctionReference, limit: int = 100, level: str | Sequence[str] | None = None
     ) -> list[FunctionLog]:
-        key = function_key(function, self)
-        return self._read_of(key, lambda manager: manager.tail(key, limit, level))
+        return self._read_of(function_key(function, self), lambda manager, key: manager.tail(key, limit, level))
 
     def search(
         self,
@@ -128,10 +128,11 @@ class ScatteredLogs(
     ) -> CursorPage[FunctionLog]:
         if function is None:
             return super().search(text, since=since, level=level, limit=limit, cursor=cursor)
-        key = function_key(function, self)
         return self._read_of(
-            key,
-            lambda manager: manager.search(text, function=key, since=since, level=level, limit=limit, cursor=cursor),
+            function_key(function, self),
+            lambda manager, key: manager.search(
+                text, function=key, since=since, level=level, limit=limit, cursor=cursor
+            ),
         )
 
 
@@ -140,15 +141,12 @@ class ScatteredFunctions(FunctionManager):
 
     Args:
         cells: which of them has what.
-        scope: all rows, where they have been asked for.
+        scope: whose rows; all of them, where those have been asked for.
     """
 
     def __init__(self, cells: Cells, *, scope: Scope | None = None) -> None:
         super().__init__(cells.database, scope=scope)
-        self._logs = logs = ScatteredLogs(cells, scope=scope)
-        invocations = ScatteredInvocations(cells, scope=scope)
-        self._related_rows[FunctionLog] = RelatedElsewhere(logs)
-        self._related_rows[FunctionInvocation] = RelatedElsewhere(invocations)
+        self._logs = ScatteredLogs(cells, scope=scope)
 
 
 class ScatteredInvocations(
@@ -161,19 +159,19 @@ class ScatteredInvocations(
 
     Args:
         cells: which of them has what.
-        scope: all rows, where they have been asked for.
+        scope: whose rows; all of them, where those have been asked for.
     """
 
     def __init__(self, cells: Cells, *, scope: Scope | None = None) -> None:
         FunctionInvocationManager.__init__(self, cells.database, scope=scope)
         self.cells = cells
 
-    def _manager_on(self, server: Database) -> FunctionInvocationManager:
-        return FunctionInvocationManager(server)
+    def _manager_on(self, server: Database, scope: Scope | None = None) -> FunctionInvocationManager:
+        return FunctionInvocationManager(server, scope=scope)
 
     def get_function_stats(self, function_id: FunctionReference, since: timedelta | datetime = _MONTH) -> FunctionStats:
         key = function_key(function_id, self)
-        found: FunctionStats = self._read_of(key, lambda manager: manager.get_function_stats(key, since))
+        found: FunctionStats = self._read_of(key, lambda manager, key: manager.get_function_stats(key, since))
         return found
 
     def get_hourly_stats(
@@ -184,8 +182,10 @@ class ScatteredInvocations(
         until: datetime | None = None,
         timezone: TimeZone = None,
     ) -> list[InvocationBucket]:
-        key = function_key(function_id, self)
-        return self._read_of(key, lambda manager: manager.get_hourly_stats(key, hours, until=until, timezone=timezone))
+        return self._read_of(
+            function_key(function_id, self),
+            lambda manager, key: manager.get_hourly_stats(key, hours, until=until, timezone=timezone),
+        )
 
     def get_daily_stats(
         self,
@@ -195,10 +195,13 @@ class ScatteredInvocations(
         until: datetime | None = None,
         timezone: TimeZone = None,
     ) -> list[InvocationBucket]:
-        key = function_key(function_id, self)
-        return self._read_of(key, lambda manager: manager.get_daily_stats(key, days, until=until, timezone=timezone))
+        return self._read_of(
+            function_key(function_id, self),
+            lambda manager, key: manager.get_daily_stats(key, days, until=until, timezone=timezone),
+        )
 
     def get_user_overview(self, user: OwnerReference, since: timedelta | datetime = _MONTH) -> UserOverview:
+        self._refuse("statistics")
         key, begin = owner_key(user, self), moment(since, "since")
         owned = send_query(self.database, statistics.OWNED, {"user": key})[0]
 
@@ -210,6 +213,8 @@ class ScatteredInvocations(
         return statistics.overview_of_parts(owned, self._rows_of_each(key, query_for))
 
     def get_last_invocations(self, user: OwnerReference) -> dict[int, FunctionInvocation]:
+        self._refuse("get_last_invocations()")
+
         def latest(manager: FunctionInvocationManager, keys: list[int]) -> list[FunctionInvocation]:
             listed = ",".join(map(str, keys))
             ids = [row["id"] for row in manager._rows_of(statistics.LATEST_OF_FUNCTIONS, {"functions": listed})]
@@ -221,6 +226,7 @@ class ScatteredInvocations(
         return {invocation.function_id: invocation for invocation in found}
 
     def _user_series(self, user: OwnerReference, buckets: Buckets) -> list[InvocationBucket]:
+        self._refuse("statistics")
         dialect = self.database.engine.sql_dialect
 
         def query_for(manager: FunctionInvocationManager) -> reading.Query:
@@ -245,6 +251,7 @@ class ScatteredInvocations(
         return FunctionManager(self.database, scope=self._access).values("id", {"user_id": user})
 
     def rollup(self, until: timedelta | datetime | None = None, *, wait: float = 30) -> datetime:
+        self._refuse("rollup()")
         self._require_no_transaction("rollup()")
         begin = datetime.now(UTC) if until is None else moment(until, "until")
         counted: list[datetime] = []
@@ -260,11 +267,13 @@ class ScatteredInvocations(
         return min(counted)
 
     def enable_rollups(self) -> bool:
+        self._refuse("enable_rollups()")
         self._require_no_transaction("enable_rollups()")
         changed = [self._counting_on(server).enable_rollups() for server in self.cells.every_server()]
         return any(changed)
 
     def disable_rollups(self) -> bool:
+        self._refuse("disable_rollups()")
         self._require_no_transaction("disable_rollups()")
         # Also where main has had rows, and has none any more.
         servers = dict.fromkeys([*self.cells.every_server(), self.database._as_server])
@@ -273,6 +282,17 @@ class ScatteredInvocations(
 
     def _counting_on(self, server: Database) -> FunctionInvocationManager:
         return cast("FunctionInvocationManager", self._on(server))
+
+
+def related_elsewhere(cells: Cells, scope: Scope | None) -> dict[type[peewee.Model], RelatedRows[Any]]:
+    """Return what reads the rows of several servers for rows of other tables, by their models.
+
+    Args:
+        cells: which of them has what.
+        scope: whose rows.
+    """
+    scattered = (ScatteredLogs(cells, scope=scope), ScatteredInvocations(cells, scope=scope))
+    return {manager.model: RelatedElsewhere(manager) for manager in scattered}
 
 
 def _prune_all(manager: Any, _: Any, cutoff: datetime, batch_size: int, progress: Callable[[int], object]) -> None:

@@ -21,6 +21,7 @@ from cloudpub_models.sql.identifiers import shown
 if TYPE_CHECKING:
     from cloudpub_models.cells.cells import Cells
     from cloudpub_models.manager.manager import Manager
+    from cloudpub_models.manager.related import RelatedRows
     from cloudpub_models.manager.scope import Scope
     from cloudpub_models.models import OrganizationMember, User, UserInformation
     from cloudpub_models.platform.archive import Archive
@@ -62,19 +63,20 @@ _SCATTERED = {
 
 
 class _ScatteredManagers:
-    """Those managers of a registry that may ask several servers, which is decided when they are made."""
+    """The managers of a registry, which may ask several servers, as is decided when they are made."""
 
     def __init__(self, managers: Managers) -> None:
         self._managers = managers
 
     def forget(self) -> None:
         """Have them made anew where the database that the registry's is pointed at, or was, has its rows elsewhere."""
-        known = self._managers._by_model
-        if "cells" not in self._managers.__dict__ and not self._managers.database.history_servers:
+        attributes = self._managers.__dict__
+        if "_related_elsewhere" not in attributes and not self._managers.database.history_servers:
             return
-        for model in [model for model in known if model._meta.table_name in _SCATTERED]:
-            del known[model]
-            self._managers.__dict__.pop(model._meta.table_name, None)
+        for model in self._managers._by_model:
+            attributes.pop(model._meta.table_name, None)
+        self._managers._by_model.clear()
+        attributes.pop("_related_elsewhere", None)
 
 
 class Managers:
@@ -111,6 +113,7 @@ class Managers:
             )
         self.database = database
         self.scope = scope
+        self._taken_from: Managers | None = None
         self._by_model: dict[type[peewee.Model], Manager[Any]] = {}
         self._owned_statements: dict[type[peewee.Model], dict[Any, Any]] = {}
 
@@ -189,7 +192,9 @@ class Managers:
         self._refuse_scope("owned_by()")
         row = owner if isinstance(owner, peewee.Model) else self._user(owner)
         statements = self._owned_statements.setdefault(type(row), {})
-        return type(self)(self.database, scope=OwnedScope(row, self.database.models, statements))
+        owned = type(self)(self.database, scope=OwnedScope(row, self.database.models, statements))
+        owned._taken_from = self
+        return owned
 
     def unrestricted(self, reason: str) -> Self:
         """Return the managers of all rows, also where the database requires an owner: ``Database(require_owner=True)``.
@@ -249,11 +254,35 @@ class Managers:
         ...
         cloudpub_models.errors.ConfigurationError: expected the servers of history; got none: ...
         """
+        self._refuse_scope("cells")
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> Cells:
+        """Those of the managers that these were taken from, which know the map already."""
         from cloudpub_models.cells.cells import Cells
         from cloudpub_models.platform.rollups.moving import RollupsAlong
 
-        self._refuse_scope("cells")
+        if self._taken_from is not None:
+            return self._taken_from._cells
         return Cells(self.database, self.for_model, RollupsAlong())
+
+    @cached_property
+    def _related_elsewhere(self) -> dict[type[peewee.Model], RelatedRows[Any]]:
+        """What reads rows of several servers for rows of other tables."""
+        from cloudpub_models.platform.cells import related_elsewhere
+
+        return related_elsewhere(self._cells, self.scope)
+
+    @property
+    def _has_rows_elsewhere(self) -> bool:
+        """Whether rows of these are on several servers, which are asked for them."""
+        from cloudpub_models.cells.owned import is_held_by_key
+        from cloudpub_models.models import FunctionLog
+
+        if not self.database.history_servers:
+            return False
+        return self._is_of_all_rows or (self.scope is not None and is_held_by_key(self.scope, FunctionLog.function))
 
     @property
     def _is_of_all_rows(self) -> bool:
@@ -268,6 +297,7 @@ class Managers:
         found = known.get(self.database.has_row_security)
         if found is None:
             found = known[self.database.has_row_security] = type(self)(self.database, scope=UNRESTRICTED)
+            found._taken_from = self
         return found
 
     def _refuse_scope(self, call: str) -> None:
@@ -292,6 +322,14 @@ class Managers:
         return found
 
     def _made(self, model: type[M]) -> Manager[M]:
+        # Whether it asks several servers is another matter for the next database that this one is pointed at.
+        self.database._watchers.add(self.__dict__.setdefault("_scattered", _ScatteredManagers(self)))
+        manager = self._made_for_now(model)
+        if self._has_rows_elsewhere:
+            manager._related_rows.update(self._related_elsewhere)
+        return manager
+
+    def _made_for_now(self, model: type[M]) -> Manager[M]:
         from cloudpub_models.manager.columns.table import require_model
         from cloudpub_models.manager.manager import Manager
         from cloudpub_models.models import ALL_MODELS
@@ -299,12 +337,9 @@ class Managers:
         require_model(model)
         if model in ALL_MODELS and model._meta.table_name in _MANAGERS:
             module, name = _MANAGERS[model._meta.table_name]
-            if model._meta.table_name in _SCATTERED and self._is_of_all_rows:
-                # Whether they are is another matter for the next database that this one is pointed at.
-                self.database._watchers.add(self.__dict__.setdefault("_scattered", _ScatteredManagers(self)))
-                if self.database.history_servers:
-                    module, name = _SCATTERED[model._meta.table_name]
-                    return getattr(import_module(module), name)(self.cells, scope=self.scope)  # type: ignore[no-any-return]
+            if model._meta.table_name in _SCATTERED and self._has_rows_elsewhere:
+                module, name = _SCATTERED[model._meta.table_name]
+                return getattr(import_module(module), name)(self._cells, scope=self.scope)  # type: ignore[no-any-return]
             return getattr(import_module(module), name)(self.database, scope=self.scope)  # type: ignore[no-any-return]
         if getattr(model._meta, "partitioned_by", None) is not None:
             from cloudpub_models.platform.pruning import PrunedManager

@@ -69,7 +69,6 @@ def test_rows_are_looked_for_by_words_on_all_servers(scattered: Managers, functi
         lambda logs: logs.aggregate(group_by="level"),
         lambda logs: logs.find_all({"function.name": "x"}),
         lambda logs: logs.count({"function.user.email": "x"}),
-        lambda logs: logs.find_all(include=("function.logs",)),
         lambda logs: logs.find_all(limit=-1),
         lambda logs: logs.find_all(offset="1"),
         lambda logs: logs.find_all({"stauts": 1}),

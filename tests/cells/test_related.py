@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Function, Managers, errors, operators
+from cloudpub_models import Database, Function, Managers, operators
 from tests.cells.calls import BEGIN
 
 
@@ -73,6 +73,18 @@ def test_each_server_is_asked_once(scattered: Managers, main: Database, sent: li
     assert len(list(scattered.functions.iterate(include=("logs",)))) == 8
 
 
-def test_from_further_away_they_are_refused(scattered: Managers, functions: list[Function], sent: list[str]) -> None:
-    with pytest.raises(errors.InvalidQueryError, match="names function_logs"):
-        scattered.users.find_all(include=("functions.logs",))
+@pytest.mark.usefixtures("_filled")
+def test_they_come_from_further_away(scattered: Managers, single: Managers) -> None:
+    def shown(managers: Managers) -> Any:
+        (ada,) = managers.users.find_all(include={"functions.logs": {"order_by": "timestamp", "limit": 2}})
+        lines = managers.function_logs.find_all(
+            order_by="timestamp", limit=9, include=("function.invocations", "function.user.functions.invocations")
+        )
+        return (
+            {each.name: [line.message for line in each.logs] for each in ada.functions},
+            [[each.duration_ms for each in line.function.invocations] for line in lines],
+            [[each.duration_ms for each in other.invocations] for other in lines[0].function.user.functions],
+        )
+
+    assert shown(scattered) == shown(single)
+    assert len(shown(scattered)[0]) == 8

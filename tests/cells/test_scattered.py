@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Database, Function, FunctionLog, Managers, User, errors, operators
+from cloudpub_models import Database, Function, FunctionLog, Managers, Scope, User, errors, operators
 from tests.cells.calls import BEGIN, named, outcome
 
 Call = Callable[[Any, Function], Any]
@@ -116,6 +116,7 @@ TABLES: Mapping[str, tuple[dict[str, Call], dict[str, Call]]] = {
     "function_logs": (SAME | SAME_OF_LOGS, REFUSED),
     "function_invocations": (SAME | SAME_OF_INVOCATIONS, REFUSED),
 }
+OF_ERRORS = Scope({FunctionLog: {"level": "error"}})
 ALL = [(table, kind, name) for table, kinds in TABLES.items() for kind in (0, 1) for name in kinds[kind]]
 
 
@@ -165,7 +166,6 @@ def test_it_is_refused_before_anything_is_sent(
     "call",
     [
         lambda managers, function: managers.functions.find_all({"logs.level": "error"}),
-        lambda managers, function: managers.users.find_all(include=("functions.logs",)),
         lambda managers, function: managers.functions.has_many("function_logs", "function_id", function.id),
         lambda managers, function: managers.functions.join_query(
             "function_logs", "functions.id = function_logs.function_id"
@@ -177,7 +177,7 @@ def test_it_is_refused_before_anything_is_sent(
         lambda managers, function: list(function.logs),
         lambda managers, function: FunctionLog.create(function=function, level="info", message="x"),
         lambda managers, function: list(FunctionLog.select()),
-        lambda managers, function: managers.owned_by(function.user_id).function_logs.count(),
+        lambda managers, function: Managers(managers.database, scope=OF_ERRORS).function_logs.count(),
         lambda managers, function: managers.database.partition("function_logs", "day"),
     ],
 )
