@@ -211,7 +211,8 @@ class Writing(Finding[M, Filter], Generic[M, Data, Changes, Filter]):
         ``UPDATE functions SET status = @param_0, updated_at = @param_1 WHERE id = @param_2 RETURNING id, …``
         """
         row = self._changes(data)
-        rows = self._update(row, *self._one(id_column, id))
+        shape, values = self._one(id_column, id)
+        rows = self._update(row, shape, values)
         return rows[0] if rows else None
 
     def delete(self, where: WhereOf[Filter]) -> int:
