@@ -258,13 +258,13 @@ def _make_partitions(database: peewee.Database, journal: Journal, width: Width, 
     for label, begin, end in (*limits, (FUTURE, ranges[-1].end, None)):
         name = create_partition(database, table, label, begin, end, of=journal.copy)
         # So that nobody has to wait for its rows to be read when it becomes another table's.
-        check = f"ADD CONSTRAINT {_check(table)} CHECK ({within(table.column, begin, end)})"
+        check = f"ADD CONSTRAINT {_bounds(table)} CHECK ({within(table.column, begin, end)})"
         run(database, f"ALTER TABLE {POSTGRESQL.quote(name)} {check}")
         give_to(database, name, owner)
 
 
-def _check(table: PartitionedTable) -> str:
-    return POSTGRESQL.quote(table.partition_name("check"))
+def _bounds(table: PartitionedTable) -> str:
+    return POSTGRESQL.quote(table.partition_name("bounds"))
 
 
 def _begin_noting(database: peewee.Database, journal: Journal) -> None:
@@ -370,7 +370,7 @@ def _give(database: peewee.Database, journal: Journal, since: str, parts: Sequen
         name = POSTGRESQL.quote(part.name)
         run(database, f"ALTER TABLE {copy} DETACH PARTITION {name}")
         run(database, f"ALTER TABLE {whole} ATTACH PARTITION {name} {values_of(part.begin, part.end)}")
-        run(database, f"ALTER TABLE {name} DROP CONSTRAINT {_check(journal.table)}")
+        run(database, f"ALTER TABLE {name} DROP CONSTRAINT {_bounds(journal.table)}")
     journal.write_into_both(database, since, parts[-1].end)
 
 

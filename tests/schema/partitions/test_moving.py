@@ -219,7 +219,7 @@ STEPS = {
     "a copy that stays equal": "pg_visible_in_snapshot",
     "references": "NOT VALID",
     "references that hold": "VALIDATE CONSTRAINT",
-    "some partitions of the whole": "DROP CONSTRAINT function_logs_p_check",
+    "some partitions of the whole": "DROP CONSTRAINT function_logs_p_bounds",
     "the last partition of the whole": "ATTACH PARTITION function_logs_p_future",
     "what is known of it": "ANALYZE function_logs_p_whole",
     "the end of older transactions": "CREATE INDEX CONCURRENTLY",

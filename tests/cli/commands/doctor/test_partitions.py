@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloudpub_models import Database, Managers
+from cloudpub_models.schema.partitions import moving
 from cloudpub_models.schema.partitions.journal import Journal
+from cloudpub_models.schema.partitions.ranges import Range
 from cloudpub_models.schema.partitions.statements import PartitionedTable
 from tests.cli.conftest import Run
 
@@ -71,7 +73,12 @@ def test_a_check_that_was_left_behind(database: Database, found: Found) -> None:
 
 
 def test_a_copy_that_was_left_behind(database: Database, found: Found) -> None:
-    Journal(PartitionedTable("function_logs", "timestamp"), "id").make(database.engine)
+    engine, journal = database.engine, Journal(PartitionedTable("function_logs", "timestamp"), "id")
+    now = datetime.now(UTC)
+    with database.transaction():
+        moving._make_whole(engine, journal, False)
+        moving._make_copy(engine, journal)
+        moving._make_partitions(engine, journal, "day", [Range(now, now + DAY)])
     ((level, told, advice),) = found("partitions")
     assert (level, advice) == ("error", "cloudpub partition function_logs, again")
     assert told.startswith("cloudpub partition function_logs was interrupted: what is changed in it is noted")
