@@ -169,19 +169,21 @@ def _gain(
 
 def _warm(reads: Sequence[Read]) -> None:
     until = time.monotonic() + _SECONDS_OF_WARMING
-    while time.monotonic() < until:
+    while True:
         for read in reads:
             read()
+        if time.monotonic() >= until:
+            return
 
 
 def _processes(url: str) -> list[int]:
     """Return the processes of a server: of its sessions, and those that send and replay the log."""
     database = Database(url)
     row = database.raw_query_single("SELECT pg_backend_pid() AS process")
-    database.close()
     assert row is not None
     postmaster = _parent(row["process"])
     assert postmaster is not None
+    database.close()
     others = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     return [postmaster, *[other for other in others if other != row["process"] and _parent(other) == postmaster]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
@@ -189,7 +190,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.mode = "forward"
-        self._target = port
+        self._targets = itertools.cycle([port])
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
@@ -219,7 +220,7 @@ class Proxy:
             self._sockets.append(client)
             if self.mode == "deaf":
                 continue
-            server = socket.create_connection(("127.0.0.1", self._target))
+            server = socket.create_connection(("127.0.0.1", next(self._targets)))
             self._sockets.append(server)
             for source, target, from_client in ((client, server, True), (server, client, False)):
                 thread = threading.Thread(target=self._pump, args=(source, target, from_client))
@@ -242,6 +243,14 @@ class Proxy:
         _cut(client)
         server.sendall(chunk)
         time.sleep(0.02)
+
+
+class ChoosingProxy(Proxy):
+    """Gives each connection to the next of several servers, as a pooler may."""
+
+    def __init__(self, *ports: int) -> None:
+        super().__init__(ports[0])
+        self._targets = itertools.cycle(ports)
 
 
 class CuttingProxy(Proxy):

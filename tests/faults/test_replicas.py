@@ -204,6 +204,7 @@ def test_any_sequence_of_calls_is_as_on_one_server(
         while not database.replicas()[0].reads:
             assert time.monotonic() < until
             run(Managers(database), scale(15, 500), 40)
+            Managers(database).users.delete({"email": "ada@example.com"})
     finally:
         over.set()
         thread.join()
@@ -219,7 +220,7 @@ def test_what_replicas_cost_and_gain_is_measured(
     assert re.match(r"find_by_id, \d+\.\d µs on the replica alone: [+-]\d", lines[0])
     for read, line in zip(["find_by_id", "find_all of 200 rows"], lines[1:], strict=True):
         assert re.match(
-            read + r": \d\.\d\d times the reads; one takes the primary \d\.\d\d, the replica \d\.\d\d of", line
+            read + r": \d+\.\d\d times the reads; one takes the primary \d+\.\d\d, the replica \d+\.\d\d of", line
         )
 
 

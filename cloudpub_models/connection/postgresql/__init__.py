@@ -55,11 +55,19 @@ def open_engine(url: DatabaseUrl, options: Options, elsewhere: Elsewhere | None 
 
 
 def _routing_engine(url: DatabaseUrl, options: Options) -> type[PostgresqlEngine]:
+    from psycopg2.extensions import parse_dsn
+
     for replica in options.replicas:
         if replica.dialect != url.dialect:
             raise ConfigurationError(
                 f"expected the URLs of PostgreSQL servers in replicas=; got {replica.masked!r}: a replica is a standby "
                 "of the database's own server"
+            )
+        settings = parse_dsn(replica.target)
+        if "," in settings.get("host", settings.get("hostaddr", "")):
+            raise ConfigurationError(
+                f"expected one server in each URL of replicas=; got several in {replica.masked!r}: give each a URL of "
+                "its own"
             )
     from cloudpub_models.connection.postgresql.replicas.routing import RoutingEngine, RoutingPreparingEngine
 

@@ -6,6 +6,8 @@ what a replica reads does not show in them.
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from cloudpub_models.cli.commands.doctor import partitions, tables
 from cloudpub_models.cli.commands.doctor.verdicts import Check, Verdict, error, notice, ok, warning, with_versions
 from cloudpub_models.connection import Database
 from cloudpub_models.connection.options import Options
+from cloudpub_models.connection.reading import ReplicaStatus
 from cloudpub_models.errors import CloudpubError, ConfigurationError
 from cloudpub_models.history.postgresql import has_log
 from cloudpub_models.platform.registry import Managers
@@ -25,6 +28,10 @@ from cloudpub_models.schema.row_security import held_and_not
 SUPPORTED_SERVERS = range(15, 19)
 # Counters younger than this have not seen the weekly jobs.
 LONG_ENOUGH = timedelta(days=7)
+# For how long a replica may be behind what the primary had written when it was looked at first.
+_SECONDS_TO_CATCH_UP = 1.0
+# By how many connections a replica is looked at: a pooler that chooses among several shows itself by a few.
+_LOOKS = 8
 _NOTABLE_ROWS = 10_000
 _LARGE_TABLE_ROWS = 100_000
 _SCANS_WORTH_A_WORD = 100
@@ -272,7 +279,7 @@ def row_security(database: Database) -> Iterator[Verdict]:
 def replicas(database: Database) -> Iterator[Verdict]:
     """Say which read replicas may answer reads, and why others do not."""
     try:
-        statuses = database.replicas()
+        statuses = _seen_by_turns(database)
     except ConfigurationError as failure:
         yield error(str(failure), "until then no program that names it in replicas= can read")
         return
@@ -281,6 +288,21 @@ def replicas(database: Database) -> Iterator[Verdict]:
             yield ok(f"{status.url} may answer: what it shows is at most {status.lag_seconds:.1f} s old")
         else:
             yield warning(f"{status.url} is not used: {status.reason}", "until then the primary answers in its place")
+
+
+def _seen_by_turns(database: Database) -> list[ReplicaStatus]:
+    """Look at the replicas by one connection after the other, until they have caught up or one cannot be used."""
+    until = time.monotonic() + _SECONDS_TO_CATCH_UP
+    for look in itertools.count(1):
+        statuses = database.replicas()
+        behind = [status for status in statuses if status.position is not None and status.lag_seconds is None]
+        unusable = [status for status in statuses if not status.usable and status not in behind]
+        if unusable or (look >= _LOOKS and (not behind or time.monotonic() > until)):
+            break
+        for engine in database.engine.replica_engines():
+            engine.dispose_all()
+        time.sleep(_SECONDS_TO_CATCH_UP / 100)
+    return statuses
 
 
 def cells(database: Database) -> Iterator[Verdict]:

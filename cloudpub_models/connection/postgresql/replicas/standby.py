@@ -116,16 +116,12 @@ class Standby:
         self._busy_until = now + self.engine.options.connect_timeout
         try:
             self._ask(samples)
-        except ConfigurationError as error:
-            if self.run is None:
+        except CloudpubError as error:
+            if self.gives_way(error):
+                return False
+            if isinstance(error, ConfigurationError):
                 self._wrong = str(error)
                 raise
-            # It was right once: who reads is not to suffer.
-            _log.error("%s", error)
-            self._leave_alone(error)
-            return False
-        except CloudpubError as error:
-            self.gives_way(error)
             return False
         finally:
             self._asked_at, self._busy_until = time.monotonic(), 0.0
@@ -133,6 +129,11 @@ class Standby:
 
     def gives_way(self, error: CloudpubError) -> bool:
         """Return whether the primary is to answer after an error of this server, which rests where it is away."""
+        if isinstance(error, ConfigurationError) and self.run is not None:
+            # It was right once: who reads is not to suffer.
+            _log.error("%s", error)
+            self._leave_alone(error)
+            return True
         away = isinstance(error, ConnectionLostError | ConnectionFailedError)
         if away and not isinstance(error, ReadOnlyServerError):
             self._leave_alone(error)
@@ -147,9 +148,8 @@ class Standby:
         try:
             self._ask(samples)
         except CloudpubError as error:
-            if isinstance(error, ConfigurationError) and self.run is None:
+            if not self.gives_way(error) and isinstance(error, ConfigurationError):
                 raise
-            self.gives_way(error)
             self._reason = str(error)
         lag = None if self._fresh_at is None else time.monotonic() - self._fresh_at
         reason = self._reason
@@ -223,7 +223,8 @@ class Standby:
             )
         if not answer.in_recovery:
             raise ConnectionFailedError(
-                f"expected a standby at {url}; got a primary: reads go to the primary's own URL"
+                f"expected a standby at {url}; got a primary, as after a failover: take it out of replicas= unless it "
+                "becomes a standby again, since reads go to the primary by its own URL"
             )
 
 

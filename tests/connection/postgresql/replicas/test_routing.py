@@ -29,7 +29,7 @@ from cloudpub_models.errors import (
     RefusedQueryError,
 )
 from tests.connection.postgresql.replicas.conftest import paused
-from tests.faults.servers import Server, Standby
+from tests.faults.servers import ChoosingProxy, Server, Standby
 from tests.faults.test_interrupts import Interrupted, Interruption
 from tests.waiting import wait_until
 
@@ -519,6 +519,29 @@ def test_doctor_says_which_replicas_may_answer(
     assert "got a server of another one" in wrong.message
 
 
+def test_doctor_waits_until_a_replica_has_caught_up(opened: Opened, standby: Standby) -> None:
+    with paused(standby):
+        insert_user(opened())
+        resuming = threading.Timer(0.3, lambda: standby.execute("SELECT pg_wal_replay_resume()"))
+        resuming.start()
+        (fine,) = replicas(opened())
+        resuming.join()
+    assert fine.level is Level.OK
+
+
+def test_doctor_finds_several_servers_behind_one_url(opened: Opened, standby: Standby, primary: Server) -> None:
+    second = Standby(primary)
+    pooler = ChoosingProxy(standby.port, second.port)
+    try:
+        second.wait_until_equal()
+        (told,) = replicas(opened(replicas=[standby.url_at(pooler.port)]))
+    finally:
+        pooler.close()
+        second.remove()
+    assert told.level is Level.WARNING
+    assert "got several by turns: name each of them in replicas=" in told.message
+
+
 def test_a_slow_query_is_not_tried_twice(opened: Opened, standby: Standby) -> None:
     database = caught_up(opened(statement_timeout=0.2), standby)
     with database.reading_from("replica"), answering(database) as seen, pytest.raises(QueryTimeoutError):
@@ -604,7 +627,22 @@ def test_a_primary_among_the_replicas(opened: Opened, primary: Server) -> None:
     assert Managers(database).users.count() >= 0
     status = database.replicas()[0]
     assert not status.usable
-    assert "got a primary: reads go to the primary's own URL" in (status.reason or "")
+    assert "got a primary, as after a failover: take it out of replicas= unless" in (status.reason or "")
+
+
+def test_a_replica_whose_address_leads_to_another_cluster_later_is_no_error_for_who_reads(
+    opened: Opened, standby: Standby, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = caught_up(opened(), standby)
+    (known,) = database.engine._standbys
+    monkeypatch.setattr(known, "_home", lambda: ("1", "postgres"))
+    monkeypatch.setattr(known, "_started_at", "at another moment than that server")
+    known.engine.dispose_all()
+    assert Managers(database).users.count() >= 0
+    assert "got a server of another one" in caplog.text
+    (status,) = database.replicas()
+    assert not status.usable
+    assert "got a server of another one" in (status.reason or "")
 
 
 def test_a_forked_child_reads_by_connections_of_its_own(opened: Opened, standby: Standby) -> None:
@@ -638,6 +676,8 @@ def test_closing_closes_the_replicas_connections(opened: Opened, standby: Standb
             {"replicas": ["sqlite:///b.db"]},
             "expected the URLs of PostgreSQL servers in replicas=; got 'sqlite:///b.db'",
         ),
+        ({"replicas": ["postgresql://b,c/d"]}, "expected one server in each URL of replicas=; got several in"),
+        ({"replicas": ["postgresql://b:1,b:2/d"]}, "expected one server in each URL of replicas=; got several in"),
         ({"replicas": [7]}, "expected 'sqlite:///file.db'"),
         (
             {"replicas": ["postgresql://b/c"], "transaction_pooler": True},

@@ -232,6 +232,14 @@ def test_later_it_is_logged_and_not_used(server: Server, standby: Standby, caplo
     assert "got a server of another one" in (standby.status((), None).reason or "")
 
 
+def test_later_it_is_no_error_for_who_reads_by_a_connection_that_is_opened(server: Server, standby: Standby) -> None:
+    wrong = ConfigurationError("expected a standby of the primary's cluster")
+    assert asked(standby)
+    assert standby.gives_way(wrong)
+    assert not may(standby)
+    assert not Standby(server, lambda: ("7312", "cloud")).gives_way(wrong)  # type: ignore[arg-type]
+
+
 def test_another_database_of_the_cluster_is_an_error(server: Server) -> None:
     Standby(server, lambda: ("7312", "shop"))  # type: ignore[arg-type]
     expected = r"expected the primary's database 'shop' at postgresql://b/cloud; got 'cloud': end the URL with /shop"
@@ -272,7 +280,10 @@ def test_a_primary_is_not_asked_again_at_once(server: Server, standby: Standby) 
     assert not asked(standby)
     assert not may(standby)
     reason = standby.status((), None).reason
-    assert reason == "expected a standby at postgresql://b/cloud; got a primary: reads go to the primary's own URL"
+    assert reason == (
+        "expected a standby at postgresql://b/cloud; got a primary, as after a failover: take it out of replicas= "
+        "unless it becomes a standby again, since reads go to the primary by its own URL"
+    )
 
 
 def test_a_connection_that_is_refused_is_closed(server: Server, standby: Standby) -> None:
