@@ -12,7 +12,7 @@ import peewee
 
 from cloudpub_models.cells.cells import refused
 from cloudpub_models.cells.merging import require_mergeable, sort_key
-from cloudpub_models.cells.routed import Part, Routed
+from cloudpub_models.cells.routed import Part, Routed, ask_each
 from cloudpub_models.connection.engine import STREAM_CHUNK_SIZE
 from cloudpub_models.manager.arguments.conditions import Combined, Filter, Where, WhereOf
 from cloudpub_models.manager.arguments.order import Direction, OrderBy, parse_order
@@ -46,7 +46,8 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
             return found
 
         def look(parts: list[Part]) -> M | None:
-            return next((found for part in parts if (found := part.ask(find)) is not None), None)
+            found = ask_each(parts, find, is_enough=lambda found: found is not None)
+            return next((row for row in found if row is not None), None)
 
         self._one(name, value)
         where: Any = {name: value}
@@ -75,9 +76,10 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
             require_mergeable(order, self.table, select)
             skipped = 0 if offset is None else check_count(offset, "offset")
             most = None if limit is None else skipped + check_count(limit, "limit")
-            rows: list[M] = []
-            for part in parts:
-                rows += part.ask(lambda manager, where: manager.find_all(where, limit=most, **options))
+            found: list[list[M]] = ask_each(
+                parts, lambda manager, where: manager.find_all(where, limit=most, **options)
+            )
+            rows = list(chain.from_iterable(found))
             if order:
                 rows.sort(key=sort_key(order, self.table))
             return rows[skipped:most]
@@ -91,7 +93,7 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
 
     def exists(self, where: WhereOf[Filter] = None) -> bool:
         return self._read(
-            where, lambda parts: any(part.ask(lambda manager, where: manager.exists(where)) for part in parts)
+            where, lambda parts: any(ask_each(parts, lambda manager, where: manager.exists(where), is_enough=bool))
         )
 
     def paginate_after(
@@ -110,10 +112,9 @@ class ScatteredFinding(Routed[M, Data, Changes, Filter], Generic[M, Data, Change
         def find(parts: list[Part]) -> CursorPage[M]:
             if len(parts) > 1:
                 require_mergeable(order, self.table)
-            pages: list[CursorPage[M]] = [
-                part.ask(lambda manager, where: manager.paginate_after(cursor, page_size, where, order_by=order))
-                for part in parts
-            ]
+            pages: list[CursorPage[M]] = ask_each(
+                parts, lambda manager, where: manager.paginate_after(cursor, page_size, where, order_by=order)
+            )
             if len(pages) == 1:
                 return pages[0]
             rows = sorted(chain.from_iterable([each.items for each in pages]), key=sort_key(order, self.table))

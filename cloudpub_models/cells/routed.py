@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import peewee
 
+from cloudpub_models.cells.at_once import Question, ask_at_once
 from cloudpub_models.cells.cells import Cells, refused
 from cloudpub_models.cells.layout import Layout
 from cloudpub_models.cells.owned import OwnKeys
@@ -59,6 +60,13 @@ class Part(NamedTuple):
         """Have the manager do something with the conditions."""
         with self.server.engine.under_map(self.version):
             return call(self.manager, self.where)
+
+
+def ask_each(
+    parts: Sequence[Part], call: Callable[[Any, Any], R], *, is_enough: Callable[[R], bool] | None = None
+) -> list[R]:
+    """Have the managers of all parts do something at once, and return what each gives; see ``ask_at_once``."""
+    return ask_at_once([Question(part.server, partial(part.ask, call)) for part in parts], is_enough=is_enough)
 
 
 class Asked(NamedTuple):
@@ -125,7 +133,7 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _each(self, where: Where, call: Callable[[Any, Any], R]) -> list[R]:
         """Return what each server gives that may have rows which meet conditions."""
-        return self._read(where, lambda parts: [part.ask(call) for part in parts])
+        return self._read(where, lambda parts: ask_each(parts, call))
 
     def _each_of(self, keys: Iterable[int], call: Callable[[Any, list[int]], R]) -> list[R]:
         """Return what each server gives that has rows of some keys, asked for its own of them."""
@@ -135,10 +143,8 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
             own: dict[int, list[int]] = defaultdict(list)
             for key in keys:
                 own[layout.numbers_of([key])[0]].append(key)
-            return [
-                Part(self._on(layout.servers[number]), some, True, layout.version).ask(call)
-                for number, some in own.items()
-            ]
+            parts = [Part(self._on(layout.servers[number]), some, True, layout.version) for number, some in own.items()]
+            return ask_each(parts, call)
 
         return self.cells.by_map(ask)
 

@@ -275,6 +275,14 @@ class Engine(peewee.Database, Sender):
         """Have the statements that run on any connection end with an error; callable from any thread."""
 
     @abstractmethod
+    def interrupt_thread(self, thread: ThreadState) -> None:
+        """Have the statement that a thread has under way on the connection that it keeps end with an error.
+
+        Args:
+            thread: what is kept for that thread, which must not let go of its connection meanwhile.
+        """
+
+    @abstractmethod
     def after_fork_in_child(self) -> None:
         """Forget the parent's connections without touching what is at their other end."""
 

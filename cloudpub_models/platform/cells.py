@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import peewee
 
+from cloudpub_models.cells.at_once import Question, ask_at_once
 from cloudpub_models.cells.cells import Cells
 from cloudpub_models.cells.related import RelatedElsewhere
 from cloudpub_models.cells.routed import Part
@@ -254,17 +255,19 @@ class ScatteredInvocations(
         self._refuse("rollup()")
         self._require_no_transaction("rollup()")
         begin = datetime.now(UTC) if until is None else moment(until, "until")
-        counted: list[datetime] = []
-        busy: list[LockNotAvailableError] = []
-        for server in self.cells.every_server():
+
+        def count(server: Database) -> datetime | LockNotAvailableError:
             try:
-                counted.append(self._counting_on(server).rollup(begin, wait=wait))
+                return self._counting_on(server).rollup(begin, wait=wait)
             except LockNotAvailableError as error:
-                # The others need not wait for who writes there.
-                busy.append(LockNotAvailableError(f"{server.url}: {error}"))
-        if busy:
-            raise busy[0]
-        return min(counted)
+                # The others are counted all the same.
+                return LockNotAvailableError(f"{server.url}: {error}")
+
+        found = ask_at_once([Question(server, partial(count, server)) for server in self.cells.every_server()])
+        for each in found:
+            if isinstance(each, LockNotAvailableError):
+                raise each
+        return min(each for each in found if not isinstance(each, LockNotAvailableError))
 
     def enable_rollups(self) -> bool:
         self._refuse("enable_rollups()")

@@ -59,7 +59,8 @@ def test_calls_go_to_the_servers_of_the_keys_that_they_name(
         (FunctionLog.function == one, every),
     ]
     for where, expected in wheres:
-        assert asked(lambda where=where: logs.count(where)) == expected, where
+        # Several are asked at once.
+        assert sorted(asked(lambda where=where: logs.count(where))) == sorted(expected), where
     # Some ask, too, whether there are partitions or an index of words.
     assert {*asked(lambda: logs.tail(one))} == {*every[:1]}
     assert {*asked(lambda: logs.search("x", function=other))} == {*every[1:]}

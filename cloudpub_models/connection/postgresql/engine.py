@@ -256,6 +256,10 @@ class PostgresqlEngine(PeeweeCalls, peewee.PostgresqlDatabase):
             with suppress(psycopg2.Error):
                 connection.cancel()
 
+    def interrupt_thread(self, thread: ThreadState) -> None:
+        with suppress(psycopg2.Error):
+            thread.connection.cancel()
+
     def before_fork(self) -> None:
         self._pool.lock_for_fork()
 

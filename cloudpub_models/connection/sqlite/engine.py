@@ -370,6 +370,10 @@ class SqliteEngine(PeeweeCalls, peewee.SqliteDatabase):
             with contextlib.suppress(sqlite3.ProgrammingError):
                 connection.interrupt()
 
+    def interrupt_thread(self, thread: ThreadState) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            thread.connection.interrupt()
+
     def before_fork(self) -> None:
         # The child needs it, and a child whose parent had threads had better import nothing.
         import ctypes  # noqa: F401
