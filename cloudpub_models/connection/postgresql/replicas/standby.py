@@ -154,7 +154,11 @@ class Standby:
         lag = None if self._fresh_at is None else time.monotonic() - self._fresh_at
         reason = self._reason
         if reason is None and max_lag is not None and (lag is None or lag > max_lag):
-            reason = f"what it shows is older than {max_lag:g} s" if lag else "it has not caught up with this process"
+            reason = (
+                "it has not replayed yet what the primary had written when it was asked first"
+                if lag is None
+                else f"what it shows is older than {max_lag:g} s"
+            )
         position = None if self._position is None else text_of(self._position.offset)
         return ReplicaStatus(self.engine.masked_url, reason is None, reason, lag, position, self.reads, self.fallbacks)
 

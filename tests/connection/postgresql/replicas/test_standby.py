@@ -142,7 +142,9 @@ def test_it_is_as_fresh_as_the_newest_sample_that_it_has_replayed(standby: Stand
 def test_without_a_sample_nobody_knows_how_old_it_is(standby: Standby) -> None:
     asked(standby)
     assert not may(standby, max_lag=10)
-    assert standby.status((), 10).reason == "it has not caught up with this process"
+    assert standby.status((), 10).reason == (
+        "it has not replayed yet what the primary had written when it was asked first"
+    )
 
 
 @pytest.mark.parametrize(
