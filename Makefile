@@ -2,7 +2,7 @@
 
 # Rooms whose tests read and write rows of logs and invocations, and test no schema.
 ROWS = tests/manager tests/platform tests/connection tests/history tests/work tests/graphql tests/archive tests/cells \
-	tests/entity tests/dto tests/test_*.py
+	tests/entity tests/dto tests/specification tests/abuse tests/test_*.py
 # Rooms whose tests ask what partitions are made of, or meet them on their way.
 WHOLE = tests/cli tests/examples tests/faults tests/migrations tests/plugin tests/schema
 

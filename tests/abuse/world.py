@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from cloudpub_models import Database, Managers, QueryBuilder
@@ -57,6 +58,10 @@ class World:
         for table in (self.logs.table, managers.function_invocations.table):
             # That is asked once a minute, whatever is called.
             database.engine.is_partitioned(table.name)
+        # In partitions a line is known by its moment as well.
+        is_partitioned = database.engine.is_partitioned("function_logs")
+        self.moment = {"timestamp": datetime(2026, 11, 28, tzinfo=UTC)} if is_partitioned else {}
+        self.key = ["id", *self.moment]
         self.sent: list[str] = []
         self._record()
         self.before = self.contents()

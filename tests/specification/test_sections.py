@@ -440,6 +440,7 @@ def test_migration_from_query_helpers(managers, user):
 # Common Patterns
 
 
+@pytest.mark.usefixtures("plain_tables")
 def test_pattern_1_get_function_with_related_data(managers, user, function, statements):
     for tag in ("resize:1", "resize:2"):
         managers.function_deployments.deploy(function, tag, "resize.zip")

@@ -122,11 +122,13 @@ DOORS.writes(
 )
 DOORS.writes(
     "Manager.upsert(data): value",
-    lambda world, given: world.logs.upsert({**log_line(world, given), "id": 10**6}, ["id"]),
+    lambda world, given: world.logs.upsert({**log_line(world, given), "id": 10**6, **world.moment}, world.key),
 )
 DOORS.writes(
     "Manager.find_or_insert(data): value",
-    lambda world, given: world.logs.find_or_insert({**log_line(world, given), "id": 10**6 + 1}, ["id"]),
+    lambda world, given: world.logs.find_or_insert(
+        {**log_line(world, given), "id": 10**6 + 1, **world.moment}, world.key
+    ),
 )
 DOORS.writes(
     "build_insert",
