@@ -188,11 +188,13 @@ MORE = [
 EVERY = list(dict.fromkeys([*CORE, *MORE, *blns.all()]))
 
 
-def some(door: str, number: int) -> list[str]:
-    """Return the payloads for a door: the core, and a part of the others that differs from door to door."""
-    others = EVERY[len(CORE) :]
+def some(door: str, core: int, others: int) -> list[str]:
+    """Return a door's payloads: a part of the core and one of the others, which differ from door to door."""
     start = sum(map(ord, door)) * 7919
-    return [*CORE, *[others[(start + step) % len(others)] for step in range(number)]]
+    chosen = []
+    for payloads, number in ((CORE, core), (EVERY[len(CORE) :], others)):
+        chosen += [payloads[(start + 5 * step) % len(payloads)] for step in range(number)]
+    return chosen
 
 
 _FRAGMENTS = [

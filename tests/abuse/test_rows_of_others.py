@@ -457,8 +457,18 @@ def methods(manager: Any) -> set[str]:
     return {name for name, _ in inspect.getmembers(type(manager), callable) if not name.startswith("_")}
 
 
+@pytest.fixture
+def some(scale: Callable[[int, int], int], backend: str) -> Callable[[dict[str, list[Call]]], dict[str, list[Call]]]:
+    """Every day, leaves each database half of a method's calls, and the other database the other half."""
+    step = scale(2, 1)
+    first = step - 1 if backend == "postgresql" else 0
+    return lambda calls: {name: of_it[first::step] or of_it for name, of_it in calls.items()}
+
+
 @pytest.mark.parametrize("table", TABLES)
-def test_no_call_reads_writes_or_tells_of_rows_of_others(world: World, table: str) -> None:
+def test_no_call_reads_writes_or_tells_of_rows_of_others(
+    world: World, table: str, some: Callable[[dict[str, list[Call]]], dict[str, list[Call]]]
+) -> None:
     manager = getattr(world.mine, table)
     own_calls = calls_of_one_manager(world)
     calls = {**calls_of_every_manager(world, manager.model), **own_calls.get(table, {})}
@@ -466,7 +476,7 @@ def test_no_call_reads_writes_or_tells_of_rows_of_others(world: World, table: st
         calls["history"] = own_calls["of my own"]["history"]
     assert methods(manager) == set(calls), "every public method is walked here, with another's rows"
     assert all(calls.values())
-    assert _leaks(world, manager, calls) == []
+    assert _leaks(world, manager, some(calls)) == []
 
 
 def _leaks(world: World, manager: Any, calls: dict[str, list[Call]]) -> list[Any]:
@@ -628,7 +638,8 @@ def held(postgresql_url: str) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("table", ["users", "functions", "function_logs"])
-def test_no_call_tells_more_where_row_security_is_on(held: World, table: str) -> None:
+def test_no_call_tells_more_where_row_security_is_on(held: World, table: str, scale: Callable[[int, int], int]) -> None:
     manager = getattr(held.mine, table)
     calls = {**calls_of_every_manager(held, manager.model), **calls_of_one_manager(held).get(table, {})}
-    assert _leaks(held, manager, calls) == []
+    some = {name: of_it[:: scale(3, 1)] for name, of_it in calls.items()}
+    assert _leaks(held, manager, some) == []

@@ -277,7 +277,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(shop, unit, observed, 
     if observed:
         database.on_query(lambda query: told.append(query.sql))
     managers.users.batch_insert([row("first"), row("second")])
-    for moment in range(1, 5000, scale(37, 1)):
+    for moment in range(1, 5000, scale(61, 1)):
         database.raw_execute("DELETE FROM users WHERE email LIKE 'unit%' OR email LIKE 'later%'")
         interruption = Interruption(moment)
         finished = False
@@ -317,7 +317,7 @@ def test_an_interrupted_migration_that_changes_a_table_leaves_references_enforce
         managers = Managers(database)
         database.raw_execute("ALTER TABLE users ADD COLUMN note TEXT")
         migrator = Migrator(database.engine, database.components)
-        for moment in range(1, 50_000, scale(101, 3)):
+        for moment in range(1, 50_000, scale(201, 3)):
             if "notes.0001_note" in migrator.applied():
                 migrator.down("notes.0001_note")
             database.engine.close()
