@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from cloudpub_models.connection.engine import open_engine_of
@@ -25,25 +26,27 @@ from cloudpub_models.errors import (
     InvalidValueError,
 )
 
-_COUNTING_SINCE = "pg_stat_get_bgwriter_stat_reset_time()::text"
+_COUNTING_SINCE = "pg_stat_get_bgwriter_stat_reset_time()"
 
 # Sent along with BEGIN, in the same round trip. A standby gives out no ids, and nothing can be lost on it.
 _TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
 MARK_QUERY = (
-    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END, "
+    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id() END, "
     f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END, pg_backend_pid()"
 )
 # Where the timeline is known. A standby that is promoted keeps its sessions; a primary that is to be a standby has to
 # start anew, and begins no other timeline before.
-MARK_ON_TIMELINE_QUERY = f"SELECT pg_current_xact_id()::text, {_COUNTING_SINCE}"
+MARK_ON_TIMELINE_QUERY = f"SELECT pg_current_xact_id(), {_COUNTING_SINCE}"
 
 # What a server answers to these that knows no such function, keeps it from the role, or does not have it yet, as
 # YugabyteDB does with some (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 SAYS_NOTHING = frozenset({"0A000", "42501", "42883"})
 
+# Asked outside of a transaction, where a pooler's sessions have settings of their own for how a moment is written.
 _STATUS_QUERY = (
     "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%s::xid8) END, "
-    f"{_COUNTING_SINCE}, CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
+    f"to_char({_COUNTING_SINCE} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00'), "
+    f"CASE WHEN pg_is_in_recovery() THEN NULL ELSE {_TIMELINE} END"
 )
 
 # The checkpoint that ends a recovery knows the first id to be given out again; one that begins where it ends is that
@@ -155,9 +158,22 @@ def _ask(mark: TransactionMark, fetch: Fetch, at_once: bool) -> CommitOutcome | 
     if status == "aborted":
         return "rolled back"
     here = status == "committed" and timeline == mark.timeline
-    if here and (counting_since == mark.counting_since or (at_once and _is_from_before_the_crash(mark, fetch))):
+    if here and (
+        _is_same_moment(counting_since, mark.counting_since) or (at_once and _is_from_before_the_crash(mark, fetch))
+    ):
         return "committed"
     return "unknown"
+
+
+def _is_same_moment(text: str | None, other: str | None) -> bool:
+    """Compare moments: fractions of a second that end in zeros are written in two ways."""
+    if text is None or other is None:
+        return text is other
+    try:
+        return datetime.fromisoformat(text) == datetime.fromisoformat(other)
+    except ValueError:
+        # By a style of dates that raw SQL has set; what it says is not known.
+        return False
 
 
 def _is_from_before_the_crash(mark: TransactionMark, fetch: Fetch) -> bool:

@@ -114,7 +114,7 @@ def test_the_timeline_is_asked_once_for_each_session(shared_postgresql_url):
     database = Database(shared_postgresql_url)
     first, *others = what_marks_send(database, 3)
     assert "pg_walfile_name" in first
-    assert others == ["BEGIN; SELECT pg_current_xact_id()::text, pg_stat_get_bgwriter_stat_reset_time()::text"] * 2
+    assert others == ["BEGIN; SELECT pg_current_xact_id(), pg_stat_get_bgwriter_stat_reset_time()"] * 2
     database.close()
 
 
@@ -124,6 +124,25 @@ def test_behind_a_pooler_the_timeline_is_asked_for_each_transaction(shared_postg
     database = Database(shared_postgresql_url)
     assert all("pg_walfile_name" in text for text in what_marks_send(database, 2))
     database.close()
+
+
+@pytest.mark.parametrize("transaction_pooler", [False, True])
+def test_a_server_that_writes_moments_in_its_own_way_is_understood(postgresql_url, transaction_pooler):
+    database = Database(postgresql_url, transaction_pooler=transaction_pooler)
+    name = database.raw_query_all("SELECT current_database() AS name")[0]["name"]
+    for setting in ("timezone = 'Asia/Tokyo'", "datestyle = 'German'"):
+        database.raw_execute(f"ALTER DATABASE {name} SET {setting}")
+    database.close()
+    database = Database(postgresql_url, transaction_pooler=transaction_pooler)
+    with database.transaction():
+        mark = database.engine.connection().transaction_mark
+    assert outcome_of(mark, database.engine.fetch, 0, at_once=False) == "committed"
+    database.close()
+
+
+@pytest.mark.parametrize("told", ["01.01.2026", None])
+def test_what_another_style_of_dates_says_is_not_believed(told):
+    assert outcome_of(MARK, server("committed", told), 0, at_once=False) == "unknown"
 
 
 def test_the_error_can_be_pickled_and_asks_where_it_arrives(shared_postgresql_url):
