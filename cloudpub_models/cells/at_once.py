@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -17,6 +18,8 @@ R = TypeVar("R")
 
 # For so long who is about to end by himself is not told to.
 _PATIENCE_SECONDS: Final = 0.05
+# A server that answers nothing does not answer who cancels either.
+_LONGEST_SECONDS: Final = 5.0
 
 
 class Question(NamedTuple, Generic[R]):
@@ -99,16 +102,22 @@ class _Thread(Generic[R]):
         self._thread.start()
 
     def stop(self) -> None:
-        """Have it end, and wait until it has."""
+        """Have it end, and wait until it has; where its server answers nothing, it ends by itself when that does."""
         if self._thread.ident is None:
             return
         self._is_stopped = True
         self._thread.join(_PATIENCE_SECONDS)
-        while self._thread.is_alive():
-            with self._lock:
-                if self._is_asking:
-                    self._engine.interrupt_thread(self._state)
+        deadline, canceller = time.monotonic() + _LONGEST_SECONDS, self._thread
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if canceller is self._thread or not canceller.is_alive():
+                canceller = Thread(target=self._cancel, name=f"cancel {self._thread.name}", daemon=True)
+                canceller.start()
             self._thread.join(_PATIENCE_SECONDS)
+
+    def _cancel(self) -> None:
+        with self._lock:
+            if self._is_asking:
+                self._engine.interrupt_thread(self._state)
 
     def _run(self) -> None:
         try:

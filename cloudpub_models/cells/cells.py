@@ -244,7 +244,7 @@ class Cells:
 
         Args:
             key: the id of a function.
-            work: is given the server; it sends one query there, or opens one transaction, in which it may write.
+            work: is given the server; it sends one statement there, or opens one transaction.
 
         Raises:
             ConfigurationError: no servers are named, or they are not those that were prepared.

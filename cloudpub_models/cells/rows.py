@@ -47,10 +47,21 @@ _NOTE_CHANGES = """
     SET search_path = {schema}, pg_temp AS $note$
     DECLARE
         changed TEXT;
+        is_moved BOOLEAN;
         changes TEXT[] :=
             CASE TG_OP WHEN 'INSERT' THEN '{{come}}' WHEN 'DELETE' THEN '{{gone}}' ELSE '{{gone,come}}' END;
     BEGIN
         FOREACH changed IN ARRAY changes LOOP
+            -- What goes with a row that is deleted, and who was admitted, knows when to wait.
+            IF pg_trigger_depth() = 1 AND COALESCE(CURRENT_SETTING('cloudpub.cells', true), '') = '' THEN
+                EXECUTE FORMAT('SELECT EXISTS (SELECT FROM %I WHERE cells_bucket(%I) = ANY ($1))', changed, TG_ARGV[2])
+                INTO is_moved USING CAST(TG_ARGV[0] AS INTEGER[]);
+                IF is_moved THEN
+                    RAISE EXCEPTION 'expected a write by the map of who has which rows, while those of % are moved; '
+                        'got one that says nothing of it: send it by managers.cells.on_server_of()', TG_ARGV[3]
+                        USING ERRCODE = 'feature_not_supported';
+                END IF;
+            END IF;
             EXECUTE FORMAT(
                 'INSERT INTO cell_changes (table_name, key) SELECT $1, %I FROM %I WHERE cells_bucket(%I) = ANY ($2)',
                 TG_ARGV[1], changed, TG_ARGV[2]

@@ -994,7 +994,7 @@ class Database(_PeeweeDatabase):
         """
         engine = self.engine
         if engine.is_attended:
-            with engine.acting():
+            with engine.acting_raw():
                 return engine.run(*engine.bind_parameters(sql, parameters))
         return engine.run(*engine.bind_parameters(sql, parameters))
 

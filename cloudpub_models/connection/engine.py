@@ -352,6 +352,10 @@ class Engine(peewee.Database, Sender):
         block: AbstractContextManager[object] = self.savepoint() if self.acts_alone() else nullcontext()
         return block
 
+    def acting_raw(self) -> AbstractContextManager[object]:
+        """Return a block for what a caller wrote, before which nothing else can be sent in one message."""
+        return self.acting()
+
     def attend(self, sent: SentStatement) -> Any:
         """Send what a manager sends where more than sending is to be done."""
         cached = self._threads.current.cached

@@ -50,7 +50,7 @@ def whole(engine: Engine, sql: str) -> AbstractContextManager[object]:
     if names is None:
         return Transaction(engine, None, False)
     require_distinct(names)
-    return engine.acting() if engine.is_attended else _WHOLE
+    return engine.acting_raw() if engine.is_attended else _WHOLE
 
 
 def fetch_whole(engine: Engine, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:

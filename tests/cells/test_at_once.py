@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import Database, Function, Managers, QueryEvent, errors
+from cloudpub_models.cells import at_once
 from cloudpub_models.cells.at_once import Question, ask_at_once
 from cloudpub_models.manager import event_loops
 from tests.waiting import wait_until
@@ -225,3 +226,33 @@ def test_one_server_takes_no_thread(
     monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("expected no thread"))
     assert scattered.function_logs.count({"function_id": functions[0].id}) == 0
     assert scattered.function_logs.tail(functions[0]) == []
+
+
+def test_a_server_that_does_not_even_cancel_is_not_waited_for_for_ever(
+    scattered: Managers, others: list[Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scattered.function_logs.count()
+    slow, failing = scattered.cells.all_servers()
+    threads = threading.active_count()
+    answers = threading.Event()
+    monkeypatch.setattr(at_once, "_LONGEST_SECONDS", 0.2)
+    cancel = type(slow.engine).interrupt_thread
+
+    def wait_and_cancel(self: Any, thread: Any) -> None:
+        answers.wait(60)
+        cancel(self, thread)
+
+    monkeypatch.setattr(type(slow.engine), "interrupt_thread", wait_and_cancel)
+
+    def fail() -> None:
+        wait_until(lambda: waiting(others[0]) == 1)
+        failing.raw_query_all("SELECT 1 / 0 AS x")
+
+    with held(others[0]):
+        questions = [Question(slow, lambda: slow.raw_query_all("SELECT 1 FROM function_logs")), Question(failing, fail)]
+        with pytest.raises(errors.CloudpubError, match="division by zero"):
+            ask_at_once(questions)
+        assert threading.active_count() > threads
+        answers.set()
+        wait_until(lambda: threading.active_count() == threads)
+    assert scattered.function_logs.count() == 0

@@ -454,6 +454,46 @@ def test_a_move_that_fails_leaves_all_as_it_was(
     require_whole(managers, urls)
 
 
+@pytest.mark.parametrize("source", ["a server"], indirect=True)
+def test_sql_that_says_nothing_of_the_map_is_refused_for_rows_that_are_moved(
+    managers: Managers,
+    urls: list[str],
+    opened: Callable[[], Managers],
+    functions: list[Function],
+    buckets: list[int],
+    source: int,
+) -> None:
+    insert = "INSERT INTO function_logs (function_id, level, message) VALUES (@id, 'raw', 'x')"
+    mover, plain = opened(), Database(urls[1])
+    told: list[str] = []
+
+    def write() -> None:
+        for server in (plain, managers.database.history_servers[0]):
+            for sql in (
+                insert,
+                "UPDATE function_logs SET message = 'y' WHERE function_id = @id",
+                "DELETE FROM function_logs WHERE function_id = @id",
+            ):
+                with pytest.raises(
+                    errors.CloudpubError, match=r"while those of function_logs are moved; .*on_server_of"
+                ):
+                    server.raw_execute(sql, {"id": functions[0].id})
+                told.append(sql)
+            server.raw_execute(insert, {"id": functions[7].id})
+        managers.cells.on_server_of(functions[0].id, lambda server: server.raw_execute(insert, {"id": functions[0].id}))
+
+    mover.cells.servers()
+    after(mover.database, "JSON_POPULATE_RECORDSET", 2, write)
+    mover.cells.move(buckets, 2)
+    assert len(told) == 6
+    assert managers.function_logs.count({"function_id": functions[0].id, "level": "raw"}) == 1
+    assert managers.function_logs.count({"level": "raw"}) == 3
+    assert managers.function_logs.count({"level": "old"}) == 160
+    plain.raw_execute(insert, {"id": functions[7].id})
+    require_whole(managers, urls)
+    plain.close()
+
+
 @pytest.mark.parametrize("source", ["main"], indirect=True)
 def test_main_refuses_who_does_not_know_from_the_first_move_on(
     managers: Managers, urls: list[str], functions: list[Function], buckets: list[int], source: int

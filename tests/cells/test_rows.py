@@ -31,12 +31,17 @@ def second(main: Database, first: RowsOfBuckets) -> RowsOfBuckets:
     return first._replace(server=main.history_servers[1])
 
 
+# Later than any.
+MAP = 2**40
+
+
 def insert(server: Database, function: Function, message: str = "x") -> int:
-    row = server.raw_query_single(
-        "INSERT INTO function_logs (function_id, level, message, timestamp) VALUES (@id, 'info', @message, @moment) "
-        "RETURNING id",
-        {"id": function.id, "message": message, "moment": datetime(2026, 5, 1, 12, 30, 0, 123456, tzinfo=UTC)},
-    )
+    with server.engine.under_map(MAP):
+        row = server.raw_query_single(
+            "INSERT INTO function_logs (function_id, level, message, timestamp) "
+            "VALUES (@id, 'info', @message, @moment) RETURNING id",
+            {"id": function.id, "message": message, "moment": datetime(2026, 5, 1, 12, 30, 0, 123456, tzinfo=UTC)},
+        )
     assert row is not None
     return int(row["id"])
 
@@ -91,7 +96,7 @@ def test_changes_are_noted_in_the_buckets_alone(first: RowsOfBuckets, functions:
         with server.transaction():
             first.begin_noting()
         assert first.noted(100) == {}
-        with server.transaction():
+        with server.engine.under_map(MAP), server.transaction():
             added = insert(server, functions[2])
             insert(server, functions[5])
             server.raw_execute("UPDATE function_logs SET message = 'y' WHERE id = @id", {"id": kept})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -60,6 +60,12 @@ class AdmittedEngine(PostgresqlEngine):
             super().begin_transaction(isolation, read_only)
         finally:
             self._here.may_write = False
+
+    def acting_raw(self) -> AbstractContextManager[object]:
+        # A transaction asks where it begins.
+        asks = self._here.version is not None and not self.scopes()
+        block: AbstractContextManager[object] = self.savepoint() if asks else super().acting_raw()
+        return block
 
     def attend(self, sent: SentStatement) -> Any:
         # What changes rows for somebody becomes a transaction.

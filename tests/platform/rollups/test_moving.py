@@ -265,6 +265,10 @@ def test_nothing_is_lost_or_doubled_while_others_write_count_and_prune(
         assert stats == own.stats(function.id, BEGIN)
 
 
+END_SESSIONS = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = CURRENT_DATABASE() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 # What is killed, by what was sent last, and how often.
 STEPS = {
     "hours were copied": ("INSERT INTO function_invocation_rollups\n", 1),
@@ -275,7 +279,15 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_program_that_is_killed(step: str, managers: Managers, urls: list[str], functions: list[Function]) -> None:
+@pytest.mark.parametrize("what", ["the program", "all sessions"])
+def test_what_is_ended_in_the_middle_loses_nothing(
+    what: str,
+    step: str,
+    managers: Managers,
+    opened: Callable[[], Managers],
+    urls: list[str],
+    functions: list[Function],
+) -> None:
     chance, world, invocations = random.Random(3), World(), managers.function_invocations
     buckets = [bucket_of(function.id) for function in functions]
     managers.cells.move(buckets, 1)
@@ -285,6 +297,21 @@ def test_a_program_that_is_killed(step: str, managers: Managers, urls: list[str]
     assert invocations.prune(BEGIN + 20 * HOUR) == world.prune(BEGIN + 20 * HOUR)
     late = Row(functions[0].id, BEGIN + HOUR, "failed", 7)
     world.insert(invocations.insert(columns(late)).id, late)
+    if what == "the program":
+        kill_moving(step, urls, buckets)
+    else:
+        end_sessions_of_moving(step, opened(), urls, buckets)
+        managers.database.close()
+    require_equal(managers, world, functions, chance)
+    another = Row(functions[1].id, BEGIN + 2 * HOUR, "success", 12)
+    world.insert(invocations.insert(columns(another)).id, another)
+    managers.cells.move(buckets, 2)
+    require_equal(managers, world, functions, chance)
+    invocations.rollup()
+    require_equal(managers, world, functions, chance)
+
+
+def kill_moving(step: str, urls: list[str], buckets: list[int]) -> None:
     words, times = STEPS[step]
     program = f"""
 import itertools, os, signal
@@ -300,13 +327,24 @@ cells.move({buckets!r}, 2)
 """
     finished = subprocess.run([sys.executable, "-c", program], check=False)
     assert finished.returncode == -signal.SIGKILL
-    require_equal(managers, world, functions, chance)
-    another = Row(functions[1].id, BEGIN + 2 * HOUR, "success", 12)
-    world.insert(invocations.insert(columns(another)).id, another)
-    managers.cells.move(buckets, 2)
-    require_equal(managers, world, functions, chance)
-    invocations.rollup()
-    require_equal(managers, world, functions, chance)
+
+
+def end_sessions_of_moving(step: str, mover: Managers, urls: list[str], buckets: list[int]) -> None:
+    words, times = STEPS[step]
+    seen, ended = itertools.count(1), []
+
+    def end(query: QueryEvent) -> None:
+        if words.strip() in query.sql and next(seen) == times:
+            for url in urls:
+                other = Database(url)
+                ended.append(other.raw_query_all(END_SESSIONS))
+                other.close()
+
+    mover.cells.servers()
+    mover.database.on_query(end)
+    with pytest.raises((errors.ConnectionLostError, errors.MigrationError)):
+        mover.cells.move(buckets, 2)
+    assert len(ended) == 3
 
 
 def test_who_counts_in_the_middle_is_waited_for_or_copied_again(
