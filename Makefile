@@ -5,6 +5,8 @@ ROWS = tests/manager tests/platform tests/connection tests/history tests/work te
 	tests/entity tests/dto tests/specification tests/abuse tests/test_*.py
 # Rooms whose tests ask what partitions are made of, or meet them on their way.
 WHOLE = tests/cli tests/examples tests/faults tests/migrations tests/plugin tests/schema
+# Files with tests that may fail beside others.
+TIMED = $$(grep --recursive --files-with-matches --include '*.py' 'mark\.\(alone\|in_pairs\)' tests)
 
 .PHONY: help install hooks test soak partitioned distributed refusing check format pages pictures bounds ci
 
@@ -18,14 +20,15 @@ hooks:  # have git run "make check" before each commit
 	.venv/bin/pip install pre-commit && .venv/bin/pre-commit install
 
 test:  # all tests, as fast as two cores go
-	.venv/bin/python -m pytest $$(grep --recursive --files-with-matches --include '*.py' 'mark\.alone' tests) -m alone
-	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not alone'
+	.venv/bin/python -m pytest $(TIMED) -m alone
+	.venv/bin/python -m pytest $(TIMED) -n 2 --dist loadfile -m 'in_pairs and not alone'
+	.venv/bin/python -m pytest -n 3 --dist worksteal -m 'not alone and not in_pairs'
 
 soak:  # the long versions of the tests that have one
 	CLOUDPUB_SOAK=1 .venv/bin/python -m pytest -m soak
 
 partitioned:  # the tests of all that meets tables on partitioned ones
-	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql -m 'not alone' $(ROWS) $(WHOLE)
+	CLOUDPUB_PARTITIONED=1 .venv/bin/python -m pytest -n 2 -k postgresql -m 'not alone and not in_pairs' $(ROWS) $(WHOLE)
 
 distributed:  # the tests of managers and the platform on tables as Citus allows them
 	CLOUDPUB_DISTRIBUTED=1 .venv/bin/python -m pytest -n 2 -k postgresql tests/manager tests/platform

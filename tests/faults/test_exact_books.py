@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 __all__ = ["bank"]
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 
 def check(url, acknowledged, possible=frozenset()):

@@ -11,7 +11,7 @@ from cloudpub_models.errors import CommitUnknownError, ReadOnlyServerError
 from tests.faults.servers import Server, Standby
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cloudpub_models import Database, Managers
 from cloudpub_models.errors import LeaseLostError
 from tests.work.databases import opened
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 SECONDS = 2.0
 WORKERS = 4

@@ -26,7 +26,7 @@ from tests.faults.servers import free_port
 from tests.waiting import LONG_ENOUGH, wait_until
 from tests.work.databases import opened
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 ADA = {"email": "ada@example.com", "password_hash": "x"}
 

@@ -19,7 +19,7 @@ from tests.abuse.test_model_machine import run
 from tests.faults.servers import Server, Standby, migrated_server
 from tests.waiting import LONG_ENOUGH, wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 Scale = Callable[[int, int], int]
 

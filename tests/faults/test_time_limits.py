@@ -19,7 +19,7 @@ from cloudpub_models.errors import (
 )
 from tests.faults.servers import Server, free_port
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.in_pairs
 
 
 class Stopwatch:
