@@ -10,6 +10,8 @@ from typing import Any
 
 from cloudpub_models.archive.reading import Question, fetched, opened, values_of
 from cloudpub_models.archive.writing import MovedMonth, Progress, move
+from cloudpub_models.cells.cells import refused
+from cloudpub_models.cells.scattered import Scattered
 from cloudpub_models.connection import Database
 from cloudpub_models.errors import InvalidValueError, did_you_mean
 from cloudpub_models.manager.manager import Manager
@@ -84,7 +86,7 @@ class Archive:
 
         Raises:
             InvalidValueError: there is no such table, it cannot be archived, or the directory has something else.
-            InvalidQueryError: this thread has a transaction open.
+            InvalidQueryError: this thread has a transaction open; or the rows are on several servers.
             ConfigurationError: the directory cannot be written, somebody else writes to it, or DuckDB is missing.
 
         >>> managers.archive("archive/invocations").move("function_invocations", timedelta(days=90))
@@ -97,6 +99,11 @@ class Archive:
     ) -> Iterator[MovedMonth]:
         """As ``move``, but the months one by one, each when it has been moved."""
         manager = self._manager(table)
+        if isinstance(manager, Scattered):
+            raise refused(
+                f"archive().move() of {table}",
+                "move those of each server to a directory of its own: Managers(history_servers[0]).archive()",
+            )
         # What counts the rows has counted them before they go.
         before = moment(older_than, "older_than")
         if isinstance(manager, PrunedManager):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,26 @@ def test_all_else_is_on_the_main_database(
         {"n": 0},
         {"n": 0},
     ]
+
+
+def test_each_server_is_archived_by_itself(
+    scattered: Managers, main: Database, functions: list[Function], sent: list[str], tmp_path: Path
+) -> None:
+    scattered.function_logs.batch_insert(
+        {"function_id": function.id, "level": "info", "message": "x", "timestamp": BEGIN - timedelta(days=100)}
+        for function in functions
+    )
+    scattered.function_logs.count()
+    sent.clear()
+    with pytest.raises(
+        errors.InvalidQueryError, match=r"got archive\(\).move\(\) of function_logs: .*Managers\(history_servers"
+    ):
+        scattered.archive(tmp_path / "all").move("function_logs", timedelta(days=1))
+    assert sent == []
+    assert not (tmp_path / "all").exists()
+    moved = 0
+    for number, server in enumerate(main.history_servers):
+        (month,) = Managers(server).archive(tmp_path / str(number)).move("function_logs", timedelta(days=1))
+        moved += month.deleted
+    assert moved == 8
+    assert scattered.function_logs.count() == 0
