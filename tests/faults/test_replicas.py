@@ -211,6 +211,7 @@ def test_any_sequence_of_calls_is_as_on_one_server(
     database.close()
 
 
+@pytest.mark.alone
 def test_what_replicas_cost_and_gain_is_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
