@@ -236,6 +236,8 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
 
     def _require_referred(self, keys: Iterable[int | None]) -> None:
         """Raise ForeignKeyViolationError where the main database has no row with one of some keys."""
+        if self.scope is not None and any(key is self._key for key in self._held_references):
+            return  # an owner's, which were looked up as such
         now, known = monotonic(), self._known_keys
         asked: Collection[int] = {key for key in keys if key is not None and known.get(key, 0.0) < now}
         if not asked:
@@ -251,8 +253,8 @@ class Routed(Manager[M, Data, Changes, Filter], Generic[M, Data, Changes, Filter
                 table=self.table.name,
                 columns=[self._key.column_name],
             )
-        if self.scope is not None or self.database.engine.scopes():
-            return  # it may change hands; and what this transaction has inserted may be undone
+        if self.database.engine.scopes():
+            return  # what this transaction has inserted may be undone
         if len(known) > _MOST_KNOWN:
             known.clear()
         known.update(dict.fromkeys(asked, now + _SECONDS_KNOWN))

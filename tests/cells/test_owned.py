@@ -267,6 +267,33 @@ def test_it_takes_one_statement_more_and_the_map_is_known(
     assert len(sent) == 2
     mine.function_logs.find_by_uuid(uuid_of(0))
     assert 2 < len(sent) <= 5
+    sent.clear()
+    mine.function_logs.append(functions[0].id, "info", "x")
+    assert len(sent) == 2
+    sent.clear()
+    assert mine.function_logs.batch_insert([row_of(mine.function_logs, each) for each in functions[:4]]) == 4
+    assert len([sql for sql in sent if "functions" in sql]) == 1
+
+
+def test_what_cannot_be_held_is_refused_before_anything_is_sent(
+    scattered: Managers, functions: list[Function], grace: User, sent: list[str]
+) -> None:
+    mine = scattered.owned_by(functions[0].user_id)
+    logs, invocations = mine.function_logs, mine.function_invocations
+    logs.count()
+    sent.clear()
+    query = FunctionLog.function.in_(Function.select(Function.id))
+    calls: list[Callable[[], object]] = [
+        lambda: logs.count(query),
+        lambda: logs.find_all({"stauts": "x"}),
+        lambda: logs.delete(query),
+        lambda: logs.update({"level": "x"}, query),
+        lambda: invocations.get_user_overview(grace.id),
+    ]
+    for call in calls:
+        with pytest.raises((errors.UnguardedError, errors.InvalidQueryError, errors.UnknownColumnError)):
+            call()
+    assert sent == []
 
 
 def test_an_owner_is_required_as_elsewhere(prepared_urls: list[str], main: Database) -> None:
