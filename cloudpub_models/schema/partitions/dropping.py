@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -23,6 +23,7 @@ from cloudpub_models.schema.catalogue.postgresql import read_partitions
 from cloudpub_models.schema.partitions.statements import (
     PAST,
     PartitionedTable,
+    are_partitions,
     create_partition,
     give_to,
     is_empty,
@@ -43,8 +44,8 @@ _READERS_MILLISECONDS = 500
 # Everybody waits.
 _ALL_MILLISECONDS = 20
 _JOINS_TRIED = 5
-# Each takes most of a millisecond, in which everybody waits; so does making the one that they become, some more.
-_JOINED_AT_ONCE = 10
+# Each takes some milliseconds, in which everybody waits; so does making the one that they become.
+_JOINED_AT_ONCE = 4
 
 # Whether rows may go without being deleted one by one: nobody wants to be told of it, or refers to them, nor hides any.
 _MAY_BE_EMPTIED = """
@@ -164,12 +165,15 @@ def _emptied(database: peewee.Database, name: str, deadline: float, expected: Co
 
 def _join_with_past(database: peewee.Database, table: PartitionedTable, cutoff: datetime) -> None:
     """Make one of the first partitions that are over and empty, unless somebody is always in the table."""
+    owner = other_owner(database, table.name)
     for _ in range(_JOINS_TRIED):
         try:
-            while len(list(islice(_joinable(database, table, cutoff), 2))) > 1:
+            # What there is takes long to read, so that is done while nobody waits.
+            while len(parts := list(islice(_joinable(database, table, cutoff), _JOINED_AT_ONCE))) > 1:
                 with database.atomic():
                     lock(database, table, _ALL_MILLISECONDS)
-                    _join(database, table, list(islice(_joinable(database, table, cutoff), _JOINED_AT_ONCE)))
+                    if _are_still(database, table, parts):
+                        _join(database, table, parts, owner)
             return
         except (LockNotAvailableError, RefusedQueryError):
             time.sleep(random.uniform(0.01, 0.04))
@@ -182,9 +186,13 @@ def _joinable(database: peewee.Database, table: PartitionedTable, cutoff: dateti
         yield part
 
 
-def _join(database: peewee.Database, table: PartitionedTable, parts: list[Partition]) -> None:
-    if len(parts) < 2:
-        return
-    owner = other_owner(database, table.name)
+def _are_still(database: peewee.Database, table: PartitionedTable, parts: Sequence[Partition]) -> bool:
+    """Return whether partitions are still those of a table, and empty."""
+    names = [part.name for part in parts]
+    rows = " UNION ALL ".join([f"SELECT 1 FROM {POSTGRESQL.quote(name)}" for name in names])  # noqa: S608 - quoted
+    return are_partitions(database, table, names) and not fetch(database, f"{rows} LIMIT 1")
+
+
+def _join(database: peewee.Database, table: PartitionedTable, parts: Sequence[Partition], owner: str | None) -> None:
     run(database, f"DROP TABLE {', '.join([POSTGRESQL.quote(part.name) for part in parts])}")
     give_to(database, create_partition(database, table, PAST, None, parts[-1].end), owner)

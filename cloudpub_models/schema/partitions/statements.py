@@ -14,7 +14,7 @@ import peewee
 
 from cloudpub_models.entity.fields import name_of_part
 from cloudpub_models.schema.partitions.ranges import Range, Width
-from cloudpub_models.schema.statements import fetch, run
+from cloudpub_models.schema.statements import fetch, fetch_value, run
 from cloudpub_models.sql.dialects import POSTGRESQL
 
 PAST, FUTURE = "past", "future"
@@ -30,6 +30,9 @@ _REFERENCED = """
 _WRITTEN_COLUMNS = """
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+_PARTITIONS_AMONG = """
+    SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(%s) AND inhrelid = ANY (CAST(%s AS regclass[]))
 """
 _OTHER_OWNER = """
     SELECT rolname::text FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
@@ -189,6 +192,16 @@ def lock_referenced(database: peewee.Database, table: str, mode: str) -> None:
 def is_empty(database: peewee.Database, table: str) -> bool:
     """Return whether a table has no rows."""
     return not fetch(database, f"SELECT 1 FROM {POSTGRESQL.quote(table)} LIMIT 1")  # noqa: S608 - quoted
+
+
+def are_partitions(database: peewee.Database, table: PartitionedTable, names: Sequence[str]) -> bool:
+    """Return whether a table has partitions of certain names, all of them.
+
+    Raises:
+        RefusedQueryError: there is no table of one of the names.
+    """
+    quoted = POSTGRESQL.pack_members([POSTGRESQL.quote(name) for name in names])
+    return bool(fetch_value(database, _PARTITIONS_AMONG, (table.quoted, quoted)) == len(names))
 
 
 def written_columns(database: peewee.Database, table: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloudpub_models import Component, Database, Function, FunctionLog, Managers, Partition, User, errors
+from cloudpub_models import Component, Database, Function, FunctionLog, Managers, Partition, QueryEvent, User, errors
 from cloudpub_models.entity import AutoField, Entity, TextField, TimestampField
 from cloudpub_models.schema import create_all
 from cloudpub_models.schema.catalogue.read import read_facts
@@ -108,6 +108,52 @@ def test_rows_that_came_before_their_partition(lines: Managers, database: Databa
         "function_logs_p_future": 2,
     }
     assert find_drift(database.engine, database.models) == []
+
+
+def test_few_are_made_or_dropped_at_once_and_what_there_is_is_read_before(lines: Managers, database: Database) -> None:
+    """Whoever waits for that waits no longer where there are many partitions than where there are few."""
+    while_locked: list[list[str]] = []
+
+    def watch(query: QueryEvent) -> None:
+        if query.sql == "LOCK TABLE function_logs IN ACCESS EXCLUSIVE MODE":
+            while_locked.append([])
+        elif while_locked:
+            while_locked[-1].append(query.sql if query.sql != "COMMIT" else "")
+
+    database.partition("function_logs", "day", way="move", ahead=DAY)
+    stop = database.on_query(watch)
+    made = database.partition("function_logs", ahead=6 * DAY)
+    making = [sqls[: sqls.index("")] for sqls in while_locked]
+    while_locked.clear()
+    lines.function_logs.prune(datetime.now(UTC))
+    dropping = [sqls[: sqls.index("")] for sqls in while_locked]
+    stop()
+    assert len(making) == len(made) == 5
+    assert len(dropping) >= 2
+    # With the one without an end; with the one that they become.
+    assert {sum("CREATE TABLE" in sql for sql in sqls) for sqls in making} == {2}
+    assert all(sum(sql.count("function_logs_p_2") for sql in sqls if "DROP" in sql) <= 4 for sqls in dropping)
+    assert not any("pg_total_relation_size" in sql for sqls in (*making, *dropping) for sql in sqls)
+
+
+def test_partitions_that_somebody_changes_meanwhile(lines: Managers, database: Database, database_url: str) -> None:
+    database.partition("function_logs", ahead=DAY)
+    other, read = Database(database_url), []
+
+    def take(query: QueryEvent) -> None:
+        if "pg_total_relation_size" in query.sql:
+            read.append(query.sql)
+            # The first is for what is to be done, the second for what is about to be.
+            if len(read) == 2:
+                other.raw_execute("ALTER TABLE function_logs DETACH PARTITION function_logs_p_future")
+
+    stop = database.on_query(take)
+    with pytest.raises(errors.MigrationError, match="expected the partitions of function_logs to stay as they are"):
+        database.partition("function_logs", ahead=9 * DAY)
+    stop()
+    # It is theirs.
+    assert other.raw_query_all("SELECT count(*) AS n FROM function_logs_p_future") == [{"n": 0}]
+    other.close()
 
 
 def test_an_interrupted_split_is_made_again(
