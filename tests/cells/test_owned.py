@@ -304,3 +304,14 @@ def test_an_owner_is_required_as_elsewhere(prepared_urls: list[str], main: Datab
     ada = managers.unrestricted("a test").users.insert({"email": "ada@example.com", "password_hash": "…"})
     assert managers.owned_by(ada).function_logs.count() == 0
     database.close()
+
+
+def test_rows_that_come_with_functions_are_ordered_by_nothing_of_others(
+    scattered: Managers, single: Managers, functions: list[Function], grace: User
+) -> None:
+    def asked(managers: Managers) -> Any:
+        mine = managers.owned_by(functions[0].user_id)
+        order = [(FunctionLog.select(FunctionLog.id).limit(1), "ASC")]
+        return outcome(lambda manager: manager.find_all(include={"logs": {"order_by": order}}), mine.functions)
+
+    assert asked(scattered) == asked(single) == errors.UnguardedError
