@@ -102,15 +102,25 @@ def test_one_that_fails_ends_the_others(scattered: Managers, others: list[Databa
     slow, failing = scattered.cells.all_servers()
     threads = threading.active_count()
 
+    ended: list[type[BaseException]] = []
+
+    def ask() -> None:
+        try:
+            slow.raw_query_all("SELECT 1 FROM function_logs")
+        except errors.CloudpubError as error:
+            ended.append(type(error))
+            raise
+
     def fail() -> None:
         wait_until(lambda: waiting(others[0]) == 1)
         failing.raw_query_all("SELECT 1 / 0 AS x")
 
     with held(others[0]):
-        questions = [Question(slow, lambda: slow.raw_query_all("SELECT 1 FROM function_logs")), Question(failing, fail)]
+        questions = [Question(slow, ask), Question(failing, fail)]
         with pytest.raises(errors.CloudpubError, match="division by zero") as caught:
             ask_at_once(questions)
         assert waiting(others[0]) == 0
+        assert ended == [errors.QueryTimeoutError]
         assert threading.active_count() == threads
     assert caught.value.__notes__ == [f"of the server {failing.url}"]
     assert slow.raw_query_all("SELECT 1 AS one") == [{"one": 1}]
