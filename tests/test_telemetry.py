@@ -60,9 +60,11 @@ def _where(database, backend):
     if backend == "sqlite":
         return {"db.namespace": ":memory:"}
     answer = database.raw_query_single(
-        "SELECT current_database() AS db, current_setting('unix_socket_directories') AS host"
+        "SELECT current_database() AS db, host(inet_server_addr()) AS host, inet_server_port() AS port, "
+        "current_setting('unix_socket_directories') AS directory"
     )
-    return {"db.namespace": answer["db"], "server.address": answer["host"]}
+    by_network = {"server.address": answer["host"], "server.port": answer["port"]}
+    return {"db.namespace": answer["db"], **(by_network if answer["host"] else {"server.address": answer["directory"]})}
 
 
 def test_spans_belong_to_the_one_that_is_current(instrumented, provider, exporter):

@@ -38,6 +38,9 @@ def test_times_and_their_arrays_are_python_values(database: Database, expression
 @pytest.mark.parametrize("form", ["'{}", "ARRAY['{}]"])
 @pytest.mark.parametrize("expression", INEXPRESSIBLE)
 def test_a_time_that_python_cannot_express_is_refused_by_name(database: Database, expression: str, form: str) -> None:
+    (version,) = database.raw_query_all("SELECT current_setting('server_version_num')::integer AS number")
+    if "infinity'::interval" in expression and version["number"] < 170_000:
+        pytest.skip("an interval that only later servers have")
     sql = f"SELECT {form.format(expression)} AS v"
     with pytest.raises(InvalidValueError, match="that Python can express; got '.*cast the column to text"):
         database.raw_query_single(sql)
