@@ -297,7 +297,6 @@ class Managers:
         found = known.get(self.database.has_row_security)
         if found is None:
             found = known[self.database.has_row_security] = type(self)(self.database, scope=UNRESTRICTED)
-            found._taken_from = self
         return found
 
     def _refuse_scope(self, call: str) -> None:

@@ -303,6 +303,9 @@ def test_an_owner_is_required_as_elsewhere(prepared_urls: list[str], main: Datab
         managers.function_logs.count()
     ada = managers.unrestricted("a test").users.insert({"email": "ada@example.com", "password_hash": "…"})
     assert managers.owned_by(ada).function_logs.count() == 0
+    assert managers.unrestricted("a test").cells.sweep() == 0
+    main.raw_execute("INSERT INTO cell_deletions (table_name, key) VALUES ('functions', 1)")
+    assert managers.unrestricted("a test").cells.sweep() == 0
     database.close()
 
 
