@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.databases import primary_and_standby
+from benchmarks.databases import BenchmarkDatabase, primary_and_standby
 from benchmarks.measuring import Contestant, Measurement, measure, processor_clock, server_clock
 from cloudpub_models import Database, Managers
 
@@ -42,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if len(options.urls) not in (0, 2):
         parser.error(f"expected the URLs of a primary and of its standby, or none; got {len(options.urls)}")
-    with nullcontext(options.urls) if options.urls else primary_and_standby() as (primary, replica):
+    with (
+        nullcontext(options.urls) if options.urls else primary_and_standby() as (primary, replica),
+        apart_from(primary, replica),
+    ):
         measured = cost_of_choosing(primary, replica, options.rounds)
         plain = (measured.control_seconds + measured.control_again_seconds) / 2
         print(
@@ -55,6 +59,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{gain.on_replica:.2f} of what it takes the primary alone{'' if gain.valid else ' (void)'}"
             )
     return 0
+
+
+@contextmanager
+def apart_from(*urls: str) -> Iterator[None]:
+    """Run the sessions that servers begin in a block on one core, and this thread on another, where they let us.
+
+    Only one session computes at any time. On cores of their own some would find less in the caches than others, or
+    share theirs with other programs; beside this thread, less the more it does.
+    """
+    cores = os.sched_getaffinity(0)
+    servers = [BenchmarkDatabase("postgresql", url) for url in urls]
+
+    def run_on(own: set[int], of_servers: set[int]) -> None:
+        os.sched_setaffinity(0, own)
+        for server in servers:
+            server.pin_server(of_servers)
+
+    run_on({max(cores)}, {min(cores)})
+    try:
+        yield
+    finally:
+        run_on(cores, cores)
 
 
 @dataclass(frozen=True)
@@ -142,29 +168,30 @@ def _gain(
     rounds: int,
 ) -> Gain:
     """Return the medians of what reads take, each beside those of its own round."""
-    found: list[tuple[float, float, float]] = []
 
     def by_two_sessions(sessions: Sequence[Read]) -> float:
-        before = clocks[0]()
-        for _ in range(_READS_A_ROUND):
-            random.choice(sessions)()
-        return (clocks[0]() - before) / _READS_A_ROUND
+        return _spent(lambda: random.choice(sessions)(), clocks[:1])[0]
 
-    def by_both() -> tuple[float, float]:
-        reads, before = reads_of_replica(), [clock() for clock in clocks]
-        for _ in range(_READS_A_ROUND):
-            shared()
-        spent = [clock() - start for clock, start in zip(clocks, before, strict=True)]
-        reads = reads_of_replica() - reads
-        return spent[0] / max(1, _READS_A_ROUND - reads), spent[1] / max(1, reads)
-
+    found: list[tuple[float, float, float]] = []
+    before = reads_of_replica()
     for _ in range(rounds):
         first = by_two_sessions(alone[0])
-        on_primary, on_replica = by_both()
+        on_primary, on_replica = _spent(shared, clocks)
         again = by_two_sessions(alone[1])
         usual = (first + again) / 2
         found.append((on_primary / usual, on_replica / usual, again / first))
-    return Gain(*[statistics.median(column) for column in zip(*found, strict=True)])
+    primary, replica, control = [statistics.median(column) for column in zip(*found, strict=True)]
+    # Who answers is drawn for each read, so that the two shares are equal only nearly.
+    share = (reads_of_replica() - before) / (rounds * _READS_A_ROUND)
+    return Gain(primary / (1 - share), replica / share, control)
+
+
+def _spent(read: Read, clocks: Sequence[Callable[[], float]]) -> list[float]:
+    """Return what one round of reads takes, by each clock."""
+    before = [clock() for clock in clocks]
+    for _ in range(_READS_A_ROUND):
+        read()
+    return [clock() - start for clock, start in zip(clocks, before, strict=True)]
 
 
 def _warm(reads: Sequence[Read]) -> None:

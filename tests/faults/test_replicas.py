@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -216,7 +217,9 @@ def test_what_replicas_cost_and_gain_is_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "_SECONDS_OF_WARMING", 0.0)
+    cores = os.sched_getaffinity(0)
     assert replicas.main(["--rounds", "2"]) == 0
+    assert os.sched_getaffinity(0) == cores
     lines = capsys.readouterr().out.splitlines()
     assert re.match(r"find_by_id, \d+\.\d µs on the replica alone: [+-]\d", lines[0])
     for read, line in zip(["find_by_id", "find_all of 200 rows"], lines[1:], strict=True):
