@@ -321,9 +321,10 @@ class Managers:
         return found
 
     def _made(self, model: type[M]) -> Manager[M]:
-        # Whether it asks several servers is another matter for the next database that this one is pointed at.
-        self.database._watchers.add(self.__dict__.setdefault("_scattered", _ScatteredManagers(self)))
         manager = self._made_for_now(model)
+        if self._is_of_all_rows or self.database.history_servers:
+            # Whether it asks several servers is another matter for the next database that this one is pointed at.
+            self.database._watchers.add(self.__dict__.setdefault("_scattered", _ScatteredManagers(self)))
         if self._has_rows_elsewhere:
             manager._related_rows.update(self._related_elsewhere)
         return manager
