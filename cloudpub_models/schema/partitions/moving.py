@@ -6,7 +6,7 @@ Nobody waits but for the moments in which triggers are made and names are change
 
 In this order: an empty table with all that the old one has, and another one without references for the copy; triggers
 that note what is changed (see ``journal``); the rows, so many at a time, each time with what was noted since, as of one
-moment; once the copy is equal and kept so, its partitions, a few at a time, get references that are proved, and are
+moment; once the copy is equal and kept so, its partitions, one at a time, get references that are proved, and are
 given to the first of the two tables, since to give references to all of them at once would keep others out of the
 tables to which they lead for too long; the end of every transaction that is older than that; the names. What an
 interrupted run has left is dropped by the next one.
@@ -62,8 +62,8 @@ from cloudpub_models.sql.dialects import POSTGRESQL
 _ROWS_AT_ONCE = 10_000
 # What is left to be made up for while writers wait.
 _FEW_ROWS = 1_000
-# Each takes some milliseconds, in which others wait.
-_PARTITIONS_AT_ONCE = 2
+# Everybody waits.
+_ALL_MILLISECONDS = 20
 _PATIENCE_SECONDS = 60.0
 
 _SEES_ALL = "REPEATABLE READ"
@@ -342,16 +342,14 @@ def _make_up_again(database: peewee.Database, journal: Journal) -> None:
 def _give_partitions(database: peewee.Database, migration: MigrationRun, journal: Journal, since: str) -> None:
     """Give the whole the copy's partitions, whose rows are not read while others are kept out of anything."""
     references = [each for each in constraints_of(database, journal.table) if each.is_reference]
-    parts = read_partitions(database, journal.copy)
-    for begin in range(0, len(parts), _PARTITIONS_AT_ONCE):
-        some = parts[begin : begin + _PARTITIONS_AT_ONCE]
-        named = [(POSTGRESQL.quote(part.name), reference) for part in some for reference in references]
-        added = [f"{reference.statement(part)} NOT VALID" for part, reference in named]
+    for part in read_partitions(database, journal.copy):
+        name = POSTGRESQL.quote(part.name)
+        added = [f"{reference.statement(name)} NOT VALID" for reference in references]
         migration.step(partial(_add_references, database, journal, added))
-        for part, reference in named:
-            validate = f"ALTER TABLE {part} VALIDATE CONSTRAINT {POSTGRESQL.quote(reference.name)}"
+        for reference in references:
+            validate = f"ALTER TABLE {name} VALIDATE CONSTRAINT {POSTGRESQL.quote(reference.name)}"
             migration.step(partial(run, database, validate))
-        migration.step(partial(_give, database, journal, since, some), _SEES_WHAT_COMES)
+        migration.step(partial(_give, database, journal, since, part), _SEES_WHAT_COMES)
 
 
 def _add_references(database: peewee.Database, journal: Journal, references: Sequence[str]) -> None:
@@ -361,17 +359,20 @@ def _add_references(database: peewee.Database, journal: Journal, references: Seq
         send(database, statement)
 
 
-def _give(database: peewee.Database, journal: Journal, since: str, parts: Sequence[Partition]) -> None:
-    """Give the whole the first partitions that the copy has, and have changes written accordingly."""
-    copy, whole = POSTGRESQL.quote(journal.copy), POSTGRESQL.quote(journal.whole)
-    # What each partition's own reference has left with the table to which it leads, goes.
-    keep_writers_out(database, journal.table, "ACCESS EXCLUSIVE")
-    for part in parts:
-        name = POSTGRESQL.quote(part.name)
-        run(database, f"ALTER TABLE {copy} DETACH PARTITION {name}")
-        run(database, f"ALTER TABLE {whole} ATTACH PARTITION {name} {values_of(part.begin, part.end)}")
-        run(database, f"ALTER TABLE {name} DROP CONSTRAINT {_bounds(journal.table)}")
-    journal.write_into_both(database, since, parts[-1].end)
+def _give(database: peewee.Database, journal: Journal, since: str, part: Partition) -> None:
+    """Give the whole the first partition that the copy has, and have changes written accordingly."""
+    copy, whole, name = (POSTGRESQL.quote(table) for table in (journal.copy, journal.whole, part.name))
+    hold_still(database, journal.table)
+    # Who writes the table reads the one to which it refers: so readers of that are kept out when there are no writers
+    # left. They have to be, since what the partition's own reference has left there goes.
+    allow_no_wait(database, _ALL_MILLISECONDS)
+    lock_referenced(database, journal.table.name, "SHARE ROW EXCLUSIVE")
+    keep_writers_out(database, journal.table, _ALL_MILLISECONDS)
+    lock_referenced(database, journal.table.name, "ACCESS EXCLUSIVE")
+    run(database, f"ALTER TABLE {copy} DETACH PARTITION {name}")
+    run(database, f"ALTER TABLE {whole} ATTACH PARTITION {name} {values_of(part.begin, part.end)}")
+    run(database, f"ALTER TABLE {name} DROP CONSTRAINT {_bounds(journal.table)}")
+    journal.write_into_both(database, since, part.end)
 
 
 def _outwait(database: peewee.Database, journal: Journal) -> None:

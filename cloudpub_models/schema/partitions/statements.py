@@ -156,21 +156,16 @@ def allow_no_wait(database: peewee.Database, milliseconds: int = _LOCK_MILLISECO
     run(database, f"SET LOCAL lock_timeout = '{milliseconds}ms'")
 
 
-def keep_writers_out(database: peewee.Database, table: PartitionedTable, referenced: str | None = None) -> None:
+def keep_writers_out(
+    database: peewee.Database, table: PartitionedTable, milliseconds: int = _LOCK_MILLISECONDS
+) -> None:
     """Have nobody write a table, if that can be had at once; whoever reads it goes on.
-
-    Args:
-        database: the database.
-        table: the table.
-        referenced: what the server calls the lock that the tables get to which it refers.
 
     Raises:
         LockNotAvailableError: somebody writes it for longer.
     """
     hold_still(database, table)
-    allow_no_wait(database)
-    if referenced is not None:
-        lock_referenced(database, table.name, referenced)
+    allow_no_wait(database, milliseconds)
     run(database, f"LOCK TABLE {table.quoted} IN SHARE ROW EXCLUSIVE MODE")
 
 
