@@ -259,20 +259,24 @@ def test_after_the_lock(cloudpub_postgres, cloudpub_factory):
     run(code).assert_outcomes(passed=10)
 
 
-def test_what_was_only_read_is_not_emptied(run, with_postgresql):
+def test_it_is_emptied_where_it_was_written_and_made_again_where_its_schema_was_changed(run, with_postgresql):
     code = """
-seen = []
+names, transactions = [], []
 
-@pytest.mark.parametrize("writes", [False, False, True, False])
-def test_it(cloudpub_postgres, cloudpub_factory, writes):
-    seen.append(database.raw_query_single("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next")["next"])
-    if writes:
-        cloudpub_factory.user()
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1", None, None, "CREATE TABLE mine (id INTEGER)", None])
+def test_it(cloudpub_postgres, cloudpub_factory, statement):
+    names.append(database.raw_query_single("SELECT current_database() AS name")["name"])
+    transactions.append(database.raw_query_single("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next"))
+    if statement:
+        database.raw_execute(statement)
+    else:
+        assert cloudpub_factory.user().id == 1
 
-def test_transactions_of_the_fixture_itself():
-    assert seen[0] == seen[1] == seen[2] < seen[3]
+def test_what_the_fixture_did():
+    assert transactions[0] == transactions[1] == transactions[2] != transactions[3]
+    assert len(set(names[:5])) == 1 and names[5] != names[0]
 """
-    run(code).assert_outcomes(passed=5)
+    run(code).assert_outcomes(passed=7)
 
 
 def test_the_other_fixtures_use_postgresql_where_it_is_asked_for(run, with_postgresql):
