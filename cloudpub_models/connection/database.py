@@ -108,8 +108,11 @@ class Database(_PeeweeDatabase):
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         _databases.add(self)
         self._url = parse_url(url) if url is not None else None
-        self._given = dict(options)
-        self._options = Options.from_keywords(self._given)
+        # No attribute has what was given, since a key may be among it, and attributes are shown.
+        self._options_beside: Callable[[dict[str, Any]], Options] = lambda beside: Options.from_keywords(
+            beside | options
+        )
+        self._options = self._options_beside({})
         self.requires_owner = self._options.require_owner
         self.has_row_security = self._options.row_security
         self._reads_rollups = self._options.rollups
@@ -1077,7 +1080,7 @@ class Database(_PeeweeDatabase):
                     from cloudpub_models.connection.environment import servers_from_environment, url_from_environment
 
                     url = url_from_environment()
-                    self._options = Options.from_keywords(servers_from_environment() | self._given)
+                    self._options = self._options_beside({**servers_from_environment()})
                     self._url = url
         return self._url
 
