@@ -93,7 +93,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     try:
         return (yield)
     finally:
-        if measuring:
+        # Of a test that is marked ``no_cover`` it goes on already; begun twice, it would not end.
+        if measuring and Coverage.current() is None:
             measuring.start()
         if nextitem is not None and nextitem.path.parent != item.path.parent:
             _spare_collector()
