@@ -277,11 +277,12 @@ class Managers:
     @property
     def _has_rows_elsewhere(self) -> bool:
         """Whether rows of these are on several servers, which are asked for them."""
+        if not self.database.history_servers:
+            return False
+
         from cloudpub_models.cells.owned import is_held_by_key
         from cloudpub_models.models import FunctionLog
 
-        if not self.database.history_servers:
-            return False
         return self._is_of_all_rows or (self.scope is not None and is_held_by_key(self.scope, FunctionLog.function))
 
     @property
