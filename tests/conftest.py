@@ -87,14 +87,15 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
     Afterwards spare the garbage collector what the tests of a folder have left, as the trees of all code that is read.
     """
-    measuring = None if item.stash[IS_COVERED] else Coverage.current()
+    # Of a test that is marked ``no_cover`` the plugin ends it and begins it again: begun twice, it would not end.
+    by_plugin = item.get_closest_marker("no_cover") is not None
+    measuring = None if item.stash[IS_COVERED] or by_plugin else Coverage.current()
     if measuring:
         measuring.stop()
     try:
         return (yield)
     finally:
-        # Of a test that is marked ``no_cover`` it goes on already; begun twice, it would not end.
-        if measuring and Coverage.current() is None:
+        if measuring:
             measuring.start()
         if nextitem is not None and nextitem.path.parent != item.path.parent:
             _spare_collector()

@@ -26,8 +26,8 @@ def test_logs_and_invocations_are_distributed_by_their_function() -> None:
 )
 def test_what_is_no_reference_to_an_integer_that_all_rows_have_is_refused(name: Any) -> None:
     class Owned(Entity):
-        owner = peewee.ForeignKeyField(User, null=True)
-        uuid = peewee.ForeignKeyField(User, field="uuid")
+        owner = peewee.ForeignKeyField(User, null=True, backref="+")
+        uuid = peewee.ForeignKeyField(User, field="uuid", backref="+")
         status = peewee.IntegerField()
 
         class Meta:

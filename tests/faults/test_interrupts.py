@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
@@ -60,7 +61,8 @@ class Interruption:
     def run(self, work: Callable[[], object]) -> None:
         sys.setprofile(self)
         try:
-            work()
+            # At the very end of a block, what a database was bound to stays so, as with any context manager in Python.
+            copy_context().run(work)
         finally:
             sys.setprofile(None)
 
