@@ -26,6 +26,7 @@ from benchmarks.partitions import give_days
 from benchmarks.rolling_up import a_year, function_of
 from benchmarks.side_by_side import three_databases
 from cloudpub_models import Database, Function, Managers
+from cloudpub_models.connection.postgresql.preparation import SECONDS_OF_YOUTH
 
 _DAY = timedelta(days=1)
 _SPAWN = multiprocessing.get_context("spawn")
@@ -88,6 +89,8 @@ def lookups_in_a_year_of_days(size: Size) -> Iterator[Figure]:
         for database in databases:
             # Of their own: nothing prepares itself in a session in which SQL has made tables.
             sessions.enter_context(database.session())
+        # The connection of a worker is older than those on which no lookup is prepared yet.
+        time.sleep(SECONDS_OF_YOUTH)
 
         def compared(call: Callable[[Managers, Any], object], arguments: Sequence[Sequence[Any]]) -> Measurement:
             return _measured(databases, [_partial(call, each) for each in managers], arguments, size.rounds)
