@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from queue import SimpleQueue
 from sys import modules
@@ -72,14 +73,21 @@ def ask_at_once(questions: Sequence[Question[R]], *, is_enough: Callable[[R], bo
 def _one_after_the_other(questions: Sequence[Question[R]], is_enough: Callable[[R], bool] | None) -> list[R]:
     answers: list[R] = []
     for question in questions:
-        try:
+        with _named(question.server):
             answers.append(question.ask())
-        except CloudpubError as error:
-            error.add_note(f"of the server {question.server.url}")
-            raise
         if is_enough is not None and is_enough(answers[-1]):
             return answers[-1:]
     return answers
+
+
+@contextmanager
+def _named(server: Database) -> Iterator[None]:
+    """Have an error say of which server it is."""
+    try:
+        yield
+    except CloudpubError as error:
+        error.add_note(f"of the server {server.url}")
+        raise
 
 
 class _Thread(Generic[R]):
@@ -107,9 +115,10 @@ class _Thread(Generic[R]):
             return
         self._is_stopped = True
         self._thread.join(_PATIENCE_SECONDS)
-        deadline, canceller = time.monotonic() + _LONGEST_SECONDS, self._thread
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        canceller: Thread | None = None
         while self._thread.is_alive() and time.monotonic() < deadline:
-            if canceller is self._thread or not canceller.is_alive():
+            if canceller is None or not canceller.is_alive():
                 canceller = Thread(target=self._cancel, name=f"cancel {self._thread.name}", daemon=True)
                 canceller.start()
             self._thread.join(_PATIENCE_SECONDS)
@@ -121,24 +130,23 @@ class _Thread(Generic[R]):
 
     def _run(self) -> None:
         try:
-            self._engine = self._question.server.engine
-            self._engine.pin()
-            try:
+            with _named(self._question.server):
                 self._ask()
-            finally:
-                with self._lock:
-                    self._is_asking = False
-                self._engine.unpin()
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            if isinstance(error, CloudpubError):
-                error.add_note(f"of the server {self._question.server.url}")
             self.error = error
         finally:
             self._done.put(self)
 
     def _ask(self) -> None:
-        with self._lock:
-            self._state = self._engine.this_thread()
-            self._is_asking = True
-        if not self._is_stopped:
-            self.answers.append(self._question.ask())
+        self._engine = self._question.server.engine
+        self._engine.pin()
+        try:
+            with self._lock:
+                self._state = self._engine.this_thread()
+                self._is_asking = True
+            if not self._is_stopped:
+                self.answers.append(self._question.ask())
+        finally:
+            with self._lock:
+                self._is_asking = False
+            self._engine.unpin()

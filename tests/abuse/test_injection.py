@@ -91,7 +91,12 @@ def push(world: World, door: Door, text: str) -> None:
     elif door.writes_literals:
         assert {literals_and_rest(sql)[1] for sql in world.sent} <= {literals_and_rest(sql)[1] for sql in texts}
     else:
-        assert set(world.sent) <= texts, set(world.sent) - texts
+        sent = set(world.sent)
+        if not sent <= texts:
+            # A feed asks otherwise once what others have committed can be seen; so it does for harmless strings then.
+            _known.pop((world.dialect.name, id(door)))
+            texts |= {sql for some_sent in known(world, door).values() for sql in some_sent}
+        assert sent <= texts, sent - texts
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)

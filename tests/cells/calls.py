@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from cloudpub_models import Function, FunctionInvocation, FunctionLog, Managers, any_of, errors, none_of, operators
+from cloudpub_models import (
+    Function,
+    FunctionInvocation,
+    FunctionLog,
+    Managers,
+    User,
+    any_of,
+    errors,
+    none_of,
+    operators,
+)
 
 BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
 # No function has this id, however many a test has made.
@@ -32,6 +42,36 @@ def rows_of(table: str, functions: Sequence[Function], number: int, chance: rand
             row |= {"status": chance.choice(["success", "failed"]), "duration_ms": chance.choice(durations)}
         rows.append(row)
     return rows
+
+
+def uuid_of(number: int) -> str:
+    """The UUID of a row by its number."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def give_half_away(managers: Managers, grace: User, functions: Sequence[Function], invocations: int) -> None:
+    """Have a user own the last four of eight functions, each of which has eight lines and its share of invocations."""
+    managers.functions.update({"user_id": grace.id}, {"id": [function.id for function in functions[4:]]})
+    managers.function_logs.batch_insert(
+        {
+            "function_id": functions[number % 8].id,
+            "uuid": uuid_of(number),
+            "level": ["info", "error"][number % 3 == 0],
+            "message": f"request {number}",
+            "timestamp": BEGIN + timedelta(minutes=number),
+        }
+        for number in range(64)
+    )
+    managers.function_invocations.batch_insert(
+        {
+            "function_id": functions[number % 8].id,
+            "uuid": uuid_of(number),
+            "status": "success",
+            "duration_ms": number,
+            "timestamp": BEGIN + timedelta(minutes=number),
+        }
+        for number in range(invocations)
+    )
 
 
 class Calls:

@@ -59,6 +59,21 @@ def functions(scattered: Managers, owner: User) -> list[Function]:
 
 
 @pytest.fixture
+def grace(scattered: Managers, single: Managers) -> User:
+    """Another owner, on both, who has nothing yet."""
+    grace = scattered.users.insert({"email": "grace@example.com", "password_hash": "…"})
+    single.users.insert({"id": grace.id, "email": grace.email, "password_hash": "…"})
+    return grace
+
+
+@pytest.fixture
+def urls(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[list[str]]:
+    """The URLs of a main database and of two servers, none of which has anything yet."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(postgresql_databases(postgresql_template)) for _ in range(3)]
+
+
+@pytest.fixture
 def sent(main: Database) -> Iterator[list[str]]:
     """What is sent to any of the three, transactions too, as a list that grows."""
     record: list[str] = []

@@ -11,17 +11,9 @@ import pytest
 from cloudpub_models import Database, Function, Managers, User, errors
 from cloudpub_models.cells import cells as module
 from cloudpub_models.cells.buckets import BUCKETS, first_id
-from tests.conftest import DatabaseMaker
 
 Ask = Callable[[str], list[list[dict[str, Any]]]]
 _COUNT = "SELECT COUNT(*) AS number FROM function_logs"
-
-
-@pytest.fixture
-def urls(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[list[str]]:
-    """The URLs of three databases that are migrated, and of which nothing else is known."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(postgresql_databases(postgresql_template)) for _ in range(3)]
 
 
 @pytest.fixture

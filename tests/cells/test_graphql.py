@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from cloudpub_models import Database, Function, Managers, User
 from cloudpub_models.graphql import answer
-from tests.cells.calls import BEGIN
-
-
-def uuid_of(number: int) -> str:
-    return f"00000000-0000-4000-8000-{number:012}"
+from tests.cells.calls import give_half_away, uuid_of
 
 
 @pytest.fixture
-def grace(scattered: Managers, single: Managers, functions: list[Function]) -> User:
+def grace(grace: User, scattered: Managers, single: Managers, functions: list[Function]) -> User:
     """The owner of the last four functions; each function has eight lines, ten calls and a deployment."""
-    grace = scattered.users.insert({"email": "grace@example.com", "password_hash": "…"})
-    single.users.insert({"id": grace.id, "email": grace.email, "password_hash": "…"})
     for managers in (scattered, single):
-        managers.functions.update({"user_id": grace.id}, {"id": [function.id for function in functions[4:]]})
         for function in functions:
             managers.functions.update_by_id(function.id, {"uuid": uuid_of(function.id)})
             managers.function_deployments.insert(
                 {"function_id": function.id, "version": 1, "image_tag": "image:1", "s3_key": "key", "status": "active"}
             )
-        managers.function_logs.batch_insert(
-            {
-                "function_id": functions[number % 8].id,
-                "uuid": uuid_of(number),
-                "level": "info",
-                "message": f"request {number}",
-                "timestamp": BEGIN + timedelta(minutes=number),
-            }
-            for number in range(64)
-        )
-        managers.function_invocations.batch_insert(
-            {
-                "function_id": functions[number % 8].id,
-                "uuid": uuid_of(number),
-                "status": "success",
-                "duration_ms": number,
-                "timestamp": BEGIN + timedelta(minutes=number),
-            }
-            for number in range(80)
-        )
+        give_half_away(managers, grace, functions, invocations=80)
     return grace
 
 

@@ -21,17 +21,10 @@ from cloudpub_models import Database, Function, Managers, QueryEvent, errors
 from cloudpub_models.cells import cells as cells_module
 from cloudpub_models.cells import moving
 from cloudpub_models.cells.buckets import BUCKETS, bucket_of
-from tests.conftest import SOAK_VARIABLE, DatabaseMaker
+from tests.conftest import SOAK_VARIABLE
 from tests.programs import Programs
 
 LEFT = "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'cell_changes%' AND tgenabled <> 'D'"
-
-
-@pytest.fixture
-def urls(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[list[str]]:
-    """The URLs of a main database and of two servers, none of which has anything yet."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(postgresql_databases(postgresql_template)) for _ in range(3)]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloudpub_models import ALL_ROWS, Database, Function, FunctionLog, Managers, User, errors, operators
-from tests.cells.calls import BEGIN, named, outcome, pages
+from tests.cells.calls import BEGIN, give_half_away, named, outcome, pages, uuid_of
 from tests.conftest import GROWING_TABLES
 
 # Of the owner, the manager, a function of the owner's, and one of another's.
@@ -18,37 +18,11 @@ UNKNOWN = "00000000-0000-4000-8000-0000000000ff"
 LONG_AGO = timedelta(days=10_000)
 
 
-def uuid_of(number: int) -> str:
-    return f"00000000-0000-4000-8000-{number:012}"
-
-
 @pytest.fixture
-def grace(scattered: Managers, single: Managers, functions: list[Function]) -> User:
+def grace(grace: User, scattered: Managers, single: Managers, functions: list[Function]) -> User:
     """Who has the last four of the functions, on both."""
-    grace = scattered.users.insert({"email": "grace@example.com", "password_hash": "…"})
-    single.users.insert({"id": grace.id, "email": grace.email, "password_hash": "…"})
     for managers in (scattered, single):
-        managers.functions.update({"user_id": grace.id}, {"id": [function.id for function in functions[4:]]})
-        managers.function_logs.batch_insert(
-            {
-                "function_id": functions[number % 8].id,
-                "uuid": uuid_of(number),
-                "level": ["info", "error"][number % 3 == 0],
-                "message": f"request {number}",
-                "timestamp": BEGIN + timedelta(minutes=number),
-            }
-            for number in range(64)
-        )
-        managers.function_invocations.batch_insert(
-            {
-                "function_id": functions[number % 8].id,
-                "uuid": uuid_of(number),
-                "status": "success",
-                "duration_ms": number,
-                "timestamp": BEGIN + timedelta(minutes=number),
-            }
-            for number in range(64)
-        )
+        give_half_away(managers, grace, functions, invocations=64)
     return grace
 
 

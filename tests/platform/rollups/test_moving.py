@@ -20,22 +20,17 @@ from cloudpub_models.cells import cells as cells_module
 from cloudpub_models.cells import moving
 from cloudpub_models.cells.buckets import bucket_of
 from cloudpub_models.platform.rollups import counting
-from tests.conftest import DatabaseMaker
+from tests.cells.conftest import urls
 from tests.platform.rollups.test_reading import Row, World
 from tests.programs import Programs
+
+__all__ = ["urls"]
 
 # Two days, over the end of a month.
 BEGIN = datetime(2024, 2, 28, 12, tzinfo=UTC)
 HOURS = 48
 HOUR = timedelta(hours=1)
 LATE = "SELECT COUNT(*) AS number FROM function_invocation_rollups_late"
-
-
-@pytest.fixture
-def urls(postgresql_databases: DatabaseMaker, postgresql_template: str) -> Iterator[list[str]]:
-    """The URLs of a main database and of two servers."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(postgresql_databases(postgresql_template)) for _ in range(3)]
 
 
 @pytest.fixture
@@ -85,6 +80,13 @@ def random_row(function: Function, chance: random.Random, *, first_hour: int = 0
         chance.choice(["success", "failed"]),
         chance.choice([None, chance.randrange(50), chance.randrange(10**7)]),
     )
+
+
+def fill(managers: Managers, world: World, rows: list[Row]) -> None:
+    """Write rows, and let the plain computation know of them."""
+    written = managers.function_invocations.batch_insert(map(columns, rows), returning=True)
+    for invocation, row in zip(written, rows, strict=True):
+        world.insert(invocation.id, row)
 
 
 def columns(row: Row) -> Any:
@@ -170,8 +172,7 @@ def test_one_server_has_more_hours_frozen_than_the_other(managers: Managers, fun
     chance, world, invocations = random.Random(1), World(), managers.function_invocations
     buckets = [bucket_of(function.id) for function in functions]
     rows = [random_row(function, chance) for function in functions for _ in range(40)]
-    for invocation, row in zip(invocations.batch_insert(map(columns, rows), returning=True), rows, strict=True):
-        world.insert(invocation.id, row)
+    fill(managers, world, rows)
     invocations.rollup(BEGIN + 30 * HOUR)
     for number, server in enumerate(managers.database.history_servers, start=1):
         managers.cells.move(buckets, number)
@@ -291,9 +292,7 @@ def test_what_is_ended_in_the_middle_loses_nothing(
     chance, world, invocations = random.Random(3), World(), managers.function_invocations
     buckets = [bucket_of(function.id) for function in functions]
     managers.cells.move(buckets, 1)
-    rows = [random_row(function, chance) for function in functions for _ in range(20)]
-    for invocation, row in zip(invocations.batch_insert(map(columns, rows), returning=True), rows, strict=True):
-        world.insert(invocation.id, row)
+    fill(managers, world, [random_row(function, chance) for function in functions for _ in range(20)])
     assert invocations.prune(BEGIN + 20 * HOUR) == world.prune(BEGIN + 20 * HOUR)
     late = Row(functions[0].id, BEGIN + HOUR, "failed", 7)
     world.insert(invocations.insert(columns(late)).id, late)
@@ -353,14 +352,11 @@ def test_who_counts_in_the_middle_is_waited_for_or_copied_again(
     chance, world, invocations = random.Random(5), World(), managers.function_invocations
     buckets = [bucket_of(function.id) for function in functions]
     managers.cells.move(buckets, 1)
-    rows = [random_row(function, chance) for function in functions for _ in range(20)]
-    for invocation, row in zip(invocations.batch_insert(map(columns, rows), returning=True), rows, strict=True):
-        world.insert(invocation.id, row)
+    fill(managers, world, [random_row(function, chance) for function in functions for _ in range(20)])
     invocations.prune(BEGIN + 20 * HOUR)
     world.prune(BEGIN + 20 * HOUR)
     late = [Row(function.id, BEGIN + HOUR, "failed", 7) for function in functions]
-    for invocation, row in zip(invocations.batch_insert(map(columns, late), returning=True), late, strict=True):
-        world.insert(invocation.id, row)
+    fill(managers, world, late)
     mover, told = opened(), []
 
     def count(query: QueryEvent) -> None:
